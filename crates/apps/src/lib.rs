@@ -1,0 +1,1 @@
+//! Accounts and drive: domain rules, on the client alone.

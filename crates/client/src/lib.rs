@@ -1,0 +1,1 @@
+//! Routing client: layout cache, retries, operation ids, blob streaming.

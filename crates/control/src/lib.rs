@@ -1,0 +1,1 @@
+//! Members, leases, tables, layouts and chain epochs: metadata store and controller.

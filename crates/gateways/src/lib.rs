@@ -1,0 +1,1 @@
+//! Stateless protocol fronts: web and gRPC.

@@ -1,0 +1,1 @@
+//! The data node's runtime: drives replication with storage and rpc.

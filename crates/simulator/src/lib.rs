@@ -1,0 +1,1 @@
+//! Whole clusters on a seeded network, disk and clock.

@@ -1,0 +1,12 @@
+//! What a node keeps: the node log, the tables behind it, and block files.
+//!
+//! **Owns** every byte in the data folder but the control plane's.
+//! **Invariants**: a record is durable once [`StorageEngine::sync`] returned after
+//! its [`StorageEngine::append`]; after a failed sync the engine takes nothing more;
+//! nothing that fails its checksum is ever returned. **Leaves to others**: what to
+//! append and when it counts (`replication`), and the threads that call it (`node`).
+//! **Proved by** one conformance suite (`tests/`) that both engines pass.
+
+pub mod engine;
+
+pub use engine::{Export, Recovered, Row, Snapshot, StorageEngine, StorageError};

@@ -1,0 +1,164 @@
+//! The map that everybody routes by: nodes, tables, and a chain per partition.
+//! Written by the controller alone; readers ignore any map older than theirs.
+
+use crate::{ClusterId, Epoch, Incarnation, LayoutVersion, NodeId, PartitionId, TableId, key::KeyHash};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node in one of its lives. Only the present life may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReplicaId {
+    /// The node.
+    pub node: NodeId,
+    /// Its life.
+    pub incarnation: Incarnation,
+}
+
+/// What a member of a chain does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberState {
+    /// Holds every acknowledged write; acknowledges; answers strong reads.
+    Serving,
+    /// On its way out: acknowledges still, answers no reads, never the head.
+    Departing,
+    /// Being filled by the last serving member; its acknowledgement is not needed.
+    Syncing,
+}
+
+/// A member of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainMember {
+    /// Which node, in which life.
+    pub replica: ReplicaId,
+    /// What it does.
+    pub state: MemberState,
+}
+
+/// A partition's chain in one epoch: head first; serving, then departing, then syncing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Rises at every change of `members`.
+    pub epoch: Epoch,
+    /// In order.
+    pub members: Vec<ChainMember>,
+    /// The nodes that hold every acknowledged write. While the chain has a serving
+    /// member these are its serving and departing nodes; when the last has gone it is
+    /// the set that went, and only one of them may start the chain again.
+    pub complete: BTreeSet<NodeId>,
+    /// The nodes that the placement wants here, in order of preference.
+    pub wanted: Vec<NodeId>,
+}
+
+impl Chain {
+    /// Members whose acknowledgement a write needs, head first.
+    pub fn acking(&self) -> impl Iterator<Item = &ChainMember> {
+        self.members.iter().filter(|member| member.state != MemberState::Syncing)
+    }
+
+    /// The member that orders writes.
+    pub fn head(&self) -> Option<ReplicaId> {
+        self.members.first().filter(|member| member.state == MemberState::Serving).map(|member| member.replica)
+    }
+
+    /// Members that answer strong reads.
+    pub fn serving(&self) -> impl Iterator<Item = ReplicaId> {
+        self.members.iter().filter(|member| member.state == MemberState::Serving).map(|member| member.replica)
+    }
+
+    /// The node's membership, in whichever life.
+    pub fn member(&self, node: NodeId) -> Option<&ChainMember> {
+        self.members.iter().find(|member| member.replica.node == node)
+    }
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its number.
+    pub id: NodeId,
+    /// Its present life.
+    pub incarnation: Incarnation,
+    /// False once that life has lost its lease: the node must begin another.
+    pub alive: bool,
+    /// Where nodes and gateways reach it: `host:port`.
+    pub address: String,
+    /// Where its gRPC gateway listens.
+    pub grpc: String,
+    /// Where its web gateway listens.
+    pub web: String,
+    /// Failure domain.
+    pub zone: String,
+    /// Share of the data that it should hold, relative to others.
+    pub capacity: u64,
+    /// Release that it runs.
+    pub release: String,
+    /// Oldest and newest protocol between nodes that it speaks.
+    pub protocols: (u16, u16),
+}
+
+/// How a table is replicated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableKind {
+    /// Linearizable, by chain.
+    Strong,
+    /// Always writable, by quorum.
+    Available,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSpec {
+    /// Its number, never reused.
+    pub id: TableId,
+    /// `kv` for tables that people make; an app's name for its own, closed to others.
+    pub namespace: String,
+    /// Unique in its namespace.
+    pub name: String,
+    /// How it is replicated.
+    pub kind: TableKind,
+    /// Who made it.
+    pub owner: String,
+}
+
+/// The whole map.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Rises at every change of anything here.
+    pub version: LayoutVersion,
+    /// Which cluster this is.
+    pub cluster: ClusterId,
+    /// Durable replicas that a strong write needs.
+    pub replicas_min: u8,
+    /// Replicas that a partition should have.
+    pub replicas_wanted: u8,
+    /// By number.
+    pub nodes: BTreeMap<NodeId, NodeInfo>,
+    /// By number.
+    pub tables: BTreeMap<TableId, TableSpec>,
+    /// By partition; as many as there are partitions.
+    pub chains: Vec<Chain>,
+}
+
+impl Layout {
+    /// The number of partitions, fixed for ever.
+    pub fn partition_count(&self) -> u16 {
+        self.chains.len() as u16
+    }
+
+    /// The partition of a partition key's hash.
+    pub fn partition(&self, key: KeyHash) -> PartitionId {
+        key.partition(self.partition_count().max(1))
+    }
+
+    /// A partition's chain.
+    pub fn chain(&self, partition: PartitionId) -> Option<&Chain> {
+        self.chains.get(partition.0 as usize)
+    }
+
+    /// The table of that namespace and name.
+    pub fn table(&self, namespace: &str, name: &str) -> Option<&TableSpec> {
+        self.tables.values().find(|table| table.namespace == namespace && table.name == name)
+    }
+}

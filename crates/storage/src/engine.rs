@@ -94,7 +94,8 @@ pub trait Snapshot: Send {
     fn query(&self, query: &Query) -> Result<QueryPage, StorageError>;
     /// A table's items in (partition key, sort key) order, after `after`; at most `limit`.
     /// The order of partition keys is the engine's (any fixed one).
-    fn scan(&self, table: TableId, after: Option<&ItemKey>, limit: usize) -> Result<Vec<(ItemKey, Item)>, StorageError>;
+    fn scan(&self, table: TableId, after: Option<&ItemKey>, limit: usize)
+    -> Result<Vec<(ItemKey, Item)>, StorageError>;
     /// How many items a table has in this partition.
     fn count(&self, table: TableId) -> Result<u64, StorageError>;
     /// The next rows of a full copy (items, remembered operations, everything), about `bytes_max` of them.
@@ -141,7 +142,12 @@ pub trait StorageEngine: Send + Sync + 'static {
     fn snapshot(&self, partition: PartitionId) -> Result<Box<dyn Snapshot>, StorageError>;
 
     /// Items whose expiry is at or before `now`, at most `limit`.
-    fn due(&self, partition: PartitionId, now: WallMillis, limit: usize) -> Result<Vec<(ItemKey, Version)>, StorageError>;
+    fn due(
+        &self,
+        partition: PartitionId,
+        now: WallMillis,
+        limit: usize,
+    ) -> Result<Vec<(ItemKey, Version)>, StorageError>;
 
     /// Empties a partition's tables, before a full copy. [`Record::Reset`] has been synced.
     fn clear(&self, partition: PartitionId) -> Result<(), StorageError>;

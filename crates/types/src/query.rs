@@ -47,7 +47,14 @@ pub struct Query {
 impl Query {
     /// Everything under a partition key.
     pub fn all(table: TableId, partition_key: impl Into<Bytes>) -> Query {
-        Query { table, partition_key: partition_key.into(), from: Bound::Open, to: Bound::Open, reverse: false, limit: 0 }
+        Query {
+            table,
+            partition_key: partition_key.into(),
+            from: Bound::Open,
+            to: Bound::Open,
+            reverse: false,
+            limit: 0,
+        }
     }
 
     /// Every sort key that begins with `prefix`.

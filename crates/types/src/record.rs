@@ -75,8 +75,12 @@ impl LogEntry {
     /// What a replica remembers of the operation once the entry is applied.
     pub fn outcome(&self) -> Option<(OperationId, Outcome)> {
         self.operation.as_ref().map(|(id, fingerprint, counters)| {
-            let outcome =
-                Outcome { version: self.version, time: self.time, fingerprint: *fingerprint, counters: counters.clone() };
+            let outcome = Outcome {
+                version: self.version,
+                time: self.time,
+                fingerprint: *fingerprint,
+                counters: counters.clone(),
+            };
             (*id, outcome)
         })
     }

@@ -217,10 +217,15 @@ impl Transaction {
             return invalid("the partition key is empty".into());
         }
         if self.partition_key.len() > KEY_BYTES_MAX {
-            return invalid(format!("the partition key has {} bytes; at most {KEY_BYTES_MAX} are allowed", self.partition_key.len()));
+            return invalid(format!(
+                "the partition key has {} bytes; at most {KEY_BYTES_MAX} are allowed",
+                self.partition_key.len()
+            ));
         }
         if self.updates.len() > TRANSACTION_CHANGES_MAX || self.conditions.len() > TRANSACTION_CHANGES_MAX {
-            return invalid(format!("a transaction has at most {TRANSACTION_CHANGES_MAX} conditions and as many changes"));
+            return invalid(format!(
+                "a transaction has at most {TRANSACTION_CHANGES_MAX} conditions and as many changes"
+            ));
         }
         let mut total = 0usize;
         let mut counters = 0u16;
@@ -233,7 +238,9 @@ impl Transaction {
                     "a value has {value} bytes; at most {VALUE_BYTES_MAX} are kept in a table: upload larger ones as files"
                 )))
             } else if total > TRANSACTION_BYTES_MAX {
-                Err(Refusal::Invalid(format!("a transaction has at most {TRANSACTION_BYTES_MAX} bytes of keys and values")))
+                Err(Refusal::Invalid(format!(
+                    "a transaction has at most {TRANSACTION_BYTES_MAX} bytes of keys and values"
+                )))
             } else {
                 Ok(())
             }
@@ -253,7 +260,9 @@ impl Transaction {
                         }
                     };
                     if refers_forward(sort_key) || refers_forward(value) {
-                        return Err(Refusal::Invalid("a template refers to a counter that does not come before it".into()));
+                        return Err(Refusal::Invalid(
+                            "a template refers to a counter that does not come before it".into(),
+                        ));
                     }
                 }
                 Update::Delete { sort_key, .. } => check(sort_key.len(), 0)?,

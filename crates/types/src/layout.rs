@@ -107,6 +107,15 @@ pub enum TableKind {
     Available,
 }
 
+/// The reserved strong table of blocks: partition key is the block's hash; sort keys are
+/// [`BLOCK_PIN`] ‖ upload id (an expiring pin) and [`BLOCK_REFERENCE`] ‖ owner (a durable reference).
+/// Its items decide which blocks a node must hold.
+pub const BLOCKS_TABLE: TableId = TableId(1);
+/// First byte of a pin's sort key.
+pub const BLOCK_PIN: u8 = b'p';
+/// First byte of a reference's sort key.
+pub const BLOCK_REFERENCE: u8 = b'r';
+
 /// A table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSpec {

@@ -3,6 +3,7 @@
 use crate::{Epoch, HybridTime, ItemKey, OperationId, PartitionId, Refusal, Seq, Version, WallMillis};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A change as the head decided it: replicas apply it without looking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +118,7 @@ pub enum Record {
         /// Partition.
         partition: PartitionId,
         /// The write.
-        entry: LogEntry,
+        entry: Arc<LogEntry>,
     },
     /// Entries above `after` are void: a predecessor's history took their place.
     Truncate {

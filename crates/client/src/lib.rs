@@ -1,1 +1,25 @@
-//! Routing client: layout cache, retries, operation ids, blob streaming.
+//! The routing client: layout cache, retries, operation ids, blob streaming.
+//! Apps and gateways are written against it; it is also the public Rust API.
+//!
+//! **Owns** how a request finds its node, what is done when that fails, and how
+//! files become blocks. **Invariants**: a map older than the one held is
+//! ignored; a write whose outcome is not known is reported as unknown, never as
+//! failed, and one that surely was not applied never as unknown; every attempt of
+//! a write carries the same operation id; a block handed out has the hash it was
+//! asked by. **Leaves to others**: all decisions about data (`node`), the wire
+//! (`rpc`), who may do what (`apps`, `gateways`). **Proved by** the tests beside
+//! each file and, against scripted nodes on the real wire, by `tests/`.
+
+mod blobs;
+mod client;
+mod config;
+mod error;
+mod scan;
+mod wire;
+
+pub use blobs::{BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef, UploadId};
+pub use client::Client;
+pub use config::{ClientConfig, ClusterKey, Timeouts};
+pub use error::ClientError;
+pub use scan::ScanCursor;
+pub use wire::{NodeStatus, WatchKey};

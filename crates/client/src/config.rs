@@ -1,0 +1,95 @@
+//! What a client must be told, and how patient it is.
+
+use std::time::Duration;
+use types::{ClusterId, NodeId};
+
+/// The secret that nodes and gateways of one cluster share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterKey(pub [u8; 32]);
+
+/// What a client must be told.
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// Some nodes, `host:port`; the others are learned from the layout.
+    pub addresses: Vec<String>,
+    /// The cluster's secret.
+    pub key: ClusterKey,
+    /// Which cluster it must be.
+    pub cluster: ClusterId,
+    /// The node to read from where it can answer: the one on this machine.
+    pub local: Option<NodeId>,
+    /// How patient to be.
+    pub timeouts: Timeouts,
+}
+
+impl ClientConfig {
+    /// A client of that cluster, with the usual patience and no replica preferred.
+    pub fn new(addresses: Vec<String>, key: ClusterKey, cluster: ClusterId) -> ClientConfig {
+        ClientConfig { addresses, key, cluster, local: None, timeouts: Timeouts::default() }
+    }
+
+    /// Reads go to this node where it can answer.
+    #[must_use]
+    pub fn local(mut self, node: NodeId) -> ClientConfig {
+        self.local = Some(node);
+        self
+    }
+
+    /// With this patience.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> ClientConfig {
+        self.timeouts = timeouts;
+        self
+    }
+}
+
+impl std::fmt::Debug for ClientConfig {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("addresses", &self.addresses)
+            .field("cluster", &self.cluster)
+            .field("local", &self.local)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How patient a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the first map, when connecting.
+    pub connect: Duration,
+    /// For a whole request, with all its retries.
+    pub request: Duration,
+    /// For one attempt of a read, at first; later ones wait longer.
+    pub read_attempt: Duration,
+    /// For one attempt of a write, at first; later ones wait longer.
+    pub write_attempt: Duration,
+    /// How long too few replicas are put up with: a failover may be under way.
+    pub too_few_replicas: Duration,
+    /// How long a node that failed is avoided.
+    pub avoid: Duration,
+    /// How long the slower holders of a block are waited for, once enough have it.
+    pub block_stragglers: Duration,
+    /// When the next holder of a block is asked as well.
+    pub block_hedge: Duration,
+    /// How long a node may hold back the answer to "is there a newer map?".
+    pub layout_poll: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(10),
+            read_attempt: Duration::from_secs(1),
+            write_attempt: Duration::from_secs(2),
+            too_few_replicas: Duration::from_secs(3),
+            avoid: Duration::from_secs(1),
+            block_stragglers: Duration::from_millis(1500),
+            block_hedge: Duration::from_millis(500),
+            layout_poll: Duration::from_secs(5),
+        }
+    }
+}

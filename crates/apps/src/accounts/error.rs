@@ -1,0 +1,62 @@
+//! Why accounts did not do what was asked, said to people.
+
+use client::ClientError;
+use std::time::Duration;
+use types::{Action, Classify};
+
+/// Why accounts did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum AccountError {
+    /// Wrong name or wrong password: from outside they look the same.
+    #[error("the name or the password is wrong")]
+    WrongCredentials,
+    #[error("too many tries from here; wait {} and try again", minutes(wait))]
+    TooManyTries { wait: Duration },
+    #[error("too many people are signing in at this moment; try again shortly")]
+    Busy,
+    #[error("you are not signed in, or were signed out; sign in again")]
+    NotSignedIn,
+    #[error("only an administrator may {what}")]
+    Forbidden { what: &'static str },
+    #[error("the name {name} is taken")]
+    NameTaken { name: String },
+    #[error("this name cannot be used: {why}")]
+    BadName { why: &'static str },
+    #[error("this password cannot be used: {why}")]
+    BadPassword { why: &'static str },
+    #[error("there is nobody named {name}")]
+    NoSuchUser { name: String },
+    #[error("this cluster has an administrator already; sign in instead")]
+    SetupDone,
+    #[error("this set-up link is wrong, used or too old; `atoll up` prints a new one when it starts")]
+    WrongSetupSecret,
+    #[error("this is the last administrator; make another one first")]
+    LastAdministrator,
+    #[error("someone else changed this at the same moment; nothing was changed, try again")]
+    Conflict,
+    #[error("this is not a place in this listing; begin it again")]
+    BadCursor,
+    /// A row that this release cannot read.
+    #[error("the records of accounts are damaged: {0}; `atoll doctor` tells more")]
+    Damaged(String),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+fn minutes(wait: &Duration) -> String {
+    match wait.as_secs().div_ceil(60) {
+        0 | 1 => "a minute".into(),
+        n => format!("{n} minutes"),
+    }
+}
+
+impl Classify for AccountError {
+    fn action(&self) -> Action {
+        match self {
+            AccountError::Busy | AccountError::Conflict => Action::Retry,
+            AccountError::Client(error) => error.action(),
+            _ => Action::Rejected,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What callers see of a drive, and what they say when they change it.
+
+use crate::{FileId, FolderId, VersionId};
+use client::Content;
+use types::WallMillis;
+
+/// A file or folder, as its parent lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Empty for the root.
+    pub name: String,
+    /// When it was first made.
+    pub created: WallMillis,
+    /// When its content (of a file) or its name or place (of a folder) last changed here.
+    pub modified: WallMillis,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder(FolderInfo),
+    /// A file.
+    File(FileInfo),
+}
+
+/// Of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderInfo {
+    /// Stays when it moves.
+    pub id: FolderId,
+}
+
+/// Of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Stays when it moves or gets new content.
+    pub id: FileId,
+    /// Names this content.
+    pub version: VersionId,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of the content.
+    pub hash: [u8; 32],
+    /// As the person's own machine said.
+    pub mtime: WallMillis,
+    /// For HTTP, without quotes.
+    pub etag: String,
+    /// MIME type, if the uploader said one.
+    pub media_type: Option<String>,
+}
+
+impl Entry {
+    /// Is it a folder?
+    pub fn is_folder(&self) -> bool {
+        matches!(self.kind, EntryKind::Folder(_))
+    }
+
+    /// If it is a file.
+    pub fn file(&self) -> Option<&FileInfo> {
+        if let EntryKind::File(file) = &self.kind { Some(file) } else { None }
+    }
+
+    /// If it is a folder.
+    pub fn folder(&self) -> Option<&FolderInfo> {
+        if let EntryKind::Folder(folder) = &self.kind { Some(folder) } else { None }
+    }
+
+    /// Bytes; 0 for a folder.
+    pub fn size(&self) -> u64 {
+        self.file().map_or(0, |file| file.size)
+    }
+}
+
+/// A file ready to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFile {
+    /// As listed.
+    pub entry: Entry,
+    /// The same, known to be a file.
+    pub file: FileInfo,
+    /// Goes to [`super::Drives::read`]. Stays readable for the settings' grace
+    /// after the file has been replaced or removed.
+    pub content: Content,
+}
+
+/// What an uploader says of a file beside its content.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Modification time on the person's machine; none is now.
+    pub mtime: Option<WallMillis>,
+    /// MIME type.
+    pub media_type: Option<String>,
+    /// For HTTP; none is the beginning of the content's hash.
+    pub etag: Option<String>,
+    /// Fresh for each put; the same again makes a retry harmless.
+    pub version: VersionId,
+}
+
+impl Default for NewFile {
+    fn default() -> NewFile {
+        NewFile { mtime: None, media_type: None, etag: None, version: VersionId::random() }
+    }
+}
+
+/// When a put may take place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PutCondition {
+    /// Whether or not a file is there.
+    #[default]
+    Replace,
+    /// Only if nothing is there.
+    CreateNew,
+    /// Only if a file is there.
+    ReplaceExisting,
+    /// Only if that version is there.
+    ReplaceIfVersion(VersionId),
+    /// Only if a file with that etag is there.
+    ReplaceIfEtag(String),
+}
+
+/// When a rename may take place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RenameCondition {
+    /// Only if nothing is at the new place.
+    #[default]
+    MustNotExist,
+    /// A file may replace a file.
+    ReplaceFile,
+    /// Whatever is at the new place goes, folders with all that is in them.
+    ReplaceAny,
+}
+
+/// How full a drive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of all files. What was removed counts until it has been swept.
+    pub bytes: u64,
+    /// Bytes that may be added; none when there is no quota.
+    pub room: Option<u64>,
+}
+
+/// What a round of sweeping did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Contents whose blocks were released.
+    pub released: u64,
+    /// Entries taken out of removed folders.
+    pub dismantled: u64,
+    /// Pieces of work that wait: not old enough, or more than one round does.
+    pub waiting: u64,
+}

@@ -1,0 +1,55 @@
+//! Why a drive did not do what was asked, said to people.
+
+use client::ClientError;
+use types::{Action, Classify};
+
+/// Why a drive did not do what was asked. Unless said otherwise nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum DriveError {
+    #[error("there is nothing at {path}")]
+    NotFound { path: String },
+    #[error("there is something at {path} already")]
+    Exists { path: String },
+    #[error("{path} is a file, not a folder")]
+    NotAFolder { path: String },
+    #[error("{path} is a folder, not a file")]
+    IsAFolder { path: String },
+    #[error("the folder {path} is not empty")]
+    NotEmpty { path: String },
+    #[error("{name:?} cannot be a name: {why}")]
+    BadName { name: String, why: &'static str },
+    #[error("this path is not allowed: {why}")]
+    BadPath { why: &'static str },
+    #[error("{from} cannot be moved to {to}: a folder cannot be moved into itself")]
+    Cycle { from: String, to: String },
+    /// Another version is there than the one that the caller wanted to replace.
+    #[error("{path} has been changed by someone else since you read it; look at it again before replacing it")]
+    Changed { path: String },
+    /// Every try met a change by others.
+    #[error("others are changing {path} at this moment; nothing was changed, try again")]
+    Conflict { path: String },
+    #[error("the drive is full: {needed} more bytes are needed and {room} are left")]
+    Quota { needed: u64, room: u64 },
+    #[error("the folder {path} holds as many entries as a folder may")]
+    FolderFull { path: String },
+    #[error("this is not a place in this listing; begin it again")]
+    BadCursor,
+    #[error("{0}")]
+    Invalid(String),
+    /// A row that this release cannot read, or rows that contradict each other.
+    #[error("the drive's records are damaged: {0}; `atoll doctor` tells more")]
+    Damaged(String),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Classify for DriveError {
+    fn action(&self) -> Action {
+        match self {
+            DriveError::Conflict { .. } => Action::Retry,
+            DriveError::Client(error) => error.action(),
+            _ => Action::Rejected,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The link to the neighbour below: what it has, what to send next.
+
+use super::command::{Command, Environment, Out};
+use super::message::Body;
+use super::replica::{REPEAT, Replica};
+use std::sync::Arc;
+use types::{LogEntry, Monotonic, ReplicaId, Seq, Version};
+
+/// Entries in one message, at most.
+const BATCH_ENTRIES: usize = 512;
+/// Bytes in one message, about.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Entries sent and not acknowledged, at most.
+const WINDOW_ENTRIES: u64 = 8192;
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) peer: ReplicaId,
+    /// Its acknowledgement is needed.
+    pub(super) counts: bool,
+    /// Durable there and below.
+    pub(super) acked: Seq,
+    state: State,
+    /// Where its log ended when it last said so.
+    position: Version,
+    /// It said so before this replica was ready to send.
+    early: bool,
+    /// Last thing heard or first thing sent after a silence.
+    progress: Monotonic,
+    told_committed: Seq,
+    told_last: Seq,
+    told_complete: Option<Seq>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It has not said where its log ends.
+    Silent,
+    /// Everything before `next` was sent.
+    Streaming { next: Version },
+    /// Reading the log, because the entries are no longer in memory; `next` is the last sent.
+    /// `check`: its claim to have `next` is still to be compared.
+    Fetching { next: Version, check: bool },
+    /// It is receiving a full copy.
+    Copying,
+}
+
+impl Link {
+    pub(super) fn new(peer: ReplicaId, counts: bool) -> Link {
+        Link {
+            peer,
+            counts,
+            acked: Seq(0),
+            state: State::Silent,
+            position: Version::ZERO,
+            early: false,
+            progress: Monotonic(0),
+            told_committed: Seq(0),
+            told_last: Seq(0),
+            told_complete: None,
+        }
+    }
+
+    /// Nothing was heard for long while something is outstanding.
+    fn stalled(&mut self, env: &Environment) -> bool {
+        let outstanding = matches!(self.state, State::Streaming { next } if next.seq > self.acked);
+        let stalled = outstanding && env.now - self.progress >= 3 * REPEAT;
+        if stalled {
+            self.progress = env.now;
+        }
+        stalled
+    }
+}
+
+impl Replica {
+    /// The neighbour below says where its log ends.
+    pub(super) fn on_position(&mut self, env: &Environment, from: ReplicaId, last: Version, out: &mut Vec<Command>) {
+        let base = self.overlay.base();
+        let known = self.overlay.version(last.seq);
+        let epoch = self.epoch;
+        let Some(role) = &mut self.role else { return };
+        let mine = self.overlay.last().seq.min(role.verified);
+        let linked = role.linked;
+        let Some(link) = role.downstream.as_mut().filter(|link| link.peer == from) else { return };
+        link.position = last;
+        link.early = !linked;
+        if !linked {
+            // Nothing goes down before it is known to be the predecessor's too.
+            return;
+        }
+        if matches!(link.state, State::Copying) {
+            // It asks again because it lost the copy, or because pages are slow; the copy's own repeats see to it,
+            // unless it has ended.
+            return;
+        }
+        link.progress = env.now;
+        (link.told_last, link.told_committed, link.told_complete) = (Seq(0), Seq(0), None);
+        match known {
+            Some(version) if version == last && last.seq <= mine => link.state = State::Streaming { next: last },
+            Some(_) => return out.send(self.message(from, Body::Rewind)),
+            None if last.seq > mine => return out.send(self.message(from, Body::Rewind)),
+            None => {
+                debug_assert!(last.seq < base.seq);
+                let check = last.seq > Seq(0);
+                link.state = State::Fetching { next: last, check };
+                out.push(Command::Fetch { epoch, from: if check { last.seq } else { Seq(1) } });
+                return;
+            }
+        }
+        self.pump(env, out);
+    }
+
+    /// Entries that were asked for with [`Command::Fetch`]; none when the log no longer reaches back.
+    pub fn fetched(
+        &mut self,
+        env: &Environment,
+        epoch: types::Epoch,
+        entries: Option<Vec<LogEntry>>,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(role) = self.role.as_mut().filter(|_| epoch == self.epoch) else { return };
+        let verified = self.overlay.last().seq.min(role.verified);
+        let Some(link) = role.downstream.as_mut() else { return };
+        let State::Fetching { next, check } = link.state else { return };
+        let peer = link.peer;
+        let Some(mut entries) = entries else {
+            link.state = State::Copying;
+            return self.begin_copy(env, out);
+        };
+        link.progress = env.now;
+        entries.retain(|entry| entry.version.seq <= verified);
+        if check {
+            match entries.first() {
+                Some(entry) if entry.version == next => drop(entries.remove(0)),
+                _ => {
+                    link.state = State::Silent;
+                    return out.send(self.message(peer, Body::Rewind));
+                }
+            }
+        }
+        let batch: Vec<_> = entries.into_iter().map(Arc::new).collect();
+        let next_after = batch.last().map_or(next, |entry| entry.version);
+        link.state = State::Streaming { next: next_after };
+        if !batch.is_empty() {
+            let body = self.append_body(next, batch);
+            out.send(self.message(peer, body));
+        }
+        self.pump(env, out);
+    }
+
+    /// The copy that the neighbour was receiving has ended at `version`, or was given up (none).
+    pub(super) fn copy_ended(&mut self, env: &Environment, version: Option<Version>, out: &mut Vec<Command>) {
+        if let Some(link) = self.role.as_mut().and_then(|role| role.downstream.as_mut())
+            && matches!(link.state, State::Copying)
+        {
+            link.progress = env.now;
+            link.state = State::Silent;
+            if let Some(version) = version {
+                let peer = link.peer;
+                self.on_position(env, peer, version, out);
+            }
+        }
+    }
+
+    /// This replica is linked to its predecessor now: answer what was asked before.
+    pub(super) fn answer_early_position(&mut self, env: &Environment, out: &mut Vec<Command>) {
+        if let Some(link) = self.role.as_ref().and_then(|role| role.downstream.as_ref()).filter(|link| link.early) {
+            self.on_position(env, link.peer, link.position, out);
+        }
+    }
+
+    pub(super) fn probe(&mut self, env: &Environment, out: &mut Vec<Command>) {
+        let Some(link) = self.role.as_mut().and_then(|role| role.downstream.as_mut()) else { return };
+        let peer = link.peer;
+        if link.stalled(env) {
+            out.send(self.message(peer, Body::Probe));
+        }
+    }
+
+    /// An acknowledgement from below.
+    pub(super) fn on_ack(&mut self, env: &Environment, from: ReplicaId, through: Seq, out: &mut Vec<Command>) {
+        let Some(link) = self.role.as_mut().and_then(|role| role.downstream.as_mut()).filter(|l| l.peer == from) else {
+            return;
+        };
+        if through > link.acked {
+            link.acked = through;
+            link.progress = env.now;
+        }
+        self.advance(env, out);
+        self.pump(env, out);
+    }
+
+    fn append_body(&self, previous: Version, entries: Vec<Arc<LogEntry>>) -> Body {
+        let (verified, ready) = self.role.as_ref().map_or((Seq(0), false), |role| (role.verified, role.complete));
+        let last = self.overlay.last().seq.min(verified);
+        Body::Append { previous, entries, committed: self.committed, last, complete: ready.then_some(last) }
+    }
+
+    /// Sends below whatever is new: entries, or else how far things are.
+    pub(super) fn pump(&mut self, env: &Environment, out: &mut Vec<Command>) {
+        let (base, committed, epoch) = (self.overlay.base(), self.committed, self.epoch);
+        loop {
+            let Some(role) = self.role.as_mut() else { return };
+            let last = self.overlay.last().seq.min(role.verified);
+            let complete = role.complete.then_some(last);
+            let Some(link) = role.downstream.as_mut() else { return };
+            let State::Streaming { next } = link.state else { return };
+            let peer = link.peer;
+            let nothing_new = link.told_committed == committed
+                && link.told_last == last
+                && link.told_complete.is_some() == complete.is_some();
+            let window_open = next.seq.0 < link.acked.max(link.position.seq).0 + WINDOW_ENTRIES;
+            if next.seq >= last || !window_open {
+                if nothing_new {
+                    return;
+                }
+                (link.told_committed, link.told_last, link.told_complete) = (committed, last, complete);
+                let body = self.append_body(next, Vec::new());
+                return out.send(self.message(peer, body));
+            }
+            if next.seq < base.seq {
+                link.state = State::Fetching { next, check: false };
+                return out.push(Command::Fetch { epoch, from: next.seq.next() });
+            }
+            let mut weight = 0;
+            let batch: Vec<_> = self
+                .overlay
+                .range(next.seq.next(), last)
+                .take(BATCH_ENTRIES)
+                .take_while(|entry| {
+                    let fits = weight < BATCH_BYTES;
+                    weight += entry.weight();
+                    fits
+                })
+                .cloned()
+                .collect();
+            let after = batch.last().map_or(next, |entry| entry.version);
+            if link.acked >= next.seq {
+                link.progress = env.now;
+            }
+            link.state = State::Streaming { next: after };
+            (link.told_committed, link.told_last, link.told_complete) = (committed, last, complete);
+            let body = self.append_body(next, batch);
+            out.send(self.message(peer, body));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What replicas of one partition say to each other. Every message carries the
+//! epoch, and the lives of both ends: a message of another epoch or life is not acted on.
+//! Any message may be lost, repeated, delayed or overtaken.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use types::{Epoch, HybridTime, LogEntry, PartitionId, ReplicaId, Seq, Version};
+
+/// A message between two replicas of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Partition.
+    pub partition: PartitionId,
+    /// Epoch that the sender has adopted.
+    pub epoch: Epoch,
+    /// Sender.
+    pub from: ReplicaId,
+    /// Receiver.
+    pub to: ReplicaId,
+    /// What it says.
+    pub body: Body,
+}
+
+/// Names one full copy, so that pieces of an abandoned one are refused (invariant 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CopyId {
+    /// Epoch in which it was begun.
+    pub epoch: Epoch,
+    /// Number, by the sender.
+    pub number: u64,
+}
+
+/// The kinds of message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Up: "I have adopted the epoch; my log ends here; send what follows."
+    Position {
+        /// Last entry of the log.
+        last: Version,
+    },
+    /// Up: "your log and mine differ at my end"; the answer to it is [`Body::Position`] at the committed point.
+    Rewind,
+    /// Down: "I have heard nothing for long: where are you?" The answer is [`Body::Position`] and [`Body::Ack`].
+    Probe,
+    /// Down: entries, in order, and how far things are. Without entries: a heartbeat or commit notice.
+    Append {
+        /// The entry before the first one.
+        previous: Version,
+        /// Entries.
+        entries: Vec<Arc<LogEntry>>,
+        /// Everything up to here is committed.
+        committed: Seq,
+        /// The sender's last entry.
+        last: Seq,
+        /// Everything that was before this epoch ends here; none while the sender itself
+        /// may still lack some of it.
+        complete: Option<Seq>,
+    },
+    /// Up: everything up to here is durable at the sender and at all below it.
+    Ack {
+        /// Sequence.
+        through: Seq,
+    },
+    /// To the head: what is committed?
+    Question {
+        /// The asker's number for it.
+        number: u64,
+    },
+    /// From the head.
+    Answer {
+        /// The asker's number.
+        number: u64,
+        /// Everything up to here is committed.
+        committed: Seq,
+    },
+    /// Down: a page of a full copy.
+    Page {
+        /// Which copy.
+        copy: CopyId,
+        /// 0, 1, 2 …
+        index: u32,
+        /// Rows, as storage exports them.
+        rows: Bytes,
+        /// On the last page: the version that the copy is of, and its time.
+        end: Option<(Version, HybridTime)>,
+    },
+    /// Up: that page was taken; send the next.
+    PageTaken {
+        /// Which copy.
+        copy: CopyId,
+        /// Which page.
+        index: u32,
+    },
+}

@@ -1,0 +1,46 @@
+//! One replica of one partition: chain replication with apportioned reads.
+//!
+//! ```text
+//!  client ─▶ head ──entries──▶ middle ──entries──▶ tail ┄┄entries┄┄▶ syncing
+//!            log              log                 log               log
+//!             ◀──durable────   ◀──durable────
+//!  client ◀─ committed, once every acknowledging replica has it durable
+//! ```
+//!
+//! The head tests transactions against the tables and the entries under way, gives each a
+//! version, and sends it down before its own fsync has ended, so that the fsyncs of a chain
+//! overlap. Durability flows back; when all have it the head commits and answers. That makes
+//! the head, not the tail, the first to know what is committed, so replicas with writes under
+//! way ask the head (`docs/decisions/head-commits.md`).
+//!
+//! **Invariants** are numbered in `docs/consistency.md` and named where they are kept.
+//! **Leaves to others**: the lease (a deadline in each [`Environment`]), who is in the chain
+//! ([`Replica::adopt`]), the log, the tables and the network ([`Command`]).
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `replica` | place in the chain, durability, commit, epochs |
+//! | `head` | conditions, order, operation ids, verify, expiry |
+//! | `link` · `follow` | sending below · taking from above |
+//! | `copy` | full copies |
+//! | `read` | strong reads |
+//! | `overlay` | entries not yet in the tables |
+//! | `message` · `command` | what goes between replicas · to and from the surroundings |
+
+mod command;
+mod copy;
+mod follow;
+mod head;
+mod link;
+mod message;
+mod overlay;
+mod read;
+mod replica;
+
+pub use command::{
+    Answer, Command, Environment, Failure, Holdings, Neighbour, Progress, RequestId, Tables, TablesFailed,
+};
+pub use head::UNDER_WAY_BYTES_MAX;
+pub use message::{Body, CopyId, Message};
+pub use read::ReadPlan;
+pub use replica::Replica;

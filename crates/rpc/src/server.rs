@@ -1,0 +1,328 @@
+//! The called end: accepts connections, hands calls and notifications out.
+//!
+//! A connection has one task that reads, one that writes, and one for each call
+//! that runs. Beyond its bounds it refuses calls at once, with a code that says
+//! they were surely not applied; it never stops reading, because a notification
+//! behind those calls may be what they wait for.
+
+use crate::config::ServerConfig;
+use crate::error::{Code, Status};
+use crate::frame::{BODY_BYTES_MAX, Body, Frame, FrameError, FrameReader, Kind};
+use crate::handshake::{self, HandshakeError};
+use crate::outbox::{Outbox, Rejected};
+use crate::peer::Peer;
+use crate::vigil::{self, Heard, Pulse};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+/// What a server does with what it is sent.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a call. Invoked in the order of arrival, between notifications,
+    /// and must be quick; the future that it returns runs beside all others and
+    /// to its end, even if the caller has gone. A panic becomes [`Code::Internal`].
+    fn call(&self, from: &Peer, method: u16, body: Bytes) -> BoxFuture<'static, Result<Body, Status>>;
+
+    /// Takes a one-way message, in the order sent on its connection. Must be
+    /// quick: the connection stands still meanwhile. A panic ends the connection.
+    fn notify(&self, from: &Peer, method: u16, body: Bytes);
+}
+
+/// A server that runs. Dropping it ends it at once; calls that run go on unheard.
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<Stop>,
+    connections: Arc<Semaphore>,
+    connections_max: usize,
+    accepting: tokio::task::AbortHandle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Takes calls.
+    No,
+    /// Refuses calls, and closes a connection when none runs.
+    Gently,
+    /// Closes.
+    Now,
+}
+
+struct Context {
+    config: ServerConfig,
+    handler: Arc<dyn Handler>,
+    stop: watch::Receiver<Stop>,
+    connections: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Listens on `host:port` (port 0: any) and serves.
+    pub async fn bind(address: &str, config: ServerConfig, handler: Arc<dyn Handler>) -> std::io::Result<Server> {
+        Server::serve(TcpListener::bind(address).await?, config, handler)
+    }
+
+    /// Serves on a listener.
+    pub fn serve(listener: TcpListener, config: ServerConfig, handler: Arc<dyn Handler>) -> std::io::Result<Server> {
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(Stop::No);
+        let connections_max = config.connections_max;
+        let connections = Arc::new(Semaphore::new(connections_max));
+        let context = Context { config, handler, stop: stopped, connections: connections.clone() };
+        let accepting = tokio::spawn(accept(listener, Arc::new(context))).abort_handle();
+        Ok(Server { address, stop, connections, connections_max, accepting })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections it has.
+    pub fn connections(&self) -> usize {
+        self.connections_max - self.connections.available_permits()
+    }
+
+    /// Accepts no more connections, refuses new calls as busy, goes on taking
+    /// notifications, and returns when the calls that ran have been answered,
+    /// or `grace` is over. True when all were.
+    pub async fn shutdown(self, grace: Duration) -> bool {
+        self.accepting.abort();
+        self.stop.send_replace(Stop::Gently);
+        let all = self.connections.acquire_many(self.connections_max as u32);
+        tokio::time::timeout(grace, all).await.is_ok()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.stop.send_replace(Stop::Now);
+    }
+}
+
+async fn accept(listener: TcpListener, context: Arc<Context>) {
+    let handshakes = Arc::new(Semaphore::new(context.config.handshakes_max));
+    loop {
+        let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Such as too many open files: passes, but not at once.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let context = context.clone();
+        tokio::spawn(async move {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%from, %error, "connection lost at once");
+                return;
+            }
+            let (read, write) = stream.into_split();
+            greet(read, write, &from.to_string(), &context, permit).await;
+        });
+    }
+}
+
+/// Shakes hands, then converses.
+async fn greet<R, W>(mut read: R, mut write: W, from: &str, context: &Context, permit: OwnedSemaphorePermit)
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let ServerConfig { credentials, handshake_timeout, .. } = &context.config;
+    let admit = |_: &Peer| context.connections.clone().try_acquire_owned().ok();
+    let mut stop = context.stop.clone();
+    let accepted = tokio::select! {
+        accepted = handshake::accept(&mut read, &mut write, credentials, *handshake_timeout, admit) => accepted,
+        _ = stop.wait_for(|stop| *stop != Stop::No) => return,
+    };
+    drop(permit);
+    match accepted {
+        Ok((peer, _room)) => {
+            tracing::debug!(%from, %peer, "accepted");
+            let why = converse(read, write, peer, context).await;
+            tracing::debug!(%from, why, "connection ended");
+        }
+        // A port scan, or a node that was stopped: nothing to wake anybody for.
+        Err(error @ (HandshakeError::Io(_) | HandshakeError::Timeout(_) | HandshakeError::NotAtoll)) => {
+            tracing::debug!(%from, %error, "handshake failed");
+        }
+        Err(error) => tracing::warn!(%from, %error, "handshake failed"),
+    }
+}
+
+/// What one connection has running.
+struct Desk {
+    peer: Peer,
+    handler: Arc<dyn Handler>,
+    outbox: Outbox,
+    calls: AtomicUsize,
+    call_bytes: AtomicUsize,
+    /// No call runs.
+    idle: Notify,
+    /// Refuses calls.
+    stopping: AtomicBool,
+}
+
+/// Keeps a connection going until it ends; gives the reason.
+async fn converse<R, W>(read: R, write: W, peer: Peer, context: &Context) -> String
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let config = &context.config;
+    let desk = Arc::new(Desk {
+        peer,
+        handler: context.handler.clone(),
+        outbox: Outbox::new(config.queue_bytes_max),
+        calls: AtomicUsize::new(0),
+        call_bytes: AtomicUsize::new(0),
+        idle: Notify::new(),
+        stopping: AtomicBool::new(false),
+    });
+    let writer = {
+        let desk = desk.clone();
+        tokio::spawn(async move { desk.outbox.write_to(write).await })
+    };
+    let abort = writer.abort_handle();
+    let pulse = Pulse::default();
+    let mut stop = context.stop.clone();
+    let why = tokio::select! {
+        why = receive(&desk, config, Heard { stream: read, pulse: &pulse }) => why,
+        why = vigil::keep(config.vitality, &desk.outbox, &pulse) => why,
+        wrote = writer => match wrote {
+            Ok(Err(error)) => error.to_string(),
+            _ => "the server has stopped".into(),
+        },
+        () = wind_down(&desk, &mut stop) => "the server was dropped".into(),
+    };
+    abort.abort();
+    desk.outbox.close();
+    why
+}
+
+/// On a gentle stop, lets the writer end once the running calls are answered.
+/// Returns only when everything is to end at once.
+async fn wind_down(desk: &Desk, stop: &mut watch::Receiver<Stop>) {
+    if !matches!(stop.wait_for(|stop| *stop != Stop::No).await.as_deref(), Ok(Stop::Gently)) {
+        return;
+    }
+    desk.stopping.store(true, Ordering::SeqCst);
+    let finish = async {
+        loop {
+            let idle = desk.idle.notified();
+            if desk.calls.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            idle.await;
+        }
+        desk.outbox.finish();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = finish => {}
+        _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+    }
+}
+
+/// Takes frames until the stream ends; gives the reason.
+async fn receive<R: AsyncRead + Unpin>(desk: &Arc<Desk>, config: &ServerConfig, stream: R) -> String {
+    let mut frames = FrameReader::new(stream);
+    loop {
+        let Frame { kind, id, code: method, body } = match frames.next().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return "the other end closed it".into(),
+            Err(error) => return error.to_string(),
+        };
+        match kind {
+            Kind::Call => {
+                if let Err(why) = call(desk, config, id, method, body.head) {
+                    return why;
+                }
+            }
+            Kind::Notify => {
+                let delivered = AssertUnwindSafe(|| desk.handler.notify(&desk.peer, method, body.head));
+                if std::panic::catch_unwind(delivered).is_err() {
+                    tracing::error!(method, peer = %desk.peer, "a handler panicked over a notification");
+                    return "a handler panicked".into();
+                }
+            }
+            Kind::Heartbeat => {}
+            Kind::Reply | Kind::Refusal => return FrameError::Kind(kind as u8).to_string(),
+        }
+    }
+}
+
+/// Counts a call that runs; gone when it is answered.
+struct Running {
+    desk: Arc<Desk>,
+    bytes: usize,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.desk.call_bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+        if self.desk.calls.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.desk.idle.notify_waiters();
+        }
+    }
+}
+
+/// Begins a call, or refuses it. An error ends the connection.
+fn call(desk: &Arc<Desk>, config: &ServerConfig, id: u64, method: u16, body: Bytes) -> Result<(), String> {
+    let bytes = body.len();
+    let calls = desk.calls.fetch_add(1, Ordering::SeqCst);
+    let held = desk.call_bytes.fetch_add(bytes, Ordering::SeqCst);
+    let running = Running { desk: desk.clone(), bytes };
+    let refusal = if desk.stopping.load(Ordering::SeqCst) {
+        Some("this node is stopping")
+    } else if calls >= config.calls_max || (held > 0 && held + bytes > config.call_bytes_max) {
+        Some("this node has too many calls under way")
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        // A client that asks without end and never reads is not waited for.
+        return match desk.outbox.push(answer(id, Err(Status::new(Code::Busy, refusal)))) {
+            Err(Rejected::Full) => Err("the other end does not read its replies".into()),
+            // Closed: the writer is finishing, and is to be left to it.
+            Ok(_) | Err(Rejected::Closed) => Ok(()),
+        };
+    }
+    let begun = std::panic::catch_unwind(AssertUnwindSafe(|| desk.handler.call(&desk.peer, method, body)));
+    tokio::spawn(async move {
+        let result = match begun {
+            Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
+            Err(panic) => Err(panic),
+        };
+        let result = result.unwrap_or_else(|_| {
+            tracing::error!(method, peer = %running.desk.peer, "a handler panicked over a call");
+            Err(Status::new(Code::Internal, "the node broke down over this call; its log says more"))
+        });
+        // Closed means that nobody waits for it any more.
+        let _ = running.desk.outbox.push_when_room(answer(id, result)).await;
+    });
+    Ok(())
+}
+
+fn answer(id: u64, result: Result<Body, Status>) -> Frame {
+    let refusal =
+        |status: Status| Frame { kind: Kind::Refusal, id, code: status.code as u16, body: status.to_body().into() };
+    match result {
+        Ok(body) if body.len() > BODY_BYTES_MAX => {
+            let message = format!("a reply of {} bytes; at most {BODY_BYTES_MAX} can be sent", body.len());
+            refusal(Status::new(Code::Internal, message))
+        }
+        Ok(body) => Frame { kind: Kind::Reply, id, code: 0, body },
+        Err(status) => refusal(status),
+    }
+}

@@ -72,6 +72,7 @@ pub mod codec;
 mod config;
 mod error;
 pub mod frame;
+pub mod grpc;
 pub mod handshake;
 mod outbox;
 mod peer;

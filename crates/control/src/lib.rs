@@ -1,1 +1,22 @@
 //! Members, leases, tables, layouts and chain epochs: metadata store and controller.
+//!
+//! Owns the [`MetadataStore`] trait, its embedded backend ([`raft`]), its stand-in for
+//! tests ([`memory`]) and the policy of who votes ([`voters`]). Off the data path: a
+//! write to a table never waits for anything here.
+//!
+//! Invariants: those of [`store`], which every backend keeps, and of [`raft`].
+//! Leaves to others: carrying messages between nodes, and what is done with a layout.
+//! Proved by `tests/conformance.rs`, run alike on every backend, by openraft's
+//! own storage suite, and by property tests of what is pure.
+
+pub mod controller;
+pub mod memory;
+pub mod raft;
+mod state;
+pub mod store;
+pub mod voters;
+
+pub use raft::{MemberStatus, RAFT_BODY_BYTES_MAX, RaftNode, RaftRpc, RaftTiming, RaftTransport, TransportError};
+pub use store::{
+    Batch, Committed, Expect, LeaderToken, Leadership, MetadataError, MetadataStore, Operation, Pair, Range,
+};

@@ -7,6 +7,19 @@
 //! append and when it counts (`replication`), and the threads that call it (`node`).
 //! **Proved by** one conformance suite (`tests/`) that both engines pass.
 
+pub mod blocks;
 pub mod engine;
+mod files;
+mod history;
+mod log;
+pub mod lsm;
+pub mod memory;
+mod operations;
+mod page;
+mod poison;
+mod space;
 
+pub use blocks::BlockStore;
 pub use engine::{Export, Recovered, Row, Snapshot, StorageEngine, StorageError};
+pub use lsm::{LsmEngine, LsmOptions, StorageStats};
+pub use memory::MemoryEngine;

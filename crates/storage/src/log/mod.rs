@@ -1,0 +1,335 @@
+//! The node log: one append-only sequence of records for all partitions, in segment files.
+//!
+//! **Owns** `<data>/log/`. **Invariants**: what was appended before a [`Log::sync`] that
+//! returned is found by every later opening, or the opening fails; after a failed write or sync
+//! nothing more is taken; a frame that fails its checksum is never returned; a position, once
+//! given to a frame, is never given to another. **Leaves to others**: when to sync, and what the
+//! tables have (`lsm`). **Proved by** the tests beside each file and `tests/torn.rs`.
+//!
+//! A *log position* counts bytes from the log's beginning, headers included, through all
+//! segments that ever were; which segment holds it is found by range.
+
+pub(crate) mod frame;
+pub(crate) mod recovery;
+pub(crate) mod segment;
+
+use crate::StorageError;
+use crate::files::{create_folder, sync_folder};
+use crate::history::{History, Span};
+use crate::poison::Poison;
+use frame::{Payload, Place};
+use parking_lot::{Mutex, RwLock};
+use recovery::Marks;
+use segment::{Header, Segment};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use types::{LogEntry, PartitionId, Record, Seq};
+
+/// Bytes read at once when entries are fetched: a few dozen small records.
+const WINDOW: usize = 16 << 10;
+
+/// The log, open.
+pub(crate) struct Log {
+    folder: PathBuf,
+    segment_bytes: u64,
+    poison: Arc<Poison>,
+    writer: Mutex<Writer>,
+    index: RwLock<Index>,
+    /// Everything before this position is durable.
+    synced: AtomicU64,
+}
+
+struct Writer {
+    segment: Arc<Segment>,
+    end: u64,
+    chain: u64,
+    buffer: Vec<u8>,
+}
+
+struct Index {
+    segments: VecDeque<Arc<Segment>>,
+    histories: BTreeMap<PartitionId, History<u64>>,
+}
+
+/// What opening found, beside the log itself.
+pub(crate) struct Opened {
+    pub log: Log,
+    /// Where the log says certain things, as far back as it reaches.
+    pub marks: BTreeMap<PartitionId, Marks>,
+    /// True when records before the first segment were released.
+    pub released: bool,
+    /// True when the log was cut at some time that it still tells of.
+    pub cut: bool,
+}
+
+fn misuse(why: String) -> StorageError {
+    StorageError::Io(std::io::Error::new(std::io::ErrorKind::InvalidInput, why))
+}
+
+impl Log {
+    /// Opens or makes the log in `folder`. It is known to have been durable up to `durable`.
+    pub fn open(folder: &Path, segment_bytes: u64, durable: u64, poison: Arc<Poison>) -> Result<Opened, StorageError> {
+        create_folder(folder)?;
+        let mut found = recovery::recover(folder, durable)?;
+        let segment = match found.segments.back() {
+            Some(last) => last.clone(),
+            None => {
+                let first = Segment::create(folder, Header { number: 0, base: 0, chain: 0 })?;
+                found.end = first.first_frame();
+                found.segments.push_back(first.clone());
+                first
+            }
+        };
+        // A process that was killed may have left writes unsynced; they count from now on.
+        segment.file.sync_all()?;
+        let released = found.segments.front().is_some_and(|first| first.header.number > 0);
+        let log = Log {
+            folder: folder.to_path_buf(),
+            segment_bytes,
+            poison,
+            writer: Mutex::new(Writer { segment, end: found.end, chain: found.chain, buffer: Vec::new() }),
+            index: RwLock::new(Index { segments: found.segments, histories: found.histories }),
+            synced: AtomicU64::new(found.end),
+        };
+        Ok(Opened { log, marks: found.marks, released, cut: found.cut })
+    }
+
+    /// Writes records at the end, in one write, all or (but for a crash) none.
+    pub fn append(&self, records: &[Record]) -> Result<(), StorageError> {
+        if records.is_empty() {
+            return self.poison.check();
+        }
+        let mut writer = self.writer.lock();
+        self.poison.check()?;
+        self.check(records)?;
+        let mut buffer = std::mem::take(&mut writer.buffer);
+        buffer.clear();
+        if writer.end - writer.segment.header.base >= self.segment_bytes {
+            self.roll(&mut writer)?;
+        }
+        let mut positions = Vec::with_capacity(records.len());
+        let mut chain = writer.chain;
+        let synced_through = self.synced.load(Ordering::Acquire);
+        for record in records {
+            let position = writer.end + buffer.len() as u64;
+            chain = frame::encode(Some(record), Place { position, chain, synced_through }, &mut buffer)?;
+            positions.push(position);
+        }
+        self.poison.watch("writing the log", (&writer.segment.file).write_all(&buffer))?;
+        writer.end += buffer.len() as u64;
+        writer.chain = chain;
+        // One huge batch must not keep its memory for ever.
+        if buffer.capacity() <= 4 << 20 {
+            writer.buffer = buffer;
+        }
+        let mut index = self.index.write();
+        for (record, position) in records.iter().zip(positions) {
+            let history = index.histories.entry(record.partition()).or_insert_with(|| History::after(Seq(0)));
+            history.observe(record, |_| position).map_err(misuse)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses records that cannot follow what is there, before anything is written.
+    fn check(&self, records: &[Record]) -> Result<(), StorageError> {
+        let index = self.index.read();
+        let mut spans: BTreeMap<PartitionId, Span> = BTreeMap::new();
+        for record in records {
+            let partition = record.partition();
+            let before = spans
+                .get(&partition)
+                .copied()
+                .unwrap_or_else(|| index.histories.get(&partition).and_then(History::span).unwrap_or(Span::empty(1)));
+            let after = before.step(record).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
+            spans.insert(partition, after);
+        }
+        Ok(())
+    }
+
+    fn roll(&self, writer: &mut Writer) -> Result<(), StorageError> {
+        self.poison.watch("syncing the log", writer.segment.file.sync_data())?;
+        self.synced.fetch_max(writer.end, Ordering::AcqRel);
+        let header = Header { number: writer.segment.header.number + 1, base: writer.end, chain: writer.chain };
+        let segment = self.poison.watch("beginning a log segment", Segment::create(&self.folder, header))?;
+        writer.end = segment.first_frame();
+        writer.segment = segment.clone();
+        self.synced.fetch_max(writer.end, Ordering::AcqRel);
+        self.index.write().segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Makes everything appended before the call durable.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        let (segment, end) = {
+            let writer = self.writer.lock();
+            self.poison.check()?;
+            (writer.segment.clone(), writer.end)
+        };
+        if self.synced.load(Ordering::Acquire) < end {
+            self.poison.watch("syncing the log", segment.file.sync_data())?;
+            self.synced.fetch_max(end, Ordering::AcqRel);
+        }
+        // Another thread's sync may have failed meanwhile, and taken our writes with it.
+        self.poison.check()
+    }
+
+    /// Makes the log durable up to and including an entry.
+    pub fn sync_entry(&self, partition: PartitionId, seq: Seq) -> Result<(), StorageError> {
+        let position = self.read_index(partition, |history| history.get(seq).copied()).flatten();
+        match position {
+            Some(position) if position < self.synced.load(Ordering::Acquire) => Ok(()),
+            Some(_) => self.sync(),
+            None => Err(misuse(format!("partition {partition}: entry {seq} is not in the log"))),
+        }
+    }
+
+    fn read_index<T>(&self, partition: PartitionId, read: impl FnOnce(&History<u64>) -> T) -> Option<T> {
+        self.index.read().histories.get(&partition).map(read)
+    }
+
+    /// Entries from `from` on, about `bytes_max`, one at least if there is one.
+    pub fn entries(&self, partition: PartitionId, from: Seq, bytes_max: usize) -> Result<Vec<LogEntry>, StorageError> {
+        let (positions, segments) = {
+            let index = self.index.read();
+            let Some(history) = index.histories.get(&partition) else { return Ok(Vec::new()) };
+            // Positions tell sizes only roughly, as other partitions' records lie between; a
+            // frame has HEADER bytes at least, which bounds the list.
+            let most = bytes_max / frame::HEADER + 1;
+            let positions: Vec<u64> = history.from(from)?.copied().take(most).collect();
+            (positions, index.segments.clone())
+        };
+        let mut reader = Reader { segments, window: Vec::new(), base: 0 };
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        for position in positions {
+            let (entry, length) = reader.entry(position)?;
+            bytes += length;
+            if bytes > bytes_max && !out.is_empty() {
+                break;
+            }
+            out.push(entry);
+        }
+        Ok(out)
+    }
+
+    /// First and last sequence in the log; (n+1, n) when it has none.
+    pub fn range(&self, partition: PartitionId) -> (Seq, Seq) {
+        self.read_index(partition, History::range).unwrap_or((Seq(1), Seq(0)))
+    }
+
+    /// Reads or changes what is known of all partitions; appends wait.
+    pub fn histories<T>(&self, with: impl FnOnce(&mut BTreeMap<PartitionId, History<u64>>) -> T) -> T {
+        let _writer = self.writer.lock();
+        with(&mut self.index.write().histories)
+    }
+
+    /// Position behind the last record.
+    pub fn end(&self) -> u64 {
+        self.writer.lock().end
+    }
+
+    /// Everything before this position is durable.
+    pub fn durable_end(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Bytes in the segments that exist.
+    pub fn bytes(&self) -> u64 {
+        let start = self.index.read().segments.front().map_or(0, |first| first.header.base);
+        self.end() - start
+    }
+
+    /// Deletes the oldest segments whose records are all behind `through` and whose entries are
+    /// all behind `applied`, as far as `retain` bytes of log remain.
+    pub fn release(
+        &self,
+        through: u64,
+        applied: &BTreeMap<PartitionId, Seq>,
+        retain: u64,
+    ) -> Result<usize, StorageError> {
+        let end = self.end();
+        let mut gone = Vec::new();
+        {
+            let mut index = self.index.write();
+            let floor = index
+                .histories
+                .iter()
+                .filter_map(|(partition, history)| {
+                    let needed = applied.get(partition).copied().unwrap_or_default().next();
+                    history.get(needed.max(history.range().0)).copied()
+                })
+                .fold(through, u64::min);
+            while let Some(second) = index.segments.get(1) {
+                let start = second.header.base;
+                if start > floor || end - start < retain {
+                    break;
+                }
+                gone.extend(index.segments.pop_front());
+            }
+            let start = index.segments.front().map_or(0, |first| first.header.base);
+            for history in index.histories.values_mut() {
+                history.release(|&position| position < start);
+            }
+        }
+        for segment in &gone {
+            std::fs::remove_file(&segment.path)?;
+            // One at a time and oldest first, so that a crash leaves no hole.
+            sync_folder(&self.folder)?;
+        }
+        Ok(gone.len())
+    }
+}
+
+/// Reads frames by position, a window at a time.
+struct Reader {
+    segments: VecDeque<Arc<Segment>>,
+    window: Vec<u8>,
+    /// Log position of the window's first byte.
+    base: u64,
+}
+
+impl Reader {
+    fn fill(&mut self, position: u64, length: usize) -> Result<(), StorageError> {
+        let behind = self.segments.partition_point(|segment| segment.header.base <= position);
+        let segment = behind.checked_sub(1).and_then(|index| self.segments.get(index));
+        let segment = segment.ok_or_else(|| StorageError::Damaged(format!("no log segment holds {position}")))?;
+        self.window.resize(length, 0);
+        self.base = position;
+        let mut filled = 0;
+        while filled < length {
+            let at = position - segment.header.base + filled as u64;
+            match segment.file.read_at(&mut self.window[filled..], at) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.window.truncate(filled);
+        Ok(())
+    }
+
+    fn at(&self, position: u64) -> &[u8] {
+        let from = position.checked_sub(self.base).and_then(|from| usize::try_from(from).ok());
+        from.and_then(|from| self.window.get(from..)).unwrap_or(&[])
+    }
+
+    fn entry(&mut self, position: u64) -> Result<(LogEntry, usize), StorageError> {
+        let damaged = || StorageError::Damaged(format!("log record at {position}: its checksum fails"));
+        if frame::length(self.at(position)).is_none() {
+            self.fill(position, WINDOW)?;
+        }
+        let length = frame::length(self.at(position)).ok_or_else(damaged)?;
+        if self.at(position).len() < length {
+            self.fill(position, length.max(WINDOW))?;
+        }
+        let frame = frame::decode(self.at(position), position).ok_or_else(damaged)?;
+        match frame.read()? {
+            Payload::Record(Record::Entry { entry, .. }) => Ok((Arc::unwrap_or_clone(entry), length)),
+            _ => Err(StorageError::Damaged(format!("log record at {position}: not an entry"))),
+        }
+    }
+}

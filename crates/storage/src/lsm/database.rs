@@ -1,0 +1,114 @@
+//! The embedded LSM, as we use it: one keyspace, small buffers, journal entries below a page,
+//! and errors in our own words.
+
+use super::{LsmOptions, rows};
+use crate::StorageError;
+use bytes::Bytes;
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The database and its one keyspace.
+#[derive(Clone)]
+pub(crate) struct Tables {
+    database: Database,
+    keyspace: Keyspace,
+}
+
+/// What a fjall error means to us. What it found unreadable is damage; the rest is the disk's.
+pub(crate) fn failed(error: fjall::Error) -> StorageError {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(LsmError::Io(error)) => {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                StorageError::Damaged(format!("tables: {error}"))
+            } else {
+                StorageError::Io(error)
+            }
+        }
+        fjall::Error::Poisoned => StorageError::Poisoned("writing the tables".into()),
+        fjall::Error::Locked => StorageError::Io(std::io::Error::new(
+            std::io::ErrorKind::WouldBlock,
+            "another process has this data folder open",
+        )),
+        other => StorageError::Damaged(format!("tables: {other:?}")),
+    }
+}
+
+/// Rows to write in one batch: none is a delete.
+pub(crate) type Rows = BTreeMap<Vec<u8>, Option<Bytes>>;
+
+impl Tables {
+    pub fn open(folder: &Path, options: &LsmOptions) -> Result<Tables, StorageError> {
+        let database = Database::builder(folder)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(128 << 20)
+            .max_cached_files(Some(128))
+            .worker_threads(1)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(failed)?;
+        let settings =
+            || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(options.memtable_bytes);
+        let keyspace = database.keyspace("tables", settings).map_err(failed)?;
+        Ok(Tables { database, keyspace })
+    }
+
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.keyspace.get(key).map_err(failed)?.map(Bytes::from))
+    }
+
+    /// Writes all rows or none. Not durable before the next [`Self::persist`].
+    pub fn write(&self, rows: Rows) -> Result<(), StorageError> {
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows.len());
+        for (key, value) in rows {
+            debug_assert!(key.len() + value.as_ref().map_or(0, Bytes::len) <= rows::ROW_MAX + 64);
+            match value {
+                Some(value) => batch.insert(&self.keyspace, key, value),
+                None => batch.remove(&self.keyspace, key),
+            }
+        }
+        batch.commit().map_err(failed)
+    }
+
+    /// Makes everything written durable.
+    pub fn persist(&self) -> Result<(), StorageError> {
+        self.database.persist(PersistMode::SyncAll).map_err(failed)
+    }
+
+    pub fn view(&self) -> View {
+        View { snapshot: self.database.snapshot(), keyspace: self.keyspace.clone() }
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
+    }
+}
+
+/// All rows, as they were at one moment.
+pub(crate) struct View {
+    snapshot: Snapshot,
+    keyspace: Keyspace,
+}
+
+impl View {
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.snapshot.get(&self.keyspace, key).map_err(failed)?.map(Bytes::from))
+    }
+
+    /// Rows with `from <= key < to`.
+    pub fn range(
+        &self,
+        from: Vec<u8>,
+        to: Vec<u8>,
+        reverse: bool,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), StorageError>> + use<> {
+        let rows = (from < to).then(|| self.snapshot.range(&self.keyspace, from..to));
+        let read = |guard: Guard| match guard.into_inner() {
+            Ok((key, value)) => Ok((Bytes::from(key), Bytes::from(value))),
+            Err(error) => Err(failed(error)),
+        };
+        let (ahead, back) = if reverse { (None, rows) } else { (rows, None) };
+        ahead.into_iter().flatten().chain(back.into_iter().flat_map(Iterator::rev)).map(read)
+    }
+}

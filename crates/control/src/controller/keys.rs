@@ -1,0 +1,123 @@
+//! The metadata's keys, and the map that is put together from them.
+//!
+//! Values are JSON, so that an older and a newer release can both read them; a node's holdings
+//! are postcard, because they are written at every start and are of no use to another release.
+
+use super::plan::HoldingsByNode;
+use crate::store::{Pair, Range};
+use rpc::wire::Holding;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use types::{Chain, ClusterId, Layout, LayoutVersion, NodeId, NodeInfo, PartitionId, TableId, TableSpec, WallMillis};
+
+/// [`Settings`].
+pub const SETTINGS: &str = "cluster";
+/// The next node's number, as text.
+pub const NEXT_NODE: &str = "next/node";
+/// The next table's number, as text.
+pub const NEXT_TABLE: &str = "next/table";
+
+/// [`NodeInfo`].
+pub fn node(id: NodeId) -> String {
+    format!("nodes/{:08}", id.0)
+}
+
+/// Postcard of `Vec<Holding>`.
+pub fn holdings(id: NodeId) -> String {
+    format!("holdings/{:08}", id.0)
+}
+
+/// [`TableSpec`].
+pub fn table(id: TableId) -> String {
+    format!("tables/{:08}", id.0)
+}
+
+/// The number of the table of that name, as text: makes names unique.
+pub fn table_name(namespace: &str, name: &str) -> String {
+    format!("table-names/{namespace}/{name}")
+}
+
+/// [`Chain`].
+pub fn chain(partition: PartitionId) -> String {
+    format!("chains/{:05}", partition.0)
+}
+
+/// [`Token`], by the hash of its secret.
+pub fn token(secret_hash: &str) -> String {
+    format!("tokens/{secret_hash}")
+}
+
+/// What was settled when the cluster was made, and what rises only by command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Random.
+    pub cluster: ClusterId,
+    /// Fixed for ever.
+    pub partitions: u16,
+    /// Replicas that a partition should have.
+    pub replicas_wanted: u8,
+    /// Durable replicas that a strong write needs.
+    pub replicas_min: u8,
+    /// Which records and messages may be used.
+    pub feature_level: u32,
+}
+
+/// A join token that has not been used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// By the leader's clock.
+    pub expires: WallMillis,
+}
+
+/// JSON for the metadata.
+pub fn encode<T: Serialize>(value: &T) -> bytes::Bytes {
+    // Plain data with text keys: cannot fail.
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+/// The reverse of [`encode`]; none when it cannot be read.
+pub fn decode<T: DeserializeOwned>(pair: &Pair) -> Option<T> {
+    serde_json::from_slice(&pair.value)
+        .map_err(|error| tracing::error!(key = pair.key, %error, "metadata that this release cannot read"))
+        .ok()
+}
+
+/// The map. None before the cluster is made.
+pub fn layout(all: &Range) -> Option<Layout> {
+    let mut layout = Layout { version: LayoutVersion(all.revision), ..Layout::default() };
+    let mut made = false;
+    for pair in &all.pairs {
+        match pair.key.split('/').next() {
+            Some(SETTINGS) => {
+                let settings: Settings = decode(pair)?;
+                layout.cluster = settings.cluster;
+                layout.replicas_min = settings.replicas_min;
+                layout.replicas_wanted = settings.replicas_wanted;
+                made = true;
+            }
+            Some("nodes") => {
+                let node: NodeInfo = decode(pair)?;
+                layout.nodes.insert(node.id, node);
+            }
+            Some("tables") => {
+                let table: TableSpec = decode(pair)?;
+                layout.tables.insert(table.id, table);
+            }
+            // Keys are in order, so chains are too.
+            Some("chains") => layout.chains.push(decode::<Chain>(pair)?),
+            _ => {}
+        }
+    }
+    made.then_some(layout)
+}
+
+/// What every node held when its present life began.
+pub fn all_holdings(all: &Range) -> HoldingsByNode {
+    all.pairs
+        .iter()
+        .filter_map(|pair| {
+            let id = pair.key.strip_prefix("holdings/")?.parse().ok()?;
+            let held: Vec<Holding> = postcard::from_bytes(&pair.value).ok()?;
+            Some((NodeId(id), held.into_iter().map(|holding| (holding.partition, holding)).collect()))
+        })
+        .collect()
+}

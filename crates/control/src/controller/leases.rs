@@ -1,0 +1,112 @@
+//! Leases, as the leader of the control plane keeps them: in memory, because a new leader
+//! presumes every lease granted at the moment of its takeover (ruling 11).
+
+use replication::lease::void_after;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use types::{Monotonic, NodeId, ReplicaId};
+
+/// What the leader knows of a node's present life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// Renewed under this leader, and not run out.
+    Alive,
+    /// Not heard of under this leader: an earlier one may have granted a lease that still counts.
+    Unsettled,
+    /// Surely run out.
+    Void,
+}
+
+/// The leases granted under one leadership.
+#[derive(Clone, Debug)]
+pub struct LeaseBook {
+    lease: Duration,
+    takeover: Monotonic,
+    granted: BTreeMap<ReplicaId, Monotonic>,
+    voided: BTreeSet<ReplicaId>,
+}
+
+impl LeaseBook {
+    /// A leadership begins at `now`.
+    pub fn new(lease: Duration, now: Monotonic) -> LeaseBook {
+        LeaseBook { lease, takeover: now, granted: BTreeMap::new(), voided: BTreeSet::new() }
+    }
+
+    /// Renews at `now`, after leadership was confirmed for it. False: that life is over.
+    pub fn grant(&mut self, replica: ReplicaId, now: Monotonic) -> bool {
+        if self.voided.contains(&replica) {
+            return false;
+        }
+        let at = self.granted.entry(replica).or_insert(now);
+        *at = (*at).max(now);
+        true
+    }
+
+    /// How long a grant lasts.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// What is known at `now`.
+    pub fn liveness(&self, replica: ReplicaId, now: Monotonic) -> Liveness {
+        let since = self.granted.get(&replica).copied();
+        if self.voided.contains(&replica) || now - since.unwrap_or(self.takeover) > void_after(self.lease) {
+            Liveness::Void
+        } else if since.is_some() {
+            Liveness::Alive
+        } else {
+            Liveness::Unsettled
+        }
+    }
+
+    /// From now on that life gets no more grants: its end is about to be written down.
+    pub fn void(&mut self, replica: ReplicaId) {
+        self.voided.insert(replica);
+    }
+
+    /// When the next thing may run out, if nothing is renewed.
+    pub fn next_end(&self, nodes: impl Iterator<Item = ReplicaId>, now: Monotonic) -> Option<(NodeId, Monotonic)> {
+        nodes
+            .filter(|replica| self.liveness(*replica, now) != Liveness::Void)
+            .map(|replica| {
+                let since = self.granted.get(&replica).copied().unwrap_or(self.takeover);
+                (replica.node, since + void_after(self.lease))
+            })
+            .min_by_key(|(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::Incarnation;
+
+    const LEASE: Duration = Duration::from_secs(1);
+
+    fn replica() -> ReplicaId {
+        ReplicaId { node: NodeId(1), incarnation: Incarnation(7) }
+    }
+
+    fn at(millis: u64) -> Monotonic {
+        Monotonic(millis * 1_000_000)
+    }
+
+    #[test]
+    fn a_new_leader_presumes_leases_granted_at_its_takeover() {
+        let book = LeaseBook::new(LEASE, at(10_000));
+        assert_eq!(book.liveness(replica(), at(10_000)), Liveness::Unsettled);
+        assert_eq!(book.liveness(replica(), at(11_050)), Liveness::Unsettled);
+        assert_eq!(book.liveness(replica(), at(11_051)), Liveness::Void);
+    }
+
+    #[test]
+    fn a_grant_lasts_longer_here_than_at_the_holder_and_a_voided_life_gets_none() {
+        let mut book = LeaseBook::new(LEASE, at(0));
+        assert!(book.grant(replica(), at(500)));
+        assert_eq!(book.liveness(replica(), at(1_500)), Liveness::Alive);
+        assert_eq!(book.liveness(replica(), at(1_551)), Liveness::Void);
+        book.void(replica());
+        assert!(!book.grant(replica(), at(1_552)));
+        assert_eq!(book.liveness(replica(), at(1_552)), Liveness::Void);
+    }
+}

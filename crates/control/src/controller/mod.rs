@@ -1,0 +1,17 @@
+//! The controller: on whichever node leads the metadata store, it turns membership into leases,
+//! chain epochs and layouts.
+//!
+//! **Owns** every key of the metadata ([`keys`]). **Invariants**: what it decides is a pure
+//! function ([`plan`]) of the map and of what it knows; it writes only what it compared, fenced
+//! by its leadership; a life's end is written only after its lease surely ran out ([`leases`]).
+//! **Leaves to others**: the data path, which goes on without it for as long as leases last.
+//! **Proved by** the simulator, whose control plane runs `plan` and `leases`, and by tests here.
+
+pub mod keys;
+pub mod leases;
+pub mod plan;
+mod service;
+
+pub use leases::{LeaseBook, Liveness};
+pub use plan::{HoldingsByNode, Knowledge, Plan, Reports};
+pub use service::{ClusterSettings, Controller, ControllerError};

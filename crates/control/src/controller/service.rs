@@ -1,0 +1,462 @@
+//! Runs the controller on a metadata store: answers nodes, and writes what [`super::plan`] decides.
+
+use super::keys::{self, Settings, Token};
+use super::leases::LeaseBook;
+use super::plan::{self, Knowledge, Plan, Reports};
+use crate::store::{Batch, Expect, LeaderToken, MetadataError, MetadataStore, Range};
+use parking_lot::Mutex;
+use rpc::wire::{
+    CreateTable, JoinReply, JoinRequest, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use types::layout::BLOCKS_TABLE;
+use types::limits::TABLE_NAME_BYTES_MAX;
+use types::{
+    Action, Chain, Classify, Clock, ClusterId, Epoch, Incarnation, Layout, LayoutVersion, NodeId, NodeInfo,
+    PartitionId, ReplicaId, TableId, TableKind, TableSpec,
+};
+
+/// How often the controller looks, when nothing wakes it.
+const TICK: Duration = Duration::from_millis(50);
+/// Tries of a compare-and-set before *busy*.
+const TRIES: usize = 16;
+/// Tables at most.
+const TABLES_MAX: usize = 10_000;
+
+/// What a new cluster is made with.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// Random.
+    pub cluster: ClusterId,
+    /// Partitions, for ever.
+    pub partitions: u16,
+    /// Replicas of each.
+    pub replicas: u8,
+}
+
+/// Why the controller did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControllerError {
+    /// The metadata store.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// Not allowed.
+    #[error("{0}")]
+    Denied(String),
+    /// Bad input.
+    #[error("{0}")]
+    Invalid(String),
+    /// Somebody else was quicker, again and again.
+    #[error("busy: try again shortly")]
+    Busy,
+}
+
+impl Classify for ControllerError {
+    fn action(&self) -> Action {
+        match self {
+            ControllerError::Metadata(error) => error.action(),
+            ControllerError::Denied(_) | ControllerError::Invalid(_) => Action::Rejected,
+            ControllerError::Busy => Action::Retry,
+        }
+    }
+}
+
+/// A controller on one node; it acts while that node leads.
+pub struct Controller {
+    store: Arc<dyn MetadataStore>,
+    clock: Arc<dyn Clock>,
+    lease: Duration,
+    leading: Mutex<Option<Leading>>,
+    wake: Notify,
+}
+
+struct Leading {
+    token: LeaderToken,
+    leases: LeaseBook,
+    reports: Reports,
+}
+
+impl Controller {
+    /// A controller that grants leases of this length.
+    pub fn new(store: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, lease: Duration) -> Arc<Controller> {
+        Arc::new(Controller { store, clock, lease, leading: Mutex::new(None), wake: Notify::new() })
+    }
+
+    /// Makes the cluster, with its first node. Harmless when it is made already.
+    pub async fn create_cluster(&self, settings: &ClusterSettings) -> Result<(), ControllerError> {
+        let first = NodeId(1);
+        let blocks = TableSpec {
+            id: BLOCKS_TABLE,
+            namespace: "sys".into(),
+            name: "blocks".into(),
+            kind: TableKind::Strong,
+            owner: "atoll".into(),
+        };
+        let mut batch = Batch::new()
+            .expect(keys::SETTINGS, Expect::Absent)
+            .put(
+                keys::SETTINGS,
+                keys::encode(&Settings {
+                    cluster: settings.cluster,
+                    partitions: settings.partitions,
+                    replicas_wanted: settings.replicas,
+                    replicas_min: 1,
+                    feature_level: 1,
+                }),
+            )
+            .put(keys::NEXT_NODE, "2")
+            .put(keys::NEXT_TABLE, (BLOCKS_TABLE.0 + 1).to_string())
+            .put(keys::table(BLOCKS_TABLE), keys::encode(&blocks))
+            .put(keys::table_name(&blocks.namespace, &blocks.name), blocks.id.to_string())
+            .put(keys::node(first), keys::encode(&unborn(first)));
+        for partition in 0..settings.partitions {
+            let chain = Chain { complete: BTreeSet::from([first]), wanted: vec![first], ..Chain::default() };
+            batch = batch.put(keys::chain(PartitionId(partition)), keys::encode(&chain));
+        }
+        match self.store.commit(batch).await {
+            Ok(_) | Err(MetadataError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Acts whenever this node leads. Runs until dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut leadership = self.store.leader();
+        loop {
+            let is_self = leadership.borrow_and_update().is_self;
+            if !is_self {
+                *self.leading.lock() = None;
+                if leadership.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            if let Err(error) = self.step().await {
+                tracing::debug!(%error, "controller step");
+            }
+            tokio::select! {
+                _ = tokio::time::sleep(TICK) => {}
+                _ = self.wake.notified() => {}
+                changed = leadership.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Proves leadership now; a new one begins with an empty lease book.
+    async fn confirm(&self) -> Result<LeaderToken, ControllerError> {
+        let token = self.store.confirm_leadership().await?;
+        let mut leading = self.leading.lock();
+        if leading.as_ref().is_none_or(|leading| leading.token != token) {
+            tracing::info!(?token, "leading the control plane");
+            let leases = LeaseBook::new(self.lease, self.clock.monotonic());
+            *leading = Some(Leading { token, leases, reports: Reports::default() });
+        }
+        Ok(token)
+    }
+
+    async fn step(&self) -> Result<(), ControllerError> {
+        let led = self.leading.lock().as_ref().map(|leading| leading.token);
+        let token = match led {
+            Some(token) => token,
+            None => self.confirm().await?,
+        };
+        let all = self.store.local_range("");
+        let Some(layout) = keys::layout(&all) else { return Ok(()) };
+        let plan = {
+            let mut leading = self.leading.lock();
+            let Some(leading) = leading.as_mut().filter(|leading| leading.token == token) else { return Ok(()) };
+            let holdings = keys::all_holdings(&all);
+            let knowledge = Knowledge {
+                layout: &layout,
+                leases: &leading.leases,
+                reports: &leading.reports,
+                holdings: &holdings,
+                now: self.clock.monotonic(),
+            };
+            let plan = plan::plan(knowledge);
+            // No grant may slip in between the decision and its writing.
+            plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
+            let current = |partition: &PartitionId, epoch: Epoch| {
+                layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch)
+            };
+            leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
+            leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
+            plan
+        };
+        let batch = write(&layout, &all, &plan).fenced(token);
+        if batch.operations.is_empty() {
+            return Ok(());
+        }
+        for replica in &plan.voided {
+            tracing::warn!(node = %replica.node, "lease ran out: cutting the node out of its chains");
+        }
+        match self.store.commit(batch).await {
+            Ok(_) => {
+                self.wake.notify_one();
+                Ok(())
+            }
+            Err(MetadataError::Fenced { .. }) => {
+                *self.leading.lock() = None;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A node begins a life.
+    pub async fn register(&self, request: RegisterRequest) -> Result<RegisterReply, ControllerError> {
+        self.confirm().await?;
+        let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
+        let key = keys::node(request.node);
+        for _ in 0..TRIES {
+            let Some(pair) = self.store.get(&key).await? else {
+                return Err(ControllerError::Denied(format!("node {} is not a member of this cluster", request.node)));
+            };
+            let old: NodeInfo = keys::decode(&pair).ok_or(ControllerError::Busy)?;
+            if old.incarnation >= request.incarnation && old.incarnation != Incarnation(0) {
+                return Err(ControllerError::Invalid(format!(
+                    "node {} has begun a later life: is its data folder used by two processes?",
+                    request.node
+                )));
+            }
+            let held = postcard::to_stdvec(&request.holdings).map_err(|e| ControllerError::Invalid(e.to_string()))?;
+            let info = NodeInfo {
+                id: request.node,
+                incarnation: request.incarnation,
+                alive: true,
+                address: request.presence.address.clone(),
+                grpc: request.presence.grpc.clone(),
+                web: request.presence.web.clone(),
+                zone: request.presence.zone.clone(),
+                capacity: request.presence.capacity,
+                release: request.presence.release.clone(),
+                protocols: request.presence.protocols,
+            };
+            // The lease counts from here on, before anybody can see the new life.
+            if let Some(leading) = self.leading.lock().as_mut() {
+                leading.leases.grant(replica, self.clock.monotonic());
+            }
+            let batch = Batch::new()
+                .expect(&key, Expect::Revision(pair.revision))
+                .put(&key, keys::encode(&info))
+                .put(keys::holdings(request.node), held);
+            match self.store.commit(batch).await {
+                Ok(committed) => {
+                    self.wake.notify_one();
+                    return Ok(RegisterReply { layout: LayoutVersion(committed.revision) });
+                }
+                Err(MetadataError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControllerError::Busy)
+    }
+
+    /// Renews a lease.
+    pub async fn lease(&self, request: LeaseRequest) -> Result<LeaseReply, ControllerError> {
+        // After this, nobody else can have led between the request's arrival and the grant.
+        let token = self.confirm().await?;
+        let all = self.store.local_range("nodes/");
+        let alive = all
+            .pairs
+            .iter()
+            .filter_map(keys::decode::<NodeInfo>)
+            .any(|node| node.id == request.node && node.incarnation == request.incarnation && node.alive);
+        let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
+        let mut leading = self.leading.lock();
+        let Some(leading) = leading.as_mut().filter(|leading| leading.token == token) else {
+            return Err(ControllerError::Metadata(MetadataError::NotLeader { leader: None }));
+        };
+        if alive && leading.leases.grant(replica, self.clock.monotonic()) {
+            Ok(LeaseReply::Granted { lease: self.lease, layout: LayoutVersion(all.revision) })
+        } else {
+            Ok(LeaseReply::Void)
+        }
+    }
+
+    /// A member tells of its chains.
+    pub async fn report(&self, report: SyncedReport) -> Result<(), ControllerError> {
+        let replica = ReplicaId { node: report.node, incarnation: report.incarnation };
+        if let Some(leading) = self.leading.lock().as_mut() {
+            let synced = report.synced.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
+            leading.reports.synced.extend(synced);
+            let departed = report.departed.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
+            leading.reports.departed.extend(departed);
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Remembers a join token, by the hash of its secret.
+    pub async fn remember_token(&self, secret: &str, valid: Duration) -> Result<(), ControllerError> {
+        let expires = types::WallMillis(self.clock.wall().0 + valid.as_millis() as u64);
+        let batch = Batch::new().put(keys::token(&hash(secret)), keys::encode(&Token { expires }));
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Admits a new node. Its token is used up.
+    pub async fn join(&self, request: JoinRequest) -> Result<JoinReply, ControllerError> {
+        let token_key = keys::token(&hash(&request.secret));
+        for _ in 0..TRIES {
+            let Some(pair) = self.store.get(&token_key).await? else {
+                return Err(ControllerError::Denied(
+                    "this join token is not known here or was used: make a new one with `atoll cluster join-token`"
+                        .into(),
+                ));
+            };
+            let token: Token = keys::decode(&pair).ok_or(ControllerError::Busy)?;
+            if token.expires < self.clock.wall() {
+                return Err(ControllerError::Denied(
+                    "this join token has expired: make a new one with `atoll cluster join-token`".into(),
+                ));
+            }
+            let next = self.store.get(keys::NEXT_NODE).await?.ok_or(ControllerError::Busy)?;
+            let id = number(&next.value)?;
+            let node = NodeId(id);
+            let batch = Batch::new()
+                .expect(&token_key, Expect::Revision(pair.revision))
+                .expect(keys::NEXT_NODE, Expect::Revision(next.revision))
+                .delete(&token_key)
+                .put(keys::NEXT_NODE, (id + 1).to_string())
+                .put(
+                    keys::node(node),
+                    keys::encode(&NodeInfo { address: request.presence.address.clone(), ..unborn(node) }),
+                );
+            match self.store.commit(batch).await {
+                Ok(_) => return Ok(JoinReply { node }),
+                Err(MetadataError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControllerError::Busy)
+    }
+
+    /// Makes a table.
+    pub async fn create_table(&self, request: CreateTable) -> Result<TableSpec, ControllerError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if request.name.is_empty() || request.name.len() > TABLE_NAME_BYTES_MAX || !request.name.chars().all(allowed) {
+            return Err(ControllerError::Invalid(format!(
+                "a table's name has 1 to {TABLE_NAME_BYTES_MAX} letters, digits, dots, dashes and underscores"
+            )));
+        }
+        if request.kind == TableKind::Available {
+            return Err(ControllerError::Invalid("available tables are not offered yet: make a strong one".into()));
+        }
+        let name_key = keys::table_name(&request.namespace, &request.name);
+        for _ in 0..TRIES {
+            if let Some(pair) = self.store.get(&name_key).await? {
+                let id = TableId(number(&pair.value)? as u32);
+                let spec = self.store.get(&keys::table(id)).await?.and_then(|pair| keys::decode::<TableSpec>(&pair));
+                return match spec {
+                    Some(spec) if request.or_existing && spec.kind == request.kind => Ok(spec),
+                    _ => Err(ControllerError::Invalid(format!("there is a table {} already", request.name))),
+                };
+            }
+            if self.store.local_range("tables/").pairs.len() >= TABLES_MAX {
+                return Err(ControllerError::Invalid(format!("there are {TABLES_MAX} tables: delete some first")));
+            }
+            let next = self.store.get(keys::NEXT_TABLE).await?.ok_or(ControllerError::Busy)?;
+            let id = TableId(number(&next.value)? as u32);
+            let spec = TableSpec {
+                id,
+                namespace: request.namespace.clone(),
+                name: request.name.clone(),
+                kind: request.kind,
+                owner: request.owner.clone(),
+            };
+            let batch = Batch::new()
+                .expect(&name_key, Expect::Absent)
+                .expect(keys::NEXT_TABLE, Expect::Revision(next.revision))
+                .put(keys::NEXT_TABLE, (id.0 + 1).to_string())
+                .put(&name_key, id.to_string())
+                .put(keys::table(id), keys::encode(&spec));
+            match self.store.commit(batch).await {
+                Ok(_) => return Ok(spec),
+                Err(MetadataError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControllerError::Busy)
+    }
+
+    /// Takes a table off the map. Its items are no longer reachable; its number is not reused.
+    pub async fn delete_table(&self, id: TableId) -> Result<(), ControllerError> {
+        let key = keys::table(id);
+        let Some(pair) = self.store.get(&key).await? else {
+            return Err(ControllerError::Invalid(format!("there is no table number {id}")));
+        };
+        let spec: TableSpec = keys::decode(&pair).ok_or(ControllerError::Busy)?;
+        let batch = Batch::new()
+            .expect(&key, Expect::Revision(pair.revision))
+            .delete(&key)
+            .delete(keys::table_name(&spec.namespace, &spec.name));
+        match self.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(MetadataError::Conflict { .. }) => Err(ControllerError::Busy),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A member that has not begun a life yet.
+fn unborn(id: NodeId) -> NodeInfo {
+    NodeInfo {
+        id,
+        incarnation: Incarnation(0),
+        alive: false,
+        address: String::new(),
+        grpc: String::new(),
+        web: String::new(),
+        zone: String::new(),
+        capacity: 0,
+        release: String::new(),
+        protocols: (1, 1),
+    }
+}
+
+/// What the metadata keeps of a token's secret.
+fn hash(secret: &str) -> String {
+    types::BlockHash::of(secret.as_bytes()).to_string()
+}
+
+fn number(text: &[u8]) -> Result<u64, ControllerError> {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(ControllerError::Busy)
+}
+
+/// The batch that carries a plan out, guarded by what the plan was made from.
+fn write(layout: &Layout, all: &Range, plan: &Plan) -> Batch {
+    let revision = |key: &str| all.pairs.iter().find(|pair| pair.key == key).map(|pair| pair.revision);
+    let mut batch = Batch::new();
+    let mut put = |key: String, value: bytes::Bytes| {
+        let guard = revision(&key).map_or(Expect::Absent, Expect::Revision);
+        batch = std::mem::take(&mut batch).expect(&key, guard).put(&key, value);
+    };
+    for replica in &plan.voided {
+        if let Some(node) = layout.nodes.get(&replica.node) {
+            put(keys::node(replica.node), keys::encode(&NodeInfo { alive: false, ..node.clone() }));
+        }
+    }
+    let wanted = plan::wanted(layout);
+    for (index, (chain, wanted)) in layout.chains.iter().zip(wanted).enumerate() {
+        let partition = PartitionId(index as u16);
+        let planned = plan.chains.iter().find(|(changed, _)| *changed == partition).map(|(_, chain)| chain);
+        // Nobody has a place yet: keep the first node's until it says what it can hold.
+        let wanted = if wanted.is_empty() { chain.wanted.clone() } else { wanted };
+        let next = Chain { wanted, ..planned.unwrap_or(chain).clone() };
+        if next != *chain {
+            put(keys::chain(partition), keys::encode(&next));
+        }
+    }
+    let replicas_min = plan::replicas_min(layout);
+    if replicas_min != layout.replicas_min
+        && let Some(pair) = all.pairs.iter().find(|pair| pair.key == keys::SETTINGS)
+        && let Some(settings) = keys::decode::<Settings>(pair)
+    {
+        put(keys::SETTINGS.into(), keys::encode(&Settings { replicas_min, ..settings }));
+    }
+    batch
+}

@@ -1,149 +1,104 @@
-//! The handle, and what it offers.
+//! The handle on a cluster, and what keeps its map fresh.
 
-use crate::blobs::{Content, UploadId};
-use crate::{ClientConfig, ClientError, NodeStatus, ScanCursor, WatchKey};
-use bytes::Bytes;
-use futures::Stream;
-use std::ops::Range;
+use crate::blobs::Pins;
+use crate::link::Link;
+use crate::router::Router;
+use crate::{ClientConfig, ClientError};
+use rpc::{Credentials, Peer, Pool};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::AsyncRead;
-use types::{
-    BlockHash, Change, Consistency, Item, ItemKey, KeyHash, Layout, NodeId, OperationId, Query, QueryPage, Seq,
-    TableId, TableKind, TableSpec, Transaction, TransactionResult, Verdict, WallMillis,
-};
+use tokio::task::AbortHandle;
+use types::{Layout, WallMillis};
 
-/// A cheap handle on a cluster: clone it freely.
+/// Nodes that are asked for a newer map at the same time: one of them may be frozen, or cut off.
+const POLLERS: usize = 2;
+/// Between questions that are answered at once.
+const POLL_PAUSE: Duration = Duration::from_millis(100);
+
+/// A cheap handle on a cluster: clone it freely. When the last one goes, its background work ends.
 #[derive(Clone)]
 pub struct Client {
-    layout: Arc<Layout>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) pins: Arc<Pins>,
+    _pollers: Arc<Pollers>,
 }
 
-fn soon<T>() -> Result<T, ClientError> {
-    Err(ClientError::NotOffered("this call".into()))
+struct Pollers(Vec<AbortHandle>);
+
+impl Drop for Pollers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
-#[allow(clippy::unused_async, unused_variables, missing_docs)]
 impl Client {
+    /// Connects: fetches the map from one of the addresses, and keeps it fresh from then on.
+    /// Must be called within a tokio runtime.
     pub async fn connect(config: ClientConfig) -> Result<Client, ClientError> {
-        soon()
+        if config.addresses.is_empty() {
+            return Err(ClientError::Invalid("no address of a node was given".into()));
+        }
+        let me = Peer::gateway(format!("client in process {}", std::process::id()));
+        let credentials = Credentials::new(config.key.clone(), config.cluster, me);
+        let link = Link::new(Pool::new(rpc::ClientConfig::new(credentials)));
+        let router = Arc::new(Router::new(config, link));
+        router.first_layout().await?;
+        let turn = Arc::new(AtomicUsize::new(0));
+        let pollers = (0..POLLERS)
+            .map(|nth| tokio::spawn(keep_fresh(router.clone(), nth, turn.clone())).abort_handle())
+            .collect();
+        Ok(Client { router, pins: Arc::default(), _pollers: Arc::new(Pollers(pollers)) })
     }
+
+    /// The newest map seen.
     pub fn layout(&self) -> Arc<Layout> {
-        self.layout.clone()
+        self.router.map.current()
     }
+
+    /// This machine's idea of the date.
     pub fn now(&self) -> WallMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        WallMillis(since.as_millis() as u64)
+        WallMillis(since.as_millis().try_into().unwrap_or(u64::MAX))
     }
-    pub fn table(&self, namespace: &str, name: &str) -> Result<TableId, ClientError> {
-        soon()
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("config", &self.router.config)
+            .field("layout", &self.router.map.version())
+            .finish()
     }
-    pub async fn find_table(&self, namespace: &str, name: &str) -> Result<TableId, ClientError> {
-        soon()
+}
+
+/// Asks node after node for a newer map, each time with patience.
+async fn keep_fresh(router: Arc<Router>, nth: usize, turn: Arc<AtomicUsize>) {
+    let wait = router.config.timeouts.layout_poll;
+    loop {
+        let layout = router.map.current();
+        let nodes = healthy_nodes(&router, &layout);
+        if nth >= nodes.len() {
+            router.pause_for(layout.version, wait).await;
+            continue;
+        }
+        // One count for all pollers: they ask different nodes.
+        let address = &nodes[turn.fetch_add(1, Ordering::Relaxed) % nodes.len()];
+        let asked = tokio::time::Instant::now();
+        let result = router.poll_layout(address, layout.version, wait, wait + Duration::from_secs(1)).await;
+        if let Err(failure) = &result {
+            tracing::debug!(%address, %failure, "no news of the layout");
+        }
+        if !matches!(result, Ok(true)) {
+            let pause = POLL_PAUSE.saturating_sub(asked.elapsed());
+            router.pause_for(layout.version, pause).await;
+        }
     }
-    pub async fn ensure_table(&self, namespace: &str, name: &str) -> Result<TableId, ClientError> {
-        soon()
-    }
-    pub async fn create_table(
-        &self,
-        namespace: &str,
-        name: &str,
-        kind: TableKind,
-        owner: &str,
-    ) -> Result<TableSpec, ClientError> {
-        soon()
-    }
-    pub async fn delete_table(&self, namespace: &str, name: &str) -> Result<(), ClientError> {
-        soon()
-    }
-    pub async fn get(&self, key: &ItemKey, c: Consistency) -> Result<Option<Item>, ClientError> {
-        soon()
-    }
-    pub async fn get_many(&self, keys: Vec<ItemKey>, c: Consistency) -> Result<Vec<Option<Item>>, ClientError> {
-        soon()
-    }
-    pub async fn query(&self, query: &Query, c: Consistency) -> Result<QueryPage, ClientError> {
-        soon()
-    }
-    pub async fn scan(
-        &self,
-        table: TableId,
-        cursor: Option<ScanCursor>,
-        limit: u32,
-    ) -> Result<(Vec<(ItemKey, Item)>, Option<ScanCursor>), ClientError> {
-        soon()
-    }
-    pub async fn count(&self, table: TableId) -> Result<u64, ClientError> {
-        soon()
-    }
-    pub fn operation(&self, partition_key: &[u8]) -> OperationId {
-        OperationId { created: self.now(), key_hash: KeyHash::of(partition_key), nonce: rand::random() }
-    }
-    pub async fn transact(&self, t: Transaction) -> Result<TransactionResult, ClientError> {
-        soon()
-    }
-    pub async fn transact_async(&self, t: Transaction) -> Result<OperationId, ClientError> {
-        soon()
-    }
-    pub async fn verify(&self, operation: OperationId) -> Result<Verdict, ClientError> {
-        soon()
-    }
-    pub fn watch(
-        &self,
-        keys: Vec<WatchKey>,
-        after: Option<Seq>,
-    ) -> impl Stream<Item = Result<Change, ClientError>> + Send + Unpin + use<> {
-        Box::pin(futures::stream::once(async { soon() }))
-    }
-    pub async fn put_block(&self, upload: UploadId, hash: BlockHash, raw: Bytes) -> Result<(), ClientError> {
-        soon()
-    }
-    pub async fn missing_blocks(&self, upload: UploadId, hashes: &[BlockHash]) -> Result<Vec<BlockHash>, ClientError> {
-        soon()
-    }
-    pub async fn reference_blocks(&self, owner: &[u8], hashes: &[BlockHash]) -> Result<(), ClientError> {
-        soon()
-    }
-    pub async fn unreference_blocks(&self, owner: &[u8], hashes: &[BlockHash]) -> Result<(), ClientError> {
-        soon()
-    }
-    /// References every block of the content, lists of blocks included.
-    pub async fn reference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError> {
-        soon()
-    }
-    /// Takes back [`Self::reference_content`].
-    pub async fn unreference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError> {
-        soon()
-    }
-    pub async fn get_block(&self, hash: BlockHash) -> Result<Bytes, ClientError> {
-        soon()
-    }
-    pub fn read_blob(
-        &self,
-        content: Content,
-        range: Range<u64>,
-    ) -> impl Stream<Item = Result<Bytes, ClientError>> + Send + Unpin + use<> {
-        Box::pin(futures::stream::once(async { soon() }))
-    }
-    pub async fn write_blob(
-        &self,
-        upload: UploadId,
-        source: impl AsyncRead + Send + Unpin,
-    ) -> Result<Content, ClientError> {
-        soon()
-    }
-    /// [`Self::write_blob`] from a stream.
-    pub async fn write_blob_stream(
-        &self,
-        upload: UploadId,
-        source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
-    ) -> Result<Content, ClientError> {
-        soon()
-    }
-    pub async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)> {
-        Vec::new()
-    }
-    pub async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError> {
-        soon()
-    }
+}
+
+/// Where news of the map may come from, in an order that stays.
+fn healthy_nodes(router: &Router, layout: &Layout) -> Vec<String> {
+    let alive = layout.nodes.values().filter(|node| node.alive).map(|node| node.address.clone());
+    let healthy: Vec<String> = alive.filter(|address| !router.health.avoided(address)).collect();
+    if healthy.is_empty() { router.any_node(layout) } else { healthy }
 }

@@ -1,11 +1,8 @@
 //! What a client must be told, and how patient it is.
 
+use rpc::ClusterKey;
 use std::time::Duration;
 use types::{ClusterId, NodeId};
-
-/// The secret that nodes and gateways of one cluster share.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClusterKey(pub [u8; 32]);
 
 /// What a client must be told.
 #[derive(Clone)]
@@ -62,6 +59,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For a whole request, with all its retries.
     pub request: Duration,
+    /// For the last question, after that, what became of a write.
+    pub settle: Duration,
     /// For one attempt of a read, at first; later ones wait longer.
     pub read_attempt: Duration,
     /// For one attempt of a write, at first; later ones wait longer.
@@ -83,6 +82,7 @@ impl Default for Timeouts {
         Timeouts {
             connect: Duration::from_secs(10),
             request: Duration::from_secs(10),
+            settle: Duration::from_secs(2),
             read_attempt: Duration::from_secs(1),
             write_attempt: Duration::from_secs(2),
             too_few_replicas: Duration::from_secs(3),

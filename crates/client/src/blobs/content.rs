@@ -4,6 +4,7 @@ use crate::ClientError;
 use bytes::Bytes;
 use prost::Message;
 use types::BlockHash;
+use types::limits::BLOCK_BYTES;
 
 /// Files up to this size are kept in the item itself.
 pub const INLINE_BYTES_MAX: usize = 16 * 1024;
@@ -69,14 +70,31 @@ struct ContentMessage {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct BlockMessage {
+pub(super) struct BlockMessage {
     #[prost(bytes = "bytes", tag = "1")]
     hash: Bytes,
     #[prost(uint32, tag = "2")]
     length: u32,
-    /// In an index only.
+    /// Of a list of blocks only.
     #[prost(uint64, tag = "3")]
     covers: u64,
+}
+
+impl BlockMessage {
+    pub(super) fn of(block: &BlockRef, covers: u64) -> BlockMessage {
+        BlockMessage { hash: Bytes::copy_from_slice(&block.hash.0), length: block.length, covers }
+    }
+
+    pub(super) fn block(&self) -> Result<BlockRef, ClientError> {
+        if self.length == 0 || self.length as usize > BLOCK_BYTES {
+            return Err(ClientError::Invalid(format!("a block of {} bytes; at most {BLOCK_BYTES}", self.length)));
+        }
+        Ok(BlockRef { hash: BlockHash(hash32(&self.hash)?), length: self.length })
+    }
+}
+
+fn hash32(hash: &Bytes) -> Result<[u8; 32], ClientError> {
+    <[u8; 32]>::try_from(&hash[..]).map_err(|_| ClientError::Invalid("a hash has 32 bytes".into()))
 }
 
 impl Content {
@@ -94,18 +112,13 @@ impl Content {
 
     /// The versioned form that apps store: a format byte, then protobuf.
     pub fn encode(&self) -> Bytes {
-        let block = |block: &BlockRef, covers| BlockMessage {
-            hash: Bytes::copy_from_slice(&block.hash.0),
-            length: block.length,
-            covers,
-        };
         let mut message =
             ContentMessage { size: self.size, hash: Bytes::copy_from_slice(&self.hash), ..ContentMessage::default() };
         match &self.body {
             Body::Inline(bytes) => message.inline = bytes.clone(),
-            Body::Blocks(blocks) => message.blocks = blocks.iter().map(|each| block(each, 0)).collect(),
+            Body::Blocks(blocks) => message.blocks = blocks.iter().map(|block| BlockMessage::of(block, 0)).collect(),
             Body::Indexed { index } => {
-                message.index = index.iter().map(|each| block(&each.block, each.covers)).collect();
+                message.index = index.iter().map(|list| BlockMessage::of(&list.block, list.covers)).collect();
             }
         }
         let mut out = Vec::with_capacity(1 + message.encoded_len());
@@ -123,18 +136,16 @@ impl Content {
             return Err(invalid(&format!("format {format} belongs to a newer release")));
         }
         let message = ContentMessage::decode(rest).map_err(|error| invalid(&error.to_string()))?;
-        let hash32 = |hash: &Bytes| <[u8; 32]>::try_from(&hash[..]).map_err(|_| invalid("a hash has 32 bytes"));
-        let block = |each: &BlockMessage| Ok(BlockRef { hash: BlockHash(hash32(&each.hash)?), length: each.length });
         let (body, total) = if !message.index.is_empty() {
             let index = message
                 .index
                 .iter()
-                .map(|each| Ok(IndexRef { block: block(each)?, covers: each.covers }))
+                .map(|each| Ok(IndexRef { block: each.block()?, covers: each.covers }))
                 .collect::<Result<Vec<_>, ClientError>>()?;
             let total = index.iter().try_fold(0u64, |sum, each| sum.checked_add(each.covers));
             (Body::Indexed { index }, total)
         } else if !message.blocks.is_empty() {
-            let blocks = message.blocks.iter().map(block).collect::<Result<Vec<_>, ClientError>>()?;
+            let blocks = message.blocks.iter().map(BlockMessage::block).collect::<Result<Vec<_>, ClientError>>()?;
             let total = blocks.iter().map(|each| u64::from(each.length)).sum();
             (Body::Blocks(blocks), Some(total))
         } else {
@@ -145,5 +156,57 @@ impl Content {
             return Err(invalid("its parts do not add up to its size"));
         }
         Ok(Content { size: message.size, hash: hash32(&message.hash)?, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block() -> impl Strategy<Value = BlockRef> {
+        (any::<[u8; 32]>(), 1..=BLOCK_BYTES as u32)
+            .prop_map(|(hash, length)| BlockRef { hash: BlockHash(hash), length })
+    }
+
+    fn body() -> impl Strategy<Value = Body> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..100).prop_map(|bytes| Body::Inline(bytes.into())),
+            proptest::collection::vec(block(), 1..20).prop_map(Body::Blocks),
+            proptest::collection::vec((block(), 0..1u64 << 40), 1..20).prop_map(|lists| Body::Indexed {
+                index: lists.into_iter().map(|(block, covers)| IndexRef { block, covers }).collect(),
+            }),
+        ]
+    }
+
+    fn covered(body: &Body) -> u64 {
+        match body {
+            Body::Inline(bytes) => bytes.len() as u64,
+            Body::Blocks(blocks) => blocks.iter().map(|block| u64::from(block.length)).sum(),
+            Body::Indexed { index } => index.iter().map(|list| list.covers).sum(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn contents_read_back(hash: [u8; 32], body in body()) {
+            let content = Content { size: covered(&body), hash, body };
+            let bytes = content.encode();
+            prop_assert_eq!(Content::decode(&bytes), Ok(content.clone()));
+            let wrong = Content { size: content.size + 1, ..content };
+            prop_assert!(Content::decode(&wrong.encode()).is_err());
+        }
+
+        #[test]
+        fn strange_bytes_are_refused_or_read(bytes: Vec<u8>) {
+            let _ = Content::decode(&bytes);
+            let _ = Content::decode(&[&[FORMAT], &bytes[..]].concat());
+        }
+    }
+
+    #[test]
+    fn only_small_files_are_inline() {
+        assert!(Content::inline(Bytes::from(vec![0; INLINE_BYTES_MAX])).is_ok());
+        assert!(Content::inline(Bytes::from(vec![0; INLINE_BYTES_MAX + 1])).is_err());
     }
 }

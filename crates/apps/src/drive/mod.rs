@@ -1,23 +1,53 @@
 //! Drives: files and folders under paths.
+//!
+//! Everything of a drive is under one partition key, its id, so that every
+//! change is one transaction: an entry is (parent folder id ‖ name), a folder knows
+//! its parent, each folder counts its entries, each content stands apart from the
+//! entry that names it. A drive needs no making: it is there once a user names it.
+//!
+//! **Invariants.** (1) A change rests on the entries along its paths being as
+//! they were read, all the way from the root: so what was written at a path was
+//! there, no cycle forms, and nothing is put into a folder that has been taken out
+//! of the tree. (2) A folder's entry and its own row are written in the same
+//! transaction. (3) A content has durable references before an entry names it, and
+//! until after none does. (4) Whatever has or may get references, and no entry, has a
+//! row of work, written in the same transaction that made it so or before it:
+//! a crash anywhere leaves work, never litter. (5) Each step of the sweeper
+//! can be repeated, and two sweepers do not disturb each other.
+//! **Leaves to others**: storing and reading blocks (`client`), who may use which
+//! drive (`gateways`, by the user's drive id). **Proved by** `tests/drive_*.rs`;
+//! [`Drives::check`] says what is wrong with a drive.
 
+mod change;
+mod check;
 mod entry;
 mod error;
+mod folders;
 pub mod path;
+mod put;
+mod read;
+mod remove;
+mod rename;
+mod rows;
+mod sweep;
+mod tries;
+mod walk;
 
+pub use change::FOLDER_ENTRIES_MAX;
 pub use entry::{
     Entry, EntryKind, FileInfo, FolderInfo, NewFile, OpenFile, PutCondition, RenameCondition, Swept, Usage,
 };
 pub use error::DriveError;
 pub use path::DrivePath;
+pub use read::LIST_MAX;
 
-use crate::store::{ByteStream, Store};
-use crate::{DriveId, Page};
-use bytes::Bytes;
-use client::{ClientError, Content};
-use futures::Stream;
-use std::ops::Range;
+use crate::store::Store;
+use change::Tables;
+use client::ClientError;
 use std::sync::Arc;
 use std::time::Duration;
+use types::WallMillis;
+use walk::Seen;
 
 /// What drives can be told.
 #[derive(Clone, Debug)]
@@ -26,95 +56,42 @@ pub struct Settings {
     pub quota: Option<u64>,
     /// How long what was replaced or removed stays, for those who are reading it.
     pub grace: Duration,
+    /// When a put that neither ended nor failed is taken for dead. Much longer
+    /// than operations are remembered, so that nothing of it can arrive later.
+    pub abandoned: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { quota: None, grace: Duration::from_secs(10 * 60) }
+        Settings { quota: None, grace: Duration::from_secs(10 * 60), abandoned: Duration::from_secs(60 * 60) }
     }
 }
 
 /// All drives of a cluster: cheap to clone.
 #[derive(Clone)]
 pub struct Drives {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     store: Arc<dyn Store>,
+    tables: Tables,
+    settings: Settings,
+    seen: Seen,
 }
 
-fn soon<T>() -> Result<T, DriveError> {
-    Err(ClientError::NotOffered("this call".into()).into())
-}
-
-#[allow(clippy::unused_async, unused_variables, missing_docs)]
 impl Drives {
+    /// The drives on that store. Makes the tables that are missing.
     pub async fn open_store(store: Arc<dyn Store>, settings: Settings) -> Result<Drives, ClientError> {
-        Ok(Drives { store })
+        let tables = Tables::open(&*store).await?;
+        Ok(Drives { inner: Arc::new(Inner { store, tables, settings, seen: Seen::default() }) })
     }
-    pub async fn stat(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
-        soon()
+
+    fn store(&self) -> &dyn Store {
+        &*self.inner.store
     }
-    pub async fn list(
-        &self,
-        drive: DriveId,
-        path: &str,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<Entry>, DriveError> {
-        soon()
-    }
-    pub async fn open(&self, drive: DriveId, path: &str) -> Result<OpenFile, DriveError> {
-        soon()
-    }
-    pub fn read(&self, content: Content, range: Range<u64>) -> ByteStream {
-        self.store.read_blob(content, range)
-    }
-    pub async fn make_folder(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
-        soon()
-    }
-    pub async fn make_folders(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
-        soon()
-    }
-    pub async fn put_file(
-        &self,
-        drive: DriveId,
-        path: &str,
-        content: Content,
-        new: NewFile,
-        condition: PutCondition,
-    ) -> Result<Entry, DriveError> {
-        soon()
-    }
-    pub async fn upload_file(
-        &self,
-        drive: DriveId,
-        path: &str,
-        source: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
-        new: NewFile,
-        condition: PutCondition,
-    ) -> Result<Entry, DriveError> {
-        soon()
-    }
-    pub async fn remove(&self, drive: DriveId, path: &str, recursive: bool) -> Result<Entry, DriveError> {
-        soon()
-    }
-    pub async fn rename(
-        &self,
-        drive: DriveId,
-        from: &str,
-        to: &str,
-        condition: RenameCondition,
-    ) -> Result<Entry, DriveError> {
-        soon()
-    }
-    pub async fn usage(&self, drive: DriveId) -> Result<Usage, DriveError> {
-        soon()
-    }
-    pub async fn sweep(&self, drive: DriveId) -> Result<Swept, DriveError> {
-        soon()
-    }
-    pub async fn sweep_all(&self) -> Result<Swept, DriveError> {
-        soon()
-    }
-    pub fn spawn_sweeper(&self, every: Duration) -> tokio::task::JoinHandle<()> {
-        tokio::spawn(async {})
+
+    fn now(&self) -> WallMillis {
+        self.inner.store.now()
     }
 }

@@ -1,0 +1,217 @@
+//! A drive's tables, its keys, and one change of it: a transaction under the
+//! drive's partition key.
+
+use super::rows::{FolderRow, Work, WorkRow};
+use super::walk::Step;
+use super::{DriveError, Drives, Entry};
+use crate::store::Store;
+use crate::{DriveId, FolderId, VersionId};
+use bytes::Bytes;
+use client::ClientError;
+use prost::Message;
+use types::{Condition, ItemKey, Refusal, TableId, Test, Transaction, TransactionResult, Update, Version};
+
+const NAMESPACE: &str = "drive";
+/// Entries in a folder.
+pub const FOLDER_ENTRIES_MAX: i64 = 10_000_000;
+
+/// The tables, all keyed by drive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tables {
+    /// parent folder ‖ name → entry.
+    pub entries: TableId,
+    /// folder → parent and name.
+    pub folders: TableId,
+    /// folder → counter of its entries; [`BYTES`] → counter of bytes.
+    pub counts: TableId,
+    /// version → content.
+    pub contents: TableId,
+    /// `v` version or `f` folder → what the sweeper has to do.
+    pub work: TableId,
+}
+
+/// Sort key of the counter of bytes; folder ids are sixteen bytes long.
+pub(super) const BYTES: &[u8] = b"bytes";
+
+impl Tables {
+    pub(super) async fn open(store: &dyn Store) -> Result<Tables, ClientError> {
+        Ok(Tables {
+            entries: store.ensure_table(NAMESPACE, "entries").await?,
+            folders: store.ensure_table(NAMESPACE, "folders").await?,
+            counts: store.ensure_table(NAMESPACE, "counts").await?,
+            contents: store.ensure_table(NAMESPACE, "contents").await?,
+            work: store.ensure_table(NAMESPACE, "work").await?,
+        })
+    }
+
+    pub(super) fn entry(&self, drive: DriveId, parent: FolderId, name: &str) -> ItemKey {
+        ItemKey::new(self.entries, drive.bytes(), entry_key(parent, name))
+    }
+}
+
+pub(super) fn entry_key(parent: FolderId, name: &str) -> Bytes {
+    [&parent.0[..], name.as_bytes()].concat().into()
+}
+
+/// The name in an entry's sort key.
+pub(super) fn name_in(sort_key: &[u8]) -> Result<&str, DriveError> {
+    sort_key
+        .get(16..)
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .ok_or_else(|| DriveError::Damaged("the key of an entry".into()))
+}
+
+pub(super) fn work_key_of_version(version: VersionId) -> Bytes {
+    [b"v", &version.0[..]].concat().into()
+}
+
+pub(super) fn work_key_of_folder(folder: FolderId) -> Bytes {
+    [b"f", &folder.0[..]].concat().into()
+}
+
+/// Who a content's references belong to.
+pub(super) fn owner(drive: DriveId, version: VersionId) -> Vec<u8> {
+    [drive.0, version.0].concat()
+}
+
+/// What one of a change's counters counts.
+#[derive(Clone, Copy)]
+enum Counted {
+    Entries,
+    Bytes,
+}
+
+/// A transaction being put together.
+pub(super) struct Change {
+    tables: Tables,
+    drive: DriveId,
+    quota: Option<u64>,
+    conditions: Vec<Condition>,
+    updates: Vec<Update>,
+    counted: Vec<(Counted, i64)>,
+}
+
+/// What became of a change.
+pub(super) enum Commit {
+    /// Applied.
+    Done(TransactionResult),
+    /// Not applied: that condition did not hold.
+    Lost(usize),
+}
+
+impl Change {
+    pub(super) fn new(drives: &Drives, drive: DriveId) -> Change {
+        Change {
+            tables: drives.inner.tables,
+            drive,
+            quota: drives.inner.settings.quota,
+            conditions: Vec::new(),
+            updates: Vec::new(),
+            counted: Vec::new(),
+        }
+    }
+
+    /// Adds a condition; its index.
+    pub(super) fn require(&mut self, table: TableId, sort_key: Bytes, test: Test) -> usize {
+        self.conditions.push(Condition { table, sort_key, test });
+        self.conditions.len() - 1
+    }
+
+    /// All these entries are as they were read: the path that they make still
+    /// leads where it led. Steps that two paths share are required once.
+    pub(super) fn require_steps(&mut self, steps: &[Step]) {
+        for step in steps {
+            let condition = Condition {
+                table: self.tables.entries,
+                sort_key: step.key.clone(),
+                test: Test::VersionIs(step.version),
+            };
+            if !self.conditions.contains(&condition) {
+                self.conditions.push(condition);
+            }
+        }
+    }
+
+    pub(super) fn require_nothing_at(&mut self, key: Bytes) {
+        self.require(self.tables.entries, key, Test::Absent);
+    }
+
+    pub(super) fn require_work(&mut self, key: Bytes, version: Version) -> usize {
+        self.require(self.tables.work, key, Test::VersionIs(version))
+    }
+
+    pub(super) fn put(&mut self, table: TableId, sort_key: Bytes, value: impl Into<Bytes>) {
+        self.updates.push(Update::Put { table, sort_key: sort_key.into(), value: value.into().into(), expires: None });
+    }
+
+    pub(super) fn delete(&mut self, table: TableId, sort_key: Bytes) {
+        self.updates.push(Update::Delete { table, sort_key });
+    }
+
+    pub(super) fn put_entry(&mut self, parent: FolderId, entry: &Entry) {
+        self.put(self.tables.entries, entry_key(parent, &entry.name), entry.encode());
+        if let Some(folder) = entry.folder() {
+            let row = FolderRow { parent: parent.bytes(), name: entry.name.clone() };
+            self.put(self.tables.folders, folder.id.bytes(), row.encode_to_vec());
+        }
+    }
+
+    pub(super) fn delete_entry(&mut self, key: Bytes) {
+        self.delete(self.tables.entries, key);
+    }
+
+    pub(super) fn put_work_of_version(&mut self, version: VersionId, work: Work, at_once: bool) {
+        self.put(self.tables.work, work_key_of_version(version), WorkRow::encoded(work, at_once));
+    }
+
+    /// The entry is gone from the tree: its folder is forgotten, what it held is left to the sweeper.
+    pub(super) fn leave_to_sweeper(&mut self, entry: &Entry, at_once: bool) {
+        if let Some(file) = entry.file() {
+            self.put_work_of_version(file.version, Work::Release, at_once);
+        }
+        if let Some(folder) = entry.folder() {
+            self.delete(self.tables.folders, folder.id.bytes());
+            self.put(self.tables.work, work_key_of_folder(folder.id), WorkRow::encoded(Work::Dismantle, at_once));
+        }
+    }
+
+    /// The folder gets (or loses) entries.
+    pub(super) fn count_entries(&mut self, folder: FolderId, delta: i64) {
+        self.add(folder.bytes(), Counted::Entries, delta, FOLDER_ENTRIES_MAX);
+    }
+
+    /// The drive gets (or loses) bytes. Losing is always allowed, over the quota too.
+    pub(super) fn count_bytes(&mut self, delta: i64) {
+        let quota = self.quota.map_or(i64::MAX, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
+        self.add(Bytes::from_static(BYTES), Counted::Bytes, delta, if delta > 0 { quota } else { i64::MAX });
+    }
+
+    fn add(&mut self, sort_key: Bytes, counted: Counted, delta: i64, max: i64) {
+        if delta != 0 {
+            self.updates.push(Update::Add { table: self.tables.counts, sort_key, delta, min: 0, max });
+            self.counted.push((counted, delta));
+        }
+    }
+
+    /// Applies it, all or nothing. `path` is what the person is told of.
+    pub(super) async fn commit(self, store: &dyn Store, path: &(dyn ToString + Sync)) -> Result<Commit, DriveError> {
+        let partition_key = self.drive.bytes();
+        let operation = store.operation(&partition_key);
+        let transaction = Transaction { operation, partition_key, conditions: self.conditions, updates: self.updates };
+        match store.transact(transaction).await {
+            Ok(result) => Ok(Commit::Done(result)),
+            Err(ClientError::Refused(Refusal::Condition { index, .. })) => Ok(Commit::Lost(index as usize)),
+            Err(ClientError::Refused(Refusal::Bounds { index, would_be, max, .. })) => {
+                Err(match self.counted.get(index as usize) {
+                    Some((Counted::Bytes, delta)) if *delta > 0 => {
+                        let used = would_be.saturating_sub(*delta);
+                        DriveError::Quota { needed: *delta as u64, room: max.saturating_sub(used).max(0) as u64 }
+                    }
+                    Some((Counted::Entries, delta)) if *delta > 0 => DriveError::FolderFull { path: path.to_string() },
+                    _ => DriveError::Damaged(format!("a counter would become {would_be}")),
+                })
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+}

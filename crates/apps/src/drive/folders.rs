@@ -1,0 +1,77 @@
+//! Making folders.
+
+use super::change::{Change, Commit, entry_key};
+use super::read::root;
+use super::tries::Tries;
+use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
+use crate::{DriveId, FolderId};
+
+impl Drives {
+    /// Makes one folder; its parent must be there.
+    pub async fn make_folder(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
+        let path = DrivePath::parse(path)?;
+        let mut tries = Tries::at(&path);
+        loop {
+            let walk = self.walk(drive, &path).await?;
+            walk.parent()?;
+            if path.is_root() || walk.found().is_some() {
+                return Err(DriveError::Exists { path: path.to_string() });
+            }
+            if let Some(entry) = self.make_missing(drive, &path, &walk).await? {
+                return Ok(entry);
+            }
+            tries.lost().await?;
+        }
+    }
+
+    /// Makes a folder and the parents that are missing, all at once. A folder
+    /// that is there already is fine.
+    pub async fn make_folders(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
+        let path = DrivePath::parse(path)?;
+        if path.is_root() {
+            return Ok(root());
+        }
+        let mut tries = Tries::at(&path);
+        loop {
+            let walk = self.walk(drive, &path).await?;
+            if let Some(found) = walk.found() {
+                walk.folder()?;
+                return Ok(found.entry.clone());
+            }
+            if let Some(entry) = self.make_missing(drive, &path, &walk).await? {
+                return Ok(entry);
+            }
+            tries.lost().await?;
+        }
+    }
+
+    /// Makes the folders that the walk did not find; none when others changed the path meanwhile.
+    async fn make_missing(
+        &self,
+        drive: DriveId,
+        path: &DrivePath,
+        walk: &super::walk::Walk,
+    ) -> Result<Option<Entry>, DriveError> {
+        let now = self.now();
+        let mut parent = walk.last_folder()?;
+        let mut change = Change::new(self, drive);
+        change.require_steps(walk.steps());
+        let mut last = None;
+        for (at, name) in path.names().iter().enumerate().skip(walk.depth()) {
+            if at == walk.depth() {
+                change.require_nothing_at(entry_key(parent, name));
+            }
+            let id = FolderId::random();
+            let kind = EntryKind::Folder(FolderInfo { id });
+            let entry = Entry { name: name.clone(), created: now, modified: now, kind };
+            change.put_entry(parent, &entry);
+            change.count_entries(parent, 1);
+            parent = id;
+            last = Some(entry);
+        }
+        match change.commit(self.store(), path).await? {
+            Commit::Done(_) => Ok(last),
+            Commit::Lost(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Looking: stat, list, open, read.
+
+use super::change::{BYTES, name_in};
+use super::tries::Tries;
+use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo, OpenFile, Usage};
+use crate::page::{Page, cursor_after, place_of};
+use crate::store::ByteStream;
+use crate::{DriveId, FolderId};
+use bytes::Bytes;
+use client::Content;
+use std::ops::Range;
+use types::transaction::from_sortable;
+use types::{Consistency, ItemKey, Query, WallMillis};
+
+/// Entries in one page of a listing.
+pub const LIST_MAX: u32 = 1000;
+
+impl Drives {
+    /// What is at the path.
+    pub async fn stat(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
+        let path = DrivePath::parse(path)?;
+        if path.is_root() {
+            return Ok(root());
+        }
+        Ok(self.walk(drive, &path).await?.required()?.entry.clone())
+    }
+
+    /// A folder's entries in the order of their names' bytes, after `cursor`; at
+    /// most `limit` (0: as many as a page holds, [`LIST_MAX`]). Each page is a snapshot of
+    /// the folder that was at the path when the page was asked for.
+    pub async fn list(
+        &self,
+        drive: DriveId,
+        path: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Entry>, DriveError> {
+        let path = DrivePath::parse(path)?;
+        let folder = self.walk(drive, &path).await?.folder()?;
+        let mut query = Query::prefix(self.inner.tables.entries, drive.bytes(), &folder.0);
+        query.limit = if limit == 0 { LIST_MAX } else { limit.min(LIST_MAX) };
+        if let Some(cursor) = cursor {
+            let name = place_of(cursor, super::path::NAME_BYTES_MAX).ok_or(DriveError::BadCursor)?;
+            query = query.after([&folder.0[..], &name].concat().into());
+        }
+        let page = self.inner.store.query(&query, Consistency::Strong).await?;
+        let entries = page
+            .items
+            .iter()
+            .map(|at| Entry::decode(name_in(&at.sort_key)?, &at.item.value))
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = page.next.as_ref().and_then(|key| key.get(16..)).map(cursor_after);
+        Ok(Page { items: entries, next })
+    }
+
+    /// The file at the path, ready to be read.
+    pub async fn open(&self, drive: DriveId, path: &str) -> Result<OpenFile, DriveError> {
+        let path = DrivePath::parse(path)?;
+        let mut tries = Tries::at(&path);
+        loop {
+            let walk = self.walk(drive, &path).await?;
+            if path.is_root() {
+                return Err(DriveError::IsAFolder { path: path.to_string() });
+            }
+            let entry = walk.required()?.entry.clone();
+            let EntryKind::File(file) = &entry.kind else {
+                return Err(DriveError::IsAFolder { path: path.to_string() });
+            };
+            let key = ItemKey::new(self.inner.tables.contents, drive.bytes(), file.version.bytes());
+            if let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? {
+                let content = Content::decode(&item.value)?;
+                let file = file.clone();
+                return Ok(OpenFile { entry, file, content });
+            }
+            // Replaced and swept between the two reads; then there is something else by now.
+            tries.lost().await?;
+        }
+    }
+
+    /// The bytes of a content, verified.
+    pub fn read(&self, content: Content, range: Range<u64>) -> ByteStream {
+        self.inner.store.read_blob(content, range)
+    }
+
+    /// How full the drive is.
+    pub async fn usage(&self, drive: DriveId) -> Result<Usage, DriveError> {
+        let bytes = self.counter(drive, Bytes::from_static(BYTES)).await?.unwrap_or(0).max(0) as u64;
+        Ok(Usage { bytes, room: self.inner.settings.quota.map(|quota| quota.saturating_sub(bytes)) })
+    }
+
+    /// A counter's state; none when it was never used.
+    pub(super) async fn counter(&self, drive: DriveId, sort_key: Bytes) -> Result<Option<i64>, DriveError> {
+        let key = ItemKey::new(self.inner.tables.counts, drive.bytes(), sort_key);
+        let item = self.inner.store.get(&key, Consistency::Strong).await?;
+        item.map(|item| count_in(&item.value)).transpose()
+    }
+}
+
+/// What a counter's item says.
+pub(super) fn count_in(value: &[u8]) -> Result<i64, DriveError> {
+    let bytes = value.try_into().map_err(|_| DriveError::Damaged("a counter".into()))?;
+    Ok(from_sortable(bytes))
+}
+
+/// Every drive's root, which is nowhere stored.
+pub(super) fn root() -> Entry {
+    Entry {
+        name: String::new(),
+        created: WallMillis(0),
+        modified: WallMillis(0),
+        kind: EntryKind::Folder(FolderInfo { id: FolderId::ROOT }),
+    }
+}

@@ -1,0 +1,219 @@
+//! Cleaning up what changes left behind, step by step. Every step is one
+//! transaction conditioned on its row of work, or can be repeated without harm;
+//! so it may stop anywhere, and several may sweep the same drive.
+
+use super::change::{Change, Commit, name_in, owner, work_key_of_folder};
+use super::rows::{Work, WorkRow, decode};
+use super::{DriveError, Drives, Entry, Swept};
+use crate::{DriveId, FolderId, VersionId};
+use bytes::Bytes;
+use client::{Body, ClientError, Content};
+use rand::Rng;
+use std::time::Duration;
+use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
+
+/// Rows of work that are looked at together.
+const PAGE: u32 = 200;
+/// Entries taken out of a folder in one transaction: each is a condition and up to three changes.
+const ENTRIES_AT_ONCE: u32 = 100;
+/// Steps in one call, so that one drive does not keep others waiting.
+const STEPS_MAX: u64 = 10_000;
+
+/// A row of work as read.
+struct Task {
+    key: Bytes,
+    version: Version,
+    made: WallMillis,
+    row: WorkRow,
+}
+
+impl Drives {
+    /// One round of cleaning up a drive. Returns when nothing is left that is old enough.
+    pub async fn sweep(&self, drive: DriveId) -> Result<Swept, DriveError> {
+        let mut swept = Swept::default();
+        let mut steps = 0;
+        // Dismantling makes work: go round until a round finds none to do.
+        loop {
+            let before = steps;
+            swept.waiting = 0;
+            let mut query = Query { limit: PAGE, ..Query::all(self.inner.tables.work, drive.bytes()) };
+            loop {
+                let page = self.inner.store.query(&query, Consistency::Strong).await?;
+                for at in &page.items {
+                    let row = decode::<WorkRow>("a row of work", &at.item.value)?;
+                    let made = at.item.time.wall();
+                    let task = Task { key: at.sort_key.clone(), version: at.item.version, made, row };
+                    if steps < STEPS_MAX && self.is_due(&task) {
+                        steps += 1;
+                        self.work_on(drive, &task, &mut swept).await?;
+                    } else {
+                        swept.waiting += 1;
+                    }
+                }
+                match page.next {
+                    Some(next) => query = query.after(next),
+                    None => break,
+                }
+            }
+            if steps == before || steps >= STEPS_MAX {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Sweeps every drive that has work. One that cannot be swept does not keep others waiting.
+    pub async fn sweep_all(&self) -> Result<Swept, DriveError> {
+        let mut sum = Swept::default();
+        let (mut cursor, mut last) = (None, None);
+        loop {
+            let (items, next) = self.inner.store.scan(self.inner.tables.work, cursor, PAGE).await?;
+            for (key, _) in items {
+                let drive = DriveId::from_slice(&key.partition_key);
+                // A drive's items come one after the other.
+                if drive.is_none() || drive == last {
+                    continue;
+                }
+                last = drive;
+                let Some(drive) = drive else { continue };
+                match self.sweep(drive).await {
+                    Ok(swept) => {
+                        sum.released += swept.released;
+                        sum.dismantled += swept.dismantled;
+                        sum.waiting += swept.waiting;
+                    }
+                    Err(error) => tracing::warn!(%drive, %error, "the drive could not be swept"),
+                }
+            }
+            if next.is_none() {
+                return Ok(sum);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Sweeps all drives again and again, until the handle is aborted. One per node is fine.
+    pub fn spawn_sweeper(&self, every: Duration) -> tokio::task::JoinHandle<()> {
+        let drives = self.clone();
+        tokio::spawn(async move {
+            loop {
+                // Nodes that started together should not sweep together.
+                let factor = rand::rng().random_range(0.5..1.5);
+                tokio::time::sleep(every.max(Duration::from_secs(1)).mul_f64(factor)).await;
+                match drives.sweep_all().await {
+                    Ok(swept) if swept != Swept::default() => tracing::debug!(?swept, "drives swept"),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "drives could not be swept"),
+                }
+            }
+        })
+    }
+
+    fn is_due(&self, task: &Task) -> bool {
+        let age = Duration::from_millis(self.now().0.saturating_sub(task.made.0));
+        match task.row.work() {
+            Work::Unknown => false,
+            Work::Put => age >= self.inner.settings.abandoned,
+            Work::Release | Work::Dismantle => task.row.at_once || age >= self.inner.settings.grace,
+        }
+    }
+
+    async fn work_on(&self, drive: DriveId, task: &Task, swept: &mut Swept) -> Result<(), DriveError> {
+        let damaged = || DriveError::Damaged("the key of a row of work".into());
+        let (kind, id) = task.key.split_first().ok_or_else(damaged)?;
+        match (kind, task.row.work()) {
+            (b'v', Work::Put) => {
+                // From here on the put cannot succeed.
+                let mut change = self.change_for(drive, task);
+                let version = VersionId::from_slice(id).ok_or_else(damaged)?;
+                change.put_work_of_version(version, Work::Release, true);
+                change.commit(self.store(), &drive).await?;
+                Ok(())
+            }
+            (b'v', Work::Release) => {
+                self.release(drive, task, VersionId::from_slice(id).ok_or_else(damaged)?, swept).await
+            }
+            (b'f', Work::Dismantle) => {
+                self.dismantle(drive, task, FolderId::from_slice(id).ok_or_else(damaged)?, swept).await
+            }
+            _ => Err(damaged()),
+        }
+    }
+
+    /// A change that rests on the row of work being as read.
+    fn change_for(&self, drive: DriveId, task: &Task) -> Change {
+        let mut change = Change::new(self, drive);
+        change.require_work(task.key.clone(), task.version);
+        change
+    }
+
+    /// Takes back a content's references, then forgets the content and the work.
+    async fn release(
+        &self,
+        drive: DriveId,
+        task: &Task,
+        version: VersionId,
+        swept: &mut Swept,
+    ) -> Result<(), DriveError> {
+        let tables = self.inner.tables;
+        let key = ItemKey::new(tables.contents, drive.bytes(), version.bytes());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?;
+        if let Some(item) = item {
+            let content = Content::decode(&item.value)?;
+            if !matches!(content.body, Body::Inline(_)) {
+                match self.inner.store.unreference_content(&owner(drive, version), &content).await {
+                    // The blocks that list the others go last: once they are gone, all is released.
+                    Ok(()) | Err(ClientError::NoSuchBlock(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let mut change = self.change_for(drive, task);
+        change.delete(tables.contents, version.bytes());
+        change.delete(tables.work, task.key.clone());
+        if let Commit::Done(_) = change.commit(self.store(), &drive).await? {
+            swept.released += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes the entries out of a folder that is no longer in the tree; folders
+    /// among them become work of their own. Nobody can put entries in meanwhile: every
+    /// put rests on the whole path from the root.
+    async fn dismantle(
+        &self,
+        drive: DriveId,
+        task: &Task,
+        folder: FolderId,
+        swept: &mut Swept,
+    ) -> Result<(), DriveError> {
+        let tables = self.inner.tables;
+        let mut query = Query::prefix(tables.entries, drive.bytes(), &folder.0);
+        query.limit = ENTRIES_AT_ONCE;
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            let mut change = self.change_for(drive, task);
+            if page.items.is_empty() {
+                change.delete(tables.counts, folder.bytes());
+                change.delete(tables.work, task.key.clone());
+                change.commit(self.store(), &drive).await?;
+                return Ok(());
+            }
+            let mut bytes = 0i64;
+            for at in &page.items {
+                let entry = Entry::decode(name_in(&at.sort_key)?, &at.item.value)?;
+                change.require(tables.entries, at.sort_key.clone(), Test::VersionIs(at.item.version));
+                change.delete_entry(at.sort_key.clone());
+                debug_assert_ne!(entry.folder().map(|it| work_key_of_folder(it.id)).as_ref(), Some(&task.key));
+                // Who could see these has had the grace of the folder that was removed.
+                change.leave_to_sweeper(&entry, true);
+                bytes = bytes.saturating_add(entry.size() as i64);
+            }
+            change.count_bytes(-bytes);
+            match change.commit(self.store(), &drive).await? {
+                Commit::Done(_) => swept.dismantled += page.items.len() as u64,
+                // Another sweeper is at it.
+                Commit::Lost(_) => return Ok(()),
+            }
+        }
+    }
+}

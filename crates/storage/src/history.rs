@@ -90,8 +90,8 @@ impl<L> History<L> {
             (Some(span), _) => span,
             // The log's beginning was released: it now begins with this.
             (None, Record::Entry { entry, .. }) => Span::empty(entry.version.seq.0),
-            (None, Record::Truncate { after, .. }) => Span::empty(after.0 + 1),
-            (None, Record::Epoch { .. }) => {
+            // Whatever was above is void, and there is nothing: what is applied will say.
+            (None, Record::Epoch { .. } | Record::Truncate { .. }) => {
                 self.adopt(record);
                 return Ok(());
             }

@@ -116,6 +116,11 @@ impl LsmEngine {
         Ok(aside)
     }
 
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What it takes on disk.
     pub fn stats(&self) -> StorageStats {
         StorageStats { log_bytes: self.log.bytes(), tables_bytes: self.tables.bytes() }

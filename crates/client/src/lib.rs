@@ -19,6 +19,7 @@ mod link;
 mod map;
 mod patience;
 mod read;
+pub mod remote;
 mod router;
 mod scan;
 mod tables;

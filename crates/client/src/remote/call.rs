@@ -1,0 +1,247 @@
+//! One call through whichever gateway answers: attempts, what may be sent
+//! again, and what is known in the end.
+
+use super::gateways::{Gateway, Link, innermost};
+use super::{Remote, RemoteError};
+use rand::Rng;
+use rpc::grpc::Problem;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+use types::Action;
+
+/// What repeating a call would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Safety {
+    /// Nothing, and it does not matter whether an attempt arrived.
+    Read,
+    /// Nothing more than one attempt does; whether one arrived matters.
+    Write,
+    /// It would be done twice.
+    Once,
+}
+
+/// How a call failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The last thing heard.
+    pub error: RemoteError,
+    /// Why an attempt may have been applied, and may yet be, if one may: `error` alone does
+    /// not tell whether the write was made.
+    pub unsettled: Option<String>,
+}
+
+impl From<Failure> for RemoteError {
+    fn from(failure: Failure) -> RemoteError {
+        match failure.unsettled {
+            Some(why) => RemoteError::Unknown { operation: None, why },
+            None => failure.error,
+        }
+    }
+}
+
+/// What became of one attempt.
+enum Heard<R> {
+    Answer(R),
+    /// No byte of the call left this machine.
+    NotSent(String),
+    /// It may have arrived, and no answer of a gateway came back.
+    Lost(String),
+    /// A gateway answered with an error.
+    Problem(Problem),
+}
+
+/// First pause after every gateway has been tried; doubles each time.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+impl Remote {
+    /// A call that changes nothing that anybody would have to know of.
+    pub(super) async fn read<M, R, F, Fut>(&self, message: M, send: F) -> Result<R, RemoteError>
+    where
+        M: Clone,
+        F: Fn(Channel, Request<M>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        self.call(Safety::Read, message, send).await.map_err(|failure| failure.error)
+    }
+
+    /// [`Self::call_lasting`] for what is done in no time.
+    pub(super) async fn call<M, R, F, Fut>(&self, safety: Safety, message: M, send: F) -> Result<R, Failure>
+    where
+        M: Clone,
+        F: Fn(Channel, Request<M>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        self.call_lasting(Duration::ZERO, safety, message, send).await
+    }
+
+    /// Sends the message through the gateways in turn until one gives a final
+    /// answer or time is up. The gateway needs up to `extra` for the work itself.
+    pub(super) async fn call_lasting<M, R, F, Fut>(
+        &self,
+        extra: Duration,
+        safety: Safety,
+        message: M,
+        send: F,
+    ) -> Result<R, Failure>
+    where
+        M: Clone,
+        F: Fn(Channel, Request<M>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        let mut options = self.shared.options;
+        options.attempt += extra;
+        options.total += extra;
+        let began = Instant::now();
+        let gateways = &self.shared.gateways;
+        let mut tried: Vec<String> = Vec::new();
+        let mut unsettled: Option<String> = None;
+        let mut patience = options.refused;
+        let mut pause = PAUSE_MIN;
+        let mut turn = 0;
+        // A final answer moves `preferred`, and others' calls do so at any time: what is tried is counted from
+        // where this call began.
+        let order: Vec<Arc<Gateway>> = (0..gateways.count()).map(|n| gateways.at(n)).collect();
+        loop {
+            let gateway = &order[turn % order.len()];
+            turn += 1;
+            let round_over = turn % order.len() == 0;
+            // In the first round those that failed a moment ago are passed over, if somebody else is left.
+            if turn < order.len() && gateway.is_avoided() {
+                continue;
+            }
+            if !tried.iter().any(|address| address == gateway.address()) {
+                tried.push(gateway.address().to_string());
+            }
+            let attempt = options.attempt.min(options.total.saturating_sub(began.elapsed()));
+            let last = match self.attempt(gateway, attempt, message.clone(), &send).await {
+                Heard::Answer(answer) => {
+                    gateways.prefer(gateway);
+                    return Ok(answer);
+                }
+                Heard::NotSent(why) => RemoteError::Unreachable { tried: tried.clone(), why },
+                Heard::Lost(why) => {
+                    patience = patience.max(options.attempt);
+                    if safety != Safety::Read {
+                        unsettled = Some(why.clone());
+                    }
+                    RemoteError::Unreachable { tried: tried.clone(), why }
+                }
+                Heard::Problem(problem) => {
+                    patience = options.total;
+                    match problem.action {
+                        Action::Rejected => return Err(Failure { error: problem.into(), unsettled }),
+                        Action::Unknown if safety != Safety::Read => unsettled = Some(problem.message.clone()),
+                        Action::Unknown | Action::Retry | Action::RefreshLayout | Action::Fatal => {}
+                    }
+                    problem.into()
+                }
+            };
+            if safety == Safety::Once && unsettled.is_some() {
+                return Err(Failure { error: last, unsettled });
+            }
+            if began.elapsed() >= options.total {
+                return Err(Failure { error: last, unsettled });
+            }
+            if round_over {
+                let wait = jittered(pause);
+                if began.elapsed() + wait >= patience {
+                    return Err(Failure { error: last, unsettled });
+                }
+                tokio::time::sleep(wait).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+
+    async fn attempt<M, R, F, Fut>(&self, gateway: &Gateway, within: Duration, message: M, send: &F) -> Heard<R>
+    where
+        F: Fn(Channel, Request<M>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        let link = match gateway.link().await {
+            Ok(link) => link,
+            Err(why) => return Heard::NotSent(why),
+        };
+        let request = match self.request(message, within) {
+            Ok(request) => request,
+            Err(problem) => return Heard::Problem(problem),
+        };
+        let answer = tokio::time::timeout(within, send(link.channel.clone(), request)).await;
+        hear(gateway, &link, answer).await
+    }
+
+    /// The message with the session's token and a deadline.
+    pub(super) fn request<M>(&self, message: M, within: Duration) -> Result<Request<M>, Problem> {
+        let mut request = Request::new(message);
+        request.set_timeout(within);
+        if let Some(token) = self.shared.token.read().as_deref() {
+            let header = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                Problem::rejected(Code::Unauthenticated, rpc::grpc::kind::SIGNED_OUT, "the token is not readable")
+            })?;
+            request.metadata_mut().insert("authorization", header);
+        }
+        Ok(request)
+    }
+}
+
+/// Sorts out what came back, and forgets connections that do not work.
+async fn hear<R>(
+    gateway: &Gateway,
+    link: &Link,
+    answer: Result<Result<Response<R>, Status>, tokio::time::error::Elapsed>,
+) -> Heard<R> {
+    let status = match answer {
+        Ok(Ok(response)) => {
+            gateway.answered();
+            return Heard::Answer(response.into_inner());
+        }
+        Ok(Err(status)) => status,
+        Err(_) => {
+            gateway.broken(link).await;
+            return Heard::Lost(format!("{} did not answer in time", gateway.address()));
+        }
+    };
+    if let Some(problem) = Problem::from_status(&status) {
+        gateway.answered();
+        return Heard::Problem(problem);
+    }
+    if status.code() == Code::Unimplemented {
+        // It was understood as far as its name, and nothing was done.
+        return Heard::Problem(Problem::rejected(
+            Code::Unimplemented,
+            rpc::grpc::kind::NOT_OFFERED,
+            format!("the gateway {} does not know this call: is it an older release?", gateway.address()),
+        ));
+    }
+    gateway.broken(link).await;
+    let why = format!("{}: {}", gateway.address(), reason(&status));
+    if never_sent(&status) { Heard::NotSent(why) } else { Heard::Lost(why) }
+}
+
+/// A connection had gone and could not be made again.
+fn never_sent(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn reason(status: &Status) -> String {
+    match std::error::Error::source(status) {
+        Some(source) => innermost(source),
+        None => status.message().to_string(),
+    }
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..1.5))
+}

@@ -1,0 +1,155 @@
+//! The machines; for administrators.
+
+use super::{Remote, RemoteError};
+use crate::NodeStatus;
+use rpc::grpc::limits::MESSAGE_BYTES_MAX;
+use rpc::grpc::v1::{self, cluster_client::ClusterClient};
+use std::time::Duration;
+use tonic::transport::Channel;
+use types::{ClusterId, Incarnation, LayoutVersion, NodeId, WallMillis};
+
+/// How the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// Which cluster.
+    pub cluster: ClusterId,
+    /// The map that this goes by.
+    pub layout: LayoutVersion,
+    /// Durable replicas that a write needs.
+    pub replicas_min: u8,
+    /// Replicas that a partition should have.
+    pub replicas_wanted: u8,
+    /// How the partitions are.
+    pub partitions: PartitionsHealth,
+    /// By number.
+    pub nodes: Vec<NodeState>,
+    /// The node whose gateway answered, when it knows.
+    pub answered_by: Option<NodeId>,
+}
+
+/// How many partitions are in which condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartitionsHealth {
+    /// All of them.
+    pub total: u32,
+    /// With as many serving replicas as they should have.
+    pub full: u32,
+    /// With fewer, and enough to write.
+    pub reduced: u32,
+    /// With too few to write; reads go on.
+    pub read_only: u32,
+    /// Without a serving replica.
+    pub unavailable: u32,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// Its number.
+    pub id: NodeId,
+    /// Where nodes reach it.
+    pub address: String,
+    /// Where its gRPC gateway listens.
+    pub grpc: String,
+    /// Where its web gateway listens.
+    pub web: String,
+    /// Failure domain.
+    pub zone: String,
+    /// Share of the data that it should hold, relative to others.
+    pub capacity: u64,
+    /// Release that it runs.
+    pub release: String,
+    /// The control plane counts it as alive.
+    pub alive: bool,
+    /// What it says of itself, or why it does not.
+    pub report: Result<NodeStatus, String>,
+}
+
+/// With this one more machine can join.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    /// For `atoll up --join`. A secret.
+    pub token: String,
+    /// Until when.
+    pub expires: WallMillis,
+}
+
+impl std::fmt::Debug for JoinToken {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinToken").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+fn service(channel: Channel) -> ClusterClient<Channel> {
+    ClusterClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+impl Remote {
+    /// How the cluster and each of its nodes are.
+    pub async fn cluster_status(&self) -> Result<ClusterStatus, RemoteError> {
+        let message = v1::ClusterStatusRequest {};
+        let send = |channel, request| async move { service(channel).cluster_status(request).await };
+        let reply = self.read(message, send).await?;
+        let cluster = u128::from_str_radix(&reply.cluster, 16)
+            .map_err(|_| RemoteError::Protocol(format!("{:?} is not a cluster's id", reply.cluster)))?;
+        let health = reply.partitions.unwrap_or_default();
+        Ok(ClusterStatus {
+            cluster: ClusterId(cluster),
+            layout: LayoutVersion(reply.layout),
+            replicas_min: reply.replicas_min.min(255) as u8,
+            replicas_wanted: reply.replicas_wanted.min(255) as u8,
+            partitions: PartitionsHealth {
+                total: health.total,
+                full: health.full,
+                reduced: health.reduced,
+                read_only: health.read_only,
+                unavailable: health.unavailable,
+            },
+            nodes: reply.nodes.into_iter().map(node).collect(),
+            answered_by: reply.answered_by.map(NodeId),
+        })
+    }
+
+    /// Makes a token with which one more machine can join.
+    pub async fn join_token(&self, valid: Duration) -> Result<JoinToken, RemoteError> {
+        let valid_seconds = u32::try_from(valid.as_secs()).unwrap_or(u32::MAX).max(1);
+        let message = v1::JoinTokenRequest { valid_seconds };
+        // A second token harms nobody, and runs out as the first one does.
+        let reply = self.read(message, |channel, request| async move { service(channel).join_token(request).await });
+        let reply = reply.await?;
+        Ok(JoinToken { token: reply.token, expires: WallMillis(reply.expires_ms) })
+    }
+}
+
+fn node(node: v1::ClusterNode) -> NodeState {
+    let id = NodeId(node.id);
+    let report = node.report.map(|report| NodeStatus {
+        node: id,
+        incarnation: Incarnation(report.incarnation),
+        leader: report.leader,
+        leader_id: report.leader_id.map(NodeId),
+        voters: report.voters.into_iter().map(NodeId).collect(),
+        lease_valid: report.lease_valid,
+        layout: LayoutVersion(report.layout),
+        serving: report.serving,
+        syncing: report.syncing,
+        waiting: report.waiting,
+        blocks_missing: report.blocks_missing,
+        blocks: report.blocks,
+        bytes_used: report.bytes_used,
+        bytes_free: report.bytes_free,
+        stopped: report.stopped,
+    });
+    NodeState {
+        id,
+        address: node.address,
+        grpc: node.grpc,
+        web: node.web,
+        zone: node.zone,
+        capacity: node.capacity,
+        release: node.release,
+        alive: node.alive,
+        report: report.ok_or(node.unreachable),
+    }
+}

@@ -9,6 +9,7 @@ use client::{Client, ClientError, Content, ScanCursor, UploadId};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use std::ops::Range;
+use std::time::Duration;
 use types::{
     Consistency, Item, ItemKey, OperationId, Query, QueryPage, TableId, Transaction, TransactionResult, WallMillis,
 };
@@ -36,6 +37,10 @@ pub trait Store: Send + Sync + 'static {
     async fn unreference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError>;
     async fn write_blob(&self, upload: UploadId, source: ByteSource) -> Result<Content, ClientError>;
     fn read_blob(&self, content: Content, range: Range<u64>) -> ByteStream;
+    /// Waits before trying again what lost to others.
+    async fn pause(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
 }
 
 #[async_trait]

@@ -20,7 +20,7 @@ impl Drives {
             if let Some(entry) = self.make_missing(drive, &path, &walk).await? {
                 return Ok(entry);
             }
-            tries.lost().await?;
+            tries.lost(self.store()).await?;
         }
     }
 
@@ -41,7 +41,7 @@ impl Drives {
             if let Some(entry) = self.make_missing(drive, &path, &walk).await? {
                 return Ok(entry);
             }
-            tries.lost().await?;
+            tries.lost(self.store()).await?;
         }
     }
 

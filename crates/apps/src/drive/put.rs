@@ -109,7 +109,7 @@ impl Drives {
                 Commit::Done(_) => return Ok(entry),
                 // The version is used already: put before and replaced or moved since, or given up.
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.path.to_string() }),
-                Commit::Lost(_) => tries.lost().await?,
+                Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
     }

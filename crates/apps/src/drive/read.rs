@@ -10,7 +10,7 @@ use bytes::Bytes;
 use client::Content;
 use std::ops::Range;
 use types::transaction::from_sortable;
-use types::{Consistency, ItemKey, Query, WallMillis};
+use types::{Consistency, ItemKey, Query, QueryPage, WallMillis};
 
 /// Entries in one page of a listing.
 pub const LIST_MAX: u32 = 1000;
@@ -26,8 +26,7 @@ impl Drives {
     }
 
     /// A folder's entries in the order of their names' bytes, after `cursor`; at
-    /// most `limit` (0: as many as a page holds, [`LIST_MAX`]). Each page is a snapshot of
-    /// the folder that was at the path when the page was asked for.
+    /// most `limit` (0: as many as a page holds, [`LIST_MAX`]). Each page is a snapshot.
     pub async fn list(
         &self,
         drive: DriveId,
@@ -36,21 +35,31 @@ impl Drives {
         limit: u32,
     ) -> Result<Page<Entry>, DriveError> {
         let path = DrivePath::parse(path)?;
-        let folder = self.walk(drive, &path).await?.folder()?;
-        let mut query = Query::prefix(self.inner.tables.entries, drive.bytes(), &folder.0);
-        query.limit = if limit == 0 { LIST_MAX } else { limit.min(LIST_MAX) };
-        if let Some(cursor) = cursor {
-            let name = place_of(cursor, super::path::NAME_BYTES_MAX).ok_or(DriveError::BadCursor)?;
-            query = query.after([&folder.0[..], &name].concat().into());
+        let after = match cursor {
+            Some(cursor) => Some(place_of(cursor, super::path::NAME_BYTES_MAX).ok_or(DriveError::BadCursor)?),
+            None => None,
+        };
+        let mut tries = Tries::at(&path);
+        let mut folder = match self.inner.seen.folder(drive, &path) {
+            Some(folder) => folder,
+            None => self.walk(drive, &path).await?.folder()?,
+        };
+        loop {
+            let mut query = Query::prefix(self.inner.tables.entries, drive.bytes(), &folder.0);
+            query.limit = if limit == 0 { LIST_MAX } else { limit.min(LIST_MAX) };
+            if let Some(name) = &after {
+                query = query.after([&folder.0[..], name].concat().into());
+            }
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            // Walked afterwards: if the path was as it is when the page was read, both are of one moment.
+            let walk = self.walk(drive, &path).await?;
+            let there = walk.folder()?;
+            if there == folder && walk.steps().iter().all(|step| step.version.seq <= page.at) {
+                return listing(&page);
+            }
+            folder = there;
+            tries.lost(self.store()).await?;
         }
-        let page = self.inner.store.query(&query, Consistency::Strong).await?;
-        let entries = page
-            .items
-            .iter()
-            .map(|at| Entry::decode(name_in(&at.sort_key)?, &at.item.value))
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = page.next.as_ref().and_then(|key| key.get(16..)).map(cursor_after);
-        Ok(Page { items: entries, next })
     }
 
     /// The file at the path, ready to be read.
@@ -73,7 +82,7 @@ impl Drives {
                 return Ok(OpenFile { entry, file, content });
             }
             // Replaced and swept between the two reads; then there is something else by now.
-            tries.lost().await?;
+            tries.lost(self.store()).await?;
         }
     }
 
@@ -94,6 +103,12 @@ impl Drives {
         let item = self.inner.store.get(&key, Consistency::Strong).await?;
         item.map(|item| count_in(&item.value)).transpose()
     }
+}
+
+fn listing(page: &QueryPage) -> Result<Page<Entry>, DriveError> {
+    let entries = page.items.iter().map(|at| Entry::decode(name_in(&at.sort_key)?, &at.item.value));
+    let next = page.next.as_ref().and_then(|key| key.get(16..)).map(cursor_after);
+    Ok(Page { items: entries.collect::<Result<_, _>>()?, next })
 }
 
 /// What a counter's item says.

@@ -68,7 +68,7 @@ impl Drives {
             }
             match change.commit(self.store(), &to).await? {
                 Commit::Done(_) => return Ok(entry),
-                Commit::Lost(_) => tries.lost().await?,
+                Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
     }

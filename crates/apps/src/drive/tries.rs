@@ -1,6 +1,7 @@
 //! How often, and how fast, an act is tried again that lost to others.
 
 use super::{DriveError, DrivePath};
+use crate::store::Store;
 use rand::Rng;
 use std::time::Duration;
 
@@ -20,14 +21,14 @@ impl Tries {
     }
 
     /// After a loss: waits a little, longer each time, or gives up.
-    pub(super) async fn lost(&mut self) -> Result<(), DriveError> {
+    pub(super) async fn lost(&mut self, store: &dyn Store) -> Result<(), DriveError> {
         self.lost += 1;
         if self.lost >= TRIES_MAX {
             return Err(DriveError::Conflict { path: self.path.to_string() });
         }
         let most = PAUSE_MAX.min(Duration::from_millis(1 << self.lost.min(10)));
         let pause = rand::rng().random_range(Duration::ZERO..=most);
-        tokio::time::sleep(pause).await;
+        store.pause(pause).await;
         Ok(())
     }
 }

@@ -122,6 +122,12 @@ impl Seen {
         out
     }
 
+    /// The folder at the path, when last seen.
+    pub(super) fn folder(&self, drive: DriveId, path: &DrivePath) -> Option<FolderId> {
+        let ids = self.guess(drive, path);
+        if ids.len() == path.names().len() { Some(ids.last().copied().unwrap_or(FolderId::ROOT)) } else { None }
+    }
+
     fn learn(&self, drive: DriveId, parent: FolderId, name: &str, id: Option<FolderId>) {
         let mut ids = self.ids.lock();
         let key = (drive, parent, name.to_string());
@@ -148,6 +154,9 @@ impl Drives {
 
     /// Walks several paths; the answers are of one snapshot.
     pub(super) async fn walk_all(&self, drive: DriveId, paths: &[&DrivePath]) -> Result<Vec<Walk>, DriveError> {
+        if paths.iter().all(|path| path.is_root()) {
+            return Ok(paths.iter().map(|path| Walk { path: (*path).clone(), steps: Vec::new() }).collect());
+        }
         let names: usize = paths.iter().map(|path| path.names().len()).sum();
         let mut guesses: Vec<Vec<FolderId>> = paths.iter().map(|path| self.inner.seen.guess(drive, path)).collect();
         // A round that does not end learns a folder id more, unless others change the path.
@@ -155,11 +164,7 @@ impl Drives {
             let keys: Vec<Vec<ItemKey>> =
                 paths.iter().zip(&guesses).map(|(path, ids)| self.keys_along(drive, path, ids)).collect();
             let flat: Vec<ItemKey> = keys.iter().flatten().cloned().collect();
-            let items = if flat.is_empty() {
-                Vec::new()
-            } else {
-                self.inner.store.get_many(flat.clone(), Consistency::Strong).await?
-            };
+            let items = self.inner.store.get_many(flat.clone(), Consistency::Strong).await?;
             if items.len() != flat.len() {
                 return Err(DriveError::Damaged("the store answered for other keys than were asked".into()));
             }

@@ -1,0 +1,96 @@
+//! The first administrator: made by whoever has the link that the first start prints.
+//!
+//! Links, users and the count of administrators share a partition key, so that
+//! using a link, making the user and ending the set-up are one transaction: of
+//! several that try, exactly one wins.
+
+use super::rows::{SetupRow, decode};
+use super::{AccountError, Accounts, Device, NewUser, Role, Session};
+use crate::hex;
+use bytes::Bytes;
+use prost::Message;
+use std::time::Duration;
+use types::{Condition, Consistency, Item, ItemKey, Test, Update, WallMillis};
+
+/// How long a link can be used.
+pub const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+impl Accounts {
+    /// Is there no administrator yet?
+    pub async fn setup_pending(&self) -> Result<bool, AccountError> {
+        Ok(self.administrators().await?.is_none())
+    }
+
+    /// The secret of a new set-up link. Earlier ones stay good until one is used.
+    pub async fn make_setup_secret(&self) -> Result<String, AccountError> {
+        let bytes = rand::random::<[u8; 32]>();
+        let now = self.inner.store.now();
+        let expires = WallMillis(now.0.saturating_add(LINK_LIFETIME.as_millis() as u64));
+        let put = Update::Put {
+            table: self.inner.tables.setup,
+            sort_key: hashed(&bytes).into(),
+            value: SetupRow { created: now.0, expires: expires.0 }.encode_to_vec().into(),
+            expires: Some(expires),
+        };
+        let done = self.transact(super::EVERYONE, vec![self.no_administrator()], vec![put]).await?;
+        if done.is_err() {
+            return Err(AccountError::SetupDone);
+        }
+        Ok(hex::encode(&bytes))
+    }
+
+    /// Uses a link: makes the first administrator and signs them in.
+    pub async fn complete_setup(
+        &self,
+        secret: &str,
+        name: &str,
+        password: &str,
+        device: Device,
+    ) -> Result<Session, AccountError> {
+        if !self.setup_pending().await? {
+            return Err(AccountError::SetupDone);
+        }
+        // Looked up before the password is hashed: guessing links shall cost us little.
+        let bytes = hex::decode(secret.get(..64).unwrap_or_default()).unwrap_or_default();
+        let link = ItemKey::new(self.inner.tables.setup, super::EVERYONE, hashed(&bytes));
+        let item = self.inner.store.get(&link, Consistency::Strong).await?;
+        let item = item.ok_or(AccountError::WrongSetupSecret)?;
+        if secret.len() != 64 || decode::<SetupRow>("a set-up link", &item.value)?.expires <= self.inner.store.now().0 {
+            return Err(AccountError::WrongSetupSecret);
+        }
+        let new = NewUser {
+            name: name.to_string(),
+            display: String::new(),
+            password: password.to_string(),
+            role: Role::Administrator,
+        };
+        let new = self.prepare_user(new).await?;
+        let conditions = vec![
+            self.no_administrator(),
+            Condition { table: link.table, sort_key: link.sort_key.clone(), test: Test::VersionIs(item.version) },
+            new.name_free(self),
+        ];
+        let mut updates = new.updates(self);
+        updates.push(Update::Delete { table: link.table, sort_key: link.sort_key });
+        match self.transact(super::EVERYONE, conditions, updates).await? {
+            Ok(_) => self.begin_session(new.row.user(new.id)?, new.row.generation, device).await,
+            Err(0) => Err(AccountError::SetupDone),
+            Err(1) => Err(AccountError::WrongSetupSecret),
+            Err(_) => Err(AccountError::NameTaken { name: new.row.name }),
+        }
+    }
+
+    /// The item that counts administrators; it comes with the first.
+    async fn administrators(&self) -> Result<Option<Item>, AccountError> {
+        let key = ItemKey::new(self.inner.tables.counts, super::EVERYONE, super::ADMINISTRATORS);
+        Ok(self.inner.store.get(&key, Consistency::Strong).await?)
+    }
+
+    fn no_administrator(&self) -> Condition {
+        Condition { table: self.inner.tables.counts, sort_key: super::ADMINISTRATORS, test: Test::Absent }
+    }
+}
+
+fn hashed(secret: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(blake3::hash(secret).as_bytes())
+}

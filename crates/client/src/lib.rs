@@ -26,7 +26,7 @@ mod tables;
 mod transact;
 mod watch;
 
-pub use blobs::{BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef, UploadId};
+pub use blobs::{BlockAt, BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef, UploadId};
 pub use client::Client;
 pub use config::{ClientConfig, Timeouts};
 pub use error::ClientError;

@@ -10,6 +10,7 @@
 mod content;
 mod get;
 mod index;
+mod listed;
 mod pins;
 mod put;
 mod read;
@@ -17,6 +18,7 @@ mod references;
 mod write;
 
 pub use content::{BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef};
+pub use listed::BlockAt;
 pub(crate) use pins::Pins;
 
 use crate::ClientError;

@@ -15,7 +15,7 @@ use types::limits::BLOCK_BYTES;
 /// Blocks being stored; besides them one is hashed and one is read.
 const UNDER_WAY_MAX: usize = 6;
 /// Blocks that a content names by itself.
-const LISTED_MAX: usize = 1000;
+pub(super) const LISTED_MAX: usize = 1000;
 /// Lists that a content names: 64 TiB.
 const INDEX_MAX: usize = 4096;
 

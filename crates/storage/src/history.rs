@@ -27,11 +27,11 @@ impl Span {
             Record::Entry { entry, .. } => {
                 Err(format!("entry {} does not follow: {} is next", entry.version, self.next))
             }
-            Record::Truncate { after, .. } if after.0 + 1 >= self.first => {
-                Ok(Span { next: self.next.min(after.0 + 1), ..self })
-            }
+            // Below the beginning only where void entries were released, and the log now begins
+            // among those that the record voids.
             Record::Truncate { after, .. } => {
-                Err(format!("cannot truncate after {after}: the log begins at {}", self.first))
+                let next = self.next.min(after.0 + 1);
+                Ok(Span { first: self.first.min(next), next })
             }
             Record::Reset { .. } => Ok(Span::empty(1)),
             Record::Installed { version, .. } => Ok(Span::empty(version.seq.0 + 1)),

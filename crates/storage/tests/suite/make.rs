@@ -1,8 +1,8 @@
 //! What the suites write: entries, keys, operations.
 
+use atoll_storage::{Export, Snapshot, StorageEngine};
 use bytes::Bytes;
 use std::sync::Arc;
-use atoll_storage::{Export, Snapshot, StorageEngine};
 use types::*;
 
 pub const P: PartitionId = PartitionId(3);

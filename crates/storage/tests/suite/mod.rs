@@ -7,8 +7,8 @@ pub mod engines;
 pub mod make;
 pub mod random;
 
-use make::*;
 use atoll_storage::{Recovered, StorageEngine, StorageError};
+use make::*;
 use types::*;
 
 /// Opens engines of one kind.

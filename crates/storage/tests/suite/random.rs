@@ -2,9 +2,9 @@
 
 use super::Factory;
 use super::make::*;
+use atoll_storage::StorageEngine;
 use proptest::prelude::*;
 use std::sync::Arc;
-use atoll_storage::StorageEngine;
 use types::*;
 
 /// One thing to do. Numbers are taken modulo what there is.

@@ -6,8 +6,10 @@
 //!
 //! Invariants: those of [`store`], which every backend keeps, and of [`raft`].
 //! Leaves to others: carrying messages between nodes, and what is done with a layout.
-//! Proved by `tests/conformance.rs`, run alike on every backend, by openraft's
+//! Proved by `tests/conformance`, run alike on every backend, by openraft's
 //! own storage suite, and by property tests of what is pure.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod controller;
 pub mod memory;

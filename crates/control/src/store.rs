@@ -1,7 +1,7 @@
 //! The metadata store as its users see it: few, small, ordered keys that every
 //! node can read and that only whole batches change.
 //!
-//! Invariants of every backend, proved for each by `tests/conformance.rs`:
+//! Invariants of every backend, proved for each by `tests/conformance`:
 //! - a batch is applied whole or not at all, and its checks and its changes see
 //!   the same state;
 //! - the global revision rises with every batch that changes anything, and a key

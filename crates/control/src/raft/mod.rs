@@ -9,7 +9,7 @@
 //! says so; a leadership belongs to one process ([`log`]); a damaged disk is refused
 //! at opening ([`tail`], [`load`]).
 //!
-//! Proved by openraft's storage suite (`suite.rs`), by `tests/conformance.rs` with
+//! Proved by openraft's storage suite (`suite.rs`), by `tests/conformance` with
 //! links cut, nodes lost and everything restarted, and by unit tests of each file.
 
 mod disk;

@@ -1,0 +1,277 @@
+//! What only a replicated store can be asked: losses, cuts, restarts, members that come and go.
+
+use crate::cluster::{Cluster, PATIENCE, eventually, leadership};
+use atoll_control::{Batch, Expect, MetadataError, MetadataStore, RaftNode};
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use types::NodeId;
+
+fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
+    ids.iter().copied().map(NodeId).collect()
+}
+
+fn voters(node: &RaftNode) -> BTreeSet<NodeId> {
+    node.members().iter().filter(|member| member.is_voter).map(|member| member.id).collect()
+}
+
+async fn put(node: &RaftNode, key: &str) -> Result<u64, MetadataError> {
+    node.commit(Batch::new().put(key.to_string(), "v")).await.map(|committed| committed.revision)
+}
+
+async fn reaches(node: &RaftNode, revision: u64) {
+    let mut watch = node.watch();
+    tokio::time::timeout(PATIENCE, watch.wait_for(|seen| *seen >= revision)).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goes_on_without_a_minority() {
+    let cluster = Cluster::start(3).await;
+    put(&*cluster.leader().await, "before").await.unwrap();
+    for _ in 0..2 {
+        let lost = cluster.leader().await;
+        cluster.isolate(lost.id(), true);
+        let started = Instant::now();
+        let leader = cluster.leader().await;
+        put(&leader, "during").await.unwrap();
+        let gap = started.elapsed();
+        println!("a new leader has committed after {gap:?}");
+        assert!(gap < Duration::from_secs(6), "{gap:?}");
+        assert_eq!(leader.range("before").await.unwrap().pairs.len(), 1);
+        cluster.board.heal();
+        reaches(&lost, *leader.watch().borrow()).await;
+    }
+    let gone = cluster.follower().await.id();
+    cluster.stop(gone).await;
+    put(&*cluster.leader().await, "after").await.unwrap();
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_nothing_is_claimed() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    put(&leader, "kept").await.unwrap();
+    cluster.isolate(leader.id(), true);
+    // At first it does not know: unknown. Then it does: refused without being tried.
+    let mut outcomes = Vec::new();
+    let started = Instant::now();
+    while outcomes.last().is_none_or(|outcome| matches!(outcome, MetadataError::Unknown(_))) {
+        assert!(started.elapsed() < PATIENCE, "{outcomes:?}");
+        outcomes.push(put(&leader, &format!("lonely{}", outcomes.len())).await.unwrap_err());
+    }
+    assert!(matches!(outcomes[0], MetadataError::Unknown(_)), "{outcomes:?}");
+    assert!(matches!(outcomes.last(), Some(MetadataError::Unavailable(_))), "{outcomes:?}");
+    assert!(leader.get("kept").await.is_err(), "a cut-off leader must not answer strong reads");
+    assert_eq!(leader.local_range("kept").pairs.len(), 1);
+    cluster.board.heal();
+    let leader = cluster.leader().await;
+    assert_eq!(leader.range("kept").await.unwrap().pairs.len(), 1);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_isolated_old_leader_cannot_confirm() {
+    let cluster = Cluster::start(3).await;
+    let old = cluster.leader().await;
+    let token = old.confirm_leadership().await.unwrap();
+    cluster.isolate(old.id(), true);
+    let started = Instant::now();
+    let error = old.confirm_leadership().await.unwrap_err();
+    assert!(matches!(error, MetadataError::Unavailable(_) | MetadataError::NotLeader { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    let new = cluster.leader().await;
+    assert!(new.confirm_leadership().await.unwrap() > token);
+    assert!(old.confirm_leadership().await.is_err());
+    // One-way: it still sends, and nobody answers.
+    cluster.board.heal();
+    let leader = cluster.leader().await;
+    for node in cluster.nodes() {
+        cluster.board.set_link(node.id(), leader.id(), node.id() != leader.id());
+    }
+    assert!(leader.confirm_leadership().await.is_err());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_everything_keeps_what_was_committed() {
+    let cluster = Cluster::start(3).await;
+    let mut acked = Vec::new();
+    for round in 0..3 {
+        let leader = cluster.leader().await;
+        for n in 0..300 {
+            let key = format!("{round}/{n:03}");
+            put(&leader, &key).await.unwrap();
+            acked.push(key);
+        }
+        let last = leader.confirm_leadership().await.unwrap();
+        drop(leader);
+        cluster.shutdown().await;
+        for id in 1..=3 {
+            cluster.open(id, &format!("host{id}")).await;
+        }
+        let leader = cluster.leader().await;
+        assert!(leader.confirm_leadership().await.unwrap() > last);
+        let found: Vec<String> = leader.range("").await.unwrap().pairs.into_iter().map(|pair| pair.key).collect();
+        assert_eq!(found, acked);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_far_behind_gets_a_snapshot() {
+    let cluster = Cluster::start(3).await;
+    let learner = cluster.join(4).await;
+    cluster.isolate(NodeId(4), true);
+    let leader = cluster.leader().await;
+    // More than a message holds, so that the snapshot comes in pieces; more entries than are kept.
+    let large = vec![1u8; 200_000];
+    for n in 0..20 {
+        leader.commit(Batch::new().put(format!("large{n:02}"), large.clone())).await.unwrap();
+    }
+    let mut last = 0;
+    for n in 0..1500 {
+        last = put(&leader, &format!("k{n:04}")).await.unwrap();
+    }
+    assert!(learner.local_range("k").pairs.is_empty());
+    cluster.isolate(NodeId(4), false);
+    reaches(&learner, last).await;
+    assert_eq!(learner.local_range(""), leader.local_range(""));
+    let last = put(&leader, "afterwards").await.unwrap();
+    reaches(&learner, last).await;
+    drop(learner);
+    // What it was given is durable.
+    cluster.stop(NodeId(4)).await;
+    let learner = cluster.open(4, "host4").await;
+    reaches(&learner, last).await;
+    assert_eq!(learner.local_range(""), leader.local_range(""));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn voters_grow_are_replaced_and_removed() {
+    let dead_after = Duration::from_secs(1);
+    let cluster = Cluster::start(1).await;
+    let leader = cluster.leader().await;
+    assert_eq!(leader.tend_voters(dead_after).await.unwrap(), None);
+    cluster.join(2).await;
+    let second = leader.clone();
+    eventually("the second node has caught up", || async {
+        second.members().iter().all(|member| member.lag == Some(0)).then_some(())
+    })
+    .await;
+    assert_eq!(leader.tend_voters(dead_after).await.unwrap(), None, "never two");
+    cluster.join(3).await;
+    let tended = |wanted: BTreeSet<NodeId>| {
+        let cluster = &cluster;
+        async move {
+            eventually("the voters are as wanted", || async {
+                let leader = cluster.leader().await;
+                // Refusals pass: a change may be under way, a member may have to catch up.
+                let _ = leader.tend_voters(dead_after).await;
+                (voters(&leader) == wanted).then_some(())
+            })
+            .await;
+        }
+    };
+    tended(ids(&[1, 2, 3])).await;
+    cluster.join(4).await;
+    eventually("the fourth node has caught up", || async {
+        leader.members().iter().all(|member| member.lag == Some(0)).then_some(())
+    })
+    .await;
+    assert_eq!(leader.tend_voters(dead_after).await.unwrap(), None, "never four");
+    let lost = ids(&[2, 3]).into_iter().find(|id| *id != leader.id()).unwrap();
+    cluster.stop(lost).await;
+    tended(ids(&[1, 2, 3, 4]).into_iter().filter(|id| *id != lost).collect()).await;
+    let leader = cluster.leader().await;
+    leader.remove(lost).await.unwrap();
+    assert!(leader.members().iter().all(|member| member.id != lost));
+    // Three are left; without one of them, one votes.
+    let gone = leader.members().iter().map(|member| member.id).find(|id| *id != leader.id()).unwrap();
+    leader.remove(gone).await.unwrap();
+    assert_eq!((voters(&cluster.leader().await.clone()).len(), cluster.leader().await.members().len()), (1, 2));
+    put(&*cluster.leader().await, "still").await.unwrap();
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_may_come_back_at_another_address() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let moved = cluster.follower().await.id();
+    cluster.stop(moved).await;
+    put(&leader, "meanwhile").await.unwrap();
+    let node = cluster.open(moved.0, "elsewhere").await;
+    leader.update_address(moved, "elsewhere").await.unwrap();
+    assert!(leader.update_address(NodeId(9), "elsewhere").await.is_err());
+    let last = put(&leader, "then").await.unwrap();
+    reaches(&node, last).await;
+    let known = node.members().into_iter().find(|member| member.id == moved).unwrap();
+    assert_eq!(known.address, "elsewhere");
+    cluster.shutdown().await;
+}
+
+/// Links are cut and healed at random while a counter is raised by compare-and-set through whoever
+/// leads; nothing acknowledged is lost, nothing is applied twice, nobody sees the counter fall.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_survives_random_cuts() {
+    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    println!("SEED={seed}");
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let cluster = Arc::new(Cluster::start(3).await);
+    let (mut acked, mut unknown, mut floor) = (0u64, 0u64, 0u64);
+    let mut next_fault = Instant::now();
+    let end = Instant::now() + Duration::from_secs(12);
+    while Instant::now() < end {
+        if Instant::now() >= next_fault {
+            cluster.board.heal();
+            for _ in 0..random.random_range(0..4) {
+                let (from, to) = (random.random_range(1..=3), random.random_range(1..=3));
+                cluster.board.set_link(NodeId(from), NodeId(to), from != to);
+            }
+            next_fault = Instant::now() + Duration::from_millis(random.random_range(100..2500));
+        }
+        let nodes = cluster.nodes();
+        let node = &nodes[random.random_range(0..nodes.len())];
+        if !leadership(&**node).is_self {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            continue;
+        }
+        let Ok(pair) = node.get("counter").await else { continue };
+        let (value, expect) = match &pair {
+            Some(pair) => (decode(&pair.value), Expect::Revision(pair.revision)),
+            None => (0, Expect::Absent),
+        };
+        assert!(value >= floor && value <= acked + unknown, "{floor} ≤ {value} ≤ {acked} + {unknown}");
+        floor = value;
+        let batch = Batch::new().expect("counter", expect).put("counter", (value + 1).to_string());
+        match node.commit(batch).await {
+            Ok(_) => {
+                acked += 1;
+                floor = value + 1;
+            }
+            Err(MetadataError::Unknown(_)) => unknown += 1,
+            // An earlier one whose outcome was unknown may have come first.
+            Err(MetadataError::Conflict { .. }) => assert!(unknown > 0),
+            Err(MetadataError::NotLeader { .. } | MetadataError::Unavailable(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    cluster.board.heal();
+    let leader = cluster.leader().await;
+    let value = leader.get("counter").await.unwrap().map_or(0, |pair| decode(&pair.value));
+    println!("{acked} acknowledged, {unknown} unknown, counted {value}");
+    assert!(acked > 0 && value >= acked && value <= acked + unknown && value >= floor);
+    let revision = *leader.watch().borrow();
+    for node in cluster.nodes() {
+        reaches(&node, revision).await;
+        assert_eq!(node.local_range(""), leader.local_range(""));
+    }
+    cluster.shutdown().await;
+}
+
+fn decode(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
+}

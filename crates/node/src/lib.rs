@@ -1,1 +1,35 @@
-//! The data node's runtime: drives replication with storage and rpc.
+//! The data node's runtime: drives the pure replicas with a log, tables and a network.
+//!
+//! **Owns** the threads and tasks of a node: the log writer (one fsync for many writes), the
+//! applier, the lease keeper, the block keeper, and the answering of requests. **Invariants**:
+//! commands of one replica are carried out in order; nothing waits for the disk while a replica
+//! is locked, but for reads of what its head must test. **Leaves to others**: every decision
+//! (`replication`, `control`). **Proved by** the real-process tests of `server`.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `node` | start, stop, the parts put together |
+//! | `identity` | who this data folder is |
+//! | `partition` | one replica and those who wait for it |
+//! | `log_writer` · `applier` | the two storage threads |
+//! | `life` | registration, lease, new lives |
+//! | `leader` | calls to the control plane, wherever it leads; Raft's transport |
+//! | `service` | requests in; `reads`, `blocks` | answers |
+
+mod applier;
+mod blocks;
+mod clock;
+mod identity;
+mod leader;
+mod life;
+mod log_writer;
+mod node;
+mod partition;
+mod reads;
+mod service;
+mod token;
+
+pub use clock::SystemClock;
+pub use identity::{Identity, IdentityError};
+pub use node::{Node, NodeConfig, NodeError};
+pub use token::JoinToken;

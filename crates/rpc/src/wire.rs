@@ -364,6 +364,8 @@ pub struct JoinRequest {
 pub struct JoinReply {
     /// The joiner's number from now on.
     pub node: NodeId,
+    /// Partitions of the cluster.
+    pub partitions: u16,
 }
 
 /// See [`method::REGISTER`]: a node begins a life.

@@ -327,7 +327,10 @@ impl Controller {
                     keys::encode(&NodeInfo { address: request.presence.address.clone(), ..unborn(node) }),
                 );
             match self.store.commit(batch).await {
-                Ok(_) => return Ok(JoinReply { node }),
+                Ok(_) => {
+                    let partitions = self.store.local_range("chains/").pairs.len() as u16;
+                    return Ok(JoinReply { node, partitions });
+                }
                 Err(MetadataError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

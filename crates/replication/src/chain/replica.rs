@@ -160,9 +160,16 @@ impl Replica {
         self.send_position(env, out);
     }
 
-    /// The lease was lost: this life is over, and with it every membership.
-    pub fn resign(&mut self, out: &mut Vec<Command>) {
+    /// The lease was lost: the old life is over, and with it every membership. What the log
+    /// holds stays, for the next life to bring along.
+    pub fn begin_life(&mut self, me: ReplicaId, out: &mut Vec<Command>) {
         self.leave(out);
+        self.me = me;
+    }
+
+    /// An unfinished full copy: nothing here counts.
+    pub fn incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Ends the present role. Whoever waits for a write hears *unknown*, never *failed* (invariant 6).

@@ -1,0 +1,119 @@
+//! The applier: one thread that puts committed entries into the tables, in order, and does the
+//! heavy parts of full copies. What it has done it reports like the log writer does.
+
+use crate::partition::Durable;
+use bytes::Bytes;
+use replication::chain::CopyId;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+use storage::{Row, StorageEngine, StorageError};
+use tokio::sync::mpsc::UnboundedSender;
+use types::{HybridTime, LogEntry, PartitionId, Seq, Version};
+
+/// Entries put into the tables as one batch, at most.
+const BATCH_MAX: usize = 2048;
+/// How often the tables are made durable, so that recovery has little to replay.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+
+/// Work for the applier.
+pub(crate) enum Work {
+    Apply { partition: PartitionId, entries: Vec<Arc<LogEntry>> },
+    Clear { partition: PartitionId, copy: CopyId },
+    Import { partition: PartitionId, copy: CopyId, index: u32, rows: Bytes },
+    Install { partition: PartitionId, copy: CopyId, version: Version, time: HybridTime },
+    Stop,
+}
+
+/// Where replicas put that work. Never blocks.
+#[derive(Clone)]
+pub(crate) struct Applier(Sender<Work>);
+
+impl Applier {
+    pub fn start(
+        engine: Arc<dyn StorageEngine>,
+        done: UnboundedSender<Durable>,
+        failed: impl Fn(StorageError) + Send + 'static,
+    ) -> std::io::Result<(Applier, std::thread::JoinHandle<()>)> {
+        let (sender, queue) = channel();
+        let thread = std::thread::Builder::new().name("apply".into()).spawn(move || {
+            if let Err(error) = run(&*engine, &queue, &done) {
+                failed(error);
+            }
+        })?;
+        Ok((Applier(sender), thread))
+    }
+
+    pub fn push(&self, work: Work) {
+        // The thread has ended only when storage has failed, or the node stops.
+        let _ = self.0.send(work);
+    }
+}
+
+fn run(
+    engine: &dyn StorageEngine,
+    queue: &Receiver<Work>,
+    done: &UnboundedSender<Durable>,
+) -> Result<(), StorageError> {
+    let mut batch: Vec<(PartitionId, Arc<LogEntry>)> = Vec::new();
+    let mut checkpointed = Instant::now();
+    let mut dirty = false;
+    loop {
+        let work = match queue.recv_timeout(CHECKPOINT_EVERY) {
+            Ok(work) => Some(work),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => None,
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return engine.checkpoint(),
+        };
+        let mut next = work;
+        while let Some(work) = next.take() {
+            match work {
+                Work::Apply { partition, entries } => {
+                    batch.extend(entries.into_iter().map(|entry| (partition, entry)));
+                    dirty = true;
+                    if batch.len() < BATCH_MAX {
+                        next = queue.try_recv().ok();
+                    }
+                    if !matches!(next, Some(Work::Apply { .. })) || batch.len() >= BATCH_MAX {
+                        flush(engine, &mut batch, done)?;
+                    }
+                }
+                Work::Clear { partition, copy } => {
+                    engine.clear(partition)?;
+                    let _ = done.send(Durable::Cleared(partition, copy));
+                }
+                Work::Import { partition, copy, index, rows } => {
+                    let rows: Vec<Row> = rpc::codec::decode(&rows)
+                        .map_err(|error| StorageError::Damaged(format!("a copy's page: {error}")))?;
+                    engine.import(partition, &rows)?;
+                    let _ = done.send(Durable::Imported(partition, copy, index));
+                }
+                Work::Install { partition, copy, version, time } => {
+                    engine.install(partition, version, time)?;
+                    let _ = done.send(Durable::Installed(partition, copy));
+                }
+                Work::Stop => return engine.checkpoint(),
+            }
+        }
+        if dirty && checkpointed.elapsed() >= CHECKPOINT_EVERY {
+            engine.checkpoint()?;
+            (checkpointed, dirty) = (Instant::now(), false);
+        }
+    }
+}
+
+fn flush(
+    engine: &dyn StorageEngine,
+    batch: &mut Vec<(PartitionId, Arc<LogEntry>)>,
+    done: &UnboundedSender<Durable>,
+) -> Result<(), StorageError> {
+    engine.apply(batch)?;
+    let mut applied: Vec<(PartitionId, Seq)> = Vec::new();
+    for (partition, entry) in batch.drain(..) {
+        match applied.iter_mut().find(|(at, _)| *at == partition) {
+            Some((_, seq)) => *seq = entry.version.seq,
+            None => applied.push((partition, entry.version.seq)),
+        }
+    }
+    let _ = done.send(Durable::Applied(applied));
+    Ok(())
+}

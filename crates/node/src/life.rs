@@ -1,0 +1,140 @@
+//! A node's lives: each begins with a registration and lasts as long as its lease is renewed.
+//! When the lease was declared void the node has left all its chains, and begins anew.
+
+use crate::node::Inner;
+use crate::partition::Report;
+use rpc::wire::{Fault, Holding, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport, method};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use types::{Incarnation, ReplicaId, Version};
+
+impl Inner {
+    /// Keeps this node alive in the cluster until it is dropped.
+    pub(crate) async fn live(self: Arc<Self>) {
+        loop {
+            if self.stopped().is_some() {
+                return;
+            }
+            match self.begin_life().await {
+                Ok(()) => self.renew().await,
+                Err(fault) => {
+                    tracing::debug!(%fault, "cannot register yet");
+                    tokio::time::sleep(self.lease_length / 8).await;
+                }
+            }
+        }
+    }
+
+    /// Registers a new incarnation; every replica leaves what the last one was in.
+    async fn begin_life(&self) -> Result<(), Fault> {
+        self.surrender_lease();
+        let me = {
+            let mut identity = self.identity.lock();
+            let now = Incarnation(self.clock.wall().0);
+            identity.incarnation = now.max(Incarnation(identity.incarnation.0 + 1));
+            if let Err(error) = identity.save(&self.folder) {
+                return Err(Fault::Stopped(error.to_string()));
+            }
+            ReplicaId { node: identity.node, incarnation: identity.incarnation }
+        };
+        *self.me.write() = me;
+        let holdings: Vec<Holding> = self
+            .partitions()
+            .iter()
+            .map(|partition| {
+                partition.step(|replica, _, _, out| replica.begin_life(me, out));
+                let (last, incomplete) = partition.look(|r, _| (r.progress().last, r.incomplete()));
+                let torn = self.torn.load(Ordering::Relaxed);
+                Holding { partition: partition.id, last, torn, incomplete }
+            })
+            .filter(|holding| holding.last != Version::ZERO || holding.torn || holding.incomplete)
+            .collect();
+        let request =
+            RegisterRequest { node: me.node, incarnation: me.incarnation, presence: self.presence.clone(), holdings };
+        let reply = if self.leads() {
+            self.controller.register(request).await.map_err(crate::leader::fault)
+        } else {
+            self.ask_leader::<_, RegisterReply>(method::REGISTER, &request, Duration::from_secs(2)).await
+        }?;
+        tracing::info!(node = %me.node, incarnation = %me.incarnation, layout = %reply.layout, "registered");
+        self.adopt_layout();
+        Ok(())
+    }
+
+    /// Renews the lease until this life is over.
+    async fn renew(&self) {
+        let me = *self.me.read();
+        let request = LeaseRequest { node: me.node, incarnation: me.incarnation };
+        loop {
+            if self.stopped().is_some() {
+                return self.surrender_lease();
+            }
+            // Counted from before the request is sent (invariant 4).
+            let sent = self.clock.monotonic();
+            let reply = if self.leads() {
+                self.controller.lease(request.clone()).await.map_err(crate::leader::fault)
+            } else {
+                self.ask_leader::<_, LeaseReply>(method::LEASE, &request, self.lease_length / 2).await
+            };
+            let wait = match reply {
+                Ok(LeaseReply::Granted { lease, .. }) => {
+                    self.extend_lease(sent, lease);
+                    self.lease_length / 4
+                }
+                Ok(LeaseReply::Void) => {
+                    tracing::warn!(incarnation = %me.incarnation, "the lease was lost: beginning a new life");
+                    return self.surrender_lease();
+                }
+                Err(fault) => {
+                    tracing::debug!(%fault, "lease not renewed");
+                    self.lease_length / 16
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn surrender_lease(&self) {
+        let mut lease = self.lease.lock();
+        lease.surrender();
+        self.shared.lease_until.store(lease.until().0, Ordering::Release);
+    }
+
+    fn extend_lease(&self, sent: types::Monotonic, length: Duration) {
+        let mut lease = self.lease.lock();
+        lease.granted(sent, length);
+        self.shared.lease_until.store(lease.until().0, Ordering::Release);
+    }
+}
+
+/// Tells the controller what members report, many at a time.
+pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiver<Report>) {
+    while let Some(first) = reports.recv().await {
+        let me = *inner.me.read();
+        let mut report =
+            SyncedReport { node: me.node, incarnation: me.incarnation, synced: Vec::new(), departed: Vec::new() };
+        let mut next = Some(first);
+        while let Some(one) = next {
+            match one {
+                Report::Synced(partition, epoch) => report.synced.push((partition, epoch)),
+                Report::Departed(partition, epoch) => report.departed.push((partition, epoch)),
+            }
+            next = reports.try_recv().ok();
+        }
+        report.synced.sort_unstable();
+        report.synced.dedup();
+        report.departed.sort_unstable();
+        report.departed.dedup();
+        let result = if inner.leads() {
+            inner.controller.report(report).await.map_err(crate::leader::fault)
+        } else {
+            inner.ask_leader::<_, ()>(method::REPORT, &report, Duration::from_secs(1)).await
+        };
+        if let Err(fault) = result {
+            // Members report again until their chain changes.
+            tracing::debug!(%fault, "report not delivered");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The log writer: one thread that takes everything queued, appends it, syncs once, and only
+//! then says that all of it is durable.
+
+use crate::partition::Durable;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use storage::{StorageEngine, StorageError};
+use tokio::sync::mpsc::UnboundedSender;
+use types::{PartitionId, Record};
+
+/// Records in one fsync at most, so that the first in a long queue does not wait for the last.
+const GROUP_MAX: usize = 4096;
+
+/// A record on its way into the log.
+pub(crate) struct Append {
+    pub partition: PartitionId,
+    pub number: u64,
+    pub record: Record,
+}
+
+/// Where replicas put their records. Never blocks: what is under way is bounded by the heads.
+#[derive(Clone)]
+pub(crate) struct LogWriter(Sender<Append>);
+
+impl LogWriter {
+    pub fn start(
+        engine: Arc<dyn StorageEngine>,
+        durable: UnboundedSender<Durable>,
+        failed: impl Fn(StorageError) + Send + 'static,
+    ) -> std::io::Result<LogWriter> {
+        let (sender, queue) = channel();
+        std::thread::Builder::new().name("log".into()).spawn(move || {
+            if let Err(error) = run(&*engine, &queue, &durable) {
+                failed(error);
+            }
+        })?;
+        Ok(LogWriter(sender))
+    }
+
+    pub fn append(&self, append: Append) {
+        // The thread has ended only when storage has failed: then nothing becomes durable any more.
+        let _ = self.0.send(append);
+    }
+}
+
+fn run(
+    engine: &dyn StorageEngine,
+    queue: &Receiver<Append>,
+    durable: &UnboundedSender<Durable>,
+) -> Result<(), StorageError> {
+    let mut records = Vec::new();
+    while let Ok(first) = queue.recv() {
+        let mut done: Vec<(PartitionId, u64)> = Vec::new();
+        for append in std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)) {
+            match done.iter_mut().find(|(partition, _)| *partition == append.partition) {
+                Some((_, number)) => *number = append.number,
+                None => done.push((append.partition, append.number)),
+            }
+            records.push(append.record);
+        }
+        engine.append(&records)?;
+        engine.sync()?;
+        records.clear();
+        if durable.send(Durable::Logged(done)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! A node: its parts, put together.
+
+use crate::applier::{Applier, Work};
+use crate::blocks::BlockKeeper;
+use crate::identity::{Identity, IdentityError};
+use crate::leader::{Transport, tend_electorate};
+use crate::log_writer::LogWriter;
+use crate::partition::{Partition, Shared};
+use crate::{JoinToken, SystemClock, life, service};
+use control::controller::{ClusterSettings, Controller, keys};
+use control::{MetadataStore, RaftNode, RaftTiming};
+use parking_lot::{Mutex, RwLock};
+use replication::Lease;
+use replication::chain::Holdings;
+use rpc::wire::{Fault, JoinReply, JoinRequest, NodeStatus, Presence, method};
+use rpc::{ClientConfig, ClusterKey, Credentials, Peer, Pool, Server, ServerConfig};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+use storage::{BlockStore, LsmEngine, LsmOptions, StorageEngine, StorageError};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use types::{Clock, Layout, MemberState, NodeId, PartitionId, ReplicaId};
+
+/// What a node is started with.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Data folder; made when it is not there.
+    pub folder: PathBuf,
+    /// How others reach it, and what it offers.
+    pub presence: Presence,
+    /// Joins that cluster, when the folder is new. Without it a new folder makes a new cluster.
+    pub join: Option<JoinToken>,
+    /// Length of leases; the same on all nodes.
+    pub lease: Duration,
+    /// Raft's timing.
+    pub timing: RaftTiming,
+    /// Partitions of a new cluster.
+    pub partitions: u16,
+    /// Replicas of each, in a new cluster.
+    pub replicas: u8,
+}
+
+impl NodeConfig {
+    /// The usual settings.
+    pub fn new(folder: impl Into<PathBuf>, presence: Presence) -> NodeConfig {
+        NodeConfig {
+            folder: folder.into(),
+            presence,
+            join: None,
+            lease: Duration::from_millis(1200),
+            timing: RaftTiming::default(),
+            partitions: 64,
+            replicas: 3,
+        }
+    }
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Who it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Storage.
+    #[error("{folder}: {error}")]
+    Storage {
+        /// Data folder.
+        folder: PathBuf,
+        /// Why.
+        error: StorageError,
+    },
+    /// Control plane.
+    #[error("control plane: {0}")]
+    Control(#[from] control::controller::ControllerError),
+    /// Joining was refused, or nobody answered.
+    #[error("cannot join the cluster: {0}")]
+    Join(String),
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A node that runs.
+pub struct Node {
+    inner: Arc<Inner>,
+    server: Option<Server>,
+    tasks: Vec<JoinHandle<()>>,
+    applier: Option<std::thread::JoinHandle<()>>,
+}
+
+pub(crate) struct Inner {
+    pub folder: PathBuf,
+    pub address: String,
+    pub presence: Presence,
+    pub identity: Mutex<Identity>,
+    pub me: RwLock<ReplicaId>,
+    pub clock: Arc<dyn Clock>,
+    pub lease: Mutex<Lease>,
+    pub lease_length: Duration,
+    pub raft: Arc<RaftNode>,
+    pub controller: Arc<Controller>,
+    pub control_pool: Pool,
+    pub shared: Arc<Shared>,
+    pub engine: Arc<LsmEngine>,
+    pub blocks: Arc<BlockKeeper>,
+    pub layout: watch::Receiver<Arc<Layout>>,
+    layout_sender: watch::Sender<Arc<Layout>>,
+    pub torn: AtomicBool,
+    partitions: OnceLock<Vec<Arc<Partition>>>,
+    stopped: Arc<Mutex<Option<String>>>,
+}
+
+impl Node {
+    /// Starts on a listener that is already bound; returns once the node knows its cluster.
+    pub async fn start(config: NodeConfig, listener: TcpListener) -> Result<Node, NodeError> {
+        std::fs::create_dir_all(&config.folder)?;
+        let (identity, fresh) = match Identity::load(&config.folder)? {
+            Some(identity) => (identity, false),
+            None => {
+                let identity = match &config.join {
+                    Some(token) => join(token, &config.presence).await?,
+                    None => Identity::new_cluster(config.partitions),
+                };
+                identity.save(&config.folder)?;
+                (identity, true)
+            }
+        };
+        let first = fresh && config.join.is_none();
+        let me = ReplicaId { node: identity.node, incarnation: identity.incarnation };
+        let peer = Peer::node(me, config.presence.address.clone());
+        let credentials = Credentials::new(ClusterKey(identity.key), identity.cluster, peer);
+        let pool = Pool::new(ClientConfig::new(credentials.clone()));
+        let control_pool = Pool::new(ClientConfig::new(credentials.clone()));
+
+        let folder = config.folder.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&folder)).await.map_err(std::io::Error::other)?;
+        let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
+        let transport = Arc::new(Transport(control_pool.clone()));
+        let raft = RaftNode::open(&config.folder, identity.node, config.timing.clone(), transport).await;
+        let raft = Arc::new(raft.map_err(control::controller::ControllerError::from)?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let controller = Controller::new(raft.clone(), clock.clone(), config.lease);
+
+        let stopped = Arc::new(Mutex::new(None));
+        let fail = {
+            let stopped = stopped.clone();
+            move |error: StorageError| {
+                tracing::error!(%error, "storage failed: this node takes no more writes");
+                stopped.lock().get_or_insert(error.to_string());
+            }
+        };
+        let (durable_sender, durable) = mpsc::unbounded_channel();
+        let dyn_engine: Arc<dyn StorageEngine> = engine.clone();
+        let log = LogWriter::start(dyn_engine.clone(), durable_sender.clone(), fail.clone())?;
+        let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, fail)?;
+        let (layout_sender, layout) = watch::channel(Arc::new(Layout::default()));
+        let (report_sender, reports) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            engine: dyn_engine,
+            clock: clock.clone(),
+            log,
+            applier,
+            pool: pool.clone(),
+            layout: layout.clone(),
+            lease_until: AtomicU64::new(0),
+            runtime: tokio::runtime::Handle::current(),
+            reports: report_sender,
+        });
+        let blocks = Arc::new(BlockKeeper::new(store, pool, layout.clone(), identity.node));
+        let inner = Arc::new(Inner {
+            folder: config.folder.clone(),
+            address: config.presence.address.clone(),
+            presence: config.presence.clone(),
+            me: RwLock::new(me),
+            clock,
+            lease: Mutex::new(Lease::default()),
+            lease_length: config.lease,
+            raft,
+            controller,
+            control_pool,
+            shared,
+            engine,
+            blocks,
+            layout,
+            layout_sender,
+            torn: AtomicBool::new(false),
+            partitions: OnceLock::new(),
+            stopped,
+            identity: Mutex::new(identity.clone()),
+        });
+        let server =
+            Server::serve(listener, ServerConfig::new(credentials), Arc::new(service::Service(inner.clone())))?;
+        let mut node =
+            Node { inner: inner.clone(), server: Some(server), tasks: vec![], applier: Some(applier_thread) };
+        node.run(inner.controller.clone().run());
+        if first || (identity.node == NodeId(1) && !inner.raft.is_initialized().await.unwrap_or(true)) {
+            let made = inner.raft.initialize(&inner.address).await;
+            made.map_err(control::controller::ControllerError::from)?;
+            let settings = ClusterSettings {
+                cluster: identity.cluster,
+                partitions: identity.partitions,
+                replicas: config.replicas,
+            };
+            inner.controller.create_cluster(&settings).await?;
+        }
+        inner.make_partitions(identity.partitions);
+        node.run(service::follow_layout(inner.clone()));
+        node.run(service::finish(inner.clone(), durable));
+        node.run(service::tick(inner.clone()));
+        node.run(service::expire(inner.clone()));
+        node.run(life::report(inner.clone(), reports));
+        node.run(tend_electorate(inner.clone()));
+        node.run(inner.blocks.clone().keep(inner.clone()));
+        node.run(inner.clone().live());
+        Ok(node)
+    }
+
+    fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task));
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> Identity {
+        self.inner.identity.lock().clone()
+    }
+
+    /// How a gateway in the same process calls the cluster.
+    pub fn credentials(&self) -> Credentials {
+        let identity = self.identity();
+        Credentials::new(ClusterKey(identity.key), identity.cluster, Peer::gateway(self.inner.address.clone()))
+    }
+
+    /// Reads a block from this node's own disk.
+    pub fn block(&self, hash: &types::BlockHash) -> Result<Option<bytes::Bytes>, StorageError> {
+        self.inner.blocks.store().get(hash)
+    }
+
+    /// A handle that reads blocks of this node's own disk.
+    pub fn block_store(&self) -> Arc<BlockStore> {
+        self.inner.blocks.store().clone()
+    }
+
+    /// The newest map, as it changes.
+    pub fn layout(&self) -> watch::Receiver<Arc<Layout>> {
+        self.inner.layout.clone()
+    }
+
+    /// How it is.
+    pub fn status(&self) -> NodeStatus {
+        self.inner.status()
+    }
+
+    /// Stops: answers what is under way, gives up the lease, makes the tables durable.
+    pub async fn shutdown(mut self) {
+        if let Some(server) = self.server.take() {
+            server.shutdown(Duration::from_secs(2)).await;
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.inner.raft.shutdown().await;
+        self.inner.shared.applier.push(Work::Stop);
+        if let Some(thread) = self.applier.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+fn open(folder: &Path) -> Result<(Arc<LsmEngine>, Arc<BlockStore>), StorageError> {
+    let engine = LsmEngine::open(folder, LsmOptions::default())?;
+    let blocks = BlockStore::open(folder)?;
+    Ok((Arc::new(engine), Arc::new(blocks)))
+}
+
+/// Asks the members that the token names to be admitted.
+async fn join(token: &JoinToken, presence: &Presence) -> Result<Identity, NodeError> {
+    let peer = Peer::joining(presence.address.clone());
+    let pool = Pool::new(ClientConfig::new(Credentials::new(token.cluster_key(), token.cluster, peer)));
+    let request = JoinRequest { secret: token.secret.clone(), presence: presence.clone() };
+    let mut tried = Vec::new();
+    for address in &token.addresses {
+        let reply = pool.call(address, method::JOIN, rpc::codec::encode(&request), Duration::from_secs(8)).await;
+        match reply.and_then(|reply| rpc::codec::decode::<Result<JoinReply, Fault>>(&reply)) {
+            Ok(Ok(reply)) => return Ok(Identity::joined(token, reply.node, reply.partitions)),
+            Ok(Err(Fault::Denied(why))) => return Err(NodeError::Join(why)),
+            Ok(Err(fault)) => tried.push(format!("{address}: {fault}")),
+            Err(error) => tried.push(format!("{address}: {error}")),
+        }
+    }
+    Err(NodeError::Join(tried.join("; ")))
+}
+
+impl Inner {
+    pub fn id(&self) -> NodeId {
+        self.me.read().node
+    }
+
+    /// All partitions; none before the first map was seen.
+    pub fn partitions(&self) -> &[Arc<Partition>] {
+        self.partitions.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// One partition.
+    pub fn partition(&self, id: PartitionId) -> Option<&Arc<Partition>> {
+        self.partitions().get(id.0 as usize)
+    }
+
+    /// What stopped this node, if anything did.
+    pub fn stopped(&self) -> Option<String> {
+        self.stopped.lock().clone()
+    }
+
+    fn make_partitions(&self, count: u16) {
+        let mut recovered = self.engine.recovered();
+        let torn = recovered.values().any(|found| found.torn);
+        self.torn.store(torn, std::sync::atomic::Ordering::Relaxed);
+        if torn {
+            tracing::warn!("the log's end was torn and cut; waiting for other replicas to compare");
+        }
+        let me = *self.me.read();
+        let partitions = (0..count)
+            .map(|index| {
+                let id = PartitionId(index);
+                let found = recovered.remove(&id).unwrap_or_default();
+                let holdings = Holdings {
+                    epoch: found.epoch,
+                    applied: found.applied,
+                    time: found.time,
+                    unapplied: found.unapplied,
+                    incomplete: found.incomplete,
+                };
+                Arc::new(Partition::new(id, me, holdings, self.shared.clone()))
+            })
+            .collect();
+        let _ = self.partitions.set(partitions);
+    }
+
+    /// Takes up what this node's copy of the metadata says, if it is newer.
+    pub fn adopt_layout(&self) {
+        let all = self.raft.local_range("");
+        let Some(layout) = keys::layout(&all) else { return };
+        let newer = self.layout_sender.send_if_modified(|old| {
+            // Invariant 24: an older map changes nothing.
+            let newer = layout.version > old.version;
+            if newer {
+                *old = Arc::new(layout.clone());
+            }
+            newer
+        });
+        if newer {
+            for (partition, chain) in self.partitions().iter().zip(&layout.chains) {
+                let before = partition.look(|replica, _| replica.progress().epoch);
+                if chain.epoch > before {
+                    partition.step(|replica, env, _, out| replica.adopt(env, chain, out));
+                    self.blocks.scan(partition.id);
+                }
+            }
+        }
+    }
+
+    /// How it is.
+    pub fn status(&self) -> NodeStatus {
+        let me = *self.me.read();
+        let layout = self.layout.borrow().clone();
+        let count = |state| {
+            let of = |partition: &&Arc<Partition>| partition.look(|replica, _| replica.state() == Some(state));
+            self.partitions().iter().filter(of).count() as u32
+        };
+        let leadership = self.raft.leader().borrow().clone();
+        NodeStatus {
+            node: me.node,
+            incarnation: me.incarnation,
+            leader: leadership.is_self,
+            leader_id: leadership.leader,
+            voters: self.raft.members().iter().filter(|member| member.is_voter).map(|member| member.id).collect(),
+            lease_valid: self.lease.lock().valid(self.clock.monotonic()),
+            layout: layout.version,
+            serving: count(MemberState::Serving),
+            syncing: count(MemberState::Syncing),
+            waiting: layout.chains.iter().filter(|chain| chain.members.is_empty()).count() as u32,
+            blocks_missing: self.blocks.missing() as u64,
+            blocks: self.blocks.store().count(),
+            bytes_used: self.blocks.store().bytes_used()
+                + self.engine.stats().log_bytes
+                + self.engine.stats().tables_bytes,
+            bytes_free: self.engine.free_bytes(),
+            stopped: self.stopped(),
+        }
+    }
+}

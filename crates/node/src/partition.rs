@@ -1,0 +1,252 @@
+//! One partition on this node: the replica, and those who wait for its answers.
+
+use crate::applier::{Applier, Work};
+use crate::log_writer::{Append, LogWriter};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use replication::chain::{
+    Answer, Command, CopyId, Environment, Holdings, Message, Replica, RequestId, Tables, TablesFailed,
+};
+use rpc::Pool;
+use rpc::wire::method;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use storage::{Snapshot, StorageEngine, StorageError};
+use tokio::sync::{mpsc, oneshot, watch};
+use types::{
+    Clock, Epoch, HybridTime, Item, ItemKey, Layout, Monotonic, NodeId, OperationId, Outcome, PartitionId, ReplicaId,
+    Seq, Version,
+};
+
+/// Bytes of one page of a full copy, and of one read of the log for catch-up.
+const TRANSFER_BYTES: usize = 1024 * 1024;
+
+/// What the storage threads have done.
+pub(crate) enum Durable {
+    Logged(Vec<(PartitionId, u64)>),
+    Applied(Vec<(PartitionId, Seq)>),
+    Cleared(PartitionId, CopyId),
+    Imported(PartitionId, CopyId, u32),
+    Installed(PartitionId, CopyId),
+}
+
+/// What all partitions of a node share.
+pub(crate) struct Shared {
+    pub engine: Arc<dyn StorageEngine>,
+    pub clock: Arc<dyn Clock>,
+    pub log: LogWriter,
+    pub applier: Applier,
+    pub pool: Pool,
+    pub layout: watch::Receiver<Arc<Layout>>,
+    pub lease_until: AtomicU64,
+    pub runtime: tokio::runtime::Handle,
+    pub reports: mpsc::UnboundedSender<Report>,
+}
+
+/// What the controller should be told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Report {
+    Synced(PartitionId, Epoch),
+    Departed(PartitionId, Epoch),
+}
+
+impl Shared {
+    pub fn environment(&self) -> Environment {
+        Environment {
+            now: self.clock.monotonic(),
+            wall: self.clock.wall(),
+            lease_until: Monotonic(self.lease_until.load(Ordering::Acquire)),
+            replicas_min: self.layout.borrow().replicas_min,
+        }
+    }
+}
+
+/// One partition.
+pub(crate) struct Partition {
+    pub id: PartitionId,
+    pub shared: Arc<Shared>,
+    inner: Mutex<Inner>,
+    applied: watch::Sender<Seq>,
+    /// The copy that is being sent, and where it is.
+    copy: Mutex<Option<SendingCopy>>,
+}
+
+struct Inner {
+    replica: Replica,
+    requests: u64,
+    waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
+}
+
+struct SendingCopy {
+    copy: CopyId,
+    snapshot: Box<dyn Snapshot>,
+    /// Where each page ends; the next begins there.
+    cursors: BTreeMap<u32, Option<Bytes>>,
+}
+
+/// The engine's tables as the replica's head sees them.
+struct EngineTables<'a>(&'a dyn StorageEngine, PartitionId);
+
+impl Tables for EngineTables<'_> {
+    fn get(&self, key: &ItemKey) -> Result<Option<Item>, TablesFailed> {
+        self.0.get(self.1, key).map_err(|error| TablesFailed(error.to_string()))
+    }
+
+    fn outcome(&self, operation: &OperationId) -> Result<Option<Outcome>, TablesFailed> {
+        self.0.outcome(self.1, operation).map_err(|error| TablesFailed(error.to_string()))
+    }
+}
+
+impl Partition {
+    pub fn new(id: PartitionId, me: ReplicaId, holdings: Holdings, shared: Arc<Shared>) -> Partition {
+        let (applied, _) = watch::channel(holdings.applied.seq);
+        let replica = Replica::new(me, id, holdings);
+        let inner = Mutex::new(Inner { replica, requests: 0, waiting: HashMap::new() });
+        Partition { id, shared, inner, applied, copy: Mutex::new(None) }
+    }
+
+    /// Runs an event on the replica and carries out what it commands, in order.
+    pub fn step<R>(
+        self: &Arc<Self>,
+        event: impl FnOnce(&mut Replica, &Environment, &dyn Tables, &mut Vec<Command>) -> R,
+    ) -> R {
+        let env = self.shared.environment();
+        let mut commands = Vec::new();
+        let mut inner = self.inner.lock();
+        let tables = EngineTables(&*self.shared.engine, self.id);
+        let result = event(&mut inner.replica, &env, &tables, &mut commands);
+        for command in commands {
+            self.carry_out(&mut inner, command);
+        }
+        result
+    }
+
+    /// Looks at the replica.
+    pub fn look<R>(&self, look: impl FnOnce(&Replica, &Environment) -> R) -> R {
+        let env = self.shared.environment();
+        look(&self.inner.lock().replica, &env)
+    }
+
+    /// Starts a request; the answer arrives on the receiver, or never if the node stops.
+    pub fn request(
+        self: &Arc<Self>,
+        start: impl FnOnce(&mut Replica, &Environment, RequestId, &dyn Tables, &mut Vec<Command>),
+    ) -> oneshot::Receiver<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        let env = self.shared.environment();
+        let mut commands = Vec::new();
+        let mut inner = self.inner.lock();
+        inner.requests += 1;
+        let request = RequestId(inner.requests);
+        inner.waiting.insert(request, sender);
+        let tables = EngineTables(&*self.shared.engine, self.id);
+        start(&mut inner.replica, &env, request, &tables, &mut commands);
+        for command in commands {
+            self.carry_out(&mut inner, command);
+        }
+        receiver
+    }
+
+    /// The last sequence in the tables, as it rises.
+    pub fn applied(&self) -> watch::Receiver<Seq> {
+        self.applied.subscribe()
+    }
+
+    /// The tables contain everything up to this sequence now.
+    pub fn applied_upto(self: &Arc<Self>, seq: Seq) {
+        self.step(|replica, env, _, out| replica.applied(env, seq, out));
+        self.applied.send_replace(seq);
+    }
+
+    /// A full copy has replaced the tables.
+    pub fn installed(self: &Arc<Self>, copy: CopyId) {
+        self.step(|replica, env, _, out| replica.installed(env, copy, out));
+        self.applied.send_replace(self.shared.engine.applied(self.id).seq);
+    }
+
+    fn address(&self, node: NodeId) -> Option<String> {
+        self.shared.layout.borrow().nodes.get(&node).map(|node| node.address.clone()).filter(|at| !at.is_empty())
+    }
+
+    fn send(&self, message: &Message) {
+        if let Some(address) = self.address(message.to.node)
+            && let Err(error) = self.shared.pool.notify(&address, method::CHAIN, rpc::codec::encode(message))
+        {
+            // The protocol says again what matters.
+            tracing::trace!(partition = %self.id, to = %message.to.node, %error, "chain message not sent");
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, inner: &mut Inner, command: Command) {
+        let (partition, shared) = (self.id, &self.shared);
+        match command {
+            Command::Append { number, record } => shared.log.append(Append { partition, number, record }),
+            Command::Send(message) => self.send(&message),
+            Command::Apply(entries) => shared.applier.push(Work::Apply { partition, entries }),
+            Command::Reply { request, answer } => {
+                if let Some(waiting) = inner.waiting.remove(&request) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            Command::Fetch { epoch, from } => self.clone().fetch(epoch, from),
+            Command::ReadPage { copy, index } => self.clone().read_page(copy, index),
+            Command::Clear { copy } => shared.applier.push(Work::Clear { partition, copy }),
+            Command::Import { copy, index, rows } => {
+                shared.applier.push(Work::Import { partition, copy, index, rows });
+            }
+            Command::Install { copy, version, time } => {
+                shared.applier.push(Work::Install { partition, copy, version, time });
+            }
+            Command::ReportSynced(epoch) => drop(shared.reports.send(Report::Synced(partition, epoch))),
+            Command::ReportDeparted(epoch) => drop(shared.reports.send(Report::Departed(partition, epoch))),
+            // Every node is a member of the metadata store and hears of new maps by itself.
+            Command::RefreshLayout => {}
+        }
+    }
+
+    /// Reads the log for a neighbour that is behind.
+    fn fetch(self: Arc<Self>, epoch: Epoch, from: Seq) {
+        let runtime = self.shared.runtime.clone();
+        runtime.spawn_blocking(move || {
+            let entries = match self.shared.engine.entries(self.id, from, TRANSFER_BYTES) {
+                Ok(entries) => Some(entries),
+                Err(StorageError::Compacted { .. }) => None,
+                Err(error) => {
+                    tracing::error!(partition = %self.id, %error, "cannot read the log for catch-up");
+                    None
+                }
+            };
+            self.step(|replica, env, _, out| replica.fetched(env, epoch, entries, out));
+        });
+    }
+
+    /// Reads a page of a full copy; the first takes a snapshot.
+    fn read_page(self: Arc<Self>, copy: CopyId, index: u32) {
+        let runtime = self.shared.runtime.clone();
+        runtime.spawn_blocking(move || {
+            let page = self.page(copy, index);
+            if let Err(error) = &page {
+                tracing::error!(partition = %self.id, %error, "cannot read the tables for a full copy");
+            }
+            self.step(|replica, env, _, out| replica.page_read(env, copy, index, page.ok(), out));
+        });
+    }
+
+    fn page(&self, copy: CopyId, index: u32) -> Result<(Bytes, Option<(Version, HybridTime)>), StorageError> {
+        let mut sending = self.copy.lock();
+        if sending.as_ref().is_none_or(|sending| sending.copy != copy) {
+            let snapshot = self.shared.engine.snapshot(self.id)?;
+            *sending = Some(SendingCopy { copy, snapshot, cursors: BTreeMap::from([(0, None)]) });
+        }
+        let Some(going) = sending.as_mut() else { return Err(StorageError::Poisoned("no copy".into())) };
+        let after = going.cursors.get(&index).cloned().flatten();
+        let export = going.snapshot.export(after.as_ref(), TRANSFER_BYTES)?;
+        let end = export.next.is_none().then(|| (going.snapshot.at(), going.snapshot.time()));
+        going.cursors = BTreeMap::from([(index, after), (index + 1, export.next)]);
+        if end.is_some() {
+            *sending = None;
+        }
+        Ok((rpc::codec::encode(&export.rows), end))
+    }
+}

@@ -1,0 +1,241 @@
+//! Reads: items, ranges, scans, counts, watches.
+
+use crate::node::Inner;
+use crate::partition::Partition;
+use crate::service::POLL_MAX;
+use replication::chain::{Answer, ReadPlan};
+use rpc::wire::{
+    CountRequest, Fault, ReadReply, ReadRequest, ScanReply, ScanRequest, WatchKey, WatchReply, WatchRequest,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{StorageEngine, StorageError};
+use types::limits::{KEYS_MAX, QUERY_ITEMS_MAX};
+use types::{Change, Consistency, Effect, Item, ItemKey, KeyHash, LogEntry, PartitionId, Read, Seq};
+
+/// How long a read waits for a commit or for the tables before the client should try another replica.
+const READ_WAIT: Duration = Duration::from_secs(2);
+/// Bytes of log that one poll of a watch looks through at most.
+const WATCH_BYTES: usize = 1024 * 1024;
+
+pub(crate) fn storage_fault(error: StorageError) -> Fault {
+    match error {
+        StorageError::Damaged(_) => Fault::Damaged,
+        other => Fault::Stopped(other.to_string()),
+    }
+}
+
+impl Inner {
+    fn hosted(&self, id: PartitionId) -> Result<&Arc<Partition>, Fault> {
+        let partition = self.partition(id).ok_or_else(|| self.not_serving(id))?;
+        let here = partition.look(|replica, _| replica.state().is_some() && !replica.incomplete());
+        if here { Ok(partition) } else { Err(self.not_serving(id)) }
+    }
+
+    fn check_read(&self, partition: &Partition) -> Result<(), Fault> {
+        partition.look(|replica, env| replica.check_read(env)).map_err(|failure| self.fault(partition.id, failure))
+    }
+
+    pub(crate) async fn read(self: &Arc<Self>, request: ReadRequest) -> Result<ReadReply, Fault> {
+        request.read.validate().map_err(Fault::Invalid)?;
+        let partition = self.hosted(request.partition)?;
+        self.check_keys(partition.id, &request.read).await?;
+        match request.consistency {
+            Consistency::Stale => self.look_up(partition, request.read).await,
+            Consistency::Strong => {
+                let read = &request.read;
+                let plan = partition.look(|replica, env| replica.plan_read(env, read));
+                let at_least = match plan.map_err(|failure| self.fault(partition.id, failure))? {
+                    ReadPlan::Clean(seq) => seq,
+                    ReadPlan::Ask => self.ask_head(partition).await?,
+                };
+                let reply = self.read_committed(partition, request.read, at_least).await?;
+                // Invariant 3: the lease counts after the reading, before the reply.
+                self.check_read(partition)?;
+                Ok(reply)
+            }
+        }
+    }
+
+    async fn check_keys(&self, id: PartitionId, read: &Read) -> Result<(), Fault> {
+        let count = self.partitions().len() as u16;
+        let here = |key: &[u8]| KeyHash::of(key).partition(count) == id;
+        let elsewhere = || Fault::Invalid("a read names keys of one partition only".into());
+        match read {
+            Read::Items(keys) => {
+                for key in keys {
+                    if !here(&key.partition_key) {
+                        return Err(elsewhere());
+                    }
+                    self.check_table(key.table).await?;
+                }
+                Ok(())
+            }
+            Read::Range(query) if here(&query.partition_key) => self.check_table(query.table).await,
+            Read::Range(_) => Err(elsewhere()),
+        }
+    }
+
+    async fn ask_head(&self, partition: &Arc<Partition>) -> Result<Seq, Fault> {
+        let answer = partition.request(|replica, env, request, _, out| replica.ask(env, request, out));
+        match tokio::time::timeout(READ_WAIT, answer).await {
+            Ok(Ok(Answer::CommittedThrough(seq))) => Ok(seq),
+            Ok(Ok(Answer::Failed(failure))) => Err(self.fault(partition.id, failure)),
+            _ => Err(Fault::NotReady("the head did not say what is committed".into())),
+        }
+    }
+
+    async fn read_committed(
+        self: &Arc<Self>,
+        partition: &Arc<Partition>,
+        read: Read,
+        at_least: Seq,
+    ) -> Result<ReadReply, Fault> {
+        // One item: what is on its way into the tables is at hand.
+        if let Read::Items(keys) = &read
+            && let [key] = &keys[..]
+        {
+            let underway = partition.look(|replica, _| replica.committed_item(key).cloned());
+            let item = match underway {
+                Some(item) => item,
+                None => self.engine.get(partition.id, key).map_err(storage_fault)?,
+            };
+            return Ok(ReadReply::Items { items: vec![item], at: at_least });
+        }
+        let mut applied = partition.applied();
+        let arrived = applied.wait_for(|applied| *applied >= at_least);
+        if !matches!(tokio::time::timeout(READ_WAIT, arrived).await, Ok(Ok(_))) {
+            return Err(Fault::NotReady("the tables are behind".into()));
+        }
+        self.look_up(partition, read).await
+    }
+
+    /// Reads a snapshot of the tables.
+    async fn look_up(self: &Arc<Self>, partition: &Arc<Partition>, read: Read) -> Result<ReadReply, Fault> {
+        let (engine, id) = (self.engine.clone(), partition.id);
+        blocking(move || {
+            let snapshot = engine.snapshot(id)?;
+            Ok(match read {
+                Read::Items(keys) => {
+                    let items: Result<Vec<Option<Item>>, _> = keys.iter().map(|key| snapshot.get(key)).collect();
+                    ReadReply::Items { items: items?, at: snapshot.at().seq }
+                }
+                Read::Range(query) => ReadReply::Page(snapshot.query(&query)?),
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn scan(self: &Arc<Self>, request: ScanRequest) -> Result<ScanReply, Fault> {
+        let partition = self.hosted(request.partition)?;
+        self.check_table(request.table).await?;
+        self.settled(partition).await?;
+        let (engine, id) = (self.engine.clone(), partition.id);
+        let limit = request.limit.clamp(1, QUERY_ITEMS_MAX) as usize;
+        let items = blocking(move || engine.snapshot(id)?.scan(request.table, request.after.as_ref(), limit)).await?;
+        self.check_read(partition)?;
+        // A short page may have been cut for its bytes: only an empty one is surely the end.
+        Ok(ScanReply { end: items.is_empty(), items })
+    }
+
+    pub(crate) async fn count(self: &Arc<Self>, request: CountRequest) -> Result<u64, Fault> {
+        let partition = self.hosted(request.partition)?;
+        self.check_table(request.table).await?;
+        self.settled(partition).await?;
+        let (engine, id) = (self.engine.clone(), partition.id);
+        let count = blocking(move || engine.snapshot(id)?.count(request.table)).await?;
+        self.check_read(partition)?;
+        Ok(count)
+    }
+
+    /// Waits until the tables hold everything that was committed when this was called.
+    async fn settled(&self, partition: &Arc<Partition>) -> Result<(), Fault> {
+        self.check_read(partition)?;
+        let (head, progress) = partition.look(|replica, _| (replica.is_head(), replica.progress()));
+        let committed = if progress.last.seq == progress.committed {
+            progress.committed
+        } else if head {
+            // Waiting for all that is under way asks a little more than needed, and less code.
+            progress.last.seq
+        } else {
+            self.ask_head(partition).await?
+        };
+        let mut applied = partition.applied();
+        let arrived = applied.wait_for(|applied| *applied >= committed);
+        match tokio::time::timeout(READ_WAIT, arrived).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Fault::NotReady("the tables are behind".into())),
+        }
+    }
+
+    /// Committed changes, as they come. Any replica will do: the sequences are everybody's.
+    pub(crate) async fn watch(self: &Arc<Self>, request: WatchRequest) -> Result<WatchReply, Fault> {
+        if request.keys.is_empty() || request.keys.len() > KEYS_MAX {
+            return Err(Fault::Invalid(format!("a watch names 1 to {KEYS_MAX} keys")));
+        }
+        let partition = self.hosted(request.partition)?;
+        for key in &request.keys {
+            self.check_table(key.table).await?;
+        }
+        let mut applied = partition.applied();
+        let mut after = match request.after {
+            Some(after) => after,
+            None => {
+                self.settled(partition).await?;
+                *applied.borrow()
+            }
+        };
+        let deadline = tokio::time::Instant::now() + request.wait.min(POLL_MAX);
+        loop {
+            let upto = *applied.borrow_and_update();
+            if upto > after {
+                let (engine, id) = (self.engine.clone(), partition.id);
+                let read = blocking(move || match engine.entries(id, after.next(), WATCH_BYTES) {
+                    Err(StorageError::Compacted { .. }) => Ok(None),
+                    other => other.map(Some),
+                });
+                let Some(entries) = read.await? else { return Ok(WatchReply::Compacted { now: upto }) };
+                let entries: Vec<LogEntry> = entries.into_iter().filter(|entry| entry.version.seq <= upto).collect();
+                after = entries.last().map_or(upto, |entry| entry.version.seq);
+                let changes: Vec<Change> = entries.iter().flat_map(|entry| changes(entry, &request.keys)).collect();
+                if !changes.is_empty() {
+                    return Ok(WatchReply::Changes { changes, upto: after });
+                }
+                continue;
+            }
+            match tokio::time::timeout_at(deadline, applied.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return Ok(WatchReply::Changes { changes: Vec::new(), upto: after }),
+            }
+        }
+    }
+}
+
+/// What an entry changed among the keys watched.
+fn changes(entry: &LogEntry, keys: &[WatchKey]) -> Vec<Change> {
+    let watched = |key: &ItemKey| keys.iter().any(|w| w.table == key.table && w.partition_key == key.partition_key);
+    entry
+        .effects
+        .iter()
+        .filter(|effect| watched(effect.key()))
+        .map(|effect| Change {
+            version: entry.version,
+            key: effect.key().clone(),
+            item: match effect {
+                Effect::Put { value, expires, .. } => {
+                    Some(Item { value: value.clone(), version: entry.version, time: entry.time, expires: *expires })
+                }
+                Effect::Delete { .. } => None,
+            },
+        })
+        .collect()
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(storage_fault),
+        Err(error) => Err(Fault::Unknown(error.to_string())),
+    }
+}

@@ -226,6 +226,7 @@ impl StorageEngine for LsmEngine {
         for (partition, end) in &ends {
             self.log.sync_entry(*partition, end.version.seq)?;
         }
+
         let mut batch = Batch::new(&self.tables, &mut forgotten);
         for (partition, entry) in entries {
             batch.entry(*partition, entry)?;

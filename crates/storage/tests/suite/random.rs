@@ -103,7 +103,7 @@ impl<A: Factory, B: Factory> Pair<A, B> {
                     let entry = LogEntry {
                         version: Version::new(self.epoch, next + index as u64),
                         time: HybridTime((made * window / 20 + 1) << 16),
-                        operation: (made % 5 > 0)
+                        operation: (!made.is_multiple_of(5))
                             .then(|| (operation(made * window / 20, u128::from(made)), 7, Some(vec![1, 2]))),
                         effects: effects.collect(),
                     };

@@ -70,10 +70,13 @@ impl Client {
                 groups.entry(hash.partition(layout.partition_count())).or_default().push((hash, pin.version));
             }
         }
-        let questions =
-            groups.iter().flat_map(|(partition, pins)| pins.chunks(KEYS_MAX).map(|part| (*partition, part)));
+        // Owned, so that the future may move between threads.
+        let mut questions: Vec<(PartitionId, Vec<(BlockHash, Version)>)> = Vec::new();
+        for (partition, pins) in groups {
+            questions.extend(pins.chunks(KEYS_MAX).map(|part| (partition, part.to_vec())));
+        }
         let answers: Vec<Vec<(BlockHash, bool)>> = stream::iter(questions)
-            .map(|(partition, pins)| self.router.stored_blocks(partition, pins))
+            .map(|(partition, pins)| async move { self.router.stored_blocks(partition, &pins).await })
             .buffer_unordered(PARTITIONS_AT_ONCE)
             .collect()
             .await;

@@ -1,1 +1,3 @@
 //! Stateless protocol fronts: web and gRPC.
+
+pub mod grpc;

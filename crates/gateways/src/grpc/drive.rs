@@ -1,0 +1,229 @@
+//! Files and folders of the caller's drive.
+
+use super::GrpcState;
+use super::guard::caller;
+use super::problems::{Explain, invalid, status};
+use apps::drive::{Entry, EntryKind, NewFile, PutCondition, RenameCondition};
+use apps::{DriveError, VersionId};
+use bytes::Bytes;
+use client::{BlockRef, Content, INLINE_BYTES_MAX, UploadId};
+use rpc::grpc::limits::{CURSOR_BYTES_MAX, FILE_BLOCKS_MAX, MISSING_HASHES_MAX, PATH_BYTES_MAX};
+use rpc::grpc::v1::{self, drive_server::Drive, put_file_request};
+use rpc::grpc::{Problem, block_hash, bytes16, kind};
+use tonic::{Code, Request, Response, Status};
+use types::limits::BLOCK_BYTES;
+use types::{BlockHash, WallMillis};
+
+pub(super) fn entry(entry: &Entry) -> v1::Entry {
+    let common = v1::Entry {
+        name: entry.name.clone(),
+        created_ms: entry.created.0,
+        modified_ms: entry.modified.0,
+        ..v1::Entry::default()
+    };
+    match &entry.kind {
+        EntryKind::Folder(folder) => {
+            v1::Entry { kind: v1::EntryKind::Folder.into(), id: Bytes::copy_from_slice(&folder.id.0), ..common }
+        }
+        EntryKind::File(file) => v1::Entry {
+            kind: v1::EntryKind::File.into(),
+            id: Bytes::copy_from_slice(&file.id.0),
+            size: file.size,
+            modified_ms: file.mtime.0,
+            hash: Bytes::copy_from_slice(&file.hash),
+            version: Bytes::copy_from_slice(&file.version.0),
+            media_type: file.media_type.clone(),
+            ..common
+        },
+    }
+}
+
+/// What the paths mean is for the drive to say; only their length is judged here.
+pub(super) fn path(path: &str) -> Result<&str, Status> {
+    if path.len() > PATH_BYTES_MAX {
+        return Err(invalid(format!("a path has at most {PATH_BYTES_MAX} bytes")));
+    }
+    Ok(path)
+}
+
+pub(super) fn upload_id(bytes: &[u8]) -> Result<UploadId, Status> {
+    Ok(UploadId(u128::from_be_bytes(bytes16("an upload's id", bytes).map_err(status)?)))
+}
+
+#[tonic::async_trait]
+impl Drive for GrpcState {
+    async fn list_folder(
+        &self,
+        request: Request<v1::ListFolderRequest>,
+    ) -> Result<Response<v1::ListFolderReply>, Status> {
+        let drive = caller(&request)?.user.drive;
+        let asked = request.into_inner();
+        if asked.page_token.len() > CURSOR_BYTES_MAX {
+            return Err(status(DriveError::BadCursor));
+        }
+        let cursor = Some(asked.page_token.as_str()).filter(|token| !token.is_empty());
+        let page = self.inner.drives.list(drive, path(&asked.path)?, cursor, asked.limit).await.map_err(status)?;
+        Ok(Response::new(v1::ListFolderReply {
+            entries: page.items.iter().map(entry).collect(),
+            next_page_token: page.next.unwrap_or_default(),
+        }))
+    }
+
+    async fn stat(&self, request: Request<v1::StatRequest>) -> Result<Response<v1::Entry>, Status> {
+        let drive = caller(&request)?.user.drive;
+        let found = self.inner.drives.stat(drive, path(&request.into_inner().path)?).await.map_err(status)?;
+        Ok(Response::new(entry(&found)))
+    }
+
+    async fn make_folder(&self, request: Request<v1::MakeFolderRequest>) -> Result<Response<v1::Entry>, Status> {
+        let drive = caller(&request)?.user.drive;
+        let asked = request.into_inner();
+        let path = path(&asked.path)?;
+        let made = match asked.parents {
+            true => self.inner.drives.make_folders(drive, path).await,
+            false => self.inner.drives.make_folder(drive, path).await,
+        };
+        Ok(Response::new(entry(&made.map_err(status)?)))
+    }
+
+    async fn remove(&self, request: Request<v1::RemoveRequest>) -> Result<Response<v1::Empty>, Status> {
+        let drive = caller(&request)?.user.drive;
+        let asked = request.into_inner();
+        self.inner.drives.remove(drive, path(&asked.path)?, asked.recursive).await.map_err(status)?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn rename(&self, request: Request<v1::RenameRequest>) -> Result<Response<v1::Entry>, Status> {
+        let drive = caller(&request)?.user.drive;
+        let asked = request.into_inner();
+        let condition = match asked.replace_file {
+            true => RenameCondition::ReplaceFile,
+            false => RenameCondition::MustNotExist,
+        };
+        let renamed = self.inner.drives.rename(drive, path(&asked.from)?, path(&asked.to)?, condition).await;
+        Ok(Response::new(entry(&renamed.map_err(status)?)))
+    }
+
+    async fn missing(&self, request: Request<v1::MissingRequest>) -> Result<Response<v1::MissingReply>, Status> {
+        caller(&request)?;
+        let asked = request.into_inner();
+        if asked.hashes.len() > MISSING_HASHES_MAX {
+            return Err(invalid(format!("at most {MISSING_HASHES_MAX} blocks can be asked about at once")));
+        }
+        let hashes = asked.hashes.iter().map(|hash| block_hash(hash)).collect::<Result<Vec<_>, _>>().map_err(status)?;
+        let missing = self.inner.backend.missing_blocks(upload_id(&asked.upload)?, &hashes).await.map_err(status)?;
+        let hashes = missing.iter().map(|hash| Bytes::copy_from_slice(&hash.0)).collect();
+        Ok(Response::new(v1::MissingReply { hashes }))
+    }
+
+    async fn put_block(&self, request: Request<v1::PutBlockRequest>) -> Result<Response<v1::Empty>, Status> {
+        caller(&request)?;
+        let asked = request.into_inner();
+        let hash = block_hash(&asked.hash).map_err(status)?;
+        if asked.data.is_empty() || asked.data.len() > BLOCK_BYTES {
+            return Err(invalid(format!("a block has 1 to {BLOCK_BYTES} bytes")));
+        }
+        // The client checks that the bytes have that hash.
+        self.inner.backend.put_block(upload_id(&asked.upload)?, hash, asked.data).await.map_err(status)?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn put_file(&self, request: Request<v1::PutFileRequest>) -> Result<Response<v1::Entry>, Status> {
+        let drive = caller(&request)?.user.drive;
+        let asked = request.into_inner();
+        let condition = match &asked.condition {
+            None => PutCondition::Replace,
+            Some(put_file_request::Condition::Absent(_)) => PutCondition::CreateNew,
+            Some(put_file_request::Condition::Replaces(version)) => {
+                PutCondition::ReplaceIfVersion(VersionId(bytes16("a file's version", version).map_err(status)?))
+            }
+        };
+        let version = match asked.version.as_ref() {
+            [] => VersionId::random(),
+            bytes => VersionId(bytes16("a file's version", bytes).map_err(status)?),
+        };
+        let new = NewFile {
+            mtime: Some(WallMillis(asked.modified_ms)).filter(|at| at.0 > 0),
+            media_type: asked.media_type.clone(),
+            etag: None,
+            version,
+        };
+        let to = path(&asked.path)?.to_string();
+        let content = self.content(asked).await?;
+        let put = self.inner.drives.put_file(drive, &to, content, new, condition).await.map_err(status)?;
+        Ok(Response::new(entry(&put)))
+    }
+
+    async fn open_file(&self, request: Request<v1::OpenFileRequest>) -> Result<Response<v1::OpenFileReply>, Status> {
+        let caller = caller(&request)?;
+        self.open(&caller.user, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::GetBlockReply>, Status> {
+        let caller = caller(&request)?;
+        self.read_block(&caller.user, request.into_inner()).await.map(Response::new)
+    }
+}
+
+impl GrpcState {
+    /// What a file shall hold; all of its blocks are in the cluster and stay there while it is put together.
+    async fn content(&self, asked: v1::PutFileRequest) -> Result<Content, Status> {
+        let hash = block_hash(&asked.hash).map_err(status)?;
+        let content = match asked.body {
+            None => return Err(invalid("a file needs its content: inline, or as blocks")),
+            Some(put_file_request::Body::Inline(bytes)) => {
+                if bytes.len() > INLINE_BYTES_MAX {
+                    return Err(invalid(format!("at most {INLINE_BYTES_MAX} bytes can be put inline: send blocks")));
+                }
+                let content = Content::inline(bytes).map_err(status)?;
+                if content.hash != hash.0 {
+                    return Err(invalid("these bytes have another hash"));
+                }
+                content
+            }
+            Some(put_file_request::Body::Blocks(list)) => {
+                let upload = upload_id(&asked.upload)?;
+                let blocks = listed(&list.blocks)?;
+                self.require_blocks(upload, &blocks).await?;
+                self.inner.backend.content_of_blocks(upload, hash.0, blocks).await.map_err(status)?
+            }
+        };
+        if content.size != asked.size {
+            return Err(invalid(format!("{} bytes were announced, and {} came", asked.size, content.size)));
+        }
+        Ok(content)
+    }
+
+    /// Blocks that were never sent, or were collected since, must not get into a file.
+    async fn require_blocks(&self, upload: UploadId, blocks: &[BlockRef]) -> Result<(), Status> {
+        for part in blocks.chunks(MISSING_HASHES_MAX) {
+            let hashes: Vec<BlockHash> = part.iter().map(|block| block.hash).collect();
+            let missing =
+                self.inner.backend.missing_blocks(upload, &hashes).await.map_err(|error| status(error.problem()))?;
+            if let Some(first) = missing.first() {
+                let text = format!(
+                    "{} blocks of this file are not in the cluster, {first} among them; nothing was put: send them again",
+                    missing.len()
+                );
+                return Err(status(Problem::rejected(Code::FailedPrecondition, kind::BLOCKS_MISSING, text)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Blocks as they are said, which must be all of full size but the last.
+fn listed(blocks: &[v1::BlockRef]) -> Result<Vec<BlockRef>, Status> {
+    if blocks.is_empty() || blocks.len() > FILE_BLOCKS_MAX {
+        return Err(invalid(format!("a file has 1 to {FILE_BLOCKS_MAX} blocks")));
+    }
+    let last = blocks.len() - 1;
+    let read = blocks.iter().enumerate().map(|(n, block)| {
+        let length = block.length as usize;
+        if length == 0 || length > BLOCK_BYTES || (n < last && length != BLOCK_BYTES) {
+            return Err(invalid(format!("every block but the last has {BLOCK_BYTES} bytes, and the last 1 or more")));
+        }
+        Ok(BlockRef { hash: block_hash(&block.hash).map_err(status)?, length: block.length })
+    });
+    read.collect()
+}

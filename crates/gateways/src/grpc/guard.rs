@@ -1,0 +1,136 @@
+//! The way in: who calls, and whether there is room.
+//!
+//! Runs before the body of a call is read. Everything is closed but what
+//! [`OPEN`] names.
+
+use super::GrpcState;
+use super::problems::Explain;
+use apps::User;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use rpc::grpc::{Problem, kind};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::{Code, Status};
+
+/// What needs no session, by the beginning of its path.
+const OPEN: [&str; 4] = [
+    "/atoll.v1.Accounts/SignIn",
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+];
+
+/// Bytes in a token at most.
+const TOKEN_BYTES_MAX: usize = 256;
+/// How long a call waits for room before it is told that the gateway is busy.
+const ROOM_WITHIN: Duration = Duration::from_secs(5);
+
+/// Who calls. In the extensions of every request that got in.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub user: User,
+    pub token: String,
+}
+
+/// Rooms for calls of different weight, so that the memory that bodies take has
+/// a bound, and heavy calls do not keep light ones out.
+pub(super) struct Bulkheads {
+    /// Up to 16 MiB each.
+    files: Semaphore,
+    /// A few MiB each.
+    transactions: Semaphore,
+    /// 1 MiB each.
+    blocks: Semaphore,
+    /// Everything else.
+    light: Semaphore,
+}
+
+impl Default for Bulkheads {
+    fn default() -> Bulkheads {
+        Bulkheads {
+            files: Semaphore::new(8),
+            transactions: Semaphore::new(256),
+            blocks: Semaphore::new(128),
+            light: Semaphore::new(1024),
+        }
+    }
+}
+
+impl Bulkheads {
+    async fn room(&self, path: &str) -> Result<SemaphorePermit<'_>, Problem> {
+        let room = match path {
+            "/atoll.v1.Drive/PutFile" => &self.files,
+            "/atoll.v1.KeyValue/Transact" | "/atoll.v1.KeyValue/GetMany" | "/atoll.v1.KeyValue/Query" => {
+                &self.transactions
+            }
+            "/atoll.v1.Drive/PutBlock" | "/atoll.v1.Drive/GetBlock" => &self.blocks,
+            _ => &self.light,
+        };
+        match tokio::time::timeout(ROOM_WITHIN, room.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Problem::retry(kind::BUSY, "this gateway is busy; nothing was done, try again shortly")),
+        }
+    }
+}
+
+/// Lets a call in, or not.
+pub(super) async fn guard(State(state): State<GrpcState>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open }) {
+        match authenticate(&state, token(&request)).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+            }
+            Err(problem) => return refused(&problem),
+        }
+    }
+    let permit = match state.inner.guard.room(request.uri().path()).await {
+        Ok(permit) => permit,
+        Err(problem) => return refused(&problem),
+    };
+    let response = next.run(request).await;
+    drop(permit);
+    response
+}
+
+/// The token that the call shows, if it does.
+fn token(request: &Request) -> Option<String> {
+    let header = request.headers().get(axum::http::header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && token.len() <= TOKEN_BYTES_MAX).then(|| token.trim().to_string())
+}
+
+async fn authenticate(state: &GrpcState, token: Option<String>) -> Result<Caller, Problem> {
+    let token = token.ok_or_else(signed_out)?;
+    let user = state.inner.accounts.authenticate(&token).await.map_err(Explain::problem)?;
+    Ok(Caller { user, token })
+}
+
+pub(super) fn signed_out() -> Problem {
+    Problem::rejected(
+        Code::Unauthenticated,
+        kind::SIGNED_OUT,
+        "not signed in, or signed out since: this call needs `authorization: Bearer TOKEN`",
+    )
+}
+
+fn refused(problem: &Problem) -> Response {
+    problem.to_status().into_http()
+}
+
+/// Who makes this call.
+pub(super) fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(|| signed_out().to_status())
+}
+
+/// Who makes this call, which is for administrators.
+pub(super) fn administrator<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
+    let caller = caller(request)?;
+    if caller.user.is_administrator() {
+        return Ok(caller);
+    }
+    let text = "this is for administrators";
+    Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text).to_status())
+}

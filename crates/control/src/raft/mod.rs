@@ -208,14 +208,18 @@ fn leader_hint(metrics: &Metrics) -> Option<NodeId> {
 
 /// Publishes what the Raft core reports, until it ends.
 async fn follow(mut metrics: watch::Receiver<Metrics>, leadership: watch::Sender<Leadership>, peers: Arc<Peers>) {
+    let mut known = None;
     loop {
         {
             let metrics = metrics.borrow_and_update();
             let now =
                 Leadership { leader: leader_hint(&metrics), is_self: leads(&metrics), term: metrics.current_term };
             leadership.send_if_modified(|seen| std::mem::replace(seen, now) != now);
-            let nodes = metrics.membership_config.nodes();
-            *peers.addresses.lock() = nodes.map(|(id, node)| (*id, node.addr.clone())).collect();
+            if known != Some(*metrics.membership_config.log_id()) {
+                known = Some(*metrics.membership_config.log_id());
+                let nodes = metrics.membership_config.nodes();
+                *peers.addresses.lock() = nodes.map(|(id, node)| (*id, node.addr.clone())).collect();
+            }
         }
         if metrics.changed().await.is_err() {
             leadership.send_modify(|seen| *seen = Leadership { leader: None, is_self: false, term: seen.term });

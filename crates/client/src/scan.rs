@@ -6,7 +6,7 @@ use rpc::wire::{ScanReply, ScanRequest, method};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-use types::limits::{KEY_BYTES_MAX, QUERY_ITEMS_MAX};
+use types::limits::{KEY_BYTES_MAX, QUERY_BYTES_MAX, QUERY_ITEMS_MAX};
 use types::{Item, ItemKey, PartitionId, TableId};
 
 /// Items in a page when the caller does not say.
@@ -74,7 +74,8 @@ impl Client {
         let limit = if limit == 0 { LIMIT_DEFAULT } else { limit.min(QUERY_ITEMS_MAX) } as usize;
         let count = self.layout().partition_count();
         let mut found: Vec<(ItemKey, Item)> = Vec::new();
-        while at.partition.0 < count {
+        let mut bytes = 0;
+        while at.partition.0 < count && found.len() < limit && bytes < QUERY_BYTES_MAX {
             let request = ScanRequest {
                 partition: at.partition,
                 table,
@@ -83,22 +84,21 @@ impl Client {
             };
             let ScanReply { items, end } =
                 self.router.read(at.partition, Role::Serving, method::SCAN, &request).await?;
-            let progress = items.last().map(|(key, _)| key.clone());
-            found.extend(items);
-            if end || progress.is_none() {
+            at.after = items.last().map(|(key, _)| key.clone());
+            // A short page alone is no end: its items may have been long.
+            if end || items.is_empty() {
                 at = ScanCursor { table, partition: PartitionId(at.partition.0 + 1), after: None };
-            } else {
-                at.after = progress;
-                // A page that ended before its limit was full of bytes: enough for one answer.
-                return Ok((found, Some(at)));
             }
-            if found.len() >= limit {
-                break;
-            }
+            bytes += items.iter().map(weight).sum::<usize>();
+            found.extend(items);
         }
         let more = at.partition.0 < count;
         Ok((found, more.then_some(at)))
     }
+}
+
+fn weight((key, item): &(ItemKey, Item)) -> usize {
+    key.partition_key.len() + key.sort_key.len() + item.value.len()
 }
 
 #[cfg(test)]

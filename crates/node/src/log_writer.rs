@@ -11,6 +11,12 @@ use types::{PartitionId, Record};
 /// Records in one fsync at most, so that the first in a long queue does not wait for the last.
 const GROUP_MAX: usize = 4096;
 
+/// What the log writer is given.
+enum Work {
+    Append(Append),
+    Stop,
+}
+
 /// A record on its way into the log.
 pub(crate) struct Append {
     pub partition: PartitionId,
@@ -20,43 +26,57 @@ pub(crate) struct Append {
 
 /// Where replicas put their records. Never blocks: what is under way is bounded by the heads.
 #[derive(Clone)]
-pub(crate) struct LogWriter(Sender<Append>);
+pub(crate) struct LogWriter(Sender<Work>);
 
 impl LogWriter {
     pub fn start(
         engine: Arc<dyn StorageEngine>,
         durable: UnboundedSender<Durable>,
         failed: impl Fn(StorageError) + Send + 'static,
-    ) -> std::io::Result<LogWriter> {
+    ) -> std::io::Result<(LogWriter, std::thread::JoinHandle<()>)> {
         let (sender, queue) = channel();
-        std::thread::Builder::new().name("log".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
             if let Err(error) = run(&*engine, &queue, &durable) {
                 failed(error);
             }
         })?;
-        Ok(LogWriter(sender))
+        Ok((LogWriter(sender), thread))
     }
 
     pub fn append(&self, append: Append) {
         // The thread has ended only when storage has failed: then nothing becomes durable any more.
-        let _ = self.0.send(append);
+        let _ = self.0.send(Work::Append(append));
+    }
+
+    /// Ends the thread once everything before is durable.
+    pub fn stop(&self) {
+        let _ = self.0.send(Work::Stop);
     }
 }
 
 fn run(
     engine: &dyn StorageEngine,
-    queue: &Receiver<Append>,
+    queue: &Receiver<Work>,
     durable: &UnboundedSender<Durable>,
 ) -> Result<(), StorageError> {
     let mut records = Vec::new();
-    while let Ok(first) = queue.recv() {
+    let mut stopping = false;
+    while !stopping {
+        let Ok(first) = queue.recv() else { return Ok(()) };
         let mut done: Vec<(PartitionId, u64)> = Vec::new();
-        for append in std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)) {
+        for work in std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)) {
+            let Work::Append(append) = work else {
+                stopping = true;
+                break;
+            };
             match done.iter_mut().find(|(partition, _)| *partition == append.partition) {
                 Some((_, number)) => *number = append.number,
                 None => done.push((append.partition, append.number)),
             }
             records.push(append.record);
+        }
+        if records.is_empty() {
+            continue;
         }
         engine.append(&records)?;
         engine.sync()?;

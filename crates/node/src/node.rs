@@ -89,7 +89,7 @@ pub struct Node {
     inner: Arc<Inner>,
     server: Option<Server>,
     tasks: Vec<JoinHandle<()>>,
-    applier: Option<std::thread::JoinHandle<()>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 pub(crate) struct Inner {
@@ -155,7 +155,7 @@ impl Node {
         };
         let (durable_sender, durable) = mpsc::unbounded_channel();
         let dyn_engine: Arc<dyn StorageEngine> = engine.clone();
-        let log = LogWriter::start(dyn_engine.clone(), durable_sender.clone(), fail.clone())?;
+        let (log, log_thread) = LogWriter::start(dyn_engine.clone(), durable_sender.clone(), fail.clone())?;
         let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, fail)?;
         let (layout_sender, layout) = watch::channel(Arc::new(Layout::default()));
         let (report_sender, reports) = mpsc::unbounded_channel();
@@ -194,8 +194,12 @@ impl Node {
         });
         let server =
             Server::serve(listener, ServerConfig::new(credentials), Arc::new(service::Service(inner.clone())))?;
-        let mut node =
-            Node { inner: inner.clone(), server: Some(server), tasks: vec![], applier: Some(applier_thread) };
+        let mut node = Node {
+            inner: inner.clone(),
+            server: Some(server),
+            tasks: vec![],
+            threads: vec![log_thread, applier_thread],
+        };
         node.run(inner.controller.clone().run());
         if first || (identity.node == NodeId(1) && !inner.raft.is_initialized().await.unwrap_or(true)) {
             let made = inner.raft.initialize(&inner.address).await;
@@ -259,14 +263,16 @@ impl Node {
         if let Some(server) = self.server.take() {
             server.shutdown(Duration::from_secs(2)).await;
         }
-        for task in &self.tasks {
+        for task in std::mem::take(&mut self.tasks) {
             task.abort();
+            let _ = task.await;
         }
         self.inner.raft.shutdown().await;
+        self.inner.shared.log.stop();
         self.inner.shared.applier.push(Work::Stop);
-        if let Some(thread) = self.applier.take() {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        let threads = std::mem::take(&mut self.threads);
+        let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        let _ = ended.await;
     }
 }
 

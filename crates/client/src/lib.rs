@@ -10,6 +10,8 @@
 //! (`rpc`), who may do what (`apps`, `gateways`). **Proved by** the tests beside
 //! each file and, against scripted nodes on the real wire, by `tests/`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod blobs;
 mod client;
 mod config;

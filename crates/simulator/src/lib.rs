@@ -1,1 +1,3 @@
 //! Whole clusters on a seeded network, disk and clock.
+
+pub mod history;

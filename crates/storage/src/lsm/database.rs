@@ -6,6 +6,7 @@ use crate::StorageError;
 use bytes::Bytes;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// The database and its one keyspace.
@@ -38,12 +39,25 @@ pub(crate) fn failed(error: fjall::Error) -> StorageError {
 pub(crate) type Rows = BTreeMap<Vec<u8>, Option<Bytes>>;
 
 impl Tables {
+    /// Opens or makes the database; what it finds unreadable is [`StorageError::Damaged`].
     pub fn open(folder: &Path, options: &LsmOptions) -> Result<Tables, StorageError> {
+        super::verify::verify(folder)?;
+        // Some damage it meets with a panic, which must not end the process: the node has
+        // other replicas to repair from.
+        catch_unwind(AssertUnwindSafe(|| Tables::open_verified(folder, options))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+            Err(StorageError::Damaged(format!("tables: opening them failed: {text}")))
+        })
+    }
+
+    fn open_verified(folder: &Path, options: &LsmOptions) -> Result<Tables, StorageError> {
         let database = Database::builder(folder)
             .cache_size(options.cache_bytes)
             .max_journaling_size(128 << 20)
             .max_cached_files(Some(128))
-            .worker_threads(1)
+            // One for flushes while the other is in a long compaction.
+            .worker_threads(2)
             .manual_journal_persist(true)
             .open()
             .map_err(failed)?;

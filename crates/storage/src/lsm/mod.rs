@@ -14,6 +14,7 @@ mod keys;
 mod open;
 mod read;
 mod rows;
+mod verify;
 
 use crate::log::Log;
 use crate::poison::Poison;
@@ -53,7 +54,7 @@ impl Default for LsmOptions {
         LsmOptions {
             segment_bytes: 64 << 20,
             log_retention_bytes: 256 << 20,
-            cache_bytes: 24 << 20,
+            cache_bytes: 16 << 20,
             memtable_bytes: 8 << 20,
             reserve_bytes: None,
         }

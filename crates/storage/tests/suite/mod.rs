@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod disk;
 pub mod engines;
 pub mod make;
 pub mod random;

@@ -3,8 +3,10 @@
 
 use super::gateways::{Gateway, Link, innermost};
 use super::{Remote, RemoteError};
+use prost::Message;
 use rand::Rng;
 use rpc::grpc::Problem;
+use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,7 +64,7 @@ impl Remote {
     /// A call that changes nothing that anybody would have to know of.
     pub(super) async fn read<M, R, F, Fut>(&self, message: M, send: F) -> Result<R, RemoteError>
     where
-        M: Clone,
+        M: Message + Clone,
         F: Fn(Channel, Request<M>) -> Fut,
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
@@ -72,7 +74,7 @@ impl Remote {
     /// [`Self::call_lasting`] for what is done in no time.
     pub(super) async fn call<M, R, F, Fut>(&self, safety: Safety, message: M, send: F) -> Result<R, Failure>
     where
-        M: Clone,
+        M: Message + Clone,
         F: Fn(Channel, Request<M>) -> Fut,
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
@@ -89,10 +91,14 @@ impl Remote {
         send: F,
     ) -> Result<R, Failure>
     where
-        M: Clone,
+        M: Message + Clone,
         F: Fn(Channel, Request<M>) -> Fut,
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
+        if message.encoded_len() > MESSAGE_BYTES_MAX {
+            let text = format!("this request has {} bytes; at most {MESSAGE_BYTES_MAX} fit", message.encoded_len());
+            return Err(Failure { error: RemoteError::Invalid(text), unsettled: None });
+        }
         let mut options = self.shared.options;
         options.attempt += extra;
         options.total += extra;

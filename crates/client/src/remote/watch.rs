@@ -9,7 +9,7 @@ use tonic::Streaming;
 use types::{Action, Seq};
 
 /// Before a stream that ended is begun again, so that one that always ends is not begun in a tight loop.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 200 });
 
 /// How far a watcher has come. The changes of one write have one sequence, so a
 /// position within a write takes two numbers.

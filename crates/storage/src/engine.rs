@@ -58,7 +58,8 @@ pub struct Recovered {
     /// Entries in the log after `applied`, in order. Which of them were
     /// committed is for the chain to find out.
     pub unapplied: Vec<LogEntry>,
-    /// The log's end was torn and cut: entries may be missing there.
+    /// The log's end was torn and cut, and the replica has adopted no epoch since: entries may be
+    /// missing there. Survives further restarts.
     pub torn: bool,
     /// A full copy was under way and did not end: what is here does not count.
     pub incomplete: bool,
@@ -93,7 +94,8 @@ pub trait Snapshot: Send {
     /// A page of a range; bounded by the query's limit and `limits::QUERY_BYTES_MAX`.
     fn query(&self, query: &Query) -> Result<QueryPage, StorageError>;
     /// A table's items in (partition key, sort key) order, after `after`; at most `limit`.
-    /// The order of partition keys is the engine's (any fixed one).
+    /// The order of partition keys is the engine's (any fixed one). Large values are returned
+    /// whole: `limit` bounds the memory.
     fn scan(&self, table: TableId, after: Option<&ItemKey>, limit: usize)
     -> Result<Vec<(ItemKey, Item)>, StorageError>;
     /// How many items a table has in this partition.
@@ -107,11 +109,17 @@ pub trait Snapshot: Send {
 /// All methods may block on the disk, and may be called from several threads;
 /// `append`+`sync` by one thread, `apply` by one thread, reads by any.
 pub trait StorageEngine: Send + Sync + 'static {
-    /// What was found at opening, by partition.
+    /// What opening now would find, by partition: so, called before anything else, what it did
+    /// find. A partition that is not in it holds nothing.
     fn recovered(&self) -> BTreeMap<PartitionId, Recovered>;
 
-    /// Adds records to the log's end. Not durable before the next [`Self::sync`].
+    /// Adds records to the log's end, all or none. Not durable before the next [`Self::sync`].
     /// [`Record::Truncate`] and [`Record::Reset`] take effect on [`Self::entries`] at once.
+    ///
+    /// An entry must follow the partition's last, a truncation must leave what is applied, and
+    /// [`Record::Installed`] comes from [`Self::install`] alone: anything else is the caller's
+    /// mistake and refused as an [`std::io::ErrorKind::InvalidInput`].
+    /// On a full disk entries that put anything are refused ([`StorageError::Full`]).
     fn append(&self, records: &[Record]) -> Result<(), StorageError>;
 
     /// Makes everything appended before the call durable: one fsync. A failure poisons the engine.
@@ -125,7 +133,8 @@ pub trait StorageEngine: Send + Sync + 'static {
     fn log_range(&self, partition: PartitionId) -> (Seq, Seq);
 
     /// Applies committed entries to the tables, in order, atomically. Each partition's sequences
-    /// follow its applied one without a hole. Durable at the latest by the next [`Self::checkpoint`];
+    /// follow its applied one without a hole, and are in the log (where they are synced first, if
+    /// they are not yet). Durable at the latest by the next [`Self::checkpoint`];
     /// until then the log has them.
     fn apply(&self, entries: &[(PartitionId, Arc<LogEntry>)]) -> Result<(), StorageError>;
 
@@ -152,7 +161,7 @@ pub trait StorageEngine: Send + Sync + 'static {
     /// Empties a partition's tables, before a full copy. [`Record::Reset`] has been synced.
     fn clear(&self, partition: PartitionId) -> Result<(), StorageError>;
 
-    /// Takes rows of a full copy.
+    /// Takes rows of a full copy. On a full disk they are refused ([`StorageError::Full`]).
     fn import(&self, partition: PartitionId, rows: &[Row]) -> Result<(), StorageError>;
 
     /// Ends a full copy: makes the tables durable, with `version` applied, then appends and syncs
@@ -160,7 +169,9 @@ pub trait StorageEngine: Send + Sync + 'static {
     fn install(&self, partition: PartitionId, version: Version, time: HybridTime) -> Result<(), StorageError>;
 
     /// Makes the tables durable and releases log segments that neither recovery
-    /// nor the retention for catch-up and watching needs.
+    /// nor the retention for catch-up and watching needs. A partition with unapplied entries
+    /// holds the log back from there on: one that is no longer wanted here is given a
+    /// [`Record::Reset`] and [`Self::clear`]ed. May be called from any thread.
     fn checkpoint(&self) -> Result<(), StorageError>;
 
     /// Bytes that may still be written before only deletes are taken.

@@ -10,6 +10,7 @@
 //! segments that ever were; which segment holds it is found by range.
 
 pub(crate) mod frame;
+mod read;
 pub(crate) mod recovery;
 pub(crate) mod segment;
 
@@ -17,20 +18,17 @@ use crate::StorageError;
 use crate::files::{create_folder, sync_folder};
 use crate::history::{History, Span};
 use crate::poison::Poison;
-use frame::{Payload, Place};
+use frame::Place;
 use parking_lot::{Mutex, RwLock};
+use read::Reader;
 use recovery::Marks;
 use segment::{Header, Segment};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::{LogEntry, PartitionId, Record, Seq};
-
-/// Bytes read at once when entries are fetched: a few dozen small records.
-const WINDOW: usize = 16 << 10;
 
 /// The log, open.
 pub(crate) struct Log {
@@ -202,7 +200,7 @@ impl Log {
             let positions: Vec<u64> = history.from(from)?.copied().take(most).collect();
             (positions, index.segments.clone())
         };
-        let mut reader = Reader { segments, window: Vec::new(), base: 0 };
+        let mut reader = Reader::new(segments);
         let (mut out, mut bytes) = (Vec::new(), 0);
         for position in positions {
             let (entry, length) = reader.entry(position)?;
@@ -283,53 +281,39 @@ impl Log {
     }
 }
 
-/// Reads frames by position, a window at a time.
-struct Reader {
-    segments: VecDeque<Arc<Segment>>,
-    window: Vec<u8>,
-    /// Log position of the window's first byte.
-    base: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::Epoch;
 
-impl Reader {
-    fn fill(&mut self, position: u64, length: usize) -> Result<(), StorageError> {
-        let behind = self.segments.partition_point(|segment| segment.header.base <= position);
-        let segment = behind.checked_sub(1).and_then(|index| self.segments.get(index));
-        let segment = segment.ok_or_else(|| StorageError::Damaged(format!("no log segment holds {position}")))?;
-        self.window.resize(length, 0);
-        self.base = position;
-        let mut filled = 0;
-        while filled < length {
-            let at = position - segment.header.base + filled as u64;
-            match segment.file.read_at(&mut self.window[filled..], at) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.window.truncate(filled);
-        Ok(())
+    fn epoch(number: u64) -> [Record; 1] {
+        [Record::Epoch { partition: PartitionId(1), epoch: Epoch(number) }]
     }
 
-    fn at(&self, position: u64) -> &[u8] {
-        let from = position.checked_sub(self.base).and_then(|from| usize::try_from(from).ok());
-        from.and_then(|from| self.window.get(from..)).unwrap_or(&[])
+    fn open(folder: &Path) -> Log {
+        Log::open(folder, 1 << 20, 0, Arc::default()).unwrap().log
     }
 
-    fn entry(&mut self, position: u64) -> Result<(LogEntry, usize), StorageError> {
-        let damaged = || StorageError::Damaged(format!("log record at {position}: its checksum fails"));
-        if frame::length(self.at(position)).is_none() {
-            self.fill(position, WINDOW)?;
+    #[test]
+    fn after_a_failed_write_nothing_more_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        log.append(&epoch(1)).unwrap();
+        log.sync().unwrap();
+        {
+            // A file that takes no writes stands for a disk that takes none.
+            let mut writer = log.writer.lock();
+            let whole = writer.segment.clone();
+            let file = std::fs::File::open(&whole.path).unwrap();
+            writer.segment = Arc::new(Segment { header: whole.header, file, path: whole.path.clone() });
         }
-        let length = frame::length(self.at(position)).ok_or_else(damaged)?;
-        if self.at(position).len() < length {
-            self.fill(position, length.max(WINDOW))?;
-        }
-        let frame = frame::decode(self.at(position), position).ok_or_else(damaged)?;
-        match frame.read()? {
-            Payload::Record(Record::Entry { entry, .. }) => Ok((Arc::unwrap_or_clone(entry), length)),
-            _ => Err(StorageError::Damaged(format!("log record at {position}: not an entry"))),
-        }
+        assert!(matches!(log.append(&epoch(2)), Err(StorageError::Io(_))));
+        assert!(matches!(log.append(&epoch(3)), Err(StorageError::Poisoned(_))));
+        assert!(matches!(log.append(&[]), Err(StorageError::Poisoned(_))));
+        assert!(matches!(log.sync(), Err(StorageError::Poisoned(_))));
+        drop(log);
+        let log = open(folder.path());
+        assert_eq!(log.histories(|histories| histories[&PartitionId(1)].epoch), Epoch(1));
+        log.append(&epoch(2)).unwrap();
     }
 }

@@ -5,7 +5,7 @@
 //! carries the version it ends at, so tables that lost their newest batches in a crash merely
 //! have more to be replayed; a log segment goes only when the tables durably have all of it; what
 //! cannot be explained by a crash is damage and opens nothing. **Leaves to others**: which
-//! entries are committed. **Proved by** `tests/conformance.rs`, `tests/torn.rs`.
+//! entries are committed. **Proved by** `tests/`: conformance, torn, rot, threads.
 
 mod apply;
 mod checkpoint;

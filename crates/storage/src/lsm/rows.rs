@@ -2,7 +2,7 @@
 //!
 //! A value that would make its row too large for the tables' journal is split into CHUNK
 //! rows, named after the write that put it: the LSM opens again after losing a page of its
-//! journal only when every entry is smaller than a page (`docs`, decision on the tables).
+//! journal only when every entry is smaller than a page (measured: `tests/rot.rs`).
 
 use crate::StorageError;
 use bytes::Bytes;

@@ -5,19 +5,19 @@
 //! from some record on; the tables come back as they are or as they were durably, between
 //! whole batches. **Proved by** the conformance suite that `lsm` passes too.
 
+mod state;
 mod tables;
 
 use crate::history::History;
 use crate::poison::Poison;
 use crate::{Recovered, Row, Snapshot, StorageEngine, StorageError};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use state::{Facts, State, Stored, misuse};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tables::{AllTables, MemorySnapshot};
+use tables::MemorySnapshot;
 use types::{
-    Effect, Epoch, HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Rng, Seq, Version,
-    WallMillis,
+    HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Rng, Seq, Version, WallMillis,
 };
 
 /// Log kept although the tables have it, in records.
@@ -32,49 +32,10 @@ pub struct MemoryEngine {
     retain: usize,
 }
 
-#[derive(Default)]
-struct State {
-    /// What the disk holds.
-    records: VecDeque<Stored>,
-    /// How many of `records` are durable.
-    synced: usize,
-    /// What only records said that were released since.
-    released: BTreeMap<PartitionId, Facts>,
-    /// The tables as they are durably.
-    durable: AllTables,
-    tables: AllTables,
-    histories: BTreeMap<PartitionId, History<Arc<LogEntry>>>,
-    fail_next_sync: bool,
-    full: bool,
-}
-
-/// A record on the simulated disk.
-#[derive(Clone, Debug)]
-enum Stored {
-    Record(Record),
-    /// The log was found torn here.
-    Cut,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Facts {
-    epoch: Epoch,
-    incomplete: bool,
-    torn: bool,
-}
-
 impl Default for MemoryEngine {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn misuse(why: String) -> StorageError {
-    StorageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why))
-}
-
-fn puts(entry: &LogEntry) -> bool {
-    entry.effects.iter().any(|effect| matches!(effect, Effect::Put { .. }))
 }
 
 impl MemoryEngine {
@@ -136,148 +97,6 @@ impl MemoryEngine {
     pub fn unsynced(&self) -> usize {
         let state = self.state.lock();
         state.records.len() - state.synced
-    }
-}
-
-impl State {
-    /// What opening does: reads the log again, and empties what is incomplete.
-    fn open(&mut self) {
-        self.synced = self.records.len();
-        self.fail_next_sync = false;
-        self.histories.clear();
-        let mut cut = false;
-        for stored in &self.records {
-            match stored {
-                Stored::Cut => {
-                    cut = true;
-                    self.histories.values_mut().for_each(|history| history.torn = true);
-                }
-                Stored::Record(record) => {
-                    let history = self.histories.entry(record.partition()).or_insert_with(|| {
-                        let facts = self.released.get(&record.partition()).copied().unwrap_or_default();
-                        facts.begin(cut)
-                    });
-                    let seen = history.observe(record, Arc::clone);
-                    debug_assert_eq!(seen, Ok(()), "appended, so it followed");
-                }
-            }
-        }
-        for (partition, facts) in &self.released {
-            self.histories.entry(*partition).or_insert_with(|| facts.begin(cut));
-        }
-        for partition in self.tables.keys() {
-            self.histories.entry(*partition).or_insert_with(|| Facts::default().begin(cut));
-        }
-        for (partition, history) in &mut self.histories {
-            if history.incomplete == Some(true) {
-                self.tables.remove(partition);
-            }
-            let applied = self.tables.get(partition).map_or(Seq(0), |tables| tables.version.seq);
-            history.settle(applied);
-            debug_assert!(history.range().0 <= applied.next(), "partition {partition}: the log was released too early");
-        }
-    }
-
-    fn applied(&self, partition: PartitionId) -> (Version, HybridTime) {
-        self.tables.get(&partition).map(|tables| (tables.version, tables.time)).unwrap_or_default()
-    }
-
-    fn append(&mut self, record: &Record) -> Result<(), StorageError> {
-        let partition = record.partition();
-        let history = self.histories.entry(partition).or_insert_with(|| History::after(Seq(0)));
-        history.observe(record, Arc::clone).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
-        self.records.push_back(Stored::Record(record.clone()));
-        Ok(())
-    }
-
-    fn sync(&mut self, poison: &Poison) -> Result<(), StorageError> {
-        poison.check()?;
-        if std::mem::take(&mut self.fail_next_sync) {
-            return poison.watch("syncing the log", Err(io::Error::other("the simulated disk fails")));
-        }
-        self.synced = self.records.len();
-        Ok(())
-    }
-
-    /// Whether any entry up to these is not durable yet.
-    fn unsynced_any(&self, ends: &BTreeMap<PartitionId, Seq>) -> bool {
-        self.records.range(self.synced..).any(|stored| match stored {
-            Stored::Record(Record::Entry { partition, entry }) => {
-                ends.get(partition).is_some_and(|end| entry.version.seq <= *end)
-            }
-            _ => false,
-        })
-    }
-
-    fn check(&self, records: &[Record]) -> Result<(), StorageError> {
-        let mut spans = BTreeMap::new();
-        for record in records {
-            let partition = record.partition();
-            let known =
-                || self.histories.get(&partition).and_then(History::span).unwrap_or(crate::history::Span::empty(1));
-            let before = spans.get(&partition).copied().unwrap_or_else(known);
-            let after = before.step(record).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
-            spans.insert(partition, after);
-            match record {
-                Record::Entry { entry, .. } if self.full && puts(entry) => {
-                    return Err(StorageError::Full { free: 0, needed: 1 });
-                }
-                Record::Truncate { after, .. } if *after < self.applied(partition).0.seq => {
-                    let applied = self.applied(partition).0;
-                    return Err(misuse(format!(
-                        "partition {partition}: {applied} is applied, cannot truncate after {after}"
-                    )));
-                }
-                Record::Installed { .. } => {
-                    return Err(misuse(format!("partition {partition}: `install` ends a full copy")));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops what recovery does not need from the log's front, but for `retain` records.
-    fn release(&mut self, retain: usize) {
-        let applied: BTreeMap<PartitionId, Seq> =
-            self.durable.iter().map(|(partition, tables)| (*partition, tables.version.seq)).collect();
-        while self.records.len() > retain && self.synced > 0 {
-            let Some(front) = self.records.front() else { break };
-            if let Stored::Record(record) = front {
-                let partition = record.partition();
-                let done = applied.get(&partition).copied().unwrap_or_default();
-                if let Record::Entry { entry, .. } = record {
-                    let history = self.histories.get(&partition);
-                    let stands = history.and_then(|history| history.get(entry.version.seq));
-                    if stands.is_some_and(|stands| stands.version == entry.version) {
-                        if entry.version.seq > done {
-                            break;
-                        }
-                        let first = entry.version.seq;
-                        if let Some(history) = self.histories.get_mut(&partition) {
-                            history.release(|entry| entry.version.seq <= first);
-                        }
-                    }
-                }
-            }
-            self.records.pop_front();
-            self.synced -= 1;
-        }
-    }
-}
-
-impl Facts {
-    fn of<L>(history: &History<L>) -> Facts {
-        Facts { epoch: history.epoch, incomplete: history.incomplete == Some(true), torn: history.torn }
-    }
-
-    /// A partition as known before the first record that the log has of it.
-    fn begin(self, cut: bool) -> History<Arc<LogEntry>> {
-        let mut history = History::default();
-        history.epoch = self.epoch;
-        history.torn = self.torn || cut;
-        history.incomplete = self.incomplete.then_some(true);
-        history
     }
 }
 

@@ -1,0 +1,190 @@
+//! What the simulated disk holds, and what the engine makes of it.
+
+use super::tables::AllTables;
+use crate::StorageError;
+use crate::history::{History, Span};
+use crate::poison::Poison;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use types::{Effect, Epoch, HybridTime, LogEntry, PartitionId, Record, Seq, Version};
+
+#[derive(Default)]
+pub(super) struct State {
+    /// What the disk holds.
+    pub records: VecDeque<Stored>,
+    /// How many of `records` are durable.
+    pub synced: usize,
+    /// What only records said that were released since.
+    pub released: BTreeMap<PartitionId, Facts>,
+    /// The tables as they are durably.
+    pub durable: AllTables,
+    pub tables: AllTables,
+    pub histories: BTreeMap<PartitionId, History<Arc<LogEntry>>>,
+    pub fail_next_sync: bool,
+    pub full: bool,
+}
+
+/// A record on the simulated disk.
+#[derive(Clone, Debug)]
+pub(super) enum Stored {
+    Record(Record),
+    /// The log was found torn here.
+    Cut,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Facts {
+    pub epoch: Epoch,
+    pub incomplete: bool,
+    pub torn: bool,
+}
+
+pub(super) fn misuse(why: String) -> StorageError {
+    StorageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+fn puts(entry: &LogEntry) -> bool {
+    entry.effects.iter().any(|effect| matches!(effect, Effect::Put { .. }))
+}
+
+impl State {
+    /// What opening does: reads the log again, and empties what is incomplete.
+    pub fn open(&mut self) {
+        self.synced = self.records.len();
+        self.fail_next_sync = false;
+        self.histories.clear();
+        let mut cut = false;
+        for stored in &self.records {
+            match stored {
+                Stored::Cut => {
+                    cut = true;
+                    self.histories.values_mut().for_each(|history| history.torn = true);
+                }
+                Stored::Record(record) => {
+                    let history = self.histories.entry(record.partition()).or_insert_with(|| {
+                        let facts = self.released.get(&record.partition()).copied().unwrap_or_default();
+                        facts.begin(cut)
+                    });
+                    let seen = history.observe(record, Arc::clone);
+                    debug_assert_eq!(seen, Ok(()), "appended, so it followed");
+                }
+            }
+        }
+        for (partition, facts) in &self.released {
+            self.histories.entry(*partition).or_insert_with(|| facts.begin(cut));
+        }
+        for partition in self.tables.keys() {
+            self.histories.entry(*partition).or_insert_with(|| Facts::default().begin(cut));
+        }
+        for (partition, history) in &mut self.histories {
+            if history.incomplete == Some(true) {
+                self.tables.remove(partition);
+            }
+            let applied = self.tables.get(partition).map_or(Seq(0), |tables| tables.version.seq);
+            history.settle(applied);
+            debug_assert!(history.range().0 <= applied.next(), "partition {partition}: the log was released too early");
+        }
+    }
+
+    pub fn applied(&self, partition: PartitionId) -> (Version, HybridTime) {
+        self.tables.get(&partition).map(|tables| (tables.version, tables.time)).unwrap_or_default()
+    }
+
+    pub fn append(&mut self, record: &Record) -> Result<(), StorageError> {
+        let partition = record.partition();
+        let history = self.histories.entry(partition).or_insert_with(|| History::after(Seq(0)));
+        history.observe(record, Arc::clone).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
+        self.records.push_back(Stored::Record(record.clone()));
+        Ok(())
+    }
+
+    pub fn sync(&mut self, poison: &Poison) -> Result<(), StorageError> {
+        poison.check()?;
+        if std::mem::take(&mut self.fail_next_sync) {
+            return poison.watch("syncing the log", Err(io::Error::other("the simulated disk fails")));
+        }
+        self.synced = self.records.len();
+        Ok(())
+    }
+
+    /// Whether any entry up to these is not durable yet.
+    pub fn unsynced_any(&self, ends: &BTreeMap<PartitionId, Seq>) -> bool {
+        self.records.range(self.synced..).any(|stored| match stored {
+            Stored::Record(Record::Entry { partition, entry }) => {
+                ends.get(partition).is_some_and(|end| entry.version.seq <= *end)
+            }
+            _ => false,
+        })
+    }
+
+    pub fn check(&self, records: &[Record]) -> Result<(), StorageError> {
+        let mut spans = BTreeMap::new();
+        for record in records {
+            let partition = record.partition();
+            let known = || self.histories.get(&partition).and_then(History::span).unwrap_or(Span::empty(1));
+            let before = spans.get(&partition).copied().unwrap_or_else(known);
+            let after = before.step(record).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
+            spans.insert(partition, after);
+            match record {
+                Record::Entry { entry, .. } if self.full && puts(entry) => {
+                    return Err(StorageError::Full { free: 0, needed: 1 });
+                }
+                Record::Truncate { after, .. } if *after < self.applied(partition).0.seq => {
+                    let applied = self.applied(partition).0;
+                    return Err(misuse(format!(
+                        "partition {partition}: {applied} is applied, cannot truncate after {after}"
+                    )));
+                }
+                Record::Installed { .. } => {
+                    return Err(misuse(format!("partition {partition}: `install` ends a full copy")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what recovery does not need from the log's front, but for `retain` records.
+    pub fn release(&mut self, retain: usize) {
+        let applied: BTreeMap<PartitionId, Seq> =
+            self.durable.iter().map(|(partition, tables)| (*partition, tables.version.seq)).collect();
+        while self.records.len() > retain && self.synced > 0 {
+            let Some(front) = self.records.front() else { break };
+            if let Stored::Record(record) = front {
+                let partition = record.partition();
+                let done = applied.get(&partition).copied().unwrap_or_default();
+                if let Record::Entry { entry, .. } = record {
+                    let history = self.histories.get(&partition);
+                    let stands = history.and_then(|history| history.get(entry.version.seq));
+                    if stands.is_some_and(|stands| stands.version == entry.version) {
+                        if entry.version.seq > done {
+                            break;
+                        }
+                        let first = entry.version.seq;
+                        if let Some(history) = self.histories.get_mut(&partition) {
+                            history.release(|entry| entry.version.seq <= first);
+                        }
+                    }
+                }
+            }
+            self.records.pop_front();
+            self.synced -= 1;
+        }
+    }
+}
+
+impl Facts {
+    pub fn of<L>(history: &History<L>) -> Facts {
+        Facts { epoch: history.epoch, incomplete: history.incomplete == Some(true), torn: history.torn }
+    }
+
+    /// A partition as known before the first record that the log has of it.
+    fn begin(self, cut: bool) -> History<Arc<LogEntry>> {
+        let mut history = History::default();
+        history.epoch = self.epoch;
+        history.torn = self.torn || cut;
+        history.incomplete = self.incomplete.then_some(true);
+        history
+    }
+}

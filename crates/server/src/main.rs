@@ -1,1 +1,85 @@
-fn main() {}
+//! The `atoll` binary: server, admin tool and file client.
+//!
+//! **Owns** the command line, the configuration file, and putting the parts
+//! together ([`compose`]). **Invariants**: results go to standard output, words
+//! about them to standard error; exit codes 0 done, 1 refused or failed, 2
+//! usage, 3 unknown outcome. **Leaves to others**: everything that a cluster
+//! does (`node`, `gateways`), and talking to one (`client::remote`). **Proved
+//! by** the tests beside each file and by `tests/`, which run this binary.
+
+mod bench;
+mod cli;
+mod cluster;
+mod compose;
+mod config;
+mod demo;
+mod failure;
+mod files;
+mod front;
+mod kv;
+mod lock;
+mod log;
+mod output;
+mod ports;
+mod session;
+mod span;
+mod table;
+mod up;
+
+use clap::{CommandFactory, FromArgMatches};
+use cli::{Cli, Command};
+use failure::{Failure, Outcome};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match parse(std::env::args_os().collect()).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Command line over `ATOLL_*` variables over `atoll.toml`. Help and usage errors end here.
+fn parse(arguments: Vec<OsString>) -> Outcome<Cli> {
+    let command = match config::find(&arguments) {
+        Some(path) => config::apply(Cli::command(), &path)?,
+        None => Cli::command(),
+    };
+    let matches = command.try_get_matches_from(arguments).unwrap_or_else(|error| error.exit());
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// The table of commands.
+fn run(cli: Cli) -> Outcome {
+    log::start(&cli.command);
+    if let Command::Completions { shell } = cli.command {
+        return cli::completions(shell);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("cannot start the runtime", &error))?;
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => up::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Login(args) => session::login::run(args).await,
+            Command::Logout(args) => session::login::logout(args).await,
+            Command::Whoami(args) => session::login::whoami(args).await,
+            Command::Upload(args) => files::upload::run(args).await,
+            Command::Download(args) => files::download::run(args).await,
+            Command::Delete(args) => files::delete::run(args).await,
+            Command::Ls(args) => files::list::run(args).await,
+            Command::Mv(args) => files::rename::run(args).await,
+            Command::Mkdir(args) => files::folders::run(args).await,
+            Command::Kv(args) => kv::run(args).await,
+            Command::Table(args) => table::run(args).await,
+            Command::Cluster(args) => cluster::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+            Command::Completions { .. } => Ok(()),
+        }
+    });
+    // A thread that waits for standard input must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
+}

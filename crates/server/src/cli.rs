@@ -1,0 +1,170 @@
+//! The command line: the list of commands, what they share, and shell completions.
+
+use crate::failure::{Failure, Outcome};
+use crate::{bench, cluster, demo, files, kv, output, session, table, up};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// A self-hosted cloud on machines you own: files, accounts, and the replicated store underneath.
+#[derive(Parser, Debug)]
+#[command(name = "atoll", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start here:
+  atoll demo --nodes 3        a cluster of three on this machine, to play with
+  atoll up                    one machine, for real; more can join later
+  atoll upload ./photos       from any machine that is logged in (atoll login)
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown.
+Every flag can be given as an ATOLL_* variable or in atoll.toml; flags weigh most, the file least.")]
+pub struct Cli {
+    /// Configuration file [default: ./atoll.toml, if there is one] [env: ATOLL_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    Up(up::UpArgs),
+    Demo(demo::DemoArgs),
+    Login(session::login::LoginArgs),
+    Logout(session::login::LogoutArgs),
+    Whoami(session::login::WhoamiArgs),
+    Upload(files::upload::UploadArgs),
+    Download(files::download::DownloadArgs),
+    Delete(files::delete::DeleteArgs),
+    Ls(files::list::ListArgs),
+    Mv(files::rename::MoveArgs),
+    Mkdir(files::folders::MkdirArgs),
+    Kv(kv::KvArgs),
+    Table(table::TableArgs),
+    Cluster(cluster::ClusterArgs),
+    Bench(bench::BenchArgs),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  atoll completions bash > /etc/bash_completion.d/atoll")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// Which cluster a command talks to.
+#[derive(Args, Debug, Clone, Default)]
+pub struct ServerArgs {
+    /// gRPC address of a node; give several, by repeating or with commas, to survive the loss of one
+    #[arg(long, env = "ATOLL_SERVER", value_name = "HOST:PORT", value_delimiter = ',', global = true)]
+    pub server: Vec<String>,
+    /// Session token to use instead of the stored one
+    #[arg(long, env = "ATOLL_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true, global = true)]
+    pub token: Option<String>,
+}
+
+/// Prints completions.
+pub fn completions(shell: Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "atoll", &mut script);
+    output::print(script)
+}
+
+/// A port of 1 or more.
+pub fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a port is a number from 1 to 65535".into()),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// Asks a yes/no question when a person watches; without one, `yes` must have been given.
+pub fn confirm(question: &str, yes: bool) -> Outcome {
+    use std::io::IsTerminal;
+    if yes {
+        return Ok(());
+    }
+    if !(std::io::stdin().is_terminal() && output::watched()) {
+        return Err(Failure::usage(format!("{question} Nobody is there to answer")).next("add --yes if you are sure"));
+    }
+    match inquire::Confirm::new(question).with_default(false).prompt() {
+        Ok(true) => Ok(()),
+        _ => Err(Failure::failed("not done").safe("nothing was changed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        fn check(command: &clap::Command, path: &str) {
+            assert!(command.get_about().is_some(), "{path} has no help");
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some() || arg.is_hide_set(), "{path} {} has no help", arg.get_id());
+            }
+            command.get_subcommands().for_each(|inner| check(inner, &format!("{path} {}", inner.get_name())));
+        }
+        check(&Cli::command(), "atoll");
+    }
+
+    fn parses(words: &str) -> bool {
+        Cli::try_parse_from(words.split_whitespace()).is_ok()
+    }
+
+    #[test]
+    fn what_the_documentation_shows_is_understood() {
+        for words in [
+            "atoll up",
+            "atoll up --data d --join T --listen 127.0.0.1 --web-port 1 --grpc-port 2 --node-port 3 --zone z --capacity 5",
+            "atoll demo --nodes 3",
+            "atoll demo --nodes 5 --data x --fresh",
+            "atoll demo kill 2",
+            "atoll demo status --json",
+            "atoll demo stop --data x",
+            "atoll login localhost:7070 --user ada --password-stdin",
+            "atoll upload a b /photos --force -j 4",
+            "atoll upload - /from-stdin.txt",
+            "atoll download /photos here",
+            "atoll delete -r /a /b",
+            "atoll view-directory /photos -l --json",
+            "atoll ls",
+            "atoll mv /a /b",
+            "atoll mkdir -p /a/b",
+            "atoll kv put k v --table t --async",
+            "atoll kv put k -",
+            "atoll kv get k --sort s --server a:1 --server b:2",
+            "atoll --config x kv get k --server a:1,b:2",
+            "atoll kv cas k old new",
+            "atoll kv scan --json",
+            "atoll kv watch k",
+            "atoll table create t --kind strong",
+            "atoll cluster join-token --valid 2h",
+            "atoll cluster status --json",
+            "atoll bench kv mixed --clients 64 --duration 5s --value-size 256 --json",
+            "atoll bench kv put --etcd localhost:2379",
+            "atoll completions zsh",
+        ] {
+            assert!(parses(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            "atoll",
+            "atoll up --web-port 0",
+            "atoll up --web-port 70000",
+            "atoll kv",
+            "atoll demo --nodes 0",
+            "atoll kv cas k new",
+        ] {
+            assert!(!parses(words), "{words}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `atoll cluster`: how the machines are, and tokens for more of them.
+
+use crate::cli::ServerArgs;
+use crate::demo::is_caught_up;
+use crate::failure::Outcome;
+use crate::{output, session, span};
+use clap::{Args, Subcommand};
+use client::remote::{ClusterStatus, NodeState};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Show the cluster's machines, and let more join (administrators)
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  atoll cluster status
+  atoll cluster join-token --valid 10m     then, on the new machine: atoll up --join TOKEN")]
+pub struct ClusterArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What can be done with a cluster.
+#[derive(Subcommand, Debug)]
+pub enum ClusterCommand {
+    /// Show how the cluster and each machine is
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a token with which one more machine can join
+    JoinToken {
+        /// How long it may be used
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = span::parse)]
+        valid: Duration,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Carries it out.
+pub async fn run(args: ClusterArgs) -> Outcome {
+    let remote = session::connect(&args.server).await?;
+    match args.command {
+        ClusterCommand::Status { json } => {
+            let status = remote.cluster_status().await?;
+            if json { output::json(&to_json(&status)) } else { output::print(text(&status)) }
+        }
+        ClusterCommand::JoinToken { valid, json } => {
+            let made = remote.join_token(valid).await?;
+            if json {
+                return output::json(&json!({"token": made.token, "expires_ms": made.expires.0}));
+            }
+            eprintln!("On the new machine, before {}:\n", output::date(made.expires));
+            output::line(format!("atoll up --join {}", made.token))
+        }
+    }
+}
+
+/// Answers first: can a machine be lost now?
+fn verdict(status: &ClusterStatus) -> String {
+    let alive = status.nodes.iter().filter(|node| node.alive).count();
+    let parts = &status.partitions;
+    let voters =
+        status.nodes.iter().filter_map(|node| node.report.as_ref().ok()).map(|report| report.voters.len()).max();
+    if parts.unavailable > 0 {
+        return format!("No: {} of {} partitions have no serving copy now.", parts.unavailable, parts.total);
+    }
+    if parts.read_only > 0 {
+        return format!("No: {} of {} partitions can only be read now.", parts.read_only, parts.total);
+    }
+    match (status.nodes.len(), alive) {
+        (0 | 1, _) => "No: there is one machine. Add 2: atoll cluster join-token".into(),
+        (2, _) => "No: there are two machines. Add 1: atoll cluster join-token".into(),
+        (all, alive) if alive < all => {
+            format!("Not safely: {alive} of {all} machines are up. Bring the others back first.")
+        }
+        (all, _) if parts.full < parts.total => {
+            format!(
+                "Not yet: {} of {} partitions are still being copied among the {all} machines.",
+                parts.total - parts.full,
+                parts.total
+            )
+        }
+        (all, _) if voters.is_some_and(|voters| voters < 3) => {
+            format!("Not yet: of {all} machines, the control plane is still on one.")
+        }
+        (all, _) => format!("Yes, any 1 of {all}."),
+    }
+}
+
+fn text(status: &ClusterStatus) -> String {
+    let mut table =
+        output::table(["node", "zone", "state", "role", "partitions", "blocks", "used", "free", "release", "grpc"]);
+    for node in &status.nodes {
+        let report = node.report.as_ref().ok();
+        let cell = |show: &dyn Fn(&rpc::wire::NodeStatus) -> String| report.map_or("–".to_string(), show);
+        table.add_row([
+            node.id.to_string(),
+            if node.zone.is_empty() { "–".to_string() } else { node.zone.clone() },
+            state(node).to_string(),
+            if report.is_some_and(|report| report.leader) { "leader".to_string() } else { String::new() },
+            cell(&|report| match report.syncing + report.waiting {
+                0 => report.serving.to_string(),
+                behind => format!("{} (+{behind} on the way)", report.serving),
+            }),
+            cell(&|report| report.blocks.to_string()),
+            cell(&|report| output::size(report.bytes_used)),
+            cell(&|report| output::size(report.bytes_free)),
+            node.release.clone(),
+            node.grpc.clone(),
+        ]);
+    }
+    let parts = &status.partitions;
+    format!(
+        "Can you lose a machine now? {}\n\n{}\n{} partitions: {} complete, {} with fewer copies, {} read-only, {} unavailable. \
+         Copies wanted {}, needed for a write {}.\n",
+        verdict(status),
+        output::table_text(&table),
+        parts.total,
+        parts.full,
+        parts.reduced,
+        parts.read_only,
+        parts.unavailable,
+        status.replicas_wanted,
+        status.replicas_min,
+    )
+}
+
+fn state(node: &NodeState) -> &'static str {
+    match &node.report {
+        Ok(report) if report.stopped.is_some() => "stopped",
+        _ if is_caught_up(node) => "up",
+        Ok(_) if node.alive => "catching up",
+        Ok(_) => "joining",
+        Err(_) if node.alive => "not answering",
+        Err(_) => "down",
+    }
+}
+
+fn to_json(status: &ClusterStatus) -> Value {
+    let parts = &status.partitions;
+    let node = |node: &NodeState| {
+        let mut object = json!({
+            "id": node.id, "address": node.address, "grpc": node.grpc, "web": node.web, "zone": node.zone,
+            "capacity": node.capacity, "release": node.release, "alive": node.alive, "state": state(node),
+            "caught_up": is_caught_up(node),
+        });
+        match &node.report {
+            Ok(report) => object["report"] = serde_json::to_value(report).unwrap_or_default(),
+            Err(why) => object["unreachable"] = json!(why),
+        }
+        object
+    };
+    json!({
+        "cluster": format!("{:032x}", status.cluster.0),
+        "layout": status.layout,
+        "verdict": verdict(status),
+        "replicas_min": status.replicas_min,
+        "replicas_wanted": status.replicas_wanted,
+        "partitions": {
+            "total": parts.total, "full": parts.full, "reduced": parts.reduced,
+            "read_only": parts.read_only, "unavailable": parts.unavailable,
+        },
+        "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
+        "answered_by": status.answered_by,
+    })
+}

@@ -1,0 +1,352 @@
+//! The supervisor: starts the nodes, forms the cluster, carries out what is asked, stops all.
+
+use super::admin::Admin;
+use super::arrange::arrange;
+use super::child::{self, Process};
+use super::control::{self, Asked, Reply, Request};
+use super::state::{self, DemoState};
+use super::status::{self, ProcessState, Seen};
+use crate::failure::{Failure, Outcome};
+use crate::{front, lock, output, up};
+use futures::future::{join_all, try_join_all};
+use nix::sys::signal::Signal;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+/// How long a node may take until it answers.
+const READY: Duration = Duration::from_secs(60);
+/// How long the cluster may take until everything is everywhere; it works before.
+const SETTLED: Duration = Duration::from_secs(45);
+
+struct Supervisor {
+    folder: PathBuf,
+    state: DemoState,
+    admin: Arc<Admin>,
+    nodes: Vec<Node>,
+    /// A node that ended, by number and process.
+    ends: mpsc::Sender<(u16, i32, String)>,
+}
+
+#[derive(Default)]
+struct Node {
+    process: Option<Process>,
+    paused: bool,
+    /// Its end was asked for: nothing to report.
+    expected: bool,
+}
+
+/// Runs the demo until it is told to stop.
+pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool) -> Outcome {
+    let mut stop = up::stop_asked(false)?;
+    state::make_folder(folder)?;
+    let _held = lock::take(folder, "supervisor.lock")?.map_err(|holder| {
+        Failure::failed(format!("a demo already runs in {} ({})", folder.display(), holder.describe()))
+            .safe("it was not disturbed")
+            .next("atoll demo status   shows it; atoll demo stop   ends it; --data DIR runs another beside it")
+    })?;
+    let state = arrange(folder, nodes, listen, fresh).await?;
+    let (ends, mut ended) = mpsc::channel(16);
+    let mut supervisor = Supervisor {
+        folder: folder.to_path_buf(),
+        admin: Arc::new(Admin::new(&state)),
+        nodes: state.nodes.iter().map(|_| Node::default()).collect(),
+        state,
+        ends,
+    };
+    let formed = tokio::select! {
+        formed = supervisor.form() => formed.map(|()| None),
+        why = &mut stop => Ok(Some(why)),
+    };
+    let outcome = match formed {
+        Ok(None) => supervisor.serve(&mut stop, &mut ended).await,
+        Ok(Some(why)) => {
+            eprintln!("Stopping ({why})…");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    };
+    supervisor.stop_all().await;
+    let asker = outcome?;
+    let text = format!("The demo has stopped. Its data is kept in {}; `atoll demo` brings it back.", folder.display());
+    if let Some(asker) = asker {
+        let _left = asker.send(Reply::done(text.clone()));
+        // The answer leaves through a task of its own; give it the moment that takes.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    eprintln!("{text}");
+    Ok(())
+}
+
+impl Supervisor {
+    /// Starts all nodes; those that are not members join.
+    async fn form(&mut self) -> Outcome {
+        eprintln!("Starting {} in {} …", output::count(self.nodes.len() as u64, "node"), self.folder.display());
+        let members: Vec<u16> =
+            self.state.nodes.iter().filter(|n| n.joined || n.number == 1).map(|n| n.number).collect();
+        for number in &members {
+            self.start(*number, None)?;
+        }
+        try_join_all(members.iter().map(|number| self.ready(*number))).await?;
+        let joiners: Vec<u16> =
+            self.state.nodes.iter().filter(|n| !members.contains(&n.number)).map(|n| n.number).collect();
+        for number in &joiners {
+            let token = self.admin.join_token(READY).await?;
+            self.start(*number, Some(&token))?;
+        }
+        try_join_all(joiners.iter().map(|number| self.ready(*number))).await?;
+        for node in &mut self.state.nodes {
+            node.joined = true;
+        }
+        self.state.save(&self.folder)?;
+        self.settle().await;
+        Ok(())
+    }
+
+    /// Waits, for a while, until every partition is where it should be.
+    async fn settle(&self) {
+        let deadline = Instant::now() + SETTLED;
+        loop {
+            let status = self.admin.status().await;
+            if status.as_ref().is_ok_and(|status| status::is_settled(status, self.nodes.len())) {
+                return;
+            }
+            if Instant::now() >= deadline {
+                let why = status.err().unwrap_or_else(|| "copies are still under way".into());
+                eprintln!("Not everything is in place yet ({why}); see `atoll demo status`.");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Starts a node's process.
+    fn start(&mut self, number: u16, join: Option<&str>) -> Outcome {
+        let unknown = || Failure::failed(format!("there is no node {number}"));
+        let node = self.state.node(number).ok_or_else(unknown)?;
+        let process = child::start(&self.folder, &self.state, node, join)?;
+        let (ends, watched) = (self.ends.clone(), process.clone());
+        tokio::spawn(async move {
+            let how = watched.wait().await;
+            let _supervisor_gone = ends.send((number, watched.pid, how)).await;
+        });
+        let slot = self.nodes.get_mut(usize::from(number) - 1).ok_or_else(unknown)?;
+        *slot = Node { process: Some(process), paused: false, expected: false };
+        Ok(())
+    }
+
+    /// Waits until a node answers for its health.
+    fn ready(&self, number: u16) -> impl Future<Output = Outcome> + use<> {
+        let process = self.nodes.get(usize::from(number) - 1).and_then(|node| node.process.clone());
+        let address = self.state.node(number).map(|node| self.state.address(node.web_port));
+        let log = child::log(&self.folder, number);
+        async move {
+            let (Some(process), Some(address)) = (process, address) else {
+                return Err(Failure::failed(format!("there is no node {number}")));
+            };
+            let last_words = |what: String| {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                let tail: Vec<&str> = text.lines().rev().take(5).collect();
+                let tail: String = tail.iter().rev().map(|line| format!("\n    {line}")).collect();
+                Failure::failed(format!("{what}; its last words:{tail}"))
+                    .next(format!("read its log: {}", log.display()))
+            };
+            let answers = async {
+                loop {
+                    let asked = tokio::time::timeout(Duration::from_secs(2), front::health(address)).await;
+                    if matches!(asked, Ok(Ok(status)) if status.is_success()) {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::select! {
+                () = answers => Ok(()),
+                how = process.wait() => Err(last_words(format!("node {number} ended ({how})"))),
+                () = tokio::time::sleep(READY) => Err(last_words(format!("node {number} is not ready after {} s", READY.as_secs()))),
+            }
+        }
+    }
+
+    /// Carries out what is asked until the demo is to stop; gives whoever asked for that.
+    async fn serve(
+        &mut self,
+        stop: &mut (impl Future<Output = &'static str> + Unpin),
+        ended: &mut mpsc::Receiver<(u16, i32, String)>,
+    ) -> Outcome<Option<oneshot::Sender<Reply>>> {
+        let mut asked = control::listen(&self.folder)?;
+        let address = std::net::SocketAddr::new(self.state.listen, self.state.web_port);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::io(format!("cannot listen on {address}"), &error))?;
+        let backends = self.state.nodes.iter().map(|node| self.state.address(node.web_port)).collect();
+        let (stop_front, front_stops) = watch::channel(false);
+        let front = tokio::spawn(front::serve(listener, backends, front_stops));
+        output::print(self.welcome())?;
+        let asker = loop {
+            tokio::select! {
+                why = &mut *stop => {
+                    eprintln!("Stopping ({why})…");
+                    break None;
+                }
+                Some((number, pid, how)) = ended.recv() => self.report_end(number, pid, &how),
+                Some(asked) = asked.recv() => match asked {
+                    (Request::Stop, asker) => break Some(asker),
+                    asked => self.carry_out(asked).await,
+                },
+            }
+        };
+        let _ends_anyway = stop_front.send(true);
+        let _panicked = front.await;
+        Ok(asker)
+    }
+
+    fn report_end(&mut self, number: u16, pid: i32, how: &str) {
+        let Some(node) = self.nodes.get_mut(usize::from(number) - 1) else { return };
+        // An earlier life's end may be heard of after the next has begun.
+        if node.process.as_ref().is_none_or(|process| process.pid != pid) {
+            return;
+        }
+        if !node.expected {
+            eprintln!(
+                "Node {number} ended by itself ({how}). Its log: {}. Start it again: atoll demo start {number}",
+                child::log(&self.folder, number).display()
+            );
+        }
+        node.process = None;
+        node.paused = false;
+    }
+
+    async fn carry_out(&mut self, (request, asker): Asked) {
+        let reply = match request {
+            Request::Kill { node } => self.kill(node).await,
+            Request::Pause { node } => self.freeze(node, true).await,
+            Request::Resume { node } => self.freeze(node, false).await,
+            Request::Start { node } => return self.start_for(node, asker),
+            Request::Stop => Reply::done("stopping"),
+            Request::Status => {
+                let (folder, state, seen, admin) =
+                    (self.folder.clone(), self.state.clone(), self.seen(), self.admin.clone());
+                tokio::spawn(async move {
+                    let status = status::gather(&folder, &state, seen, &admin).await;
+                    let _left = asker.send(Reply { status: Some(status), ..Reply::done("") });
+                });
+                return;
+            }
+        };
+        if reply.ok {
+            eprintln!("{}", reply.text);
+        }
+        let _left = asker.send(reply);
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        let alive = |node: &Node| node.process.as_ref().filter(|process| process.ended().is_none()).map(|p| p.pid);
+        let seen = |node: &Node| match alive(node) {
+            Some(pid) if node.paused => Seen { pid: Some(pid), state: ProcessState::Paused },
+            Some(pid) => Seen { pid: Some(pid), state: ProcessState::Running },
+            None => Seen { pid: None, state: ProcessState::Dead },
+        };
+        self.nodes.iter().map(seen).collect()
+    }
+
+    /// The node's process, if it lives.
+    fn living(&mut self, number: u16) -> Result<(&mut Node, Process), Reply> {
+        let count = self.nodes.len();
+        let Some(node) = usize::from(number).checked_sub(1).and_then(|index| self.nodes.get_mut(index)) else {
+            return Err(Reply::refused(
+                format!("there is no node {number}: the demo has {count}"),
+                "atoll demo status",
+            ));
+        };
+        match node.process.clone().filter(|process| process.ended().is_none()) {
+            Some(process) => Ok((node, process)),
+            None => Err(Reply::refused(format!("node {number} is dead"), format!("atoll demo start {number}"))),
+        }
+    }
+
+    async fn kill(&mut self, number: u16) -> Reply {
+        match self.living(number) {
+            Ok((node, process)) => {
+                node.expected = true;
+                process.kill().await;
+                Reply::done(format!(
+                    "Node {number} is dead (killed process {}). Bring it back: atoll demo start {number}",
+                    process.pid
+                ))
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    async fn freeze(&mut self, number: u16, freeze: bool) -> Reply {
+        match self.living(number) {
+            Ok((node, process)) => {
+                node.paused = freeze;
+                process.signal(if freeze { Signal::SIGSTOP } else { Signal::SIGCONT }).await;
+                Reply::done(match freeze {
+                    true => format!("Node {number} is frozen. Let it go on: atoll demo resume {number}"),
+                    false => format!("Node {number} goes on."),
+                })
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    fn start_for(&mut self, number: u16, asker: oneshot::Sender<Reply>) {
+        let refuse = |asker: oneshot::Sender<Reply>, reply| drop(asker.send(reply));
+        if usize::from(number) > self.nodes.len() || number == 0 {
+            let text = format!("there is no node {number}: the demo has {}", self.nodes.len());
+            return refuse(asker, Reply::refused(text, "atoll demo status"));
+        }
+        if let Ok((node, process)) = self.living(number) {
+            let (text, next) = match node.paused {
+                true => (format!("node {number} is frozen, not dead"), format!("atoll demo resume {number}")),
+                false => (format!("node {number} runs already (process {})", process.pid), "atoll demo status".into()),
+            };
+            return refuse(asker, Reply::refused(text, next));
+        }
+        if let Err(failure) = self.start(number, None) {
+            return refuse(asker, Reply::refused(failure.to_string(), "atoll demo status"));
+        }
+        let ready = self.ready(number);
+        tokio::spawn(async move {
+            let reply = match ready.await {
+                Ok(()) => Reply::done(format!("Node {number} is up again; it catches up by itself: atoll demo status")),
+                Err(failure) => Reply::refused(failure.to_string(), "atoll demo status"),
+            };
+            eprintln!("{}", reply.text);
+            let _left = asker.send(reply);
+        });
+    }
+
+    async fn stop_all(&mut self) {
+        for node in &mut self.nodes {
+            node.expected = true;
+        }
+        join_all(self.nodes.iter().filter_map(|node| node.process.as_ref()).map(Process::stop)).await;
+    }
+
+    fn welcome(&self) -> String {
+        let state = &self.state;
+        let mut text = format!(
+            "\nAtoll demo: {} on this machine.\n\n  Open      http://{}     (any node may die behind this address)\n  Sign in   {}  {}\n  Data      {}\n\n",
+            output::count(state.nodes.len() as u64, "node"),
+            state.address(state.web_port),
+            state.user,
+            state.password,
+            self.folder.display(),
+        );
+        for node in &state.nodes {
+            let (web, grpc) = (state.address(node.web_port), state.address(node.grpc_port));
+            let pid = self.seen().get(usize::from(node.number) - 1).and_then(|seen| seen.pid).unwrap_or_default();
+            text += &format!("  node {}    http://{web}   grpc {grpc}   process {pid}\n", node.number);
+        }
+        text += "\nTry, in another terminal here:\n  atoll login && atoll upload README.md && atoll ls\n  atoll demo kill 2      and go on using it\n  atoll demo start 2\n  atoll demo status\n\nCtrl-C stops the demo; its data stays.\n";
+        text
+    }
+}

@@ -1,0 +1,53 @@
+//! `atoll delete`.
+
+use super::paths;
+use crate::cli::ServerArgs;
+use crate::failure::{Failure, Outcome};
+use crate::{output, session};
+use clap::Args;
+use serde_json::json;
+
+/// Delete files and folders
+#[derive(Args, Debug)]
+#[command(
+    visible_alias = "rm",
+    after_help = "Examples:
+  atoll delete /notes.txt /old.txt
+  atoll delete -r /photos          with everything in it, at once"
+)]
+pub struct DeleteArgs {
+    /// What, in the drive
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Folders too, with everything in them
+    #[arg(long, short)]
+    pub recursive: bool,
+    /// Result as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Deletes, one after the other; the first that fails ends it.
+pub async fn run(args: DeleteArgs) -> Outcome {
+    let targets: Vec<String> = args.paths.iter().map(|path| paths::absolute(path)).collect::<Outcome<_>>()?;
+    if targets.iter().any(|path| path == "/") {
+        return Err(Failure::usage("that would be the whole drive").next("name the folders in it: atoll ls"));
+    }
+    let remote = session::connect(&args.server).await?;
+    let mut deleted = Vec::new();
+    for path in &targets {
+        if let Err(error) = remote.remove(path, args.recursive).await {
+            if args.json {
+                output::json(&json!({"deleted": deleted}))?;
+            }
+            return Err(error.into());
+        }
+        deleted.push(path);
+        if !args.json {
+            output::line(format!("Deleted {path}"))?;
+        }
+    }
+    if args.json { output::json(&json!({"deleted": deleted})) } else { Ok(()) }
+}

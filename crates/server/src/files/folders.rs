@@ -1,0 +1,33 @@
+//! `atoll mkdir`.
+
+use super::{last_name, paths};
+use crate::cli::ServerArgs;
+use crate::failure::Outcome;
+use crate::{output, session};
+use clap::Args;
+
+/// Make folders
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  atoll mkdir -p /2026/summer")]
+pub struct MkdirArgs {
+    /// Which, in the drive
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Those above too; it is fine if it is there already
+    #[arg(long, short)]
+    pub parents: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Makes them.
+pub async fn run(args: MkdirArgs) -> Outcome {
+    let targets: Vec<String> = args.paths.iter().map(|path| paths::absolute(path)).collect::<Outcome<_>>()?;
+    targets.iter().try_for_each(|path| last_name(path).map(drop))?;
+    let remote = session::connect(&args.server).await?;
+    for path in targets {
+        remote.make_folder(&path, args.parents).await?;
+        output::line(format!("Made {path}"))?;
+    }
+    Ok(())
+}

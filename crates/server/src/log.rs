@@ -1,0 +1,19 @@
+//! What is logged, and where: standard error, filtered by `ATOLL_LOG`.
+
+use crate::cli::Command;
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging. Servers tell what they do; clients only what goes wrong.
+pub fn start(command: &Command) {
+    let default = match command {
+        Command::Up(_) | Command::Demo(_) => "warn,atoll=info",
+        _ => "error",
+    };
+    let filter = std::env::var("ATOLL_LOG")
+        .ok()
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(default));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Only the first call in a process counts; tests make several.
+    let _already_started = subscriber.with_target(false).try_init();
+}

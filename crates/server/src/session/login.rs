@@ -1,0 +1,180 @@
+//! `login`, `logout`, `whoami`.
+
+use super::{Credentials, DEFAULT_SERVER, Session, choose, connect, normal};
+use crate::cli::ServerArgs;
+use crate::demo::state;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use clap::Args;
+use client::remote::{Remote, RemoteError};
+use serde_json::json;
+use std::io::{IsTerminal, Read};
+
+/// Bytes of a password read from standard input.
+const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
+
+/// Sign in to a cluster; later commands need no address or password
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  atoll login files.example:7070 --user ada
+  atoll login                      in a demo's folder: as the demo's user, nothing to type
+  atoll login h:7070 --user ada --password-stdin < secret.txt
+
+The session is kept in ~/.config/atoll/credentials.json, for your eyes only (ATOLL_CONFIG_DIR moves it).")]
+pub struct LoginArgs {
+    /// gRPC addresses of one or more nodes [default: the demo here, else the last cluster, else 127.0.0.1:7070]
+    #[arg(value_name = "ADDRESS", value_delimiter = ',')]
+    pub address: Vec<String>,
+    /// Your name there
+    #[arg(long, short, env = "ATOLL_USER", value_name = "NAME")]
+    pub user: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// End the session on this machine
+#[derive(Args, Debug)]
+pub struct LogoutArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Show who you are, and where
+#[derive(Args, Debug)]
+pub struct WhoamiArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What is known before anything is asked.
+struct Target {
+    addresses: Vec<String>,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
+    let named = if args.address.is_empty() { &args.server.server } else { &args.address };
+    let named: Vec<String> = named.iter().map(|address| normal(address)).collect::<Outcome<_>>()?;
+    let demo = state::here().map(|demo| (demo.grpc_addresses(), demo));
+    if let Some((addresses, demo)) = demo {
+        // The demo's password is offered to the demo only.
+        if named.is_empty() || named.iter().all(|address| addresses.contains(address)) {
+            let own = args.user.as_ref().is_none_or(|user| *user == demo.user);
+            return Ok(Target {
+                addresses,
+                user: args.user.clone().or(Some(demo.user)),
+                password: own.then_some(demo.password),
+            });
+        }
+    }
+    let session = if named.is_empty() { stored.current() } else { stored.of(&named) };
+    let addresses = match session {
+        _ if !named.is_empty() => named,
+        Some(session) => session.addresses.clone(),
+        None => vec![DEFAULT_SERVER.to_string()],
+    };
+    let user = args.user.clone().or_else(|| session.map(|session| session.user.clone()));
+    Ok(Target { addresses, user, password: None })
+}
+
+/// Signs in and remembers the session.
+pub async fn run(args: LoginArgs) -> Outcome {
+    let mut stored = Credentials::load()?;
+    let target = target(&args, &stored)?;
+    let remote = Remote::connect(target.addresses.clone(), None).await?;
+    let (user, password) = tokio::task::spawn_blocking(move || secrets(&args, target.user, target.password))
+        .await
+        .map_err(|error| Failure::failed(error.to_string()))??;
+    let signed_in = remote.sign_in(&user, &password, &device()).await?;
+    let mut addresses = target.addresses;
+    // Those whom an administrator may ask about are remembered too: any node will do next time.
+    if let Ok(status) = remote.cluster_status().await {
+        let known = status.nodes.into_iter().map(|node| node.grpc).filter(|address| !address.is_empty());
+        addresses.extend(known.filter_map(|address| normal(&address).ok()));
+    }
+    let mut unique: Vec<String> = Vec::new();
+    addresses.into_iter().for_each(|address| {
+        if !unique.contains(&address) {
+            unique.push(address);
+        }
+    });
+    let at = unique.join(", ");
+    stored.remember(Session { addresses: unique, user: signed_in.account.name.clone(), token: signed_in.token });
+    stored.save()?;
+    output::line(format!("Logged in as {} at {at}.", signed_in.account.name))
+}
+
+/// Name and password: from flags and variables, from standard input, or asked for when a person is there.
+fn secrets(args: &LoginArgs, user: Option<String>, known: Option<String>) -> Outcome<(String, String)> {
+    let person = std::io::stdin().is_terminal() && output::watched();
+    let user = match user {
+        Some(user) => user,
+        None if person => inquire::Text::new("Name:").prompt().map_err(not_asked)?,
+        None => return Err(Failure::usage("whose session? No name was given").next("add --user NAME")),
+    };
+    if args.password_stdin {
+        let mut text = String::new();
+        let mut limited = std::io::stdin().lock().take(PASSWORD_BYTES_MAX);
+        limited.read_to_string(&mut text).map_err(|error| Failure::io("cannot read the password", &error))?;
+        return Ok((user, text.trim_end_matches(['\r', '\n']).to_string()));
+    }
+    let from_environment = std::env::var("ATOLL_PASSWORD").ok().filter(|text| !text.is_empty());
+    let password = match from_environment.or(known) {
+        Some(password) => password,
+        None if person => inquire::Password::new(&format!("Password of {user}:"))
+            .without_confirmation()
+            .prompt()
+            .map_err(not_asked)?,
+        None => {
+            return Err(Failure::usage("no password was given, and nobody is there to type one")
+                .next("use --password-stdin, or set ATOLL_PASSWORD"));
+        }
+    };
+    Ok((user, password))
+}
+
+fn not_asked(error: inquire::InquireError) -> Failure {
+    Failure::failed(format!("not logged in: {error}")).safe("nothing was changed")
+}
+
+/// How the session is called in the list of one's devices.
+fn device() -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    format!("atoll command line on {host}").trim_end_matches(" on ").to_string()
+}
+
+/// Ends the session, here and there.
+pub async fn logout(args: LogoutArgs) -> Outcome {
+    let mut stored = Credentials::load()?;
+    let (addresses, token) = choose(&args.server, &stored)?;
+    let ended = async { Remote::connect(addresses, Some(token.clone())).await?.sign_out().await };
+    let ended = ended.await;
+    stored.forget(&token);
+    stored.save()?;
+    match ended {
+        Ok(()) | Err(RemoteError::SignedOut) => output::line("Logged out."),
+        Err(error) => Err(Failure::failed(format!("the session is forgotten here, but was not ended there: {error}"))
+            .next("it ends by itself in time; to end it now, change your password")),
+    }
+}
+
+/// Says who one is.
+pub async fn whoami(args: WhoamiArgs) -> Outcome {
+    let remote = connect(&args.server).await?;
+    let account = remote.who_am_i().await?;
+    if args.json {
+        return output::json(&json!({
+            "id": account.id, "name": account.name, "display_name": account.display_name,
+            "administrator": account.administrator, "server": remote.address(),
+        }));
+    }
+    let role = if account.administrator { ", administrator" } else { "" };
+    output::line(format!("{}{role}, at {}", account.name, remote.address()))
+}

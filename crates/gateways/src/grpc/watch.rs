@@ -18,7 +18,7 @@ use types::{Change, Consistency, Query, Seq, TableId};
 /// Watches at a time through one gateway.
 pub(super) const WATCHES_MAX: usize = 4096;
 /// How often it is asked whether the session still lasts.
-const SESSION_CHECK: Duration = Duration::from_secs(20);
+const SESSION_CHECK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
 impl GrpcState {
     pub(super) async fn begin_watch(

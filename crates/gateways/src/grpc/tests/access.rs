@@ -1,0 +1,211 @@
+//! Who gets in, and how far.
+
+use super::super::router;
+use super::*;
+use axum::body::Body;
+use axum::http::{Request, header};
+use bytes::Bytes;
+use client::remote::{RemoteError, TableKey, UploadTarget, WatchKey};
+use futures::StreamExt;
+use prost::Message;
+use rpc::grpc::v1::{self, drive_client::DriveClient};
+use tower::ServiceExt;
+use types::{Consistency, TableKind};
+
+/// The least of a `FileDescriptorSet` that names all calls.
+#[derive(Clone, PartialEq, Message)]
+struct Files {
+    #[prost(message, repeated, tag = "1")]
+    file: Vec<File>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct File {
+    #[prost(string, tag = "2")]
+    package: String,
+    #[prost(message, repeated, tag = "6")]
+    service: Vec<Service>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Service {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, repeated, tag = "2")]
+    method: Vec<Method>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Method {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+fn calls() -> Vec<String> {
+    let files = Files::decode(rpc::grpc::FILE_DESCRIPTOR_SET).unwrap();
+    let mut calls = Vec::new();
+    for file in files.file {
+        for service in file.service {
+            for method in service.method {
+                calls.push(format!("/{}.{}/{}", file.package, service.name, method.name));
+            }
+        }
+    }
+    calls
+}
+
+/// Sends an empty message, and gives the gRPC code back; none when it went well.
+async fn code(router: &axum::Router, path: &str, authorization: Option<&str>) -> Option<String> {
+    let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/grpc");
+    if let Some(authorization) = authorization {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    let request = request.body(Body::from(Bytes::from_static(&[0; 5]))).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_string())
+}
+
+const UNAUTHENTICATED: &str = "16";
+const PERMISSION_DENIED: &str = "7";
+
+#[tokio::test]
+async fn every_call_but_signing_in_needs_a_session() {
+    let world = World::new(0).await;
+    let router = router(world.state());
+    let calls = calls();
+    assert!(calls.len() >= 25, "{calls:?}");
+    for call in &calls {
+        for authorization in [None, Some("Bearer nonsense"), Some("Basic YTpi"), Some("Bearer"), Some("Bearer ")] {
+            let code = code(&router, call, authorization).await;
+            if call == "/atoll.v1.Accounts/SignIn" {
+                // Nobody's name and password: refused by accounts, not by the door.
+                assert_eq!(code.as_deref(), Some(UNAUTHENTICATED));
+            } else {
+                assert_eq!(code.as_deref(), Some(UNAUTHENTICATED), "{call} {authorization:?}");
+            }
+        }
+    }
+    assert_eq!(code(&router, "/atoll.v1.KeyValue/NotYetThere", None).await.as_deref(), Some(UNAUTHENTICATED));
+    assert_eq!(code(&router, "/atoll.v1.Accounts/SignInAs", None).await.as_deref(), Some(UNAUTHENTICATED));
+    assert_eq!(code(&router, "/grpc.health.v1.Health/Check", None).await, None);
+}
+
+#[tokio::test]
+async fn calls_for_administrators_are_for_administrators() {
+    let world = World::new(0).await;
+    let session = world.apps.accounts.sign_in("ben", PASSWORD, Device::default()).await.unwrap();
+    let router = router(world.state());
+    let bearer = format!("Bearer {}", session.token.as_str());
+    for call in calls().iter().filter(|call| call.starts_with("/atoll.v1.Cluster/")) {
+        assert_eq!(code(&router, call, Some(&bearer)).await.as_deref(), Some(PERMISSION_DENIED), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn reflection_and_health_answer_strangers() {
+    let world = World::new(0).await;
+    let router = router(world.state());
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        assert_eq!(code(&router, &path, None).await, None, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn people_sign_in_and_out() {
+    let world = World::new(1).await;
+    let remote = world.stranger().await;
+    assert!(matches!(remote.who_am_i().await, Err(RemoteError::SignedOut)));
+    assert!(matches!(remote.sign_in("ada", "wrong", "a test").await, Err(RemoteError::WrongPassword(_))));
+    assert!(matches!(remote.sign_in("nobody", PASSWORD, "a test").await, Err(RemoteError::WrongPassword(_))));
+    let session = remote.sign_in("ada", PASSWORD, "a test").await.unwrap();
+    assert!(session.account.administrator);
+    let again = Remote::with_options(world.addresses(), Some(session.token.clone()), options()).await.unwrap();
+    assert_eq!(again.who_am_i().await.unwrap(), session.account);
+    remote.sign_out().await.unwrap();
+    assert_eq!(remote.token(), None);
+    assert!(matches!(again.who_am_i().await, Err(RemoteError::SignedOut)));
+    let refused = Remote::with_options(world.addresses(), Some(session.token), options()).await;
+    assert!(matches!(refused, Err(RemoteError::SignedOut)));
+}
+
+#[tokio::test]
+async fn tables_of_apps_cannot_be_named() {
+    let world = World::new(1).await;
+    let ada = world.ada().await;
+    assert_eq!(ada.list_tables().await.unwrap(), []);
+    for table in ["users", "accounts/users", "accounts.users", "sessions", "blocks", "", "kv/users"] {
+        let key = TableKey::new(table, "p", "s");
+        assert!(matches!(ada.get(&key, Consistency::Strong).await, Err(RemoteError::NoSuchTable(_))), "{table}");
+        let write = ada.transaction("p").put(table, "s", "v");
+        assert!(matches!(ada.transact(&write).await, Err(RemoteError::NoSuchTable(_))), "{table}");
+        assert!(matches!(ada.scan(table, None, 0).await, Err(RemoteError::NoSuchTable(_))), "{table}");
+        let mut watch = ada.watch(vec![WatchKey::new(table, "p")], None);
+        assert!(matches!(watch.next().await, Some(Err(RemoteError::NoSuchTable(_)))), "{table}");
+    }
+    // One of its own among them does not help.
+    ada.create_table("mine", TableKind::Strong, false).await.unwrap();
+    let write = ada.transaction("p").put("mine", "s", "v").delete("users", "s");
+    assert!(matches!(ada.transact(&write).await, Err(RemoteError::NoSuchTable(_))));
+    assert_eq!(ada.size("mine").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_made_a_table_and_administrators_delete_it() {
+    let world = World::new(1).await;
+    let (ada, ben) = (world.ada().await, world.ben().await);
+    let made = ada.create_table("adas", TableKind::Strong, false).await.unwrap();
+    assert_eq!((made.owner.as_str(), made.kind), ("ada", TableKind::Strong));
+    assert!(matches!(ben.create_table("adas", TableKind::Strong, false).await, Err(RemoteError::TableExists(_))));
+    assert_eq!(ben.create_table("adas", TableKind::Strong, true).await.unwrap(), made);
+    assert!(matches!(ben.delete_table("adas").await, Err(RemoteError::Denied(_))));
+    ben.create_table("bens", TableKind::Strong, false).await.unwrap();
+    ada.delete_table("bens").await.unwrap();
+    ada.delete_table("adas").await.unwrap();
+    assert!(matches!(ada.delete_table("adas").await, Err(RemoteError::NoSuchTable(_))));
+    let soon = ada.create_table("later", TableKind::Available, true).await.unwrap_err();
+    assert!(matches!(&soon, RemoteError::NotOffered(text) if text.contains("not offered yet")), "{soon}");
+    assert!(matches!(ada.create_table("", TableKind::Strong, true).await, Err(RemoteError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn drives_and_tickets_are_personal() {
+    let world = World::new(1).await;
+    let (ada, ben) = (world.ada().await, world.ben().await);
+    let bytes = vec![7u8; 40_000];
+    ada.upload(&bytes[..], &UploadTarget::new("/secret"), |_| ()).await.unwrap();
+    assert!(matches!(ben.stat("/secret").await, Err(RemoteError::NotFound(_))));
+    assert_eq!(ben.list_folder("/", None, 0).await.unwrap().entries, []);
+
+    // Even with the block's name and somebody else's ticket.
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", world.addresses()[0])).unwrap();
+    let mut drive = DriveClient::new(channel.connect().await.unwrap());
+    let mut open = tonic::Request::new(v1::OpenFileRequest { path: "/secret".into(), ..Default::default() });
+    let bearer = |remote: &Remote| format!("Bearer {}", remote.token().unwrap()).parse().unwrap();
+    open.metadata_mut().insert("authorization", bearer(&ada));
+    let block = drive.open_file(open).await.unwrap().into_inner().blocks.remove(0);
+    for (remote, may) in [(&ada, true), (&ben, false)] {
+        let message = v1::GetBlockRequest { hash: block.hash.clone(), ticket: block.ticket.clone() };
+        let mut get = tonic::Request::new(message);
+        get.metadata_mut().insert("authorization", bearer(remote));
+        let got = drive.get_block(get).await;
+        assert_eq!(got.is_ok(), may);
+        assert!(may || got.unwrap_err().code() == tonic::Code::PermissionDenied);
+    }
+}
+
+#[tokio::test]
+async fn administrators_see_the_cluster() {
+    let world = World::new(2).await;
+    let ada = world.ada().await;
+    let status = ada.cluster_status().await.unwrap();
+    assert_eq!(status.cluster, types::ClusterId(0xc0ffee));
+    assert_eq!((status.partitions.total, status.partitions.full), (1, 1));
+    assert_eq!(status.nodes.len(), 2);
+    assert!(status.nodes[0].report.as_ref().is_ok_and(|report| report.lease_valid));
+    assert!(status.nodes[1].report.as_ref().is_err_and(|why| why.contains("gone")));
+    let token = ada.join_token(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(token.token, "a token");
+    assert!(matches!(ada.join_token(Duration::from_secs(1 << 40)).await, Err(RemoteError::Invalid(_))));
+    assert!(matches!(world.ben().await.cluster_status().await, Err(RemoteError::Denied(_))));
+}

@@ -1,9 +1,13 @@
 //! Whatever is said can be read back, and goes by the numbers of its tables.
 
+use super::super::v1;
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
+use types::{
+    Bound, Consistency, Item, KeyHash, OperationId, Template, TemplatePart, Test, Update, Version, WallMillis,
+};
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..20).prop_map(Bytes::from)

@@ -15,7 +15,7 @@ pub enum RemoteError {
         why: String,
     },
     /// There is no session, or it has ended.
-    #[error("not signed in, or the session has ended: sign in with `atoll login`")]
+    #[error("not signed in, or the session has ended")]
     SignedOut,
     /// Name and password do not fit.
     #[error("{0}")]
@@ -80,7 +80,7 @@ pub enum RemoteError {
         why: String,
     },
     /// The write may or may not have been applied.
-    #[error("it is not known whether the change was made: {why}. {}", next_step(operation))]
+    #[error("it is not known whether the change was made{}: {why}", named(operation))]
     Unknown {
         /// For [`super::Remote::verify`], when the write has one.
         operation: Option<OperationId>,
@@ -98,11 +98,8 @@ pub enum RemoteError {
     Internal(String),
 }
 
-fn next_step(operation: &Option<OperationId>) -> String {
-    match operation {
-        Some(operation) => format!("`atoll kv verify {operation}` tells; sending the same operation again is harmless"),
-        None => "Look before doing it again".to_string(),
-    }
+fn named(operation: &Option<OperationId>) -> String {
+    operation.map(|operation| format!(" (operation {operation})")).unwrap_or_default()
 }
 
 impl Classify for RemoteError {
@@ -150,7 +147,7 @@ impl From<Problem> for RemoteError {
             return RemoteError::Unknown { operation: problem.operation, why: text };
         }
         if let Some(refusal) = problem.refusal {
-            return RemoteError::Refused(refusal);
+            return RemoteError::Refused(*refusal);
         }
         match problem.kind.as_str() {
             kind::SIGNED_OUT => RemoteError::SignedOut,

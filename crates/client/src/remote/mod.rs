@@ -26,6 +26,7 @@ mod upload;
 mod watch;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use accounts::{Account, SignedIn};

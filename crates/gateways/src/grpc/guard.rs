@@ -24,6 +24,8 @@ const OPEN: [&str; 4] = [
 
 /// Bytes in a token at most.
 const TOKEN_BYTES_MAX: usize = 256;
+/// How long a stranger's call may take until its answer begins.
+const STRANGERS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a call waits for room before it is told that the gateway is busy.
 const ROOM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,8 @@ pub(super) struct Caller {
 /// Rooms for calls of different weight, so that the memory that bodies take has
 /// a bound, and heavy calls do not keep light ones out.
 pub(super) struct Bulkheads {
+    /// Of people who have not signed in: they may take their time sending a body.
+    strangers: Semaphore,
     /// Up to 16 MiB each.
     files: Semaphore,
     /// A few MiB each.
@@ -50,6 +54,7 @@ pub(super) struct Bulkheads {
 impl Default for Bulkheads {
     fn default() -> Bulkheads {
         Bulkheads {
+            strangers: Semaphore::new(64),
             files: Semaphore::new(8),
             transactions: Semaphore::new(256),
             blocks: Semaphore::new(128),
@@ -59,8 +64,9 @@ impl Default for Bulkheads {
 }
 
 impl Bulkheads {
-    async fn room(&self, path: &str) -> Result<SemaphorePermit<'_>, Problem> {
+    async fn room(&self, path: &str, signed_in: bool) -> Result<SemaphorePermit<'_>, Problem> {
         let room = match path {
+            _ if !signed_in => &self.strangers,
             "/atoll.v1.Drive/PutFile" => &self.files,
             "/atoll.v1.KeyValue/Transact" | "/atoll.v1.KeyValue/GetMany" | "/atoll.v1.KeyValue/Query" => {
                 &self.transactions
@@ -78,7 +84,8 @@ impl Bulkheads {
 /// Lets a call in, or not.
 pub(super) async fn guard(State(state): State<GrpcState>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if !OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open }) {
+    let open = OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open });
+    if !open {
         match authenticate(&state, token(&request)).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
@@ -86,13 +93,17 @@ pub(super) async fn guard(State(state): State<GrpcState>, mut request: Request, 
             Err(problem) => return refused(&problem),
         }
     }
-    let permit = match state.inner.guard.room(request.uri().path()).await {
+    let _permit = match state.inner.guard.room(request.uri().path(), !open).await {
         Ok(permit) => permit,
         Err(problem) => return refused(&problem),
     };
-    let response = next.run(request).await;
-    drop(permit);
-    response
+    if !open {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(STRANGERS_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refused(&Problem::retry(kind::BUSY, "this took too long; try again")),
+    }
 }
 
 /// The token that the call shows, if it does.

@@ -30,6 +30,7 @@ mod tickets;
 mod watch;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use backend::Backend;

@@ -81,8 +81,8 @@ pub struct Problem {
     pub message: String,
     /// The write that it is about.
     pub operation: Option<OperationId>,
-    /// Why a transaction was refused.
-    pub refusal: Option<Refusal>,
+    /// Why a transaction was refused. Boxed, so that results stay small.
+    pub refusal: Option<Box<Refusal>>,
 }
 
 impl types::Classify for Problem {
@@ -137,7 +137,8 @@ impl Problem {
             Refusal::Fenced => (Code::FailedPrecondition, kind::OPERATION_FENCED),
             Refusal::Invalid(_) => (Code::InvalidArgument, kind::INVALID),
         };
-        Problem { refusal: Some(refusal.clone()), ..Problem::rejected(code, kind, refusal.to_string()) }
+        let text = refusal.to_string();
+        Problem { refusal: Some(Box::new(refusal)), ..Problem::rejected(code, kind, text) }
     }
 
     /// The same, naming the write that it is about.
@@ -149,7 +150,7 @@ impl Problem {
     /// To the wire.
     pub fn to_status(&self) -> Status {
         let message = shortened(&self.message);
-        let mut refusal = self.refusal.as_ref().map(refusal_to_wire);
+        let mut refusal = self.refusal.as_deref().map(refusal_to_wire);
         if let Some(v1::refusal::Reason::Invalid(text)) = refusal.as_mut().and_then(|refusal| refusal.reason.as_mut()) {
             *text = shortened(text).to_string();
         }
@@ -176,7 +177,7 @@ impl Problem {
             code: status.code(),
             action: action_of_wire(detail.action())?,
             operation: values::operation_of(&detail.operation_id).ok()?,
-            refusal: detail.refusal.and_then(refusal_of_wire),
+            refusal: detail.refusal.and_then(refusal_of_wire).map(Box::new),
             kind: detail.kind,
             message: detail.message,
         })
@@ -284,7 +285,7 @@ mod tests {
                 kind,
                 message,
                 operation: operation.map(|bytes| OperationId::from_bytes(&bytes)),
-                refusal,
+                refusal: refusal.map(Box::new),
             };
             prop_assert_eq!(Problem::from_status(&original.to_status()), Some(original));
         }
@@ -294,7 +295,7 @@ mod tests {
         fn refusals_stay_refusals(refusal in refusals()) {
             let back = Problem::from_status(&Problem::refused(refusal.clone()).to_status());
             prop_assert_eq!(back.as_ref().map(Classify::action), Some(Action::Rejected));
-            prop_assert_eq!(back.and_then(|back| back.refusal), Some(refusal));
+            prop_assert_eq!(back.and_then(|back| back.refusal), Some(Box::new(refusal)));
         }
 
         #[test]

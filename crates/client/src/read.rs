@@ -27,8 +27,8 @@ impl Client {
         Ok(items.pop().flatten())
     }
 
-    /// Items in the order asked for, of any partitions. Those of one partition are a snapshot
-    /// (as long as they are no more than a read may name), those of several are not.
+    /// Items in the order asked for, of any partitions. Those of one partition are a snapshot, as long
+    /// as they fit in one answer; those of several are not.
     pub async fn get_many(
         &self,
         keys: Vec<ItemKey>,
@@ -63,10 +63,17 @@ impl Client {
         keys: Vec<ItemKey>,
         consistency: Consistency,
     ) -> Result<(Vec<usize>, Vec<Option<Item>>), ClientError> {
-        match self.read(partition, Read::Items(keys), consistency).await? {
-            ReadReply::Items { items, .. } if items.len() == places.len() => Ok((places, items)),
-            _ => Err(strange_reply()),
+        let mut found = Vec::with_capacity(keys.len());
+        while found.len() < keys.len() {
+            let rest = keys[found.len()..].to_vec();
+            let asked = rest.len();
+            match self.read(partition, Read::Items(rest), consistency).await? {
+                // Fewer than asked for: large items do not all fit in one answer.
+                ReadReply::Items { items, .. } if (1..=asked).contains(&items.len()) => found.extend(items),
+                _ => return Err(strange_reply()),
+            }
         }
+        Ok((places, found))
     }
 
     /// A page of a range: a snapshot at one sequence of its partition.

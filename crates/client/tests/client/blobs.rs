@@ -68,9 +68,9 @@ async fn a_block_is_on_all_nodes_and_pinned() {
 #[tokio::test]
 async fn enough_copies_are_enough_and_too_few_are_not() {
     for (act, most) in [
-        (Act::Refuse(Fault::NotReady("no lease".into())), Duration::from_millis(1500)),
-        (Act::Refuse(Fault::NoSpace { node: NodeId(3) }), Duration::from_millis(1500)),
-        (Act::Swallow, Duration::from_secs(2)),
+        (Act::Refuse(Fault::NotReady("no lease".into())), Duration::from_millis(2500)),
+        (Act::Refuse(Fault::NoSpace { node: NodeId(3) }), Duration::from_millis(2500)),
+        (Act::Swallow, Duration::from_millis(2900)),
     ] {
         let (cluster, client) = started().await;
         cluster.script.always(NodeId(3), method::PUT_BLOCK, act.clone());
@@ -123,7 +123,7 @@ async fn a_block_follows_its_chain() {
     let began = Instant::now();
     let (stored, ()) = tokio::join!(client.put_block(UPLOAD, BlockHash::of(&raw), raw.clone()), failover);
     stored.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(2900), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -188,14 +188,17 @@ async fn damaged_is_said_only_when_all_have_answered() {
 #[tokio::test]
 async fn a_frozen_holder_costs_little() {
     let cluster = Cluster::start(3).await;
-    let client = Client::connect(cluster.config().local(NodeId(1))).await.unwrap();
+    let mut config = cluster.config().local(NodeId(1));
+    config.timeouts.read_attempt = Duration::from_secs(20);
+    config.timeouts.request = Duration::from_secs(60);
+    let client = Client::connect(config).await.unwrap();
     let raw = bytes(1000, 8);
     let hash = BlockHash::of(&raw);
     client.put_block(UPLOAD, hash, raw.clone()).await.unwrap();
     cluster.script.always(NodeId(1), method::GET_BLOCK, Act::Swallow);
     let began = Instant::now();
     assert_eq!(client.get_block(hash).await.unwrap(), raw);
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

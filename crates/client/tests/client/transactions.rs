@@ -184,7 +184,7 @@ async fn what_was_surely_not_applied_is_never_unknown() {
         let error = client.transact(add(&client)).await.unwrap_err();
         assert!(error.action() != Action::Unknown && error.to_string().contains(want), "{fault:?}: {error}");
         if fault.action() == Action::Rejected {
-            assert!(began.elapsed() < Duration::from_secs(2), "{fault:?} took {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_millis(2900), "{fault:?} took {:?}", began.elapsed());
         }
         assert!(cluster.asked(method::VERIFY).is_empty(), "{fault:?}");
     });
@@ -205,7 +205,10 @@ async fn nobody_to_be_reached_is_unreachable() {
 
 #[tokio::test]
 async fn too_few_replicas_may_pass() {
-    let (cluster, client, head) = started().await;
+    let (cluster, _, head) = started().await;
+    let mut config = cluster.config();
+    config.timeouts.too_few_replicas = config.timeouts.request;
+    let client = Client::connect(config).await.unwrap();
     let few = || Act::Refuse(Fault::TooFewReplicas { have: 1, need: 2 });
     cluster.script.queue(head, method::TRANSACT, [few(), few()]);
     assert_eq!(client.transact(add(&client)).await.unwrap().counters, [1]);

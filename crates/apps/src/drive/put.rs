@@ -107,7 +107,8 @@ impl Drives {
             change.count_bytes(put.content.size as i64 - before);
             match change.commit(self.store(), &put.path).await? {
                 Commit::Done(_) => return Ok(entry),
-                // The version is used already: put before and replaced or moved since, or given up.
+                Commit::Lost(at) if at == own && intent.is_none() => return Err(version_used()),
+                // The sweeper took it for dead.
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.path.to_string() }),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
@@ -140,18 +141,17 @@ impl Drives {
     /// The row of work that an earlier try of the same put left.
     async fn earlier_intent(&self, put: &Put) -> Result<Version, DriveError> {
         let tables = self.inner.tables;
-        let conflict = || DriveError::Conflict { path: put.path.to_string() };
         let keys = vec![
             ItemKey::new(tables.contents, put.drive.bytes(), put.new.version.bytes()),
             ItemKey::new(tables.work, put.drive.bytes(), work_key_of_version(put.new.version)),
         ];
         let rows = self.inner.store.get_many(keys, Consistency::Strong).await?;
-        let [Some(content), Some(work)] = &rows[..] else { return Err(conflict()) };
+        let [Some(content), Some(work)] = &rows[..] else { return Err(version_used()) };
         if content.value != put.content.encode() {
-            return Err(DriveError::Invalid("this version id was used for another content: make a new one".into()));
+            return Err(version_used());
         }
         if decode::<WorkRow>("a row of work", &work.value)?.work() != Work::Put {
-            return Err(conflict());
+            return Err(version_used());
         }
         Ok(work.version)
     }
@@ -197,11 +197,7 @@ impl Put {
     }
 
     fn same_content(&self, there: &FileInfo) -> Result<(), DriveError> {
-        if there.hash == self.content.hash && there.size == self.content.size {
-            Ok(())
-        } else {
-            Err(DriveError::Invalid("this version id was used for another content: make a new one".into()))
-        }
+        if there.hash == self.content.hash && there.size == self.content.size { Ok(()) } else { Err(version_used()) }
     }
 
     fn entry(&self, now: types::WallMillis, old: Option<&Entry>) -> Entry {
@@ -222,6 +218,11 @@ impl Put {
             kind: EntryKind::File(file),
         }
     }
+}
+
+/// Put before, with another content or at another path; or replaced, moved or given up since.
+fn version_used() -> DriveError {
+    DriveError::Invalid("this version was used already: make a new one for each put".into())
 }
 
 /// Texts that end up in HTTP headers.

@@ -7,10 +7,10 @@ use super::rows::{Work, WorkRow, decode};
 use super::{DriveError, Drives, Entry, Swept};
 use crate::{DriveId, FolderId, VersionId};
 use bytes::Bytes;
-use client::{Body, ClientError, Content};
+use client::{Body, Content};
 use rand::Rng;
 use std::time::Duration;
-use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
+use types::{Action, Classify, Consistency, ItemKey, Query, Test, Version, WallMillis};
 
 /// Rows of work that are looked at together.
 const PAGE: u32 = 200;
@@ -28,13 +28,15 @@ struct Task {
 }
 
 impl Drives {
-    /// One round of cleaning up a drive. Returns when nothing is left that is old enough.
+    /// Cleans up a drive, until nothing is left that is old enough. What cannot be
+    /// done (a damaged row, say) does not keep the rest waiting; it is the error in the end.
     pub async fn sweep(&self, drive: DriveId) -> Result<Swept, DriveError> {
         let mut swept = Swept::default();
         let mut steps = 0;
-        // Dismantling makes work: go round until a round finds none to do.
+        // Dismantling makes work: go round until a round gets nothing done.
         loop {
             let before = steps;
+            let mut failed = None;
             swept.waiting = 0;
             let mut query = Query { limit: PAGE, ..Query::all(self.inner.tables.work, drive.bytes()) };
             loop {
@@ -43,11 +45,18 @@ impl Drives {
                     let row = decode::<WorkRow>("a row of work", &at.item.value)?;
                     let made = at.item.time.wall();
                     let task = Task { key: at.sort_key.clone(), version: at.item.version, made, row };
-                    if steps < STEPS_MAX && self.is_due(&task) {
-                        steps += 1;
-                        self.work_on(drive, &task, &mut swept).await?;
-                    } else {
+                    if steps >= STEPS_MAX || !self.is_due(&task) {
                         swept.waiting += 1;
+                        continue;
+                    }
+                    match self.work_on(drive, &task, &mut swept).await {
+                        Ok(()) => steps += 1,
+                        // The next piece of work would fare no better.
+                        Err(error) if error.action() != Action::Rejected => return Err(error),
+                        Err(error) => {
+                            swept.waiting += 1;
+                            failed = failed.or(Some(error));
+                        }
                     }
                 }
                 match page.next {
@@ -56,7 +65,7 @@ impl Drives {
                 }
             }
             if steps == before || steps >= STEPS_MAX {
-                return Ok(swept);
+                return failed.map_or(Ok(swept), Err);
             }
         }
     }
@@ -160,11 +169,7 @@ impl Drives {
         if let Some(item) = item {
             let content = Content::decode(&item.value)?;
             if !matches!(content.body, Body::Inline(_)) {
-                match self.inner.store.unreference_content(&owner(drive, version), &content).await {
-                    // The blocks that list the others go last: once they are gone, all is released.
-                    Ok(()) | Err(ClientError::NoSuchBlock(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                self.inner.store.unreference_content(&owner(drive, version), &content).await?;
             }
         }
         let mut change = self.change_for(drive, task);

@@ -1,8 +1,8 @@
 //! One caller's handle on the model: it yields, and it may fail.
 
 use super::Model;
-use atoll_apps::store::{ByteSource, ByteStream, ScanPage, Store};
 use async_trait::async_trait;
+use atoll_apps::store::{ByteSource, ByteStream, ScanPage, Store};
 use client::{ClientError, Content, ScanCursor, UploadId};
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng};
@@ -27,12 +27,21 @@ pub enum Fault {
     UnknownAfter,
     /// A transaction has no effect, and the caller learns that this is unknown.
     UnknownBefore,
+    /// The call waits until [`Handle::resume`].
+    Pause,
+}
+
+impl Fault {
+    pub const CRASHES: [Fault; 2] = [Fault::CrashBefore, Fault::CrashAfter];
+    pub const ERRORS: [Fault; 3] = [Fault::Busy, Fault::UnknownAfter, Fault::UnknownBefore];
 }
 
 pub struct Handle {
     pub model: Arc<Model>,
     inner: Mutex<Inner>,
     crashed: tokio::sync::Notify,
+    paused: tokio::sync::Notify,
+    resumed: tokio::sync::Notify,
 }
 
 struct Inner {
@@ -49,7 +58,13 @@ struct Inner {
 impl Handle {
     pub fn new(model: &Arc<Model>, seed: u64) -> Arc<Handle> {
         let inner = Inner { rng: ChaCha8Rng::seed_from_u64(seed), calls: 0, fault: None, committed: None, yields: 0 };
-        Arc::new(Handle { model: model.clone(), inner: Mutex::new(inner), crashed: tokio::sync::Notify::new() })
+        Arc::new(Handle {
+            model: model.clone(),
+            inner: Mutex::new(inner),
+            crashed: tokio::sync::Notify::new(),
+            paused: tokio::sync::Notify::new(),
+            resumed: tokio::sync::Notify::new(),
+        })
     }
 
     /// With up to so many pauses at each call, in which other tasks run.
@@ -84,6 +99,15 @@ impl Handle {
         }
     }
 
+    /// Until the planned pause is reached.
+    pub async fn until_paused(&self) {
+        self.paused.notified().await;
+    }
+
+    pub fn resume(&self) {
+        self.resumed.notify_one();
+    }
+
     async fn yields(&self) {
         let pauses = {
             let mut inner = self.inner.lock();
@@ -113,6 +137,11 @@ impl Handle {
         };
         let result = match fault {
             None => act(),
+            Some(Fault::Pause) => {
+                self.paused.notify_one();
+                self.resumed.notified().await;
+                act()
+            }
             Some(Fault::CrashBefore) => self.crash().await,
             Some(Fault::CrashAfter) => {
                 let _ = act();

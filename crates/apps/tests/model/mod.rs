@@ -8,6 +8,7 @@ pub mod acts;
 mod handle;
 pub mod tree;
 
+#[allow(unused_imports)]
 pub use handle::{Fault, Handle};
 
 use atoll_apps::store::{ByteSource, ByteStream, ScanPage};

@@ -10,6 +10,8 @@
 //! **Proved by** the tests beside the code and, in `tests/`, concurrent histories
 //! and crashes at every step against a store in memory.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod accounts;
 pub mod drive;
 mod hex;

@@ -1,5 +1,7 @@
 //! Accounts against a store in memory, from one node or several at once.
 
+#![allow(clippy::unwrap_used)]
+
 mod model;
 
 use atoll_apps::accounts::{Cost, LINK_LIFETIME, SESSION_LIFETIME, Settings, TRIES_MAX, TRIES_WINDOW};

@@ -2,6 +2,8 @@
 //! store. What is seen afterwards is the state before it or the state after it,
 //! whole; and sweeping leaves nothing behind but what is there.
 
+#![allow(clippy::unwrap_used)]
+
 mod model;
 
 use atoll_apps::DriveError;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use client::{Body, Content};
 use rand::Rng;
 use std::time::Duration;
-use types::{Action, Classify, Consistency, ItemKey, Query, Test, Version, WallMillis};
+use types::{Action, Classify, Consistency, ItemAt, ItemKey, Query, Test, Version, WallMillis};
 
 /// Rows of work that are looked at together.
 const PAGE: u32 = 200;
@@ -25,6 +25,13 @@ struct Task {
     version: Version,
     made: WallMillis,
     row: WorkRow,
+}
+
+impl Task {
+    fn read(at: &ItemAt) -> Result<Task, DriveError> {
+        let row = decode::<WorkRow>("a row of work", &at.item.value)?;
+        Ok(Task { key: at.sort_key.clone(), version: at.item.version, made: at.item.time.wall(), row })
+    }
 }
 
 impl Drives {
@@ -42,9 +49,13 @@ impl Drives {
             loop {
                 let page = self.inner.store.query(&query, Consistency::Strong).await?;
                 for at in &page.items {
-                    let row = decode::<WorkRow>("a row of work", &at.item.value)?;
-                    let made = at.item.time.wall();
-                    let task = Task { key: at.sort_key.clone(), version: at.item.version, made, row };
+                    let task = match Task::read(at) {
+                        Ok(task) => task,
+                        Err(error) => {
+                            failed = failed.or(Some(error));
+                            continue;
+                        }
+                    };
                     if steps >= STEPS_MAX || !self.is_due(&task) {
                         swept.waiting += 1;
                         continue;

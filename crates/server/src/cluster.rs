@@ -134,8 +134,8 @@ fn text(status: &ClusterStatus) -> String {
 fn state(node: &NodeState) -> &'static str {
     match &node.report {
         Ok(report) if report.stopped.is_some() => "stopped",
-        _ if is_caught_up(node) => "up",
-        Ok(_) if node.alive => "catching up",
+        Ok(report) if report.syncing + report.waiting > 0 => "catching up",
+        Ok(report) if node.alive && report.lease_valid => "up",
         Ok(_) => "joining",
         Err(_) if node.alive => "not answering",
         Err(_) => "down",

@@ -1,59 +1,229 @@
 //! The composition root: a node, its apps and its gateways, put together.
 //!
-//! **Owns** the order in which the parts start and stop. **Invariant**: gateways
-//! take requests only once the node serves, and stop before it does.
+//! **Owns** the order in which the parts start and stop. **Invariants**:
+//! gateways take requests only once the cluster has answered, and stop before
+//! the node does; the first administrator is made once, whoever asks.
+//! **Leaves to others**: everything that the parts do.
 
 use crate::failure::{Failure, Outcome};
-use std::net::TcpListener;
+use apps::{AccountError, Accounts, Apps, Device};
+use bytes::Bytes;
+use client::{Client, ClientConfig};
+use futures::future::BoxFuture;
+use gateways::grpc::{self, GrpcState, LocalBlocks};
+use gateways::web::{self, Health, WebState};
+use node::{Identity, Node, NodeConfig, NodeError};
+use rpc::wire::Presence;
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::BlockStore;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use types::{BlockHash, NodeId};
+
+/// How often a node looks for what drives have to clean up.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long the node may take to stop once its gateways have.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Everything that a node needs to start. Ports are taken already.
 #[derive(Debug)]
 pub struct Plan {
+    /// Data folder.
     pub data: PathBuf,
+    /// Listens for nodes.
     pub node: TcpListener,
+    /// Listens for gRPC.
     pub grpc: TcpListener,
+    /// Listens for browsers.
     pub web: TcpListener,
-    pub node_address: String,
-    pub grpc_address: String,
-    pub web_address: String,
-    pub zone: String,
-    pub capacity: u64,
+    /// How others reach it, and what it offers.
+    pub presence: Presence,
+    /// Token of the cluster to join.
     pub join: Option<String>,
+    /// Whom to make when there is no administrator yet.
     pub first_admin: Option<FirstAdmin>,
+    /// Proxies whose word about a caller's address is taken.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// The administrator to make when there is none.
-#[derive(Debug)]
 pub struct FirstAdmin {
+    /// Name.
     pub name: String,
+    /// Password.
     pub password: String,
 }
 
-impl From<(String, String)> for FirstAdmin {
-    fn from((name, password): (String, String)) -> FirstAdmin {
-        FirstAdmin { name, password }
+impl std::fmt::Debug for FirstAdmin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FirstAdmin").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 /// A running node with its gateways.
 pub struct Running {
-    pub setup_link: Option<String>,
+    /// Secret of the link that makes the first administrator, while there is none.
+    pub setup_secret: Option<String>,
+    /// Members of the cluster.
     pub nodes: usize,
+    /// By which browsers elsewhere reach it.
+    pub web_address: String,
+    node: Arc<Node>,
+    gateways: JoinSet<(&'static str, std::io::Result<()>)>,
+    stop: watch::Sender<bool>,
+    sweeper: JoinHandle<()>,
 }
 
-/// Starts everything.
+/// Blocks of this machine's own disk.
+struct OwnBlocks(Arc<BlockStore>);
+
+impl LocalBlocks for OwnBlocks {
+    fn get(&self, hash: BlockHash) -> BoxFuture<'_, Option<Bytes>> {
+        let store = self.0.clone();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || store.get(&hash)).await;
+            // A copy that cannot be read is one that is not here: the caller asks elsewhere.
+            read.ok().and_then(Result::ok).flatten()
+        })
+    }
+}
+
+/// Starts everything; returns once requests are taken.
 pub async fn start(plan: Plan) -> Outcome<Running> {
-    drop(plan);
-    Err(Failure::failed("not yet"))
+    let mut config = NodeConfig::new(&plan.data, plan.presence.clone());
+    if let Some(token) = &plan.join {
+        // Who has joined needs no token; one that is left in a unit file must not stop a restart.
+        let known = Identity::load(&plan.data).map_err(|error| Failure::failed(error.to_string()))?;
+        if known.is_none() {
+            let token = token
+                .parse()
+                .map_err(|why: &str| Failure::usage(why).next("make one on a member: atoll cluster join-token"))?;
+            config.join = Some(token);
+        }
+    }
+    let node = Node::start(config, listener(plan.node)?).await.map_err(explain)?;
+    let node = Arc::new(node);
+    let identity = node.identity();
+    let key = rpc::ClusterKey(identity.key);
+    let (client, apps) = open(&identity, &plan.presence.address).await;
+    let setup_secret = first_admin(&apps.accounts, plan.first_admin).await?;
+
+    let (stop, _) = watch::channel(false);
+    let mut gateways = JoinSet::new();
+    let blocks = Arc::new(OwnBlocks(node.block_store()));
+    let state = GrpcState::on_node(client.clone(), apps.clone(), &key, identity.node, blocks);
+    let (grpc, stopped) = (listener(plan.grpc)?, stop_asked(&stop));
+    gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, stopped).await) });
+    let about = node.clone();
+    let settings = web::Settings { tls: false, proxies: plan.proxies };
+    let state = WebState::new(client.clone(), apps.clone(), settings, move || Health::of_node(about.status()));
+    let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
+    gateways.spawn(async move { ("web", web::serve(state, web, stopped).await) });
+    let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
+    let nodes = client.layout().nodes.len();
+    Ok(Running { setup_secret, nodes, web_address: plan.presence.web, node, gateways, stop, sweeper })
+}
+
+fn listener(listener: TcpListener) -> Outcome<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(listener).map_err(|error| Failure::io("cannot listen", &error))
+}
+
+fn stop_asked(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut stop = stop.subscribe();
+    async move { drop(stop.wait_for(|stop| *stop).await) }
+}
+
+/// The client and the apps; tries until the cluster answers, and says so meanwhile. A node that comes
+/// back while most others are away waits here.
+async fn open(identity: &Identity, own: &str) -> (Client, Apps) {
+    let mut addresses = vec![own.to_string()];
+    addresses.extend(identity.contacts.iter().filter(|address| *address != own).cloned());
+    let mut tries = 0u32;
+    loop {
+        let config = ClientConfig::new(addresses.clone(), rpc::ClusterKey(identity.key), identity.cluster);
+        let opened = async {
+            let client = Client::connect(config.local(identity.node)).await?;
+            let apps = Apps::open(client.clone()).await?;
+            Ok::<_, client::ClientError>((client, apps))
+        };
+        match opened.await {
+            Ok(opened) => return opened,
+            Err(error) if tries.is_multiple_of(20) => tracing::warn!("waiting for the cluster: {error}"),
+            Err(error) => tracing::debug!("waiting for the cluster: {error}"),
+        }
+        tries += 1;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Makes the first administrator, or the secret of the link that does; neither when there is one.
+async fn first_admin(accounts: &Accounts, wanted: Option<FirstAdmin>) -> Outcome<Option<String>> {
+    let failed = |error: AccountError| Failure::failed(format!("the first administrator cannot be made: {error}"));
+    // Whoever is first to make one wins; for everybody else there is one.
+    let secret = match accounts.make_setup_secret().await {
+        Ok(secret) => secret,
+        Err(AccountError::SetupDone) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let Some(FirstAdmin { name, password }) = wanted else { return Ok(Some(secret)) };
+    match accounts.complete_setup(&secret, &name, &password, Device::default()).await {
+        Ok(session) => {
+            // Only the account was wanted.
+            accounts.sign_out(session.token.as_str()).await.map_err(failed)?;
+            Ok(None)
+        }
+        Err(AccountError::SetupDone) => Ok(None),
+        Err(error @ (AccountError::BadName { .. } | AccountError::BadPassword { .. })) => Err(failed(error)
+            .safe("no account was made")
+            .next("choose another with --admin-user NAME and ATOLL_ADMIN_PASSWORD")),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn explain(error: NodeError) -> Failure {
+    let failure = Failure::failed(error.to_string());
+    match error {
+        NodeError::Join(_) => failure.safe("neither this machine nor the cluster was changed").next(
+            "make a new token on a member: atoll cluster join-token; check that this machine reaches its port 7071",
+        ),
+        NodeError::Storage { .. } => failure
+            .safe("the other machines' copies are not touched by this")
+            .next("look at the disk; if it is lost, start with an empty folder and --join TOKEN"),
+        _ => failure,
+    }
 }
 
 impl Running {
-    /// Ends when the node has stopped by itself.
-    pub async fn failed(&self) -> Failure {
-        std::future::pending().await
+    /// Its number in the cluster.
+    pub fn id(&self) -> NodeId {
+        self.node.identity().node
     }
 
-    /// Stops cleanly.
-    pub async fn stop(self) {}
+    /// Ends when a gateway has stopped by itself.
+    pub async fn failed(&mut self) -> Failure {
+        match self.gateways.join_next().await {
+            Some(Ok((name, Err(error)))) => Failure::failed(format!("the {name} gateway stopped: {error}")),
+            Some(Ok((name, Ok(())))) => Failure::failed(format!("the {name} gateway stopped")),
+            Some(Err(error)) => Failure::failed(format!("a gateway failed: {error}")),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops: requests under way end, then the node gives up its lease and closes its files.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.gateways.join_next().await.is_some() {}
+        self.sweeper.abort();
+        let _ = (&mut self.sweeper).await;
+        // The web gateway's health check held the other handle, and has gone.
+        let Some(node) = Arc::into_inner(self.node) else {
+            return tracing::warn!("requests are still under way: stopping without waiting for them");
+        };
+        if tokio::time::timeout(STOP_WITHIN, node.shutdown()).await.is_err() {
+            tracing::warn!("the node did not stop in time; what was acknowledged is safe all the same");
+        }
+    }
 }

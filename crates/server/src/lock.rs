@@ -8,6 +8,7 @@ use crate::failure::{Failure, Outcome};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// A held lock. Dropping it, or dying, releases it.
@@ -25,7 +26,11 @@ pub struct Holder {
 
 /// Takes `folder/name`, making the folder when missing. `Err(Holder)` inside when another process has it.
 pub fn take(folder: &Path, name: &str) -> Outcome<Result<FolderLock, Holder>> {
-    std::fs::create_dir_all(folder)
+    // Closed to others: what is in it is people's.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
         .map_err(|error| Failure::io(format!("cannot make the folder {}", folder.display()), &error))?;
     let path = folder.join(name);
     let file = open(&path)?;

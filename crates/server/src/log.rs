@@ -14,6 +14,7 @@ pub fn start(command: &Command) {
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = subscriber.with_ansi(crate::output::watched());
     // Only the first call in a process counts; tests make several.
     let _already_started = subscriber.with_target(false).try_init();
 }

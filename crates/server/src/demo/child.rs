@@ -11,6 +11,7 @@ use crate::failure::{Failure, Outcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -43,11 +44,13 @@ pub fn log(folder: &Path, number: u16) -> PathBuf {
 pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&str>) -> Outcome<Process> {
     let path = log(folder, node.number);
     let failed = |error: std::io::Error| Failure::io(format!("cannot start node {}", node.number), &error);
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
     let mut command = Command::new(program());
     command.arg("up").arg("--data").arg(data(folder, node.number)).arg("--exit-with-parent");
     command.arg("--listen").arg(state.listen.to_string());
     command.arg("--advertise").arg(state.address(0).ip().to_string());
+    // The front speaks to the nodes from there.
+    command.arg("--trust-proxy").arg(state.address(0).ip().to_string());
     let ports = [("--web-port", node.web_port), ("--grpc-port", node.grpc_port), ("--node-port", node.node_port)];
     for (flag, port) in ports {
         command.arg(flag).arg(port.to_string());
@@ -84,6 +87,8 @@ async fn own(
     mut inbox: mpsc::Receiver<(Signal, oneshot::Sender<()>)>,
     tell: watch::Sender<Option<String>>,
 ) {
+    // Waiting for a child closes its standard input, unless somebody else holds it.
+    let _open_until_the_end = child.stdin.take();
     loop {
         tokio::select! {
             status = child.wait() => {

@@ -148,9 +148,12 @@ impl DemoState {
     }
 }
 
-/// The demo of the folder that one stands in, or of the one that `atoll demo` makes there.
+/// The demo that `ATOLL_DEMO_DATA` names, else that of the folder that one stands in, else of the one
+/// that `atoll demo` makes there.
 pub fn here() -> Option<DemoState> {
-    let places = [PathBuf::from("."), PathBuf::from("atoll-demo")];
+    let named = std::env::var_os("ATOLL_DEMO_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let places = named.into_iter().chain([PathBuf::from("."), PathBuf::from("atoll-demo")]);
+    let places: Vec<PathBuf> = places.collect();
     places.iter().find_map(|folder| DemoState::load(folder).ok().flatten())
 }
 

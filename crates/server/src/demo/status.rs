@@ -182,7 +182,11 @@ pub fn table(status: &Status) -> String {
             node.grpc.clone(),
         ]);
     }
+    let away = status.nodes.iter().any(|node| node.state != ProcessState::Running);
     let verdict = match (&status.partitions, &status.unreachable) {
+        (Some(p), _) if p.full == p.total && away => {
+            "The cluster has not noticed yet that a node is away; ask again in a second.".to_string()
+        }
         (Some(p), _) if p.full == p.total => {
             format!("All {} partitions are on as many nodes as they should be.", p.total)
         }

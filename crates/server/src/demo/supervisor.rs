@@ -44,7 +44,7 @@ struct Node {
 pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool) -> Outcome {
     let mut stop = up::stop_asked(false)?;
     state::make_folder(folder)?;
-    let _held = lock::take(folder, "supervisor.lock")?.map_err(|holder| {
+    let held = lock::take(folder, "supervisor.lock")?.map_err(|holder| {
         Failure::failed(format!("a demo already runs in {} ({})", folder.display(), holder.describe()))
             .safe("it was not disturbed")
             .next("atoll demo status   shows it; atoll demo stop   ends it; --data DIR runs another beside it")
@@ -72,6 +72,8 @@ pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool)
     };
     supervisor.stop_all().await;
     let asker = outcome?;
+    // Whoever is told that it has stopped may start the next at once.
+    drop(held);
     let text = format!("The demo has stopped. Its data is kept in {}; `atoll demo` brings it back.", folder.display());
     if let Some(asker) = asker {
         let _left = asker.send(Reply::done(text.clone()));

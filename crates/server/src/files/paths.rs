@@ -8,7 +8,11 @@ pub fn absolute(text: &str) -> Outcome<String> {
     for name in text.split('/') {
         match name {
             "" | "." => {}
-            ".." => return Err(Failure::usage(format!("{text:?}: paths in the drive have no `..`"))),
+            ".." => {
+                return Err(
+                    Failure::failed(format!("{text:?}: a path in the drive has no `..`")).safe("nothing was changed")
+                );
+            }
             name => names.push(name),
         }
     }

@@ -192,7 +192,8 @@ async fn collect(
         } else if entry.file_type().is_file() {
             files.push((entry.into_path(), place));
         } else {
-            tally.add(&name, Fate::LeftOut("neither a file nor a folder".into()), progress);
+            let what = if entry.path_is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
+            tally.add(&name, Fate::LeftOut(what.into()), progress);
         }
     }
     let mut made_now = BTreeSet::new();

@@ -114,9 +114,13 @@ pub async fn health(address: SocketAddr) -> io::Result<StatusCode> {
         }
         Ok(status)
     };
-    // The connection lives no longer than the question.
+    // The connection lives no longer than the question; when it ends first, the question still learns how.
+    let carry = async {
+        drop(connection.await);
+        std::future::pending().await
+    };
     tokio::select! {
         status = ask => status,
-        ended = connection => Err(ended.err().map_or_else(|| io::ErrorKind::UnexpectedEof.into(), io::Error::other)),
+        () = carry => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

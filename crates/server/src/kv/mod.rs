@@ -52,7 +52,6 @@ pub struct TableFlag {
 #[derive(Args, Debug, Clone)]
 pub struct KeyArgs {
     /// Key
-    #[arg(value_parser = not_empty)]
     pub key: String,
     /// Sort key: one of several items under the key
     #[arg(long, short, value_name = "KEY", default_value = "", hide_default_value = true)]
@@ -103,10 +102,6 @@ pub enum KvCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("a key cannot be empty".into()) } else { Ok(text.to_string()) }
 }
 
 /// Carries it out.

@@ -14,7 +14,6 @@ use types::Seq;
 #[derive(Args, Debug)]
 pub struct WatchArgs {
     /// Key; changes of every item under it are shown
-    #[arg(value_parser = super::not_empty)]
     pub key: String,
     /// Begin after this sequence number (printed at the start), rather than now
     #[arg(long, value_name = "SEQUENCE")]

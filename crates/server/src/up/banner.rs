@@ -8,18 +8,40 @@ use std::path::Path;
 
 /// Prints it.
 pub fn print(args: &UpArgs, data: &Path, running: &Running) -> Outcome {
-    output::print(text(args, data, running.setup_link.as_deref(), running.nodes))
+    output::print(text(args, data, &About::of(running)))
 }
 
-fn text(args: &UpArgs, data: &Path, setup_link: Option<&str>, nodes: usize) -> String {
+/// What it says of the node.
+struct About<'a> {
+    id: u64,
+    web_elsewhere: &'a str,
+    setup_secret: Option<&'a str>,
+    nodes: usize,
+}
+
+impl<'a> About<'a> {
+    fn of(running: &'a Running) -> About<'a> {
+        About {
+            id: running.id().0,
+            web_elsewhere: &running.web_address,
+            setup_secret: running.setup_secret.as_deref(),
+            nodes: running.nodes,
+        }
+    }
+}
+
+fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
     let host = if args.listen.is_unspecified() { "localhost".to_string() } else { args.listen.to_string() };
     let web = crate::ports::join(&host, args.web_port);
     let grpc = crate::ports::join(&host, args.grpc_port);
     let rows = [
         ("Data", data.display().to_string()),
-        ("Open", format!("http://{web}")),
-        match setup_link {
-            Some(link) => ("Set up", format!("{link}   (once; makes the first account)")),
+        match about.web_elsewhere {
+            here if here == web => ("Open", format!("http://{web}")),
+            elsewhere => ("Open", format!("http://{web}   (from elsewhere: http://{elsewhere})")),
+        },
+        match about.setup_secret {
+            Some(secret) => ("Set up", format!("http://{web}/setup/{secret}   (once; makes the first account)")),
             None => ("Sign in", format!("atoll login {grpc}")),
         },
         ("Add one", "atoll cluster join-token     then, on the other machine:  atoll up --join TOKEN".to_string()),
@@ -27,12 +49,12 @@ fn text(args: &UpArgs, data: &Path, setup_link: Option<&str>, nodes: usize) -> S
         ("Stop", "Ctrl-C; start again with the same command".to_string()),
     ];
     let out: String = rows.iter().map(|(name, value)| format!("  {name:<12}{value}\n")).collect();
-    let standing = match nodes {
+    let standing = match about.nodes {
         0 | 1 => "No redundancy yet: add 2 machines, and any one of the three can be lost.".to_string(),
         2 => "Two machines: add 1 more, and any one of the three can be lost without a stop.".to_string(),
         n => format!("{n} machines. See how they are: atoll cluster status"),
     };
-    format!("Atoll {} is running.\n\n{out}\n{standing}\n", env!("CARGO_PKG_VERSION"))
+    format!("Atoll {} is running, as node {}.\n\n{out}\n{standing}\n", env!("CARGO_PKG_VERSION"), about.id)
 }
 
 #[cfg(test)]
@@ -44,11 +66,19 @@ mod tests {
     #[test]
     fn the_first_words_say_what_a_newcomer_needs() {
         let Command::Up(args) = Cli::parse_from(["atoll", "up", "--web-port", "81"]).command else { panic!() };
-        let first = text(&args, Path::new("/d"), Some("http://h/setup"), 1);
-        for words in ["/d", "http://localhost:81", "http://h/setup", "join-token", "No redundancy yet: add 2 machines"]
-        {
+        let mut about = About { id: 1, web_elsewhere: "10.0.0.5:81", setup_secret: Some("s3cret"), nodes: 1 };
+        let first = text(&args, Path::new("/d"), &about);
+        for words in [
+            "/d",
+            "http://localhost:81",
+            "http://10.0.0.5:81",
+            "http://localhost:81/setup/s3cret",
+            "join-token",
+            "No redundancy yet: add 2 machines",
+        ] {
             assert!(first.contains(words), "{words} is missing in:\n{first}");
         }
-        assert!(!text(&args, Path::new("/d"), None, 3).contains("No redundancy"));
+        about.nodes = 3;
+        assert!(!text(&args, Path::new("/d"), &about).contains("No redundancy"));
     }
 }

@@ -14,6 +14,7 @@ use crate::compose::{self, FirstAdmin, Plan};
 use crate::failure::{Failure, Outcome};
 use crate::{cli, lock, ports};
 use clap::Args;
+use rpc::wire::Presence;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -63,6 +64,9 @@ pub struct UpArgs {
     /// That administrator's password. Better as a variable than as a flag: others can see flags
     #[arg(long, env = "ATOLL_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub admin_password: Option<String>,
+    /// Address of a proxy in front of this node, whose X-Forwarded-For is believed
+    #[arg(long, env = "ATOLL_TRUST_PROXY", value_name = "IP", value_delimiter = ',')]
+    pub trust_proxy: Vec<IpAddr>,
     /// Stop when standard input closes: for supervisors, whose children must not outlive them
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -86,16 +90,25 @@ pub async fn run(args: UpArgs) -> Outcome {
         node,
         grpc,
         web,
-        node_address: ports::join(&advertise, args.node_port),
-        grpc_address: ports::join(&advertise, args.grpc_port),
-        web_address: ports::join(&advertise, args.web_port),
-        zone: args.zone.clone(),
-        capacity: args.capacity,
+        presence: Presence {
+            address: ports::join(&advertise, args.node_port),
+            grpc: ports::join(&advertise, args.grpc_port),
+            web: ports::join(&advertise, args.web_port),
+            zone: args.zone.clone(),
+            capacity: args.capacity,
+            release: env!("CARGO_PKG_VERSION").to_string(),
+            protocols: rpc::PROTOCOLS,
+        },
         join: args.join.clone(),
-        first_admin: args.admin_user.clone().zip(args.admin_password.clone()).map(FirstAdmin::from),
+        first_admin: args
+            .admin_user
+            .clone()
+            .zip(args.admin_password.clone())
+            .map(|(name, password)| FirstAdmin { name, password }),
+        proxies: args.trust_proxy.clone(),
     };
     let mut stop = stop;
-    let running = tokio::select! {
+    let mut running = tokio::select! {
         running = compose::start(plan) => running?,
         why = &mut stop => {
             tracing::info!("stopped while starting: {why}");

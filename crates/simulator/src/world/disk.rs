@@ -1,0 +1,187 @@
+//! The storage threads: a log writer that groups commits, an applier, and readers of log and tables.
+
+use super::World;
+use super::event::{Event, Local};
+use super::machine::{SendingCopy, Work};
+use crate::invariants::Observed;
+use crate::scenario::MS;
+use replication::chain::CopyId;
+use std::collections::BTreeMap;
+use storage::{Row, StorageEngine, StorageError};
+use types::{Epoch, PartitionId, Seq};
+
+impl World {
+    /// Appends what is queued, if nothing is under way, and begins to sync it.
+    pub(crate) fn begin_sync(&mut self, m: usize) {
+        let machine = &mut self.machines[m];
+        let slow = machine.slow_disk;
+        let Some(process) = machine.process.as_mut().filter(|p| p.syncing.is_none() && !p.stopped) else { return };
+        if process.log.is_empty() {
+            return;
+        }
+        let (mut done, mut records): (Vec<(PartitionId, u64)>, Vec<_>) = (Vec::new(), Vec::new());
+        for (partition, number, record) in process.log.drain(..) {
+            match done.iter_mut().find(|(at, _)| *at == partition) {
+                Some((_, last)) => *last = number,
+                None => done.push((partition, number)),
+            }
+            records.push(record);
+        }
+        process.syncing = Some(done);
+        if let Err(error) = machine.engine.append(&records) {
+            return self.storage_failed(m, &error, "append");
+        }
+        let mean = self.scenario.sync;
+        let after = mean / 2 + self.random.below(mean + 1) + if slow { self.random.below(400 * MS) } else { 0 };
+        self.local(m, after, Local::Sync);
+    }
+
+    /// The sync under way ends.
+    pub(crate) fn sync(&mut self, m: usize) {
+        let ignore = self.bugs.failed_sync_ignored;
+        let machine = &mut self.machines[m];
+        let node = machine.node;
+        let Some(process) = machine.process.as_mut().filter(|process| !process.stopped) else { return };
+        let Some(done) = process.syncing.take() else { return };
+        match machine.engine.sync() {
+            Err(_) if ignore => {}
+            Err(error) => return self.storage_failed(m, &error, "sync"),
+            Ok(()) => self.observe(Observed::Synced { node, upto: &done }),
+        }
+        self.done(m, Local::Logged(done));
+        self.begin_sync(m);
+    }
+
+    /// A storage thread has something to report: reports keep their order.
+    fn done(&mut self, m: usize, what: Local) {
+        let after = self.random.below(200_000);
+        let Some(process) = &mut self.machines[m].process else { return };
+        let at = (self.now + after).max(process.reported_at + 1);
+        process.reported_at = at;
+        let boot = process.boot;
+        self.at(at, Event::Local { machine: m, boot, what });
+    }
+
+    /// Invariant 11: after a failure of the disk nothing more is taken.
+    fn storage_failed(&mut self, m: usize, error: &StorageError, during: &str) {
+        let node = self.machines[m].node;
+        self.log(format_args!("{node} storage failed during {during}: {error}"));
+        let injected = matches!(error, StorageError::Poisoned(_))
+            || matches!(error, StorageError::Io(io) if io.to_string().contains("simulated disk"));
+        if !injected {
+            self.fail(format!("{node}: storage refused {during}: {error}"));
+        }
+        if let Some(process) = &mut self.machines[m].process {
+            process.stopped = true;
+        }
+        self.observe(Observed::StorageFailed { node });
+    }
+
+    pub(crate) fn push_work(&mut self, m: usize, work: Work) {
+        let Some(process) = &mut self.machines[m].process else { return };
+        process.work.push_back(work);
+        self.begin_work(m);
+    }
+
+    fn begin_work(&mut self, m: usize) {
+        let mean = self.scenario.apply;
+        let Some(process) = self.machines[m].process.as_mut().filter(|p| !p.working && !p.stopped) else { return };
+        if process.work.is_empty() {
+            return;
+        }
+        process.working = true;
+        let after = mean / 2 + self.random.below(mean + 1);
+        self.local(m, after, Local::Work);
+    }
+
+    /// The applier takes what is queued: many applications at once, anything else alone.
+    pub(crate) fn work(&mut self, m: usize) {
+        let machine = &mut self.machines[m];
+        let (node, engine) = (machine.node, machine.engine.clone());
+        let Some(process) = machine.process.as_mut().filter(|process| !process.stopped) else { return };
+        process.working = false;
+        let mut batch = Vec::new();
+        let mut other = None;
+        while let Some(work) = process.work.pop_front() {
+            match work {
+                Work::Apply { partition, entries } => batch.extend(entries.into_iter().map(|entry| (partition, entry))),
+                work if batch.is_empty() => {
+                    other = Some(work);
+                    break;
+                }
+                work => {
+                    process.work.push_front(work);
+                    break;
+                }
+            }
+        }
+        let result = match other {
+            None => engine.apply(&batch).map(|()| {
+                let mut applied: Vec<(PartitionId, Seq)> = Vec::new();
+                for (partition, entry) in &batch {
+                    match applied.iter_mut().find(|(at, _)| at == partition) {
+                        Some((_, seq)) => *seq = entry.version.seq,
+                        None => applied.push((*partition, entry.version.seq)),
+                    }
+                }
+                Some(Local::Applied(applied))
+            }),
+            Some(Work::Clear { partition, copy }) => {
+                engine.clear(partition).map(|()| Some(Local::Cleared(partition, copy)))
+            }
+            Some(Work::Import { partition, copy, index, rows }) => {
+                let rows: Vec<Row> = rpc::codec::decode(&rows).unwrap_or_default();
+                engine.import(partition, &rows).map(|()| Some(Local::Imported(partition, copy, index)))
+            }
+            Some(Work::Install { partition, copy, version, time }) => {
+                let installed = engine.install(partition, version, time);
+                if installed.is_ok() {
+                    self.log(format_args!("{node} {partition} installs a copy of {version}"));
+                    self.observe(Observed::Installed { node, partition, version });
+                }
+                installed.map(|()| Some(Local::Installed(partition, copy)))
+            }
+            Some(Work::Checkpoint | Work::Apply { .. }) => engine.checkpoint().map(|()| None),
+        };
+        match result {
+            Ok(Some(what)) => self.done(m, what),
+            Ok(None) => {}
+            Err(error) => return self.storage_failed(m, &error, "the applier's work"),
+        }
+        self.begin_work(m);
+    }
+
+    pub(crate) fn fetch(&mut self, m: usize, partition: PartitionId, epoch: Epoch, from: Seq) {
+        let entries = match self.machines[m].engine.entries(partition, from, self.scenario.transfer) {
+            Ok(entries) => Some(entries),
+            Err(StorageError::Compacted { .. }) => None,
+            Err(error) => return self.fail(format!("reading the log from {from}: {error}")),
+        };
+        let after = self.random.below(self.scenario.apply + 1);
+        self.local(m, after, Local::Fetched(partition, epoch, entries));
+    }
+
+    pub(crate) fn read_page(&mut self, m: usize, partition: PartitionId, copy: CopyId, index: u32) {
+        let transfer = self.scenario.transfer;
+        let engine = self.machines[m].engine.clone();
+        let Some(process) = &mut self.machines[m].process else { return };
+        let sending = &mut process.hosted[partition.0 as usize].copy;
+        if sending.as_ref().is_none_or(|sending| sending.copy != copy)
+            && let Ok(snapshot) = engine.snapshot(partition)
+        {
+            *sending = Some(SendingCopy { copy, snapshot, cursors: BTreeMap::from([(0, None)]) });
+        }
+        let Some(going) = sending.as_mut() else { return };
+        let after = going.cursors.get(&index).cloned().flatten();
+        let page = going.snapshot.export(after.as_ref(), transfer).ok().map(|export| {
+            let end = export.next.is_none().then(|| (going.snapshot.at(), going.snapshot.time()));
+            going.cursors = BTreeMap::from([(index, after), (index + 1, export.next)]);
+            (rpc::codec::encode(&export.rows), end)
+        });
+        if page.as_ref().is_some_and(|(_, end)| end.is_some()) {
+            *sending = None;
+        }
+        let after = self.random.below(self.scenario.apply + 1);
+        self.local(m, after, Local::PageRead(partition, copy, index, page));
+    }
+}

@@ -1,0 +1,183 @@
+//! Runs events on replicas and carries out what they command, as `node::partition` does.
+
+use super::World;
+use super::event::{Call, CallKind, Event, Local, Packet, Reply};
+use super::machine::{Work, swallowed};
+use super::serve::Waiter;
+use crate::invariants::Observed;
+use replication::chain::{Answer, Body, RequestId, Tables, TablesFailed};
+use replication::{Command, Environment, Replica};
+use std::sync::Arc;
+use storage::{MemoryEngine, StorageEngine};
+use types::{Item, ItemKey, OperationId, Outcome, PartitionId};
+
+/// The engine's tables, as the head sees them.
+pub(crate) struct EngineTables {
+    engine: Arc<MemoryEngine>,
+    partition: PartitionId,
+    forgetful: bool,
+}
+
+impl Tables for EngineTables {
+    fn get(&self, key: &ItemKey) -> Result<Option<Item>, TablesFailed> {
+        self.engine.get(self.partition, key).map_err(|error| TablesFailed(error.to_string()))
+    }
+
+    fn outcome(&self, operation: &OperationId) -> Result<Option<Outcome>, TablesFailed> {
+        if self.forgetful {
+            return Ok(None);
+        }
+        self.engine.outcome(self.partition, operation).map_err(|error| TablesFailed(error.to_string()))
+    }
+}
+
+impl World {
+    /// Runs an event on a replica, then does what it commands, in order.
+    pub(crate) fn step(
+        &mut self,
+        m: usize,
+        partition: PartitionId,
+        event: impl FnOnce(&mut Replica, &Environment, &dyn Tables, &mut Vec<Command>),
+    ) {
+        let env = self.environment(m);
+        let forgetful = self.bugs.operations_forgotten;
+        let machine = &mut self.machines[m];
+        let tables = EngineTables { engine: machine.engine.clone(), partition, forgetful };
+        let Some(process) = &mut machine.process else { return };
+        let Some(hosted) = process.hosted.get_mut(partition.0 as usize) else { return };
+        let mut commands = Vec::new();
+        let before = hosted.replica.progress();
+        event(&mut hosted.replica, &env, &tables, &mut commands);
+        let after = hosted.replica.progress();
+        let (replica, is_head, member) = (process.me, hosted.replica.is_head(), hosted.replica.state());
+        if after.epoch != before.epoch {
+            let (epoch, state) = (after.epoch, member);
+            self.log(format_args!(
+                "{} {partition} adopts epoch {epoch} as {state:?}, log to {}",
+                replica.node, after.last
+            ));
+            self.observe(Observed::Adopted { replica, partition, epoch, state });
+        }
+        if is_head && after.committed > before.committed {
+            let (epoch, seq) = (after.epoch, after.committed);
+            self.observe(Observed::Committed { replica, partition, epoch, seq });
+        }
+        for command in commands {
+            self.carry_out(m, partition, command);
+        }
+    }
+
+    fn carry_out(&mut self, m: usize, partition: PartitionId, command: Command) {
+        let Some(process) = &mut self.machines[m].process else { return };
+        let me = process.me;
+        let skip = swallowed(&self.bugs, &command);
+        match command {
+            Command::Append { number, record } => {
+                self.trace_record(me.node, &record);
+                if !skip {
+                    self.observe(Observed::Appended { node: me.node, partition, number, record: &record });
+                }
+                let early = self.bugs.ack_before_durable;
+                if let Some(process) = &mut self.machines[m].process {
+                    if !skip {
+                        process.log.push_back((partition, number, record));
+                    }
+                    if early || skip {
+                        self.local(m, 1, Local::Logged(vec![(partition, number)]));
+                    }
+                }
+                self.begin_sync(m);
+            }
+            Command::Send(message) => {
+                let now = self.machines[m].clock.monotonic(self.now);
+                if let Body::Ack { .. } = message.body {
+                    self.observe(Observed::Acked { message: &message, now });
+                }
+                let what: &dyn std::fmt::Debug = match &message.body {
+                    Body::Append { entries, .. } if entries.len() > 3 => &"Append of many",
+                    Body::Page { .. } => &"Page",
+                    body => body,
+                };
+                self.log(format_args!(
+                    "{} {partition} e{} to {}: {what:?}",
+                    message.from.node, message.epoch, message.to.node
+                ));
+                if let Some(to) = self.machine_of(message.to.node) {
+                    self.send(m, to, Packet::Chain(message));
+                }
+            }
+            Command::Apply(entries) => {
+                self.observe(Observed::Applied { replica: me, partition, entries: &entries });
+                self.push_work(m, Work::Apply { partition, entries });
+            }
+            Command::Reply { request, answer } => self.answered(m, partition, request, answer),
+            Command::Fetch { epoch, from } => {
+                let after = self.random.below(self.scenario.apply + 1);
+                self.local(m, after, Local::Fetch(partition, epoch, from));
+            }
+            Command::ReadPage { copy, index } => {
+                let after = self.random.below(self.scenario.apply + 1);
+                self.local(m, after, Local::ReadPage(partition, copy, index));
+            }
+            Command::Clear { copy } => self.push_work(m, Work::Clear { partition, copy }),
+            Command::Import { copy, index, rows } => self.push_work(m, Work::Import { partition, copy, index, rows }),
+            Command::Install { copy, version, time } => {
+                self.push_work(m, Work::Install { partition, copy, version, time });
+            }
+            Command::ReportSynced(epoch) => self.report(m, CallKind::Synced(partition, epoch)),
+            Command::ReportDeparted(epoch) => self.report(m, CallKind::Departed(partition, epoch)),
+            // Nodes look for new maps by themselves.
+            Command::RefreshLayout => {}
+        }
+    }
+
+    fn trace_record(&mut self, node: types::NodeId, record: &types::Record) {
+        match record {
+            types::Record::Entry { partition, entry } => {
+                self.log(format_args!("{node} {partition} logs {}", entry.version));
+            }
+            other => self.log(format_args!("{node} logs {other:?}")),
+        }
+    }
+
+    fn report(&mut self, m: usize, what: CallKind) {
+        let Some(process) = &self.machines[m].process else { return };
+        let call = Call { from: m, boot: process.boot, call: 0, replica: process.me, what };
+        self.call_leader(m, call);
+    }
+
+    /// A replica answers a request.
+    fn answered(&mut self, m: usize, partition: PartitionId, request: RequestId, answer: Answer) {
+        let now = self.machines[m].clock.monotonic(self.now);
+        let Some(process) = &mut self.machines[m].process else { return };
+        let replica = process.me;
+        let Some(waiter) = process.hosted[partition.0 as usize].waiting.remove(&request) else { return };
+        match waiter {
+            Waiter::Write { client, attempt } => {
+                self.observe(Observed::Answered { replica, partition, answer: &answer, now });
+                self.reply(m, client, attempt, Reply::Write(answer));
+            }
+            Waiter::Verify { client, attempt } => {
+                let reply = match answer {
+                    Answer::Verdict(verdict) => Reply::Verdict(verdict),
+                    _ => Reply::NotHere,
+                };
+                self.reply(m, client, attempt, reply);
+            }
+            Waiter::Read(read) => match answer {
+                Answer::CommittedThrough(seq) => self.read_from(m, read, seq),
+                _ => self.read_failed(m, read),
+            },
+        }
+    }
+
+    /// An answer on its way to a client; may be lost.
+    pub(crate) fn reply(&mut self, m: usize, client: usize, attempt: u64, reply: Reply) {
+        let node = self.machines[m].node;
+        self.log(format_args!("{node} answers client {client} ({attempt}): {reply:?}"));
+        if !self.random.permille(self.scenario.drop) {
+            let at = self.now + self.delay();
+            self.at(at, Event::Answer { client, attempt, reply });
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What can happen next, and what goes over the network.
+
+use crate::scenario::FaultKind;
+use bytes::Bytes;
+use replication::chain::{Answer, CopyId, Message};
+use rpc::wire::Holding;
+use std::sync::Arc;
+use std::time::Duration;
+use types::{
+    Epoch, HybridTime, Item, Layout, LogEntry, OperationId, PartitionId, Read, ReplicaId, Seq, Transaction, Verdict,
+    Version,
+};
+
+/// Something that happens at a moment.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// In a process; ignored when that process has ended.
+    Local { machine: usize, boot: u64, what: Local },
+    /// A packet arrives at a machine.
+    Packet { machine: usize, packet: Packet },
+    /// An answer arrives at a client.
+    Answer { client: usize, attempt: u64, reply: Reply },
+    /// A client's time has come to begin something, or to give an attempt up.
+    Client { client: usize, what: ClientEvent },
+    /// A machine's process starts.
+    Start(usize),
+    /// A frozen process goes on.
+    Resume(usize),
+    /// A batch reaches the metadata store.
+    Commit(Box<super::control::Commit>),
+    /// The voters look at their leader.
+    Election,
+    /// A fault.
+    Fault(FaultKind),
+    /// A cut link is whole again.
+    Mend(usize, usize),
+    /// A slow disk is fast again.
+    FastDisk(usize),
+    /// All faults end.
+    Heal,
+    /// After healing: is all well?
+    Converged,
+}
+
+/// Something within a process.
+#[derive(Debug)]
+pub(crate) enum Local {
+    Tick,
+    Expire,
+    Checkpoint,
+    /// The log's batch under way is to be synced.
+    Sync,
+    /// The applier's work under way ends.
+    Work,
+    /// Storage threads report.
+    Logged(Vec<(PartitionId, u64)>),
+    Applied(Vec<(PartitionId, Seq)>),
+    Cleared(PartitionId, CopyId),
+    Imported(PartitionId, CopyId, u32),
+    Installed(PartitionId, CopyId),
+    Fetch(PartitionId, Epoch, Seq),
+    Fetched(PartitionId, Epoch, Option<Vec<LogEntry>>),
+    ReadPage(PartitionId, CopyId, u32),
+    PageRead(PartitionId, CopyId, u32, Option<PageRows>),
+    /// A strong read is planned, takes what it reads, and answers.
+    ReadTake(u64),
+    ReadReply(u64),
+    ReadGivenUp(u64),
+    /// A new life, or the next renewal of the lease.
+    BeginLife,
+    Renew,
+    CallTimeout(u64),
+    /// A look at the metadata for newer maps.
+    Poll,
+    /// The controller looks.
+    Lead,
+    /// Leadership is confirmed for a caller, and its grant is written into the book.
+    Confirm(Box<Call>),
+    Grant(Box<Call>, u64),
+}
+
+pub(crate) type PageRows = (Bytes, Option<(Version, HybridTime)>);
+
+/// What goes to a machine.
+#[derive(Clone, Debug)]
+pub(crate) enum Packet {
+    Chain(Message),
+    Call(Box<Call>),
+    Reply { boot: u64, call: u64, reply: CallReply },
+    Layout(Arc<Layout>),
+    Request { client: usize, attempt: u64, request: Request },
+}
+
+/// A call to the control plane.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub from: usize,
+    pub boot: u64,
+    pub call: u64,
+    pub replica: ReplicaId,
+    pub what: CallKind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum CallKind {
+    Register(Vec<Holding>),
+    Lease,
+    Synced(PartitionId, Epoch),
+    Departed(PartitionId, Epoch),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum CallReply {
+    Registered,
+    Granted(Duration),
+    Void,
+    NotLeader,
+}
+
+/// What a client asks of a node.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Transact { transaction: Arc<Transaction>, asynchronous: bool },
+    Verify(OperationId),
+    Read { partition: PartitionId, read: Read },
+}
+
+/// What it hears.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    Write(Answer),
+    Verdict(Verdict),
+    Items(Vec<Option<Item>>),
+    Page(Vec<types::ItemAt>),
+    /// Surely nothing happened; try again, perhaps elsewhere.
+    NotHere,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClientEvent {
+    Begin,
+    Timeout(u64),
+    Again,
+}

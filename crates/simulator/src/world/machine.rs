@@ -1,0 +1,220 @@
+//! A machine: its clock and disk, which last, and its process, which does not.
+
+use super::World;
+use super::event::{Event, Local};
+use super::leader::Leading;
+use super::serve::{PendingRead, Waiter};
+use crate::bugs::Bugs;
+use crate::invariants::Observed;
+use crate::random::Random;
+use crate::scenario::{MS, SECOND};
+use crate::world::clock::Clock;
+use bytes::Bytes;
+use replication::chain::{CopyId, Holdings, Replica, RequestId};
+use replication::{Command, Lease};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use storage::{MemoryEngine, Snapshot, StorageEngine};
+use types::{
+    HybridTime, Incarnation, Layout, LogEntry, Monotonic, NodeId, PartitionId, Record, ReplicaId, Seq, Version,
+};
+
+/// What lasts.
+pub(crate) struct Machine {
+    pub node: NodeId,
+    pub clock: Clock,
+    pub engine: Arc<MemoryEngine>,
+    pub boots: u64,
+    /// In the identity file.
+    pub incarnation: Incarnation,
+    pub process: Option<Process>,
+    pub frozen: bool,
+    /// What came while frozen.
+    pub deferred: Vec<Event>,
+    pub slow_disk: bool,
+}
+
+/// A process: everything that is lost when it ends.
+pub(crate) struct Process {
+    pub boot: u64,
+    pub me: ReplicaId,
+    pub lease: Lease,
+    pub layout: Arc<Layout>,
+    pub hosted: Vec<Hosted>,
+    /// Records on their way into the log.
+    pub log: VecDeque<(PartitionId, u64, Record)>,
+    /// Records appended, being synced: by partition, the last number.
+    pub syncing: Option<Vec<(PartitionId, u64)>>,
+    pub work: VecDeque<Work>,
+    pub working: bool,
+    /// The storage threads report one after the other.
+    pub reported_at: u64,
+    /// Storage failed: nothing more is taken.
+    pub stopped: bool,
+    pub torn: bool,
+    /// The present life is known to the controller.
+    pub registered: bool,
+    /// The last call to the control plane, and whether it is open.
+    pub call: u64,
+    pub call_open: bool,
+    pub call_sent: Monotonic,
+    pub leading: Option<Leading>,
+    pub reads: BTreeMap<u64, PendingRead>,
+    pub reads_begun: u64,
+}
+
+/// A partition in a process.
+pub(crate) struct Hosted {
+    pub replica: Replica,
+    pub requests: u64,
+    pub waiting: BTreeMap<RequestId, Waiter>,
+    pub applied: Seq,
+    pub copy: Option<SendingCopy>,
+}
+
+pub(crate) struct SendingCopy {
+    pub copy: CopyId,
+    pub snapshot: Box<dyn Snapshot>,
+    pub cursors: BTreeMap<u32, Option<Bytes>>,
+}
+
+/// Work for the applier.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Apply { partition: PartitionId, entries: Vec<Arc<LogEntry>> },
+    Clear { partition: PartitionId, copy: CopyId },
+    Import { partition: PartitionId, copy: CopyId, index: u32, rows: Bytes },
+    Install { partition: PartitionId, copy: CopyId, version: Version, time: HybridTime },
+    Checkpoint,
+}
+
+impl Machine {
+    pub fn new(node: NodeId, retain: usize, random: &mut Random) -> Machine {
+        Machine {
+            node,
+            clock: Clock::choose(random),
+            engine: Arc::new(MemoryEngine::retaining(retain)),
+            boots: 0,
+            incarnation: Incarnation(0),
+            process: None,
+            frozen: false,
+            deferred: Vec::new(),
+            slow_disk: false,
+        }
+    }
+
+    /// True while it can answer.
+    pub fn up(&self) -> bool {
+        self.process.is_some() && !self.frozen
+    }
+}
+
+impl World {
+    /// The machine of a node.
+    pub(crate) fn machine_of(&self, node: NodeId) -> Option<usize> {
+        self.machines.iter().position(|machine| machine.node == node)
+    }
+
+    pub(crate) fn local(&mut self, machine: usize, after: u64, what: Local) {
+        if let Some(process) = &self.machines[machine].process {
+            let boot = process.boot;
+            self.at(self.now + after, Event::Local { machine, boot, what });
+        }
+    }
+
+    /// A process starts on what the disk holds.
+    pub(crate) fn start(&mut self, m: usize) {
+        let machine = &mut self.machines[m];
+        if machine.process.is_some() {
+            return;
+        }
+        machine.boots += 1;
+        let (node, boot) = (machine.node, machine.boots);
+        let me = ReplicaId { node, incarnation: machine.incarnation };
+        let mut recovered = machine.engine.recovered();
+        let torn = recovered.values().any(|found| found.torn);
+        self.log(format_args!("{node} starts, boot {boot}{}", if torn { ", torn" } else { "" }));
+        self.observe(Observed::Boot { node, boot });
+        for (partition, found) in &recovered {
+            let entries: Vec<Version> = found.unapplied.iter().map(|entry| entry.version).collect();
+            let (partition, applied, incomplete) = (*partition, found.applied, found.incomplete);
+            self.observe(Observed::Recovered { node, partition, applied, entries: &entries, incomplete });
+        }
+        let hosted = (0..self.scenario.partitions)
+            .map(|index| {
+                let id = PartitionId(index);
+                let found = recovered.remove(&id).unwrap_or_default();
+                let applied = found.applied.seq;
+                let holdings = Holdings {
+                    epoch: found.epoch,
+                    applied: found.applied,
+                    time: found.time,
+                    unapplied: found.unapplied,
+                    incomplete: found.incomplete,
+                };
+                let replica = Replica::new(me, id, holdings);
+                Hosted { replica, requests: 0, waiting: BTreeMap::new(), applied, copy: None }
+            })
+            .collect();
+        self.machines[m].process = Some(Process {
+            boot,
+            me,
+            lease: Lease::default(),
+            layout: Arc::default(),
+            hosted,
+            log: VecDeque::new(),
+            syncing: None,
+            work: VecDeque::new(),
+            working: false,
+            reported_at: 0,
+            stopped: false,
+            torn,
+            registered: false,
+            call: 0,
+            call_open: false,
+            call_sent: Monotonic(0),
+            leading: None,
+            reads: BTreeMap::new(),
+            reads_begun: 0,
+        });
+        let within = self.random.below(50 * MS);
+        self.local(m, within, Local::Tick);
+        self.local(m, within, Local::Poll);
+        self.local(m, within, Local::Lead);
+        self.local(m, within, Local::BeginLife);
+        self.local(m, SECOND, Local::Expire);
+        self.local(m, self.scenario.checkpoint, Local::Checkpoint);
+    }
+
+    /// The process ends. `power`: and the machine with it, so that what was not synced may be lost.
+    pub(crate) fn stop(&mut self, m: usize, power: bool) {
+        let machine = &mut self.machines[m];
+        if machine.process.take().is_none() {
+            return;
+        }
+        machine.frozen = false;
+        machine.deferred.clear();
+        if power {
+            machine.engine.crash(&mut self.random);
+        } else {
+            machine.engine.reopen();
+        }
+        let node = machine.node;
+        self.log(format_args!("{node} {}", if power { "loses power" } else { "is killed" }));
+    }
+
+    /// Every process sees the moment and the lease so.
+    pub(crate) fn environment(&self, m: usize) -> replication::Environment {
+        let machine = &self.machines[m];
+        let (lease_until, replicas_min) =
+            machine.process.as_ref().map_or((Monotonic(0), 1), |p| (p.lease.until(), p.layout.replicas_min));
+        let lease_until = if self.bugs.lease_unchecked { Monotonic(u64::MAX) } else { lease_until };
+        let (now, wall) = (machine.clock.monotonic(self.now), machine.clock.wall(self.now));
+        replication::Environment { now, wall, lease_until, replicas_min }
+    }
+}
+
+/// Whether a bug makes the driver skip a command.
+pub(crate) fn swallowed(bugs: &Bugs, command: &Command) -> bool {
+    bugs.epoch_not_persisted && matches!(command, Command::Append { record: Record::Epoch { .. }, .. })
+}

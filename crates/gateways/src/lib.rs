@@ -1,3 +1,4 @@
 //! Stateless protocol fronts: web and gRPC.
 
 pub mod grpc;
+pub mod web;

@@ -1,0 +1,56 @@
+//! `/api/v1`: JSON for our scripts and for others'. Each error is `{error: {kind, message, action, outcome, id}}`.
+
+mod download;
+mod drive;
+mod session;
+mod upload;
+
+pub(super) use upload::media_type;
+
+use super::WebState;
+use super::problem::Problem;
+use super::text::ENGLISH;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+
+pub(super) fn routes() -> Router<WebState> {
+    // Uploads are passed on as they come: their length is for the disks to bound.
+    let file = get(download::download).put(upload::upload).delete(drive::remove);
+    Router::new()
+        .route("/session", get(session::show).post(session::sign_in).delete(session::sign_out))
+        .route("/drive/list", get(drive::list))
+        .route("/drive/entry", get(drive::stat))
+        .route("/drive/file", file.layer(DefaultBodyLimit::disable()))
+        .route("/drive/folder", post(drive::make_folder))
+        .route("/drive/move", post(drive::rename))
+        .route("/drive/usage", get(drive::usage))
+        .fallback(nothing)
+        .method_not_allowed_fallback(bad_method)
+}
+
+async fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", ENGLISH.no_such_page, ENGLISH.do_rejected)
+}
+
+async fn bad_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", ENGLISH.bad_method, ENGLISH.do_rejected)
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Problem {
+        Problem::bad_request(rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Problem {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            return Problem::new(status, "too_large", ENGLISH.too_large, ENGLISH.do_rejected);
+        }
+        Problem::bad_request(rejection.body_text())
+    }
+}

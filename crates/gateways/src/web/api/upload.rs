@@ -1,0 +1,160 @@
+//! `PUT /api/v1/drive/file`: a file as the request's body, however long.
+//!
+//! `path`; `condition`: `create` or `replace` (default); `version`: 32 hexadecimal
+//! digits of the sender's choice, the same for each try of the same upload, which
+//! makes trying again harmless; `again=true` from the second try on; `mtime` in milliseconds.
+
+use super::drive::entry;
+use crate::web::WebState;
+use crate::web::problem::Problem;
+use crate::web::session::Caller;
+use crate::web::store::Upload;
+use apps::VersionId;
+use apps::drive::{NewFile, PutCondition};
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header::{self, HeaderMap};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use serde::Deserialize;
+use serde_json::json;
+use std::io;
+use std::time::Duration;
+use types::WallMillis;
+
+/// Bytes of a refused upload that are read so that its sender hears the refusal.
+const DRAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// Characters in a media type.
+const MEDIA_TYPE_MAX: usize = 255;
+/// Between two pieces of an upload. A sender that is silent for longer has gone.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Put {
+    path: String,
+    #[serde(default)]
+    condition: Condition,
+    version: Option<String>,
+    #[serde(default)]
+    again: bool,
+    mtime: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Condition {
+    Create,
+    #[default]
+    Replace,
+}
+
+/// A media type as it may be kept, if it is one.
+pub(in crate::web) fn media_type(text: Option<&str>) -> Option<String> {
+    let text = text?.trim();
+    let fine = text.len() <= MEDIA_TYPE_MAX
+        && text.contains('/')
+        && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"');
+    fine.then(|| text.to_string())
+}
+
+/// An etag of a condition, without its quotes.
+fn bare(etag: &HeaderValue) -> Option<String> {
+    Some(etag.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.to_string())
+}
+
+fn parse(asked: Put, caller: &Caller, headers: &HeaderMap) -> Result<Upload, Problem> {
+    let version = match &asked.version {
+        Some(text) => text.parse::<VersionId>().map_err(Problem::bad_request)?,
+        None => VersionId::random(),
+    };
+    let condition = match (headers.get(header::IF_MATCH), headers.get(header::IF_NONE_MATCH), asked.condition) {
+        (Some(etag), ..) if etag == "*" => PutCondition::ReplaceExisting,
+        (Some(etag), ..) => {
+            PutCondition::ReplaceIfEtag(bare(etag).ok_or_else(|| Problem::bad_request("this is no etag"))?)
+        }
+        (None, Some(etag), _) if etag == "*" => PutCondition::CreateNew,
+        (None, Some(_), _) => return Err(Problem::bad_request("If-None-Match may be * alone here")),
+        (None, None, Condition::Create) => PutCondition::CreateNew,
+        (None, None, Condition::Replace) => PutCondition::Replace,
+    };
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
+    Ok(Upload { drive: caller.user.drive, path: asked.path, new, condition, again: asked.again })
+}
+
+pub(in crate::web) async fn upload(
+    State(state): State<WebState>,
+    caller: Result<Caller, Problem>,
+    query: Result<Query<Put>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let mut body = body.into_data_stream();
+    let result = take(&state, caller, query, &headers, &mut body).await;
+    match result {
+        Ok(response) => response,
+        Err(problem) => {
+            // Whoever is still sending would otherwise see a broken connection and not the reason.
+            let _ = tokio::time::timeout(DRAIN_WITHIN, drain(&mut body)).await;
+            problem.into_response()
+        }
+    }
+}
+
+async fn take(
+    state: &WebState,
+    caller: Result<Caller, Problem>,
+    query: Result<Query<Put>, QueryRejection>,
+    headers: &HeaderMap,
+    body: &mut BodyDataStream,
+) -> Result<Response, Problem> {
+    let caller = caller?;
+    let Query(asked) = query?;
+    let upload = parse(asked, &caller, headers)?;
+    upload.check(state).await?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let stored = upload.run(state, whole(body, length)).await?;
+    let status = if stored.entry.created == stored.entry.modified { StatusCode::CREATED } else { StatusCode::OK };
+    let answer = json!({ "entry": entry(&stored.entry), "saved": { "copies": stored.copies } });
+    let mut response = (status, Json(answer)).into_response();
+    if let Some(etag) = stored.entry.file().and_then(|file| HeaderValue::from_str(&format!("\"{}\"", file.etag)).ok()) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// The body, which must be as long as was promised and not fall silent.
+fn whole(
+    body: &mut BodyDataStream,
+    length: Option<u64>,
+) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + Unpin {
+    let body = body.map_err(io::Error::other);
+    Box::pin(futures::stream::try_unfold((body, 0u64), move |(mut body, seen)| async move {
+        let next = tokio::time::timeout(SILENCE_MAX, body.try_next()).await;
+        match next.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the sender fell silent"))?? {
+            Some(chunk) => {
+                let seen = seen + chunk.len() as u64;
+                Ok(Some((chunk, (body, seen))))
+            }
+            None if length.is_some_and(|length| length != seen) => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than promised"))
+            }
+            None => Ok(None),
+        }
+    }))
+}
+
+async fn drain(body: &mut BodyDataStream) {
+    let mut seen = 0;
+    while let Some(Ok(chunk)) = body.next().await {
+        seen += chunk.len();
+        if seen > DRAIN_BYTES_MAX {
+            return;
+        }
+    }
+}

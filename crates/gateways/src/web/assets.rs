@@ -1,0 +1,57 @@
+//! The style sheet, the scripts and the icon, compiled in.
+//!
+//! Their address contains a digest of them all, so that browsers may keep them
+//! for ever and modules that name each other relatively stay together over an upgrade.
+
+use super::text::ENGLISH;
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::sync::LazyLock;
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+macro_rules! scripts {
+    ($($name:literal),*) => {
+        &[$(($name, SCRIPT, include_str!(concat!("../../assets/", $name)))),*]
+    };
+}
+
+const SCRIPTS: &[(&str, &str, &str)] = scripts![
+    "api.js", "conflicts.js", "dialog.js", "drive.js", "drop.js", "format.js", "keys.js", "listing.js", "rows.js",
+    "send.js", "toast.js", "tray.js", "uploads.js", "verbs.js"
+];
+
+/// Name, type, content.
+static ALL: LazyLock<Vec<(&str, &str, String)>> = LazyLock::new(|| {
+    let style = ("atoll.css", "text/css; charset=utf-8", include_str!("../../assets/atoll.css").to_string());
+    let icon = ("atoll.svg", "image/svg+xml", include_str!("../../assets/atoll.svg").to_string());
+    let words = serde_json::to_string(&ENGLISH).unwrap_or_default();
+    let text = ("text.js", SCRIPT, format!("export default {words};\n"));
+    let scripts = SCRIPTS.iter().map(|(name, kind, content)| (*name, *kind, content.to_string()));
+    [style, icon, text].into_iter().chain(scripts).collect()
+});
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = blake3::Hasher::new();
+    for (name, _, content) in ALL.iter() {
+        hasher.update(name.as_bytes()).update(&(content.len() as u64).to_be_bytes()).update(content.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_string()
+});
+
+/// The part of their address that changes when they do.
+pub(super) fn version() -> &'static str {
+    &VERSION
+}
+
+pub(super) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
+    let Some((_, kind, content)) = ALL.iter().find(|(known, ..)| *known == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    // A page of another release, during an upgrade, gets what is here, and not for long.
+    let keep = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static(kind)), (CACHE_CONTROL, HeaderValue::from_static(keep))];
+    (headers, content.as_str()).into_response()
+}

@@ -1,0 +1,84 @@
+//! Sizes and dates as pages show them; scripts show the same sizes (`format.js`), and dates by the reader's own clock.
+
+use types::WallMillis;
+
+/// `1.4 MB`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // What would be shown as 1000 is the next unit's 1.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// `2026-11-21 04:02`, UTC; nothing for what has no date.
+pub(super) fn date(time: WallMillis) -> String {
+    if time.0 == 0 {
+        return String::new();
+    }
+    let seconds = time.0 / 1000;
+    let (year, month, day) = civil(seconds / 86_400);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60)
+}
+
+/// For `<time datetime>`.
+pub(super) fn machine_date(time: WallMillis) -> String {
+    date(time).replace(' ', "T") + "Z"
+}
+
+/// The date of a day counted from 1970-01-01, in the Gregorian calendar: years are
+/// counted from March, so that the leap day is a year's last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let of_era = days % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (9_960, "10 kB"),
+            (999_499, "999 kB"),
+            (999_600, "1.0 MB"),
+            (20_000_000, "20 MB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(size(bytes), shown, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn dates_are_right() {
+        for (seconds, shown) in [
+            (1, "1970-01-01 00:00"),
+            (951_782_400, "2000-02-29 00:00"),
+            (1_078_012_799, "2004-02-28 23:59"),
+            (1_795_233_724, "2026-11-21 04:02"),
+            (4_107_542_400, "2100-03-01 00:00"),
+        ] {
+            assert_eq!(date(WallMillis(seconds * 1000)), shown);
+        }
+        assert_eq!(date(WallMillis(0)), "");
+    }
+}

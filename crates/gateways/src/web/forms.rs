@@ -1,0 +1,129 @@
+//! Plain forms, for browsers without scripts: upload, new folder. Each leads back to the folder.
+
+use super::multipart::{Multipart, boundary};
+use super::problem::{Face, Problem};
+use super::session::Caller;
+use super::store::Upload;
+use super::{WebState, url};
+use apps::DriveError;
+use apps::drive::{DrivePath, NewFile, PutCondition};
+use axum::Form;
+use axum::body::Body;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Redirect, Response};
+use client::UploadId;
+use futures::TryStreamExt;
+use serde::Deserialize;
+
+/// Files in one form.
+const FILES_MAX: usize = 1000;
+/// Other names that are tried when one is taken.
+const NAMES_MAX: usize = 100;
+
+#[derive(Deserialize)]
+pub(super) struct Place {
+    #[serde(default)]
+    path: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FolderForm {
+    #[serde(default)]
+    path: String,
+    name: String,
+}
+
+fn back_to(folder: &DrivePath) -> Response {
+    Redirect::to(&url::folder(folder)).into_response()
+}
+
+fn page(problem: impl Into<Problem>) -> Problem {
+    problem.into().face(Face::Page)
+}
+
+pub(super) async fn folder(
+    State(state): State<WebState>,
+    caller: Result<Caller, Problem>,
+    form: Result<Form<FolderForm>, FormRejection>,
+) -> Result<Response, Problem> {
+    let caller = caller.map_err(page)?;
+    let Form(form) = form.map_err(|error| page(Problem::bad_request(error.body_text())))?;
+    let parent = DrivePath::parse(&form.path).map_err(page)?;
+    let path = parent.join(&form.name).map_err(page)?;
+    state.inner.drives.make_folder(caller.user.drive, &path.to_string()).await.map_err(page)?;
+    Ok(back_to(&parent))
+}
+
+/// A file of a name that is taken gets another: without scripts nobody can be asked.
+pub(super) async fn upload(
+    State(state): State<WebState>,
+    caller: Result<Caller, Problem>,
+    place: Result<Query<Place>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = caller.map_err(page)?;
+    let Query(place) = place.map_err(|error| page(Problem::bad_request(error.body_text())))?;
+    let parent = DrivePath::parse(&place.path).map_err(page)?;
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = boundary(kind).ok_or_else(|| page(Problem::bad_request("this is no form with files")))?;
+    let source = body.into_data_stream().map_err(std::io::Error::other);
+    let mut form = Multipart::new(source, boundary);
+    let incomplete = |error: std::io::Error| page(client::ClientError::Source(error.to_string()));
+    for _ in 0..=FILES_MAX {
+        let Some(part) = form.next_part().await.map_err(incomplete)? else {
+            return Ok(back_to(&parent));
+        };
+        // Folders' names come along where a folder was chosen.
+        let name = part.file_name.as_deref().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
+        if name.is_empty() {
+            continue;
+        }
+        parent.join(name).map_err(page)?;
+        let room = state.inner.uploads.acquire().await.map_err(|_| page(client::ClientError::Busy))?;
+        let content = form.content();
+        let stored = state.inner.client.write_blob_stream(UploadId::random(), content).await.map_err(page)?;
+        drop(room);
+        for number in 1..=NAMES_MAX {
+            let path = parent.join(&numbered(name, number)).map_err(page)?.to_string();
+            let upload = Upload {
+                drive: caller.user.drive,
+                path,
+                new: NewFile { media_type: super::api::media_type(part.media_type.as_deref()), ..NewFile::default() },
+                condition: PutCondition::CreateNew,
+                again: false,
+            };
+            match upload.commit(&state, stored.clone()).await {
+                Ok(_) => break,
+                Err(DriveError::Exists { .. }) if number < NAMES_MAX => {}
+                Err(error) => return Err(page(error)),
+            }
+        }
+    }
+    Err(page(Problem::bad_request(format!("a form may have {FILES_MAX} files"))))
+}
+
+/// `report.pdf`, `report (2).pdf`, …
+fn numbered(name: &str, number: usize) -> String {
+    match (number, name.rsplit_once('.')) {
+        (1, _) => name.to_string(),
+        (_, Some((stem, ending))) if !stem.is_empty() => format!("{stem} ({number}).{ending}"),
+        _ => format!("{name} ({number})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn numbers_stand_before_the_ending() {
+        for (name, second) in [("a.txt", "a (2).txt"), ("a.tar.gz", "a.tar (2).gz"), (".profile", ".profile (2)"), ("a", "a (2)")] {
+            assert_eq!(numbered(name, 1), name);
+            assert_eq!(numbered(name, 2), second);
+        }
+    }
+}

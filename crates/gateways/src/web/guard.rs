@@ -1,0 +1,113 @@
+//! What every request passes: bounds, where it comes from, and the headers of every answer.
+
+use super::problem::Problem;
+use super::text::ENGLISH;
+use super::{WebState, session};
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// Bytes in a request's address: every path that people make, percent-encoded.
+const URI_BYTES_MAX: usize = 16 * 1024;
+
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// Sent with every answer that does not say otherwise.
+const HEADERS: [(HeaderName, HeaderValue); 8] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    // Not `no-referrer`: browsers would then send forms with `Origin: null`.
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+    ),
+];
+
+/// Lets a request in, or not.
+pub(super) async fn guard(State(state): State<WebState>, request: Request, next: Next) -> Response {
+    let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let mut response = if uri_bytes > URI_BYTES_MAX {
+        Problem::new(StatusCode::URI_TOO_LONG, "too_long", ENGLISH.too_long, ENGLISH.do_rejected).into_response()
+    } else if !is_safe(request.method()) && !is_ours(request.headers()) {
+        let (kind, what) = ("wrong_origin", ENGLISH.wrong_origin);
+        Problem::new(StatusCode::FORBIDDEN, kind, what, ENGLISH.do_reload).into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    if state.inner.settings.tls {
+        let value = HeaderValue::from_static("max-age=31536000");
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(value);
+    }
+    response
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Does it come from a page of ours, or from a program that shows a token of
+/// its own? Browsers always say the first, and other sites cannot make them do the
+/// second without being asked first, which is refused.
+fn is_ours(headers: &HeaderMap) -> bool {
+    if session::bearer(headers).is_some() {
+        return true;
+    }
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    match (text(header::ORIGIN), text(header::HOST)) {
+        (Some(origin), Some(host)) => {
+            origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host))
+        }
+        (Some(_), None) => false,
+        // Programs that keep a cookie say so by a header that no form can have.
+        (None, _) => headers.contains_key("x-atoll-client"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(pairs: &[(&'static str, &'static str)]) -> bool {
+        let headers = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        is_ours(&headers.collect())
+    }
+
+    #[test]
+    fn only_our_own_pages_change_anything() {
+        let host = ("host", "atoll.example:8080");
+        assert!(ours(&[host, ("origin", "http://atoll.example:8080")]));
+        assert!(ours(&[host, ("sec-fetch-site", "same-origin")]));
+        assert!(ours(&[host, ("authorization", "Bearer abc")]));
+        assert!(ours(&[host, ("x-atoll-client", "script")]));
+        for bad in [
+            &[host][..],
+            &[host, ("origin", "null")],
+            &[host, ("origin", "http://evil.example")],
+            &[host, ("origin", "http://atoll.example")],
+            &[host, ("origin", "http://evil.example/?://atoll.example:8080")],
+            &[host, ("sec-fetch-site", "cross-site"), ("origin", "http://atoll.example:8080")],
+            &[host, ("sec-fetch-site", "same-site")],
+            &[("origin", "http://atoll.example:8080")],
+            &[host, ("authorization", "Basic abc")],
+        ] {
+            assert!(!ours(bad), "{bad:?}");
+        }
+    }
+}

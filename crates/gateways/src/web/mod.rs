@@ -1,0 +1,120 @@
+//! The web gateway: pages for people, JSON for scripts, on any node or on machines that store nothing.
+//!
+//! **Owns** cookies, pages, `/api/v1`, and what a browser is allowed to do.
+//! **Invariants**
+//! 1. A request that may change something comes from this site's own pages, or
+//!    shows a bearer token: [`guard`] refuses everything else before it is read.
+//! 2. A drive is the caller's own: no request names one.
+//! 3. Nothing that people store is ever active content here: files leave as
+//!    attachments, sandboxed, and names are escaped wherever they are shown.
+//! 4. An answer tells refused from not known, and an upload that ends early
+//!    leaves nothing under a name.
+//! 5. What a request costs in memory is bounded before its body is read; an
+//!    upload's length is bounded by the disks alone.
+//!
+//! **Leaves to others**: accounts and drives (`apps`), retries and routing
+//! (`client`), TLS (goes underneath, see [`Settings::tls`]).
+//! **Proved by** `tests/web.rs`, over a real node in the same process.
+
+mod api;
+mod assets;
+mod forms;
+mod format;
+mod guard;
+mod health;
+mod multipart;
+mod pages;
+mod problem;
+mod serve;
+mod session;
+mod store;
+mod text;
+mod url;
+
+pub use health::Health;
+pub use serve::{Peer, serve};
+
+use apps::{Accounts, Apps, Drives};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use client::Client;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Bytes in a form or a JSON request.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Uploads that take their bytes at a time; each holds some ten blocks in memory. Others wait.
+const UPLOADS_MAX: usize = 32;
+/// Downloads at a time. Others wait.
+const DOWNLOADS_MAX: usize = 128;
+
+/// What the gateway can be told.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Browsers reach it over TLS: cookies are for TLS only, and browsers are told to stay with it.
+    pub tls: bool,
+    /// Proxies whose word about the caller's address is taken (`X-Forwarded-For`).
+    pub proxies: Vec<IpAddr>,
+}
+
+/// What the gateway works with. A cheap handle.
+#[derive(Clone)]
+pub struct WebState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    accounts: Accounts,
+    drives: Drives,
+    settings: Settings,
+    health: Box<dyn Fn() -> Health + Send + Sync>,
+    uploads: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
+}
+
+impl WebState {
+    /// A gateway; `health` tells at any time whether it can serve.
+    pub fn new(
+        client: Client,
+        apps: Apps,
+        settings: Settings,
+        health: impl Fn() -> Health + Send + Sync + 'static,
+    ) -> WebState {
+        let inner = Inner {
+            client,
+            accounts: apps.accounts,
+            drives: apps.drives,
+            settings,
+            health: Box::new(health),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+        };
+        WebState { inner: Arc::new(inner) }
+    }
+}
+
+/// Everything that the gateway answers, behind its guard.
+pub fn router(state: WebState) -> Router {
+    let guarded = middleware::from_fn_with_state(state.clone(), guard::guard);
+    Router::new()
+        .route("/", get(pages::drive::root))
+        .route("/drive", get(pages::drive::root))
+        .route("/drive/", get(pages::drive::root))
+        .route("/drive/{*path}", get(pages::drive::folder))
+        .route("/login", get(pages::login::show).post(pages::login::submit))
+        .route("/logout", post(pages::login::sign_out))
+        .route("/setup/{secret}", get(pages::setup::show).post(pages::setup::submit))
+        .route("/forms/upload", post(forms::upload))
+        .route("/forms/folder", post(forms::folder))
+        .route("/assets/{version}/{name}", get(assets::asset))
+        .route("/health", get(health::health))
+        .nest("/api/v1", api::routes())
+        .fallback(pages::not_found)
+        .method_not_allowed_fallback(pages::bad_method)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(guarded)
+        .with_state(state)
+}

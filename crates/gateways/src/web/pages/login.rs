@@ -1,0 +1,96 @@
+//! Signing in and out, by plain forms.
+
+use super::{Frame, failed, render};
+use crate::web::problem::Problem;
+use crate::web::session::{self, Caller, From};
+use crate::web::{WebState, url};
+use apps::AccountError;
+use askama::Template;
+use axum::Form;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login<'a> {
+    frame: Frame,
+    name: &'a str,
+    next: &'a str,
+    error: &'a str,
+    setup_pending: bool,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct SignIn {
+    name: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+fn page(status: StatusCode, name: &str, next: &str, error: &str, setup_pending: bool) -> Response {
+    render(status, &Login { frame: Frame::new(), name, next: url::safe_next(next), error, setup_pending })
+}
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    caller: Result<Caller, Problem>,
+    query: Result<Query<Next>, QueryRejection>,
+) -> Response {
+    let next = query.map(|Query(query)| query.next).unwrap_or_default();
+    if caller.is_ok() {
+        return Redirect::to(url::safe_next(&next)).into_response();
+    }
+    // The page itself needs nothing of the cluster; the hint does.
+    let setup_pending = state.inner.accounts.setup_pending().await.unwrap_or(false);
+    page(StatusCode::OK, "", &next, "", setup_pending)
+}
+
+pub(in crate::web) async fn submit(
+    State(state): State<WebState>,
+    From(device): From,
+    form: Result<Form<SignIn>, FormRejection>,
+) -> Response {
+    let form = match form {
+        Ok(Form(form)) => form,
+        Err(error) => return failed(Problem::bad_request(error.body_text())),
+    };
+    let name = form.name.trim();
+    match state.inner.accounts.sign_in(name, &form.password, device).await {
+        Ok(session) => {
+            let mut response = Redirect::to(url::safe_next(&form.next)).into_response();
+            session::set_cookie(&mut response, &session, &state.inner.settings);
+            response
+        }
+        Err(error) => {
+            let problem = Problem::from(error);
+            let mut response = page(problem.status, name, &form.next, &problem.message, false);
+            if let Some(seconds) = problem.retry_after {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response
+        }
+    }
+}
+
+pub(in crate::web) async fn sign_out(State(state): State<WebState>, headers: HeaderMap) -> Response {
+    match session::sign_out(&state, &headers).await {
+        Ok(()) | Err(AccountError::NotSignedIn) => {
+            let mut response = Redirect::to("/login").into_response();
+            session::clear_cookie(&mut response, &state.inner.settings);
+            response
+        }
+        // Not said to be done when it is not.
+        Err(error) => failed(error.into()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Pages for people: complete without scripts, better with them.
+
+pub(super) mod drive;
+pub(super) mod login;
+pub(super) mod setup;
+
+use super::assets;
+use super::problem::{Face, Problem};
+use super::text::{ENGLISH, Text};
+use askama::Template;
+use axum::http::header::{HeaderValue, RETRY_AFTER};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+/// What every page shows.
+struct Frame {
+    text: &'static Text,
+    /// Part of the assets' addresses.
+    assets: &'static str,
+}
+
+impl Frame {
+    fn new() -> Frame {
+        Frame { text: &ENGLISH, assets: assets::version() }
+    }
+}
+
+/// A few words and a way on.
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message<'a> {
+    frame: Frame,
+    title: &'a str,
+    lead: &'a str,
+    action: &'a str,
+    link: &'a str,
+    link_text: &'a str,
+    id: &'a str,
+    /// Loads again by itself: the address, after some seconds.
+    refresh: Option<(u32, &'a str)>,
+}
+
+fn render(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed).into_response()
+        }
+    }
+}
+
+/// A problem as a page.
+pub(super) fn problem(problem: &Problem) -> Response {
+    let not_found = problem.status == StatusCode::NOT_FOUND;
+    let waiting = problem.status == StatusCode::SERVICE_UNAVAILABLE;
+    let text = &ENGLISH;
+    let title = match (not_found, waiting) {
+        (true, _) => text.not_found_title,
+        (_, true) => text.unavailable_title,
+        _ => text.something_failed,
+    };
+    let page = Message {
+        frame: Frame::new(),
+        title,
+        lead: if not_found { text.not_found_lead } else { &problem.message },
+        action: if not_found || waiting { "" } else { problem.action },
+        link: if problem.status == StatusCode::UNAUTHORIZED { "/login" } else { "/" },
+        link_text: if problem.status == StatusCode::UNAUTHORIZED { text.sign_in } else { text.back_to_drive },
+        id: if not_found { "" } else { &problem.id },
+        // An empty address is the page's own.
+        refresh: waiting.then_some((2, "")),
+    };
+    render(problem.status, &page)
+}
+
+/// The same, for someone who looks at a page.
+pub(super) fn failed(problem: Problem) -> Response {
+    let waiting = problem.retry_after.map(HeaderValue::from);
+    let mut response = problem.face(Face::Page).into_response();
+    if let Some(seconds) = waiting {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// The same address again, from a page of ours.
+pub(super) fn once_more(uri: &str) -> Response {
+    let text = &ENGLISH;
+    let uri = super::url::safe_next(uri);
+    let (title, lead) = (text.loading, "");
+    let page = Message {
+        frame: Frame::new(),
+        title,
+        lead,
+        action: "",
+        link: uri,
+        link_text: text.open,
+        id: "",
+        refresh: Some((0, uri)),
+    };
+    render(StatusCode::OK, &page)
+}
+
+pub(super) async fn not_found() -> Response {
+    failed(Problem::new(StatusCode::NOT_FOUND, "not_found", ENGLISH.no_such_page, ""))
+}
+
+pub(super) async fn bad_method() -> Response {
+    failed(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", ENGLISH.bad_method, ENGLISH.do_rejected))
+}

@@ -1,0 +1,230 @@
+//! What went wrong, as the API and the pages say it: what happened, what is safe, what to do.
+//!
+//! A status and a `kind` for programs, an `outcome` that tells refused from not
+//! known, words for people, and an id that leads to the log.
+
+use super::text::ENGLISH;
+use apps::{AccountError, DriveError};
+use axum::Json;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use client::ClientError;
+use serde_json::json;
+use types::{Action, Classify};
+
+/// How it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Face {
+    Json,
+    Page,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub status: StatusCode,
+    pub kind: &'static str,
+    pub message: String,
+    pub action: &'static str,
+    /// It may have been done.
+    pub unknown: bool,
+    /// Seconds.
+    pub retry_after: Option<u64>,
+    pub id: String,
+    face: Face,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>, action: &'static str) -> Problem {
+        let id = format!("{:012x}", rand::random::<u64>() >> 16);
+        let message = sentence(message.into());
+        Problem { status, kind, message, action, unknown: false, retry_after: None, id, face: Face::Json }
+    }
+
+    /// A request that is wrong in itself.
+    pub fn bad_request(message: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "bad_request", message, ENGLISH.do_rejected)
+    }
+
+    /// Nothing was changed, and it will pass.
+    pub fn busy(kind: &'static str, message: impl Into<String>) -> Problem {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, message, ENGLISH.do_retry);
+        Problem { retry_after: Some(1), ..problem }
+    }
+
+    /// Shown as a page, to someone without scripts.
+    pub fn face(self, face: Face) -> Problem {
+        Problem { face, ..self }
+    }
+
+    /// Keeps what the cluster says of itself for the log.
+    fn logged(self, error: &dyn std::error::Error) -> Problem {
+        tracing::warn!(id = %self.id, kind = self.kind, %error, "a request failed");
+        self
+    }
+}
+
+/// A capital at the beginning, a full stop at the end.
+fn sentence(text: String) -> String {
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return text };
+    let text: String = first.to_uppercase().chain(chars).collect();
+    if text.ends_with(['.', '!', '?', '…']) { text } else { text + "." }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = match self.face {
+            Face::Page => super::pages::problem(&self),
+            Face::Json => {
+                let outcome = if self.unknown { "unknown" } else { "not_applied" };
+                let error = json!({
+                    "kind": self.kind, "message": self.message, "action": self.action, "outcome": outcome, "id": self.id,
+                });
+                Json(json!({ "error": error })).into_response()
+            }
+        };
+        *response.status_mut() = status;
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Problem {
+        let internal = |kind| {
+            let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed);
+            Problem::new(status, kind, what, ENGLISH.do_ask_administrator).logged(&error)
+        };
+        let rejected = |status, kind| Problem::new(status, kind, error.to_string(), ENGLISH.do_rejected);
+        match &error {
+            // Addresses of nodes are nothing for everybody's eyes.
+            ClientError::Unreachable { .. } | ClientError::NoLeader(_) => {
+                Problem::busy("unavailable", ENGLISH.unavailable_lead).logged(&error)
+            }
+            ClientError::Busy => Problem::busy("busy", ENGLISH.busy),
+            ClientError::TooFewReplicas { .. } => Problem::busy("too_few_replicas", error.to_string()),
+            ClientError::Unknown { .. } | ClientError::Uncertain { .. } => {
+                let (status, what) = (StatusCode::GATEWAY_TIMEOUT, ENGLISH.something_failed);
+                let problem = Problem::new(status, "unknown_outcome", what, ENGLISH.do_unknown).logged(&error);
+                Problem { unknown: true, retry_after: Some(1), ..problem }
+            }
+            ClientError::NoSpace { .. } => {
+                let status = StatusCode::INSUFFICIENT_STORAGE;
+                Problem::new(status, "no_space", error.to_string(), ENGLISH.do_free_space)
+            }
+            ClientError::Refused(_) => rejected(StatusCode::CONFLICT, "refused"),
+            ClientError::Invalid(_) => rejected(StatusCode::BAD_REQUEST, "bad_request"),
+            ClientError::Source(_) => {
+                Problem::new(StatusCode::BAD_REQUEST, "incomplete", ENGLISH.too_short, ENGLISH.do_retry)
+            }
+            ClientError::NotOffered(_) => rejected(StatusCode::NOT_IMPLEMENTED, "not_offered"),
+            ClientError::Denied(_) => rejected(StatusCode::FORBIDDEN, "forbidden"),
+            ClientError::Damaged(_) | ClientError::NoSuchBlock(_) => internal("damaged"),
+            ClientError::NoSuchTable(_) | ClientError::TableExists(_) | ClientError::Compacted => internal("internal"),
+        }
+    }
+}
+
+impl From<DriveError> for Problem {
+    fn from(error: DriveError) -> Problem {
+        let say = |status, kind, action| Problem::new(status, kind, error.to_string(), action);
+        let conflict = |kind, action| say(StatusCode::CONFLICT, kind, action);
+        match error {
+            DriveError::Client(error) => error.into(),
+            DriveError::NotFound { .. } => say(StatusCode::NOT_FOUND, "not_found", ENGLISH.do_look_again),
+            DriveError::Exists { .. } => conflict("exists", ENGLISH.do_choose_name),
+            DriveError::NotAFolder { .. } => conflict("not_a_folder", ENGLISH.do_look_again),
+            DriveError::IsAFolder { .. } => conflict("is_a_folder", ENGLISH.do_look_again),
+            DriveError::NotEmpty { .. } => conflict("not_empty", ENGLISH.do_look_again),
+            DriveError::Cycle { .. } => conflict("cycle", ENGLISH.do_rejected),
+            DriveError::FolderFull { .. } => conflict("folder_full", ENGLISH.do_rejected),
+            DriveError::Changed { .. } => say(StatusCode::PRECONDITION_FAILED, "changed", ENGLISH.do_look_again),
+            DriveError::BadName { .. } => say(StatusCode::BAD_REQUEST, "bad_name", ENGLISH.do_choose_name),
+            DriveError::BadPath { .. } => say(StatusCode::BAD_REQUEST, "bad_path", ENGLISH.do_rejected),
+            DriveError::BadCursor => say(StatusCode::BAD_REQUEST, "bad_cursor", ENGLISH.do_look_again),
+            DriveError::Invalid(_) => say(StatusCode::BAD_REQUEST, "bad_request", ENGLISH.do_rejected),
+            DriveError::Quota { .. } => say(StatusCode::INSUFFICIENT_STORAGE, "quota", ENGLISH.do_free_space),
+            DriveError::Conflict { .. } => Problem::busy("contended", error.to_string()),
+            DriveError::Damaged(_) => {
+                let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed);
+                Problem::new(status, "damaged", what, ENGLISH.do_ask_administrator).logged(&error)
+            }
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Problem {
+        let say = |status, kind| Problem::new(status, kind, error.to_string(), ENGLISH.do_rejected);
+        match error {
+            AccountError::Client(error) => error.into(),
+            AccountError::NotSignedIn => super::session::not_signed_in(),
+            AccountError::WrongCredentials => say(StatusCode::UNAUTHORIZED, "wrong_credentials"),
+            AccountError::TooManyTries { wait } => {
+                Problem { retry_after: Some(wait.as_secs().max(1)), ..say(StatusCode::TOO_MANY_REQUESTS, "too_many") }
+            }
+            AccountError::Forbidden { .. } => say(StatusCode::FORBIDDEN, "forbidden"),
+            AccountError::WrongSetupSecret => say(StatusCode::FORBIDDEN, "wrong_setup_secret"),
+            AccountError::NoSuchUser { .. } => say(StatusCode::NOT_FOUND, "not_found"),
+            AccountError::NameTaken { .. } => say(StatusCode::CONFLICT, "name_taken"),
+            AccountError::SetupDone => say(StatusCode::CONFLICT, "setup_done"),
+            AccountError::LastAdministrator => say(StatusCode::CONFLICT, "last_administrator"),
+            AccountError::Damaged(_) => {
+                let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed);
+                Problem::new(status, "damaged", what, ENGLISH.do_ask_administrator).logged(&error)
+            }
+            _ if error.action() == Action::Retry => Problem::busy("busy", error.to_string()),
+            _ => say(StatusCode::BAD_REQUEST, "bad_request"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{NodeId, OperationId, Refusal};
+
+    #[test]
+    fn refused_and_not_known_are_kept_apart() {
+        let operation = OperationId::from_bytes(&[1; 32]);
+        let unknown = [
+            ClientError::Unknown { operation, why: "w".into() },
+            ClientError::Uncertain { what: "w".into(), why: "w".into() },
+        ];
+        for error in unknown {
+            let problem = Problem::from(DriveError::Client(error));
+            assert!(problem.unknown && problem.status == StatusCode::GATEWAY_TIMEOUT);
+        }
+        let again = [
+            ClientError::Unreachable { tried: vec!["10.0.0.1:7071".into()], why: "w".into() },
+            ClientError::Busy,
+            ClientError::TooFewReplicas { have: 1, need: 2 },
+        ];
+        for error in again {
+            let problem = Problem::from(DriveError::Client(error));
+            assert!(!problem.unknown && problem.retry_after.is_some() && !problem.message.contains("10.0.0.1"));
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let refused = [
+            (ClientError::NoSpace { node: NodeId(1) }, 507),
+            (ClientError::Refused(Refusal::Fenced), 409),
+            (ClientError::Source("s".into()), 400),
+        ];
+        for (error, status) in refused {
+            let problem = Problem::from(DriveError::Client(error));
+            assert_eq!((problem.unknown, problem.retry_after, problem.status.as_u16()), (false, None, status));
+        }
+    }
+
+    #[test]
+    fn messages_are_sentences() {
+        assert_eq!(sentence("there is nothing at /a".into()), "There is nothing at /a.");
+        assert_eq!(sentence("Wait…".into()), "Wait…");
+        assert_eq!(sentence(String::new()), "");
+    }
+}

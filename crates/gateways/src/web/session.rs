@@ -1,0 +1,148 @@
+//! Who asks: the session's cookie, or a bearer token.
+
+use super::problem::{Face, Problem};
+use super::serve::Peer;
+use super::text::ENGLISH;
+use super::{Settings, WebState, pages};
+use apps::accounts::SESSION_LIFETIME;
+use apps::{AccountError, Device, Session, User};
+use axum::extract::FromRequestParts;
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{Extensions, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use std::net::IpAddr;
+
+/// Bytes in a token at most.
+const TOKEN_BYTES_MAX: usize = 256;
+/// Characters of the browser's name that are kept.
+const LABEL_CHARS_MAX: usize = 200;
+
+/// Someone signed in, who asks for JSON or for a file.
+pub(super) struct Caller {
+    pub user: User,
+}
+
+impl FromRequestParts<WebState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Caller, Problem> {
+        let Some(token) = token(&parts.headers, &state.inner.settings) else {
+            return Err(not_signed_in());
+        };
+        let user = state.inner.accounts.authenticate(&token).await.map_err(Problem::from)?;
+        Ok(Caller { user })
+    }
+}
+
+/// Someone signed in, who looks at a page. Others are sent to sign in and back.
+pub(super) struct Visitor {
+    pub user: User,
+}
+
+impl FromRequestParts<WebState> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Visitor, Response> {
+        let caller = Caller::from_request_parts(parts, state).await;
+        let fetch = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        match caller {
+            Ok(caller) => Ok(Visitor { user: caller.user }),
+            Err(problem) if problem.status != StatusCode::UNAUTHORIZED => Err(pages::failed(problem)),
+            // The cookie stays at home when a link on another site leads here: once more, from here.
+            Err(_) if fetch("sec-fetch-site") == Some("cross-site") && fetch("sec-fetch-mode") == Some("navigate") => {
+                Err(pages::once_more(parts.uri.path_and_query().map_or("/", |uri| uri.as_str())))
+            }
+            Err(_) => {
+                let next = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
+                let to = match super::url::safe_next(next) {
+                    "/" => "/login".to_string(),
+                    next => format!("/login?next={}", super::url::encode(next)),
+                };
+                Err(Redirect::to(&to).into_response())
+            }
+        }
+    }
+}
+
+pub(super) fn not_signed_in() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", ENGLISH.not_signed_in, ENGLISH.do_sign_in).face(Face::Json)
+}
+
+/// The bearer token that the request shows.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token that the request shows. Where there is an `Authorization`, no cookie counts.
+pub(super) fn token(headers: &HeaderMap, settings: &Settings) -> Option<String> {
+    let found = if headers.contains_key(header::AUTHORIZATION) { bearer(headers) } else { cookie(headers, settings) };
+    found.filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX).map(str::to_string)
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, settings: &Settings) -> Option<&'a str> {
+    let wanted = cookie_name(settings);
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+/// Over TLS, a name that browsers accept from this very host only.
+fn cookie_name(settings: &Settings) -> &'static str {
+    if settings.tls { "__Host-atoll" } else { "atoll" }
+}
+
+/// Sets the session's cookie.
+pub(super) fn set_cookie(response: &mut Response, session: &Session, settings: &Settings) {
+    put_cookie(response, session.token.as_str(), SESSION_LIFETIME.as_secs(), settings);
+}
+
+/// Takes the session's cookie away.
+pub(super) fn clear_cookie(response: &mut Response, settings: &Settings) {
+    put_cookie(response, "", 0, settings);
+}
+
+fn put_cookie(response: &mut Response, value: &str, seconds: u64, settings: &Settings) {
+    let name = cookie_name(settings);
+    let secure = if settings.tls { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    // Tokens are hexadecimal digits: this never fails.
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Where the request comes from.
+pub(super) struct From(pub Device);
+
+impl FromRequestParts<WebState> for From {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<From, Self::Rejection> {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let label = agent.chars().take(LABEL_CHARS_MAX).collect();
+        Ok(From(Device { label, address: address(&parts.headers, &parts.extensions, &state.inner.settings) }))
+    }
+}
+
+/// The caller's address: the connection's, or what a trusted proxy says it to be.
+fn address(headers: &HeaderMap, extensions: &Extensions, settings: &Settings) -> Option<IpAddr> {
+    let Peer(peer) = *extensions.get::<Peer>()?;
+    if !settings.proxies.contains(&peer) {
+        return Some(peer);
+    }
+    // The proxy added the last; what stands before it, anybody can have written.
+    let told = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    told.and_then(|told| told.rsplit(',').next()?.trim().parse().ok()).or(Some(peer))
+}
+
+/// Signs out where there is something to sign out from; harmless otherwise.
+pub(super) async fn sign_out(state: &WebState, headers: &HeaderMap) -> Result<(), AccountError> {
+    match token(headers, &state.inner.settings) {
+        Some(token) => state.inner.accounts.sign_out(&token).await,
+        None => Ok(()),
+    }
+}

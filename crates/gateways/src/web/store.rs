@@ -1,0 +1,117 @@
+//! From bytes that arrive to a file in a drive.
+//!
+//! Bytes become blocks as they come; the entry is one small write afterwards, which
+//! is tried again by itself while a part of the cluster fails over, so that nobody sends a
+//! long file twice because of its last step.
+
+use super::WebState;
+use apps::drive::{Entry, NewFile, PutCondition};
+use apps::{DriveError, DriveId, VersionId};
+use bytes::Bytes;
+use client::{Body, ClientError, Content, UploadId};
+use futures::Stream;
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{Action, Classify, KeyHash};
+
+/// How long the last step is tried.
+const COMMIT_WITHIN: Duration = Duration::from_secs(15);
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What a finished upload is told of itself.
+pub(super) struct Stored {
+    pub entry: Entry,
+    /// Machines that surely have it.
+    pub copies: usize,
+}
+
+/// A file on its way into a drive.
+pub(super) struct Upload {
+    pub drive: DriveId,
+    pub path: String,
+    pub new: NewFile,
+    pub condition: PutCondition,
+    /// It was tried before, and the answer was lost: what is there already by that name and content is it.
+    pub again: bool,
+}
+
+impl Upload {
+    /// Would it be refused whatever its content? Better said before the bytes come.
+    pub async fn check(&self, state: &WebState) -> Result<(), DriveError> {
+        // The drive judges a put that cannot change anything as it would the real one.
+        let path = apps::drive::DrivePath::parse(&self.path)?;
+        let Some(parent) = path.parent() else {
+            return Err(DriveError::IsAFolder { path: path.to_string() });
+        };
+        let folder = state.inner.drives.stat(self.drive, &parent.to_string()).await?;
+        if !folder.is_folder() {
+            return Err(DriveError::NotAFolder { path: parent.to_string() });
+        }
+        let there = match state.inner.drives.stat(self.drive, &self.path).await {
+            Ok(entry) => Some(entry),
+            Err(DriveError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let there_version = there.as_ref().and_then(Entry::file).map(|file| file.version);
+        match (&self.condition, there) {
+            // Sent once before, and applied: the put itself says so.
+            _ if there_version == Some(self.new.version) => Ok(()),
+            (PutCondition::CreateNew, Some(_)) if !self.again => Err(DriveError::Exists { path: self.path.clone() }),
+            (_, Some(entry)) if entry.is_folder() => Err(DriveError::IsAFolder { path: self.path.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the bytes in, and puts the file.
+    pub async fn run(
+        self,
+        state: &WebState,
+        source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<Stored, DriveError> {
+        let _room = state.inner.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
+        let content = state.inner.client.write_blob_stream(UploadId::random(), source).await?;
+        self.commit(state, content).await
+    }
+
+    /// Puts the file whose blocks are stored.
+    pub async fn commit(mut self, state: &WebState, content: Content) -> Result<Stored, DriveError> {
+        let deadline = Instant::now() + COMMIT_WITHIN;
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let (drive, new) = (self.drive, self.new.clone());
+            let put = state.inner.drives.put_file(drive, &self.path, content.clone(), new, self.condition.clone());
+            let error = match put.await {
+                Ok(entry) => return Ok(Stored { entry, copies: copies(state, drive, &content) }),
+                Err(error) => error,
+            };
+            match (&error, error.action()) {
+                (DriveError::Exists { .. }, _) if self.again => {
+                    let entry = state.inner.drives.stat(drive, &self.path).await?;
+                    let same = entry.file().is_some_and(|file| (file.hash, file.size) == (content.hash, content.size));
+                    return if same { Ok(Stored { entry, copies: copies(state, drive, &content) }) } else { Err(error) };
+                }
+                // Surely given up: its version will not do any more.
+                (DriveError::Conflict { .. }, _) => self.new.version = VersionId::random(),
+                (_, Action::Retry | Action::RefreshLayout) => {}
+                (_, Action::Unknown) => self.again = true,
+                (_, Action::Rejected | Action::Fatal) => return Err(error),
+            }
+            if Instant::now() + pause > deadline {
+                return Err(error);
+            }
+            tracing::debug!(%error, "a put is tried again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// Machines that surely have the content and its entry: all replicas in service
+/// have what was acknowledged; of blocks, at least as many as a write needs.
+fn copies(state: &WebState, drive: DriveId, content: &Content) -> usize {
+    let layout = state.inner.client.layout();
+    let chain = layout.chain(layout.partition(KeyHash::of(&drive.bytes())));
+    let serving = chain.map_or(0, |chain| chain.serving().count()).max(1);
+    if matches!(content.body, Body::Inline(_)) { serving } else { serving.min(usize::from(layout.replicas_min).max(1)) }
+}

@@ -108,7 +108,8 @@ pub fn date(at: WallMillis) -> String {
 
 /// Days since 1970-01-01 to a date of the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
-    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let every = |years: u64, year: u64| year.is_multiple_of(years);
+    let leap = |year: u64| (every(4, year) && !every(100, year)) || every(400, year);
     // Whole cycles of 400 years have 146 097 days; the rest is walked.
     let (mut year, mut left) = (1970 + days / 146_097 * 400, days % 146_097);
     while left >= 365 + u64::from(leap(year)) {

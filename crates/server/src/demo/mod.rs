@@ -7,6 +7,7 @@
 //! ports and data come back with the demo. **Leaves to others**: the nodes
 //! themselves (`atoll up`), the web address in front of them ([`crate::front`]).
 
+mod actions;
 mod admin;
 mod arrange;
 mod child;

@@ -3,13 +3,12 @@
 use super::admin::Admin;
 use super::arrange::arrange;
 use super::child::{self, Process};
-use super::control::{self, Asked, Reply, Request};
+use super::control::{self, Reply, Request};
 use super::state::{self, DemoState};
-use super::status::{self, ProcessState, Seen};
+use super::status;
 use crate::failure::{Failure, Outcome};
 use crate::{front, lock, output, up};
 use futures::future::{join_all, try_join_all};
-use nix::sys::signal::Signal;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,21 +22,22 @@ const READY: Duration = Duration::from_secs(60);
 /// How long the cluster may take until everything is everywhere; it works before.
 const SETTLED: Duration = Duration::from_secs(45);
 
-struct Supervisor {
-    folder: PathBuf,
-    state: DemoState,
-    admin: Arc<Admin>,
-    nodes: Vec<Node>,
+pub struct Supervisor {
+    pub(super) folder: PathBuf,
+    pub(super) state: DemoState,
+    pub(super) admin: Arc<Admin>,
+    pub(super) nodes: Vec<Node>,
     /// A node that ended, by number and process.
     ends: mpsc::Sender<(u16, i32, String)>,
 }
 
+/// A node, as the supervisor sees it.
 #[derive(Default)]
-struct Node {
-    process: Option<Process>,
-    paused: bool,
+pub struct Node {
+    pub(super) process: Option<Process>,
+    pub(super) paused: bool,
     /// Its end was asked for: nothing to report.
-    expected: bool,
+    pub(super) expected: bool,
 }
 
 /// Runs the demo until it is told to stop.
@@ -127,7 +127,7 @@ impl Supervisor {
     }
 
     /// Starts a node's process.
-    fn start(&mut self, number: u16, join: Option<&str>) -> Outcome {
+    pub(super) fn start(&mut self, number: u16, join: Option<&str>) -> Outcome {
         let unknown = || Failure::failed(format!("there is no node {number}"));
         let node = self.state.node(number).ok_or_else(unknown)?;
         let process = child::start(&self.folder, &self.state, node, join)?;
@@ -142,7 +142,7 @@ impl Supervisor {
     }
 
     /// Waits until a node answers for its health.
-    fn ready(&self, number: u16) -> impl Future<Output = Outcome> + use<> {
+    pub(super) fn ready(&self, number: u16) -> impl Future<Output = Outcome> + use<> {
         let process = self.nodes.get(usize::from(number) - 1).and_then(|node| node.process.clone());
         let address = self.state.node(number).map(|node| self.state.address(node.web_port));
         let log = child::log(&self.folder, number);
@@ -221,109 +221,6 @@ impl Supervisor {
         }
         node.process = None;
         node.paused = false;
-    }
-
-    async fn carry_out(&mut self, (request, asker): Asked) {
-        let reply = match request {
-            Request::Kill { node } => self.kill(node).await,
-            Request::Pause { node } => self.freeze(node, true).await,
-            Request::Resume { node } => self.freeze(node, false).await,
-            Request::Start { node } => return self.start_for(node, asker),
-            Request::Stop => Reply::done("stopping"),
-            Request::Status => {
-                let (folder, state, seen, admin) =
-                    (self.folder.clone(), self.state.clone(), self.seen(), self.admin.clone());
-                tokio::spawn(async move {
-                    let status = status::gather(&folder, &state, seen, &admin).await;
-                    let _left = asker.send(Reply { status: Some(status), ..Reply::done("") });
-                });
-                return;
-            }
-        };
-        if reply.ok {
-            eprintln!("{}", reply.text);
-        }
-        let _left = asker.send(reply);
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        let alive = |node: &Node| node.process.as_ref().filter(|process| process.ended().is_none()).map(|p| p.pid);
-        let seen = |node: &Node| match alive(node) {
-            Some(pid) if node.paused => Seen { pid: Some(pid), state: ProcessState::Paused },
-            Some(pid) => Seen { pid: Some(pid), state: ProcessState::Running },
-            None => Seen { pid: None, state: ProcessState::Dead },
-        };
-        self.nodes.iter().map(seen).collect()
-    }
-
-    /// The node's process, if it lives.
-    fn living(&mut self, number: u16) -> Result<(&mut Node, Process), Reply> {
-        let count = self.nodes.len();
-        let Some(node) = usize::from(number).checked_sub(1).and_then(|index| self.nodes.get_mut(index)) else {
-            return Err(Reply::refused(
-                format!("there is no node {number}: the demo has {count}"),
-                "atoll demo status",
-            ));
-        };
-        match node.process.clone().filter(|process| process.ended().is_none()) {
-            Some(process) => Ok((node, process)),
-            None => Err(Reply::refused(format!("node {number} is dead"), format!("atoll demo start {number}"))),
-        }
-    }
-
-    async fn kill(&mut self, number: u16) -> Reply {
-        match self.living(number) {
-            Ok((node, process)) => {
-                node.expected = true;
-                process.kill().await;
-                Reply::done(format!(
-                    "Node {number} is dead (killed process {}). Bring it back: atoll demo start {number}",
-                    process.pid
-                ))
-            }
-            Err(reply) => reply,
-        }
-    }
-
-    async fn freeze(&mut self, number: u16, freeze: bool) -> Reply {
-        match self.living(number) {
-            Ok((node, process)) => {
-                node.paused = freeze;
-                process.signal(if freeze { Signal::SIGSTOP } else { Signal::SIGCONT }).await;
-                Reply::done(match freeze {
-                    true => format!("Node {number} is frozen. Let it go on: atoll demo resume {number}"),
-                    false => format!("Node {number} goes on."),
-                })
-            }
-            Err(reply) => reply,
-        }
-    }
-
-    fn start_for(&mut self, number: u16, asker: oneshot::Sender<Reply>) {
-        let refuse = |asker: oneshot::Sender<Reply>, reply| drop(asker.send(reply));
-        if usize::from(number) > self.nodes.len() || number == 0 {
-            let text = format!("there is no node {number}: the demo has {}", self.nodes.len());
-            return refuse(asker, Reply::refused(text, "atoll demo status"));
-        }
-        if let Ok((node, process)) = self.living(number) {
-            let (text, next) = match node.paused {
-                true => (format!("node {number} is frozen, not dead"), format!("atoll demo resume {number}")),
-                false => (format!("node {number} runs already (process {})", process.pid), "atoll demo status".into()),
-            };
-            return refuse(asker, Reply::refused(text, next));
-        }
-        if let Err(failure) = self.start(number, None) {
-            return refuse(asker, Reply::refused(failure.to_string(), "atoll demo status"));
-        }
-        let ready = self.ready(number);
-        tokio::spawn(async move {
-            let reply = match ready.await {
-                Ok(()) => Reply::done(format!("Node {number} is up again; it catches up by itself: atoll demo status")),
-                Err(failure) => Reply::refused(failure.to_string(), "atoll demo status"),
-            };
-            eprintln!("{}", reply.text);
-            let _left = asker.send(reply);
-        });
     }
 
     async fn stop_all(&mut self) {

@@ -12,6 +12,7 @@ pub mod download;
 pub mod folders;
 pub mod list;
 pub mod paths;
+mod plan;
 pub mod progress;
 pub mod rename;
 pub mod tally;

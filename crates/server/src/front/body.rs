@@ -111,7 +111,7 @@ impl Body for Lent {
 
     fn size_hint(&self) -> SizeHint {
         // Asked before the first frame, to choose the framing: that of the whole.
-        self.slot.lock().hint.clone()
+        self.slot.lock().hint
     }
 }
 

@@ -80,6 +80,16 @@ impl Replica {
         if self.incomplete {
             return self.position_now(env, Version::ZERO, out);
         }
+        // Entries follow each other without holes, or the message is nonsense.
+        let mut expected = batch.previous.seq;
+        let follows = batch.entries.iter().all(|entry| {
+            expected = expected.next();
+            entry.version.seq == expected
+        });
+        if !follows {
+            debug_assert!(false, "a neighbour sends entries with holes");
+            return;
+        }
         // A gap: something was lost on the way. Another history at `previous`: so is ours.
         let here = self.overlay.version(batch.previous.seq);
         let below_tables = batch.previous.seq < self.overlay.base().seq;

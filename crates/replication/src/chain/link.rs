@@ -127,6 +127,11 @@ impl Replica {
             link.state = State::Copying;
             return self.begin_copy(env, out);
         };
+        // What an earlier request read: the neighbour has said another position since, and its own answer will come.
+        let wanted = if check { next.seq } else { next.seq.next() };
+        if entries.first().is_some_and(|entry| entry.version.seq != wanted) {
+            return;
+        }
         link.progress = env.now;
         entries.retain(|entry| entry.version.seq <= verified);
         if check {

@@ -1,1 +1,88 @@
-// api
+// Calls to the server, tried again while a part of the cluster fails over.
+import { say } from "./format.js";
+
+const TRIES = 12;
+const banner = document.getElementById("connection");
+const troubles = new Set();
+
+/** What the server said, or that it said nothing. */
+export class Problem extends Error {
+  constructor(status, error = {}) {
+    super(error.message ?? say("something_failed"));
+    this.status = status;
+    this.kind = error.kind ?? error.code ?? "unreachable";
+    this.action = error.action ?? "";
+    this.id = error.id ?? "";
+  }
+
+  /** Will it pass by itself? */
+  get passes() {
+    return this.status === 0 || this.status === 502 || this.status === 503 || this.status === 504;
+  }
+}
+
+/** Shows the banner as long as anything is in trouble. */
+export function trouble(what, on) {
+  if (on) troubles.add(what);
+  else troubles.delete(what);
+  banner.hidden = troubles.size === 0;
+}
+
+export function wait(attempt) {
+  const base = Math.min(3000, 250 * 1.6 ** attempt);
+  return new Promise((done) => setTimeout(done, base * (0.75 + Math.random() / 2)));
+}
+
+export async function problemOf(response) {
+  let error;
+  try {
+    error = (await response.json()).error;
+  } catch {
+    // Not from us: a proxy's page, or an answer that broke off.
+  }
+  return new Problem(response.status, error);
+}
+
+export function signIn() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+}
+
+async function once(method, url, body) {
+  const init = { method, headers: { accept: "application/json" }, signal: AbortSignal.timeout(30_000) };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers["content-type"] = "application/json";
+  }
+  let response;
+  try {
+    response = await fetch(url, init);
+    if (response.ok) return response.status === 204 ? {} : await response.json();
+  } catch {
+    throw new Problem(0);
+  }
+  throw await problemOf(response);
+}
+
+/**
+ * The answer's content. `accept(problem)` may turn a refusal into an answer when
+ * an earlier try may have been carried out although its answer was lost.
+ */
+export async function call(method, url, { body, accept } = {}) {
+  const key = Symbol(url);
+  try {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await once(method, url, body);
+      } catch (problem) {
+        if (problem.status === 401) signIn();
+        if (attempt > 0 && accept?.(problem)) return {};
+        if (!problem.passes || attempt + 1 >= TRIES) throw problem;
+        // A short hiccup is nobody's concern.
+        if (attempt > 0) trouble(key, true);
+        await wait(attempt);
+      }
+    }
+  } finally {
+    trouble(key, false);
+  }
+}

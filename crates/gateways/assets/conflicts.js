@@ -1,1 +1,38 @@
-// conflicts
+// What to do with a file whose name is taken: asked in the tray, once for all if so wished.
+const box = document.getElementById("tray-all");
+const forAll = document.getElementById("apply-to-all");
+
+/** Items that wait for an answer. */
+const asked = new Map();
+let standing = null;
+
+function update() {
+  box.hidden = asked.size < 2;
+  if (box.hidden) forAll.checked = false;
+}
+
+/** The answer for this item: `both`, `replace` or `skip`. */
+export function decide(item) {
+  if (standing) return Promise.resolve(standing);
+  return new Promise((done) => {
+    asked.set(item, done);
+    update();
+  });
+}
+
+export function answer(item, choice) {
+  if (forAll.checked) {
+    standing = choice;
+    for (const done of asked.values()) done(choice);
+    asked.clear();
+  } else {
+    asked.get(item)?.(choice);
+    asked.delete(item);
+  }
+  update();
+}
+
+/** An answer for all holds as long as uploads go on. */
+export function settle() {
+  if (asked.size === 0) standing = null;
+}

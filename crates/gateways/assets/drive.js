@@ -1,1 +1,105 @@
-// drive
+// The Drive's page comes alive: what is clicked, chosen and navigated.
+import { shortcuts } from "./dialog.js";
+import "./drop.js";
+import "./keys.js";
+import * as listing from "./listing.js";
+import { add } from "./uploads.js";
+import * as verbs from "./verbs.js";
+
+const $ = (id) => document.getElementById(id);
+const body = $("entries");
+const nameOf = (target) => target.closest(".row")?.dataset.name;
+const isPlain = (event) => event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+
+// Ways between folders stay on this page, so that uploads go on.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || !isPlain(event) || event.defaultPrevented) return;
+  const folder = listing.folderOf(new URL(link.href));
+  if (folder === null || link.id === "more") return;
+  event.preventDefault();
+  listing.open(folder);
+});
+addEventListener("popstate", () => {
+  const folder = listing.folderOf(new URL(location.href));
+  if (folder !== null) listing.open(folder, { push: false });
+});
+
+body.addEventListener("click", (event) => {
+  const name = nameOf(event.target);
+  if (name === undefined) return;
+  const button = event.target.closest(".do button");
+  if (button) return verbs.showMenu(button, name);
+  if (event.target.closest("label")) return;
+  const onLink = event.target.closest("a");
+  if (event.shiftKey) {
+    event.preventDefault();
+    listing.selectTo(name);
+  } else if (event.ctrlKey || event.metaKey) {
+    event.preventDefault();
+    listing.toggle(name);
+  } else if (!onLink) {
+    listing.selectOnly(name);
+  }
+});
+body.addEventListener("change", (event) => listing.toggle(nameOf(event.target)));
+body.addEventListener("dblclick", (event) => {
+  const entry = listing.find(nameOf(event.target));
+  if (entry && !event.target.closest("a, button, label")) verbs.open(entry);
+});
+body.addEventListener("focusin", (event) => {
+  const name = nameOf(event.target);
+  if (name !== undefined) listing.setCurrent(name);
+});
+body.addEventListener("contextmenu", (event) => {
+  const row = event.target.closest(".row");
+  // The browser's own menu of a link stays where it is wanted.
+  if (!row || event.shiftKey || event.target.closest("a")) return;
+  event.preventDefault();
+  verbs.showMenu(row.querySelector(".do button"), row.dataset.name);
+});
+
+for (const head of document.querySelectorAll("[data-sort]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = head.textContent;
+  button.addEventListener("click", () => listing.sortBy(head.dataset.sort));
+  head.replaceChildren(button);
+}
+
+$("new-folder").addEventListener("click", verbs.newFolder);
+$("upload").addEventListener("click", () => $("upload-files").click());
+$("upload-first").addEventListener("click", () => $("upload-files").click());
+$("upload-folder").addEventListener("click", () => $("upload-directory").click());
+$("upload-files").addEventListener("change", ({ target }) => {
+  add(listing.path(), [...target.files].map((file) => ({ file, folder: "" })));
+  target.value = "";
+});
+$("upload-directory").addEventListener("change", ({ target }) => {
+  const folderOf = (file) => file.webkitRelativePath.split("/").slice(0, -1).join("/");
+  add(listing.path(), [...target.files].map((file) => ({ file, folder: folderOf(file) })));
+  target.value = "";
+});
+$("clear-selection").addEventListener("click", () => {
+  listing.clearSelection();
+  listing.focus();
+});
+$("download-selected").addEventListener("click", () => verbs.download(listing.chosen()));
+$("rename-selected").addEventListener("click", () => verbs.rename(listing.chosen()[0]));
+$("delete-selected").addEventListener("click", () => verbs.remove(listing.chosen()));
+$("show-shortcuts").addEventListener("click", shortcuts);
+$("more").addEventListener("click", (event) => {
+  event.preventDefault();
+  listing.more();
+});
+new IntersectionObserver((seen) => {
+  if (seen.some((one) => one.isIntersecting)) listing.more();
+}, { rootMargin: "600px" }).observe($("further"));
+
+// Others may have changed something while nobody looked.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) listing.refresh();
+});
+
+listing.render();
+document.documentElement.dataset.ready = "true";

@@ -1,1 +1,75 @@
-// format
+// Texts filled in, sizes, speeds and dates. Sizes are as the server writes them (format.rs).
+import text from "./text.js";
+
+const UNITS = ["kB", "MB", "GB", "TB", "PB", "EB"];
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+
+/** The text of that name, with each `{key}` filled in, once: values are never looked at again. */
+export function say(name, values = {}) {
+  return text[name].replace(/\{(\w+)\}/g, (whole, key) => (key in values ? String(values[key]) : whole));
+}
+
+/** One text for one, another for any other number. */
+export function count(one, many, number) {
+  return number === 1 ? say(one) : say(many, { count: number });
+}
+
+export function size(bytes) {
+  if (bytes < 1000) return `${bytes} B`;
+  let value = bytes / 1000;
+  let unit = 0;
+  while (value >= 999.5 && unit + 1 < UNITS.length) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value < 9.95 ? value.toFixed(1) : value.toFixed(0)} ${UNITS[unit]}`;
+}
+
+export function speed(bytesPerSecond) {
+  return `${size(Math.round(bytesPerSecond))}/s`;
+}
+
+export function percent(part) {
+  return `${Math.floor(part * 100)} %`;
+}
+
+export function duration(seconds) {
+  const whole = Math.max(1, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.round(whole / 60)} min`;
+  return `${Math.floor(whole / 3600)} h ${Math.round((whole % 3600) / 60)} min`;
+}
+
+export function date(milliseconds) {
+  if (!milliseconds) return "";
+  const then = new Date(milliseconds);
+  return (then.toDateString() === new Date().toDateString() ? clock : day).format(then);
+}
+
+export function fullDate(milliseconds) {
+  return milliseconds ? full.format(new Date(milliseconds)) : "";
+}
+
+/** `report.pdf`, 2 → `report (2).pdf`. */
+export function numbered(name, number) {
+  const dot = name.lastIndexOf(".");
+  return dot > 0 ? `${name.slice(0, dot)} (${number})${name.slice(dot)}` : `${name} (${number})`;
+}
+
+export function join(folder, name) {
+  return folder === "/" ? `/${name}` : `${folder}/${name}`;
+}
+
+export function parent(path) {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+export function folderUrl(path) {
+  return path === "/" ? "/" : `/drive${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+export function fileUrl(path) {
+  return `/api/v1/drive/file?path=${encodeURIComponent(path)}`;
+}

@@ -1,1 +1,71 @@
-// keys
+// The keyboard. Single keys are off while typing, and the browser's own keys are never taken.
+import { anyOpen, shortcuts } from "./dialog.js";
+import * as listing from "./listing.js";
+import * as verbs from "./verbs.js";
+
+const filter = document.getElementById("filter");
+const PAGE = 10;
+
+const plain = {
+  "/": () => filter.focus(),
+  "?": shortcuts,
+  F2: () => listing.chosen().length === 1 && verbs.rename(listing.chosen()[0]),
+  Delete: () => verbs.remove(listing.chosen()),
+  ArrowDown: () => listing.step(1),
+  ArrowUp: () => listing.step(-1),
+  PageDown: () => listing.step(PAGE),
+  PageUp: () => listing.step(-PAGE),
+  Home: () => listing.step(-Infinity),
+  End: () => listing.step(Infinity),
+  " ": () => listing.current() && listing.toggle(listing.current().name),
+  n: verbs.newFolder,
+  u: () => document.getElementById("upload").click(),
+  Escape: () => listing.clearSelection() || escapeFilter(),
+};
+
+function escapeFilter() {
+  if (!filter.value) return;
+  filter.value = "";
+  listing.render();
+}
+
+const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
+// Keys by which a button or link is pressed stay with it.
+const presses = (event) => event.key === " " && event.target.closest("button, input, label, summary");
+
+document.addEventListener("keydown", (event) => {
+  const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+  if (event.defaultPrevented || event.isComposing || anyOpen() || document.querySelector(":popover-open")) return;
+  if (event.target === filter && key === "Escape") {
+    escapeFilter();
+    listing.focus();
+    return;
+  }
+  if (event.target === filter && key === "ArrowDown") {
+    event.preventDefault();
+    return listing.step(0);
+  }
+  if (typing(event.target)) return;
+  if (altKey && !ctrlKey && !metaKey) {
+    if (key !== "ArrowUp") return;
+    event.preventDefault();
+    return listing.up();
+  }
+  if (ctrlKey || metaKey) {
+    if (key !== "a" || shiftKey || !listing.current()) return;
+    event.preventDefault();
+    return listing.selectAll();
+  }
+  const extend = { ArrowDown: 1, ArrowUp: -1 }[key];
+  if (shiftKey && extend) {
+    event.preventDefault();
+    return listing.step(extend, true);
+  }
+  if (!Object.hasOwn(plain, key) || presses(event)) return;
+  // Without a listing these scroll, as everywhere.
+  if (/^(Arrow|Page|Home|End| )/.test(key) && !listing.current()) return;
+  event.preventDefault();
+  plain[key]();
+});
+
+filter.addEventListener("input", () => listing.render());

@@ -1,1 +1,44 @@
-// rows
+// One entry's row: made of the page's own template, so that server and script show the same.
+import { date, fileUrl, folderUrl, fullDate, join, say, size } from "./format.js";
+
+const template = document.getElementById("row");
+
+export function entryOf(row) {
+  const { name, kind, size: bytes, modified } = row.dataset;
+  return { name, kind, size: Number(bytes), modified: Number(modified) };
+}
+
+export function fill(row, folder, entry) {
+  const path = join(folder, entry.name);
+  const isFolder = entry.kind === "folder";
+  Object.assign(row.dataset, {
+    name: entry.name,
+    kind: entry.kind,
+    size: entry.size ?? 0,
+    modified: entry.modified ?? 0,
+  });
+  const link = row.querySelector("a");
+  link.href = isFolder ? folderUrl(path) : fileUrl(path);
+  link.tabIndex = -1;
+  row.querySelector(".label").textContent = entry.name;
+  link.title = entry.name;
+  row.querySelector(".size").textContent = isFolder ? "" : size(entry.size);
+  const time = row.querySelector("time");
+  time.textContent = date(entry.modified);
+  time.title = fullDate(entry.modified);
+  time.dateTime = entry.modified ? new Date(entry.modified).toISOString() : "";
+  row.querySelector(".pick input").setAttribute("aria-label", entry.name);
+  row.querySelector(".do button").setAttribute("aria-label", say("actions_for", { name: entry.name }));
+  return row;
+}
+
+export function make(folder, entry) {
+  return fill(template.content.cloneNode(true).firstElementChild, folder, entry);
+}
+
+export function same(row, entry) {
+  const { name, kind, size: bytes, modified } = row.dataset;
+  return (
+    name === entry.name && kind === entry.kind && bytes === String(entry.size ?? 0) && modified === String(entry.modified)
+  );
+}

@@ -1,0 +1,18 @@
+//! The pages to look at: `cargo test --release -p atoll-gateways --test web_look -- --ignored`,
+//! then sign in at http://127.0.0.1:8099 as `ada`, password `a long enough password`.
+
+#[path = "web/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+use world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "serves until it is stopped"]
+async fn serve_for_looking() {
+    let world = World::on("127.0.0.1:8099").await;
+    world.people().await;
+    let secret = world.apps.accounts.make_setup_secret().await.map_err(|error| error.to_string());
+    println!("http://{} ({secret:?})", world.host);
+    std::future::pending::<()>().await;
+}

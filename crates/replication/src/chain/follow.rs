@@ -33,6 +33,8 @@ impl Replica {
             return;
         }
         role.position_sent = env.now;
+        // What was acknowledged may not have arrived either: this event ends by saying it again.
+        role.acked_up = Seq(0);
         // An unfinished copy counts for nothing: ask from the beginning.
         let last = if incomplete { Version::ZERO } else { last };
         out.send(self.message(upstream, Body::Position { last }));

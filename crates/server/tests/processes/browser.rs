@@ -1,0 +1,122 @@
+//! The page in a real browser, over the front that outlives any node.
+
+use crate::demo::{Demo, wait_for};
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::json;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn browser(port: u16, profile: &std::path::Path) -> (Driver, Client) {
+    let driver = Command::new("chromedriver")
+        .arg(format!("--port={port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is installed (./test.sh installs it)");
+    let driver = Driver(driver);
+    let options = json!({ "binary": "/usr/bin/chromium", "args": [
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--disable-dev-shm-usage", "--window-size=1280,900", format!("--user-data-dir={}", profile.display()),
+    ]});
+    let mut capabilities = serde_json::Map::new();
+    capabilities.insert("goog:chromeOptions".into(), options);
+    let begun = std::time::Instant::now();
+    loop {
+        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+        match builder.capabilities(capabilities.clone()).connect(&format!("http://127.0.0.1:{port}")).await {
+            Ok(client) => return (driver, client),
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(40), "no browser: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[test]
+fn a_file_uploaded_in_the_browser_downloads_whole_after_the_node_behind_the_front_died() {
+    let demo = Demo::start(3);
+    let base = demo.folder.parent().unwrap().to_path_buf();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let web = demo.web();
+    let (name, password) = demo.user();
+    let data: Vec<u8> = (0..3_500_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
+    let file = base.join("holiday photo.bin");
+    std::fs::write(&file, &data).unwrap();
+
+    runtime.block_on(async {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (_driver, browser) = browser(port, &base.join("profile")).await;
+        browser.goto(&web).await.unwrap();
+        browser.wait().for_element(Locator::Css("input[name=name]")).await.unwrap().send_keys(&name).await.unwrap();
+        browser.find(Locator::Css("input[name=password]")).await.unwrap().send_keys(&password).await.unwrap();
+        browser.find(Locator::Css("button[type=submit]")).await.unwrap().click().await.unwrap();
+        let input = Locator::Css("input[type=file]");
+        let picker = browser.wait().at_most(Duration::from_secs(20)).for_element(input).await.unwrap();
+        picker.send_keys(file.to_str().unwrap()).await.unwrap();
+        let row = Locator::XPath("//a[contains(., 'holiday photo.bin')]");
+        browser.wait().at_most(Duration::from_secs(30)).for_element(row).await.unwrap();
+        if let Ok(folder) = std::env::var("ATOLL_TEST_SCREENSHOTS") {
+            let picture = browser.screenshot().await.unwrap();
+            std::fs::write(std::path::Path::new(&folder).join("drive.png"), picture).unwrap();
+        }
+
+        // The node that the front was using dies: the first live one.
+        demo.kill(1);
+        let script = r#"
+            const [path, done] = arguments;
+            (async () => {
+                for (let i = 0; i < 60; i++) {
+                    try {
+                        const reply = await fetch('/api/v1/drive/file?path=' + encodeURIComponent(path));
+                        if (reply.ok) {
+                            const bytes = await reply.arrayBuffer();
+                            const hash = await crypto.subtle.digest('SHA-256', bytes);
+                            return done([bytes.byteLength, Array.from(new Uint8Array(hash))]);
+                        }
+                    } catch (error) {}
+                    await new Promise(again => setTimeout(again, 250));
+                }
+                done(null);
+            })();"#;
+        let found = browser.execute_async(script, vec![json!("/holiday photo.bin")]).await.unwrap();
+        assert_eq!(found[0], data.len(), "{found}");
+        let local = browser
+            .execute_async(
+                "const [text, done] = arguments; const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0)); \
+                 crypto.subtle.digest('SHA-256', bytes).then(hash => done(Array.from(new Uint8Array(hash))));",
+                vec![json!(base64(&data))],
+            )
+            .await
+            .unwrap();
+        assert_eq!(found[1], local, "the same bytes");
+
+        // The page itself goes on working.
+        browser.refresh().await.unwrap();
+        browser.wait().at_most(Duration::from_secs(20)).for_element(row).await.unwrap();
+        browser.close().await.unwrap();
+    });
+    demo.start_node(1);
+    wait_for("node 1 to run", Duration::from_secs(30), || (demo.nodes()[0]["state"] == "running").then_some(()));
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().enumerate().fold(0u32, |word, (i, byte)| word | u32::from(*byte) << (16 - 8 * i));
+        for i in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * i)) as usize & 63] as char;
+            text.push(if i <= chunk.len() { digit } else { '=' });
+        }
+    }
+    text
+}

@@ -1,0 +1,237 @@
+//! A demo cluster under test.
+
+use client::remote::{Options, Remote};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// The machine is shared: one cluster at a time.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+pub fn long() -> bool {
+    std::env::var_os("ATOLL_TEST_LONG").is_some()
+}
+
+/// Takes the machine for one test.
+pub fn machine() -> MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+pub struct Demo {
+    supervisor: Child,
+    pub folder: PathBuf,
+    home: PathBuf,
+    _temp: Option<tempfile::TempDir>,
+    _machine: MutexGuard<'static, ()>,
+}
+
+pub fn atoll() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
+    command.stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ATOLL_") && !name.starts_with("ATOLL_TEST"))
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Waits for a condition; the time limit only ends hopeless waits.
+pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Demo {
+    /// A fresh cluster, all of it in service, and a signed-in command line.
+    pub fn start(nodes: u16) -> Demo {
+        let machine = machine();
+        let temp = tempfile::tempdir().unwrap();
+        let (folder, home) = (temp.path().join("demo"), temp.path().join("home"));
+        std::fs::create_dir_all(&home).unwrap();
+        let supervisor = Demo::supervise(&folder, &["--nodes", &nodes.to_string(), "--fresh"]);
+        let temp = if std::env::var_os("ATOLL_TEST_KEEP").is_some() {
+            println!("kept: {}", temp.keep().display());
+            None
+        } else {
+            Some(temp)
+        };
+        let demo = Demo { supervisor, folder, home, _temp: temp, _machine: machine };
+        demo.wait_whole(nodes as usize);
+        demo.ok(&["login"]);
+        demo
+    }
+
+    fn supervise(folder: &Path, more: &[&str]) -> Child {
+        let log = std::fs::File::create(folder.with_extension("supervisor.log")).unwrap();
+        let mut command = atoll();
+        command.arg("demo").arg("--data").arg(folder).args(more);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.spawn().unwrap()
+    }
+
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.with_extension("supervisor.log")).unwrap_or_default()
+    }
+
+    /// Starts a stopped demo again, with its data.
+    pub fn come_back(&mut self) {
+        self.supervisor = Demo::supervise(&self.folder, &[]);
+    }
+
+    /// One `demo` subcommand.
+    pub fn act(&self, words: &[&str]) -> Output {
+        let mut command = atoll();
+        command.arg("demo").args(words).arg("--data").arg(&self.folder);
+        command.output().unwrap()
+    }
+
+    pub fn kill(&self, node: u16) {
+        self.acted(&["kill", &node.to_string()]);
+    }
+
+    pub fn start_node(&self, node: u16) {
+        self.acted(&["start", &node.to_string()]);
+    }
+
+    pub fn acted(&self, words: &[&str]) {
+        let output = self.act(words);
+        assert!(output.status.success(), "demo {words:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    }
+
+    pub fn status(&self) -> Option<Value> {
+        let output = self.act(&["status", "--json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Waits until `live` nodes run, have caught up, and every partition has as many replicas.
+    pub fn wait_whole(&self, live: usize) {
+        let look = || {
+            let status = self.status()?;
+            let nodes = status["nodes"].as_array()?;
+            let whole = nodes.iter().filter(|node| node["caught_up"] == true && node["partitions"] == 64).count();
+            (whole >= live && status["unreachable"].is_null()).then_some(())
+        };
+        let what = format!("{live} nodes caught up in {}", self.folder.display());
+        wait_for(&what, Duration::from_secs(90), || {
+            look().or_else(|| {
+                std::thread::sleep(Duration::from_millis(150));
+                None
+            })
+        });
+    }
+
+    pub fn nodes(&self) -> Vec<Value> {
+        self.status().expect("a status")["nodes"].as_array().unwrap().clone()
+    }
+
+    pub fn web(&self) -> String {
+        self.status().expect("a status")["web"].as_str().unwrap().to_string()
+    }
+
+    pub fn grpc_addresses(&self) -> Vec<String> {
+        self.nodes().iter().map(|node| bare(node["grpc"].as_str().unwrap())).collect()
+    }
+
+    /// What the demo keeps for people: the sample user's name and password.
+    pub fn user(&self) -> (String, String) {
+        let state: Value =
+            serde_json::from_slice(&std::fs::read(self.folder.join("demo.json")).expect("demo.json")).unwrap();
+        (state["user"].as_str().unwrap().into(), state["password"].as_str().unwrap().into())
+    }
+
+    /// Processes of the nodes that run.
+    pub fn pids(&self) -> Vec<i32> {
+        self.nodes().iter().filter_map(|node| node["pid"].as_i64()).map(|pid| pid as i32).collect()
+    }
+
+    /// A command of the signed-in person, not run yet.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = atoll();
+        command.args(words).env("ATOLL_CONFIG_DIR", &self.home).env("ATOLL_DEMO_DATA", &self.folder);
+        command.current_dir(self.folder.parent().unwrap());
+        command
+    }
+
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; what it printed.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(
+            output.status.success(),
+            "atoll {words:?} ended with {:?}\n{}{}",
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// A typed client of the signed-in user, by way of these nodes (numbers from 1; none: all).
+    pub async fn remote(&self, nodes: &[u16]) -> Remote {
+        let all = self.grpc_addresses();
+        let addresses: Vec<String> =
+            if nodes.is_empty() { all } else { nodes.iter().map(|number| all[*number as usize - 1].clone()).collect() };
+        let remote = Remote::with_options(addresses, None, Options::default()).await.unwrap();
+        let (name, password) = self.user();
+        remote.sign_in(&name, &password, "test").await.unwrap();
+        remote
+    }
+}
+
+impl Demo {
+    /// The routing client that gateways use, with the cluster's own key.
+    pub async fn inside(&self) -> client::Client {
+        let identity = walkdir::WalkDir::new(&self.folder)
+            .into_iter()
+            .flatten()
+            .find(|entry| entry.file_name() == "identity.json")
+            .and_then(|entry| node::Identity::load(entry.path().parent()?).ok()?)
+            .expect("an identity");
+        let addresses = self.nodes().iter().map(|node| bare(node["address"].as_str().unwrap())).collect();
+        let config = client::ClientConfig::new(addresses, rpc::ClusterKey(identity.key), identity.cluster);
+        client::Client::connect(config).await.unwrap()
+    }
+}
+
+/// Without the scheme.
+pub fn bare(address: &str) -> String {
+    address.trim_start_matches("http://").trim_end_matches('/').to_string()
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("--- supervisor said\n{}", self.said());
+            for entry in walkdir::WalkDir::new(&self.folder).into_iter().flatten() {
+                if entry.path().extension().is_some_and(|extension| extension == "log") {
+                    let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    let lines: Vec<&str> = log.lines().collect();
+                    println!("--- {}\n{}", entry.path().display(), lines[lines.len().saturating_sub(60)..].join("\n"));
+                }
+            }
+        }
+        let _ = self.act(&["stop"]);
+        let start = Instant::now();
+        while matches!(self.supervisor.try_wait(), Ok(None)) {
+            if start.elapsed() > Duration::from_secs(10) {
+                let _ = self.supervisor.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Real processes, real disks, real crashes: what a user of Atoll was promised, tried with the
+//! binary itself. One test at a time has the machine.
+//!
+//! `ATOLL_TEST_LONG=1` runs the full sizes and durations; `ATOLL_TEST_KEEP=1` keeps the folders.
+
+mod asynchronous;
+mod bad_input;
+mod big_file;
+mod browser;
+mod demo;
+mod files;
+mod history;
+mod joining;
+mod power_loss;

@@ -10,21 +10,43 @@ case "${1:-}" in
     --long) export ATOLL_TEST_LONG=1 ;;
     *) echo "usage: ./test.sh [--long]" >&2; exit 2 ;;
 esac
+step() { printf '\n== %s (after %d min)\n' "$1" $((SECONDS / 60)); }
 
+command -v cargo >/dev/null || { echo "test.sh: install Rust first: https://rustup.rs" >&2; exit 1; }
 # A browser for the page's test; curl for the set-up link's.
 need=()
 command -v chromedriver >/dev/null || need+=(chromium-driver)
 command -v chromium >/dev/null || need+=(chromium)
 command -v curl >/dev/null || need+=(curl)
 if ((${#need[@]})); then
+    step "installing ${need[*]}"
     as_root=()
-    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { echo "test.sh: as root, install: ${need[*]}" >&2; exit 1; }
+        as_root=(sudo)
+    fi
     "${as_root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${need[@]}" >/dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${need[@]}" >/dev/null
 fi
 
+step "form and lints"
 cargo fmt --check
 cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+
+step "build"
 cargo build --release
+
+step "the rules of who may use whom"
+cargo test --release --quiet --package atoll-types --test layers
+
 # One test program after the other: those with real processes want the machine for themselves.
-cargo test --release --workspace --no-fail-fast
+step "tests"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --release --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
+
+step "the runners' closing lines"
+grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$' "$log" || true
+if ((status)); then echo "FAILED" >&2; else echo "all is well"; fi
+exit "$status"

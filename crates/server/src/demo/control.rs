@@ -90,6 +90,11 @@ pub fn listen(folder: &Path) -> Outcome<mpsc::Receiver<Asked>> {
     Ok(asked)
 }
 
+/// Nobody can ask any more.
+pub fn close(folder: &Path) {
+    let _never_listened = std::fs::remove_file(folder.join(SOCKET));
+}
+
 async fn answer(stream: UnixStream, inbox: mpsc::Sender<Asked>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();

@@ -73,6 +73,7 @@ pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool)
     supervisor.stop_all().await;
     let asker = outcome?;
     // Whoever is told that it has stopped may start the next at once.
+    control::close(folder);
     drop(held);
     let text = format!("The demo has stopped. Its data is kept in {}; `atoll demo` brings it back.", folder.display());
     if let Some(asker) = asker {

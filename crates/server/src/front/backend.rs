@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// Time between two questions.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(750);
 /// Answers that must fail to come, one after the other, before a node that
 /// accepts connections counts as down: a busy machine is not a dead one.
 const LATE_MAX: u32 = 2;

@@ -1,20 +1,23 @@
-//! What the front says when no node can.
+//! What the front says when no node can, in the form of the web gateway's own errors.
 
 use super::Reply;
 use http_body_util::{BodyExt, Full};
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
+use serde_json::json;
 
 /// Every node is down.
 pub fn no_node(html: bool) -> Reply {
-    let text = "No node of this cluster is up just now. Nothing is lost; this page tries again by itself.";
-    refuse(html, StatusCode::SERVICE_UNAVAILABLE, "no_node", text, "atoll demo status")
+    let what = "No node of this cluster is up just now.";
+    let next = "Nothing was changed, and nothing that was saved is lost. Try again in a moment.";
+    refuse(html, StatusCode::SERVICE_UNAVAILABLE, "no_node", "not_applied", what, next)
 }
 
 /// The node went away and the request may have been carried out.
 pub fn unknown(html: bool) -> Reply {
-    let text = "The machine that had this request went away. Whether it was done is not known.";
-    refuse(html, StatusCode::BAD_GATEWAY, "unknown_outcome", text, "look whether it was done, then try again")
+    let what = "The machine that had this request went away.";
+    let next = "It may or may not have been done. Look, then try again.";
+    refuse(html, StatusCode::BAD_GATEWAY, "unknown_outcome", "unknown", what, next)
 }
 
 /// The node went away and the body could not be sent from its beginning again.
@@ -22,26 +25,27 @@ pub fn interrupted(html: bool, repeatable: bool) -> Reply {
     if !repeatable {
         return unknown(html);
     }
-    let text = "The machine that had this request went away. Sending it again is harmless.";
-    refuse(html, StatusCode::BAD_GATEWAY, "interrupted", text, "send it again")
+    let what = "The machine that had this request went away.";
+    refuse(html, StatusCode::BAD_GATEWAY, "interrupted", "unknown", what, "Send it again; that is harmless.")
 }
 
-fn refuse(html: bool, status: StatusCode, code: &str, what: &str, next: &str) -> Reply {
-    let (kind, text) = if html {
+fn refuse(html: bool, status: StatusCode, kind: &str, outcome: &str, what: &str, action: &str) -> Reply {
+    let (media_type, text) = if html {
         let page = format!(
             "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
              <meta http-equiv=refresh content=2><title>Reconnecting…</title>\
              <body style=\"font:1rem system-ui;margin:4rem auto;max-width:32rem;color-scheme:light dark\">\
-             <h1>Reconnecting…</h1><p>{what}</p><p>Next: <code>{next}</code></p>"
+             <h1>Reconnecting…</h1><p>{what} {action}</p><p>This page tries again by itself.</p>"
         );
         ("text/html; charset=utf-8", page)
     } else {
-        let error = serde_json::json!({"error": {"code": code, "message": what, "next": next}});
-        ("application/json", error.to_string())
+        let id = format!("{:012x}", rand::random::<u64>() >> 16);
+        let error = json!({"kind": kind, "message": what, "action": action, "outcome": outcome, "id": id});
+        ("application/json", json!({ "error": error }).to_string())
     };
     let mut reply = Reply::new(Full::new(text.into()).map_err(|never| match never {}).boxed());
     *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     reply

@@ -42,9 +42,10 @@ pub struct Chain {
     pub epoch: Epoch,
     /// In order.
     pub members: Vec<ChainMember>,
-    /// The nodes that hold every acknowledged write. While the chain has a serving
-    /// member these are its serving and departing nodes; when the last has gone it is
-    /// the set that went, and only one of them may start the chain again.
+    /// The nodes that hold every acknowledged write. While one of them is in the chain
+    /// these are its serving and departing nodes, but for those that were just promoted and
+    /// have yet to say that they caught up; when the last has gone it is the set that
+    /// went, and only one of them may start the chain again.
     pub complete: BTreeSet<NodeId>,
     /// The nodes that the placement wants here, in order of preference.
     pub wanted: Vec<NodeId>,

@@ -103,38 +103,52 @@ impl Knowledge<'_> {
 }
 
 /// The chain's next state; none when it stays as it is.
+///
+/// Members keep this order: those recorded as complete, those that serve since their promotion and
+/// have yet to say that they hold everything, those that sync. So nobody is ever fed by one who may
+/// hold less.
 fn next(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain) -> Option<Chain> {
-    let mut members = without_void(knowledge, chain)?;
     let mut complete = chain.complete.clone();
-    if members.iter().all(|member| member.state == MemberState::Syncing) {
-        if members.len() < chain.members.len() && chain.acking().next().is_some() {
-            // The last that were complete have gone: whoever they were, only they may begin again.
-            complete = chain.acking().map(|member| member.replica.node).collect();
-        }
+    // A member promoted in an earlier epoch may lack what was acknowledged until then. It counts as
+    // complete once it says, under the epoch in which its word is needed, that it has caught up.
+    let reported = |member: &&ChainMember| knowledge.reports.synced.contains(&(partition, chain.epoch, member.replica));
+    complete.extend(chain.acking().filter(reported).map(|member| member.replica.node));
+    let mut members = without_void(knowledge, chain, &complete)?;
+    if !members.iter().any(|member| is_complete(member, &complete)) {
+        // The last that were complete have gone: whoever they were, only they may begin again.
         members.clear();
         if let Some(replica) = restart(knowledge, partition, &complete) {
             members.push(ChainMember { replica, state: MemberState::Serving });
         }
     }
     if !members.is_empty() {
-        serve_departing_if_alone(&mut members);
+        stay(chain, &mut members);
+        members.retain(|member| member.state != MemberState::Syncing || chain.wanted.contains(&member.replica.node));
         promote(knowledge, partition, chain, &mut members);
-        depart(knowledge, partition, chain, &mut members);
+        if settled(chain, &complete, &members) {
+            depart(knowledge, partition, chain, &mut members);
+            reorder(chain, &mut members);
+        }
         admit(knowledge, chain, &mut members);
-        complete =
-            members.iter().filter(|m| m.state != MemberState::Syncing).map(|member| member.replica.node).collect();
+        let kept = |node: &NodeId| members.iter().any(|m| m.replica.node == *node && m.state != MemberState::Syncing);
+        complete.retain(kept);
     }
-    if members == chain.members {
+    if members == chain.members && complete == chain.complete {
         return None;
     }
-    Some(Chain { epoch: chain.epoch.next(), members, complete, wanted: chain.wanted.clone() })
+    let epoch = if members == chain.members { chain.epoch } else { chain.epoch.next() };
+    Some(Chain { epoch, members, complete, wanted: chain.wanted.clone() })
+}
+
+fn is_complete(member: &ChainMember, complete: &BTreeSet<NodeId>) -> bool {
+    member.state != MemberState::Syncing && complete.contains(&member.replica.node)
 }
 
 /// The members that are left; none when that cannot be told yet: while it is open who of a dying
 /// chain still lives, nobody is cut out, so that all who went together stay known as complete.
-fn without_void(knowledge: &Knowledge<'_>, chain: &Chain) -> Option<Vec<ChainMember>> {
+fn without_void(knowledge: &Knowledge<'_>, chain: &Chain, complete: &BTreeSet<NodeId>) -> Option<Vec<ChainMember>> {
     let (mut gone, mut unsettled, mut alive) = (0, 0, 0);
-    for member in chain.acking() {
+    for member in chain.members.iter().filter(|member| is_complete(member, complete)) {
         match knowledge.liveness(member.replica) {
             Liveness::Void => gone += 1,
             Liveness::Unsettled => unsettled += 1,
@@ -182,40 +196,49 @@ fn torn_alike(knowledge: &Knowledge<'_>, partition: PartitionId, complete: &BTre
     candidates?.into_iter().max().map(|(_, replica)| replica)
 }
 
-/// When only departing members are left, they stay.
-fn serve_departing_if_alone(members: &mut [ChainMember]) {
-    if !members.iter().any(|member| member.state == MemberState::Serving) {
-        for member in members.iter_mut().filter(|member| member.state == MemberState::Departing) {
+/// Departing members that are wanted again stay; and all of them, when one would be the head.
+fn stay(chain: &Chain, members: &mut [ChainMember]) {
+    let headless = members.first().is_some_and(|member| member.state == MemberState::Departing);
+    for member in members.iter_mut().filter(|member| member.state == MemberState::Departing) {
+        if headless || chain.wanted.contains(&member.replica.node) {
             member.state = MemberState::Serving;
         }
     }
 }
 
-/// Syncing members that have everything become serving ones; and when all that are wanted serve,
-/// they take the order that spreads heads and tails.
-fn promote(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain, members: &mut Vec<ChainMember>) {
-    let mut promoted = false;
-    for member in members.iter_mut().skip_while(|member| member.state != MemberState::Syncing) {
-        if !knowledge.reports.synced.contains(&(partition, chain.epoch, member.replica)) {
-            break;
-        }
-        member.state = MemberState::Serving;
-        promoted = true;
+/// Syncing members that have everything become serving ones, where they are.
+fn promote(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain, members: &mut [ChainMember]) {
+    let reported = |member: &ChainMember| knowledge.reports.synced.contains(&(partition, chain.epoch, member.replica));
+    let syncing = members.iter_mut().skip_while(|member| member.state != MemberState::Syncing);
+    syncing.take_while(|member| reported(member)).for_each(|member| member.state = MemberState::Serving);
+}
+
+/// Whether all that are wanted serve, and everybody whose word counts holds everything: only then may
+/// members go, or change places.
+fn settled(chain: &Chain, complete: &BTreeSet<NodeId>, members: &[ChainMember]) -> bool {
+    let serves = |node: &NodeId| {
+        members.iter().any(|member| member.replica.node == *node && member.state == MemberState::Serving)
+    };
+    let equal = members.iter().all(|member| member.state == MemberState::Syncing || is_complete(member, complete));
+    equal && !chain.wanted.is_empty() && chain.wanted.iter().all(serves)
+}
+
+/// Members that are not wanted depart, and go once they said so.
+fn depart(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain, members: &mut Vec<ChainMember>) {
+    members.retain(|member| {
+        member.state != MemberState::Departing
+            || !knowledge.reports.departed.contains(&(partition, chain.epoch, member.replica))
+    });
+    for member in members.iter_mut().filter(|member| !chain.wanted.contains(&member.replica.node)) {
+        member.state = MemberState::Departing;
     }
-    if !promoted {
-        return;
-    }
-    let all_serve = chain
-        .wanted
-        .iter()
-        .all(|node| members.iter().any(|member| member.replica.node == *node && member.state == MemberState::Serving));
+}
+
+/// Members take the order that spreads heads and tails.
+fn reorder(chain: &Chain, members: &mut [ChainMember]) {
     let preference =
         |member: &ChainMember| chain.wanted.iter().position(|node| *node == member.replica.node).unwrap_or(usize::MAX);
-    if all_serve {
-        members.sort_by_key(|member| (rank(member.state), preference(member)));
-    } else {
-        members.sort_by_key(|member| rank(member.state));
-    }
+    members.sort_by_key(|member| (rank(member.state), preference(member)));
 }
 
 fn rank(state: MemberState) -> u8 {
@@ -223,25 +246,6 @@ fn rank(state: MemberState) -> u8 {
         MemberState::Serving => 0,
         MemberState::Departing => 1,
         MemberState::Syncing => 2,
-    }
-}
-
-/// Members that are not wanted depart once all that are wanted serve, and go once they said so.
-fn depart(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain, members: &mut Vec<ChainMember>) {
-    let serving = |members: &[ChainMember], node: &NodeId| {
-        members.iter().any(|member| member.replica.node == *node && member.state == MemberState::Serving)
-    };
-    members.retain(|member| {
-        member.state != MemberState::Departing
-            || !knowledge.reports.departed.contains(&(partition, chain.epoch, member.replica))
-    });
-    let all_serve = !chain.wanted.is_empty() && chain.wanted.iter().all(|node| serving(members, node));
-    members.retain(|member| member.state != MemberState::Syncing || chain.wanted.contains(&member.replica.node));
-    if all_serve {
-        for member in members.iter_mut().filter(|member| !chain.wanted.contains(&member.replica.node)) {
-            member.state = MemberState::Departing;
-        }
-        members.sort_by_key(|member| rank(member.state));
     }
 }
 

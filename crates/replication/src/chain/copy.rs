@@ -17,6 +17,15 @@ pub(super) struct CopyOut {
     /// The page under way; none while it is being read.
     page: Option<(Bytes, Option<(Version, HybridTime)>)>,
     sent: Monotonic,
+    /// When this page was sent for the first time.
+    first_sent: Monotonic,
+}
+
+impl CopyOut {
+    /// A page was sent, and again, and not taken.
+    pub(super) fn unwanted(&self, env: &Environment) -> bool {
+        self.page.is_some() && env.now - self.first_sent >= 6 * REPEAT
+    }
 }
 
 /// The receiving side.
@@ -27,6 +36,8 @@ pub(super) struct CopyIn {
     index: u32,
     step: Step,
     end: Option<(Version, HybridTime)>,
+    /// When anything was last heard of it.
+    heard: Monotonic,
 }
 
 #[derive(Debug)]
@@ -50,7 +61,8 @@ impl Replica {
         let copy = CopyId { epoch: self.epoch, number: self.copies };
         let Some(role) = &mut self.role else { return };
         let Some(link) = &role.downstream else { return };
-        role.copy_out = Some(CopyOut { copy, peer: link.peer, index: 0, page: None, sent: env.now });
+        role.copy_out =
+            Some(CopyOut { copy, peer: link.peer, index: 0, page: None, sent: env.now, first_sent: env.now });
         out.push(Command::ReadPage { copy, index: 0 });
     }
 
@@ -73,7 +85,7 @@ impl Replica {
             return self.copy_ended(env, None, out);
         };
         going.page = Some((rows.clone(), end));
-        going.sent = env.now;
+        (going.sent, going.first_sent) = (env.now, env.now);
         let peer = going.peer;
         out.send(self.message(peer, Body::Page { copy, index, rows, end }));
     }
@@ -127,12 +139,26 @@ impl Replica {
         out: &mut Vec<Command>,
     ) {
         let Some(role) = &mut self.role else { return };
-        // Invariant 8: only the predecessor may have a *syncing* replica drop what it has.
-        if role.upstream != Some(from) || role.state != MemberState::Syncing {
+        if role.upstream != Some(from) {
             return;
+        }
+        if role.copied == Some(copy) {
+            // All of it was taken; the word of it was lost.
+            return out.send(self.message(from, Body::PageTaken { copy, index }));
+        }
+        // Invariant 8: only the predecessor may have a *syncing* replica drop what it has; or one that was promoted,
+        // turned out to be too far behind, and is not counted on yet.
+        let expendable = role.state == MemberState::Syncing || !(role.listed || role.reported.is_some());
+        if role.copied > Some(copy) {
+            return;
+        }
+        if !expendable {
+            // The sender was misled by something old: where this log really ends, it should hear.
+            return self.throttled_position(env, out);
         }
         match &mut role.copy_in {
             Some(coming) if coming.copy == copy => {
+                coming.heard = env.now;
                 if index + 1 == coming.index && matches!(coming.step, Step::Waiting) {
                     // It was taken; the word of it was lost.
                     out.send(self.message(from, Body::PageTaken { copy, index }));
@@ -142,7 +168,8 @@ impl Replica {
                     out.push(Command::Import { copy, index, rows });
                 }
             }
-            Some(coming) if coming.copy > copy => {}
+            // What the applier has in hand of the old one comes first.
+            Some(coming) if coming.copy > copy || !matches!(coming.step, Step::Waiting) => {}
             _ if index == 0 => self.begin_reset(env, copy, rows, end, out),
             _ => {}
         }
@@ -150,17 +177,22 @@ impl Replica {
 
     fn begin_reset(
         &mut self,
-        _env: &Environment,
+        env: &Environment,
         copy: CopyId,
         rows: Bytes,
         end: Option<(Version, HybridTime)>,
         out: &mut Vec<Command>,
     ) {
+        // The applier's work rests on the log as it is: let it end first. The page will come again.
+        if self.installing.is_some() || self.applying() {
+            return;
+        }
+        self.abandon_copy();
         self.incomplete = true;
         self.begin_at(Version::ZERO, HybridTime::default());
         let append = self.append(Record::Reset { partition: self.partition }, out);
         if let Some(role) = &mut self.role {
-            role.copy_in = Some(CopyIn { copy, index: 0, step: Step::Resetting { append, rows }, end });
+            role.copy_in = Some(CopyIn { copy, index: 0, step: Step::Resetting { append, rows }, end, heard: env.now });
         }
     }
 
@@ -194,6 +226,7 @@ impl Replica {
         coming.index += 1;
         if let Some((version, time)) = coming.end {
             coming.step = Step::Installing;
+            self.installing = Some((copy, version, time));
             out.push(Command::Install { copy, version, time });
             return;
         }
@@ -205,17 +238,30 @@ impl Replica {
 
     /// The copy is durable, and so is the word of it.
     pub fn installed(&mut self, env: &Environment, copy: CopyId, out: &mut Vec<Command>) {
-        let Some(coming) = self.coming(copy) else { return };
-        let (Some((version, time)), index) = (coming.end, coming.index) else { return };
+        let Some((_, version, time)) = self.installing.filter(|(installing, ..)| *installing == copy) else { return };
+        // It counts, whatever became of this replica's place meanwhile.
+        self.installing = None;
         self.begin_at(version, time);
         self.incomplete = false;
         let Some(role) = &mut self.role else { return };
-        role.copy_in = None;
         role.position_sent = Monotonic(0);
-        if let Some(upstream) = role.upstream {
-            out.send(self.message(upstream, Body::PageTaken { copy, index: index - 1 }));
+        if let Some(coming) = role.copy_in.take()
+            && let Some(upstream) = role.upstream
+        {
+            role.copied = Some(copy);
+            out.send(self.message(upstream, Body::PageTaken { copy, index: coming.index - 1 }));
         }
         self.send_position(env, out);
+    }
+
+    /// Nothing was heard for long of a copy that is being received: ask for another.
+    pub(super) fn copy_missing(&mut self, env: &Environment, out: &mut Vec<Command>) {
+        let Some(role) = &mut self.role else { return };
+        let (Some(coming), Some(upstream)) = (&mut role.copy_in, role.upstream) else { return };
+        if matches!(coming.step, Step::Waiting) && env.now - coming.heard >= 12 * REPEAT {
+            coming.heard = env.now;
+            out.send(self.message(upstream, Body::NeedCopy));
+        }
     }
 
     fn coming(&mut self, copy: CopyId) -> Option<&mut CopyIn> {
@@ -229,6 +275,7 @@ impl Replica {
         if let Some(role) = &mut self.role {
             role.verified = Seq(0);
             role.linked = false;
+            role.rewound = None;
         }
     }
 }

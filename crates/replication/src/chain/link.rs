@@ -25,6 +25,8 @@ pub(super) struct Link {
     position: Version,
     /// It said so before this replica was ready to send.
     early: bool,
+    /// It needs a full copy, and this replica was not ready to send one.
+    copy_wanted: bool,
     /// Last thing heard or first thing sent after a silence.
     progress: Monotonic,
     told_committed: Seq,
@@ -54,6 +56,7 @@ impl Link {
             state: State::Silent,
             position: Version::ZERO,
             early: false,
+            copy_wanted: false,
             progress: Monotonic(0),
             told_committed: Seq(0),
             told_last: Seq(0),
@@ -79,9 +82,13 @@ impl Replica {
         let known = self.overlay.version(last.seq);
         let epoch = self.epoch;
         let Some(role) = &mut self.role else { return };
-        let mine = self.overlay.last().seq.min(role.verified);
+        let mine = self.overlay.last().seq.min(role.verified).max(base.seq);
         let linked = role.linked;
         let Some(link) = role.downstream.as_mut().filter(|link| link.peer == from) else { return };
+        // From before what it has acknowledged since: overtaken on its way.
+        if last.seq < link.acked {
+            return;
+        }
         link.position = last;
         link.early = !linked;
         if !linked {
@@ -89,16 +96,25 @@ impl Replica {
             return;
         }
         if matches!(link.state, State::Copying) {
-            // It asks again because it lost the copy, or because pages are slow; the copy's own repeats see to it,
-            // unless it has ended.
-            return;
+            // It asks again because pages are slow; unless one was sent and sent again, and it will not have it.
+            if !role.copy_out.as_ref().is_some_and(|copy| copy.unwanted(env)) {
+                return;
+            }
+            role.copy_out = None;
         }
         link.progress = env.now;
         (link.told_last, link.told_committed, link.told_complete) = (Seq(0), Seq(0), None);
         match known {
             Some(version) if version == last && last.seq <= mine => link.state = State::Streaming { next: last },
-            Some(_) => return out.send(self.message(from, Body::Rewind)),
-            None if last.seq > mine => return out.send(self.message(from, Body::Rewind)),
+            // It has more: whether what this replica has is among it, the first message will tell.
+            _ if last.seq > mine => match self.overlay.version(mine) {
+                Some(end) => link.state = State::Streaming { next: end },
+                None => return,
+            },
+            Some(_) => {
+                let to = self.before(last);
+                return out.send(self.message(from, Body::Rewind { to }));
+            }
             None => {
                 debug_assert!(last.seq < base.seq);
                 let check = last.seq > Seq(0);
@@ -125,6 +141,7 @@ impl Replica {
         let peer = link.peer;
         let Some(mut entries) = entries else {
             link.state = State::Copying;
+            link.acked = Seq(0);
             return self.begin_copy(env, out);
         };
         // What an earlier request read: the neighbour has said another position since, and its own answer will come.
@@ -138,8 +155,9 @@ impl Replica {
             match entries.first() {
                 Some(entry) if entry.version == next => drop(entries.remove(0)),
                 _ => {
+                    // Below the tables, where all is committed: it has nothing that goes with this history.
                     link.state = State::Silent;
-                    return out.send(self.message(peer, Body::Rewind));
+                    return out.send(self.message(peer, Body::Rewind { to: Version::ZERO }));
                 }
             }
         }
@@ -167,8 +185,36 @@ impl Replica {
         }
     }
 
+    /// The neighbour below has nothing that counts.
+    pub(super) fn on_need_copy(&mut self, env: &Environment, from: ReplicaId, out: &mut Vec<Command>) {
+        let Some(role) = &mut self.role else { return };
+        let Some(link) = role.downstream.as_mut().filter(|link| link.peer == from) else { return };
+        if !role.linked {
+            link.copy_wanted = true;
+        } else if role.copy_out.is_none() {
+            link.copy_wanted = false;
+            link.state = State::Copying;
+            link.acked = Seq(0);
+            self.begin_copy(env, out);
+        }
+    }
+
+    /// This replica's own tables are about to be emptied: what it copies from them ends.
+    pub(super) fn abandon_copy(&mut self) {
+        let Some(role) = &mut self.role else { return };
+        let copying = role.copy_out.take().is_some();
+        if let Some(link) = &mut role.downstream {
+            link.copy_wanted |= copying;
+            link.state = State::Silent;
+        }
+    }
+
     /// This replica is linked to its predecessor now: answer what was asked before.
     pub(super) fn answer_early_position(&mut self, env: &Environment, out: &mut Vec<Command>) {
+        let wanted = self.role.as_ref().and_then(|role| role.downstream.as_ref()).filter(|link| link.copy_wanted);
+        if let Some(peer) = wanted.map(|link| link.peer) {
+            return self.on_need_copy(env, peer, out);
+        }
         if let Some(link) = self.role.as_ref().and_then(|role| role.downstream.as_ref()).filter(|link| link.early) {
             self.on_position(env, link.peer, link.position, out);
         }

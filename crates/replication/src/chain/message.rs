@@ -39,8 +39,12 @@ pub enum Body {
         /// Last entry of the log.
         last: Version,
     },
-    /// Up: "your log and mine differ at my end"; the answer to it is [`Body::Position`] at the committed point.
-    Rewind,
+    /// Down: "our logs differ there; this is the last entry of mine that may be yours too". The answer is
+    /// [`Body::Position`] at the last entry that may be both's.
+    Rewind {
+        /// An entry of the sender.
+        to: Version,
+    },
     /// Down: "I have heard nothing for long: where are you?" The answer is [`Body::Position`] and [`Body::Ack`].
     Probe,
     /// Down: entries, in order, and how far things are. Without entries: a heartbeat or commit notice.
@@ -92,4 +96,6 @@ pub enum Body {
         /// Which page.
         index: u32,
     },
+    /// Up: "nothing of mine counts: send a full copy."
+    NeedCopy,
 }

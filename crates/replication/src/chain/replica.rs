@@ -4,11 +4,11 @@ use super::command::{Answer, Command, Environment, Failure, Holdings, Out, Progr
 use super::copy::{CopyIn, CopyOut};
 use super::head::Head;
 use super::link::Link;
-use super::message::{Body, Message};
+use super::message::{Body, CopyId, Message};
 use super::overlay::Overlay;
 use std::collections::VecDeque;
 use std::time::Duration;
-use types::{Chain, Epoch, MemberState, Monotonic, PartitionId, Record, ReplicaId, Seq};
+use types::{Chain, Epoch, HybridTime, MemberState, Monotonic, PartitionId, Record, ReplicaId, Seq, Version};
 
 /// One partition's replica on one node, in one of the node's lives.
 ///
@@ -31,6 +31,8 @@ pub struct Replica {
     pub(super) incomplete: bool,
     /// Full copies begun.
     pub(super) copies: u64,
+    /// A full copy that is being made durable. Until it is, the log takes no other.
+    pub(super) installing: Option<(CopyId, Version, HybridTime)>,
     appends: u64,
     /// Appends not yet durable: number, and last sequence in the log by then.
     unsynced: VecDeque<(u64, Seq)>,
@@ -60,10 +62,17 @@ pub(super) struct Role {
     pub(super) upstream_last: Seq,
     pub(super) upstream_complete: Option<Seq>,
     pub(super) acked_up: Seq,
-    pub(super) reported: Option<Monotonic>,
+    /// The metadata knows that this replica holds every acknowledged write.
+    pub(super) listed: bool,
+    /// When it last said so, and how often.
+    pub(super) reported: Option<(Monotonic, u32)>,
+    /// The entry, below the end of the log, that the predecessor may have too.
+    pub(super) rewound: Option<Seq>,
     pub(super) heads: Option<Head>,
     pub(super) questions: super::read::Questions,
     pub(super) copy_in: Option<CopyIn>,
+    /// The last full copy taken.
+    pub(super) copied: Option<CopyId>,
     pub(super) copy_out: Option<CopyOut>,
 }
 
@@ -88,6 +97,7 @@ impl Replica {
             overlay,
             incomplete: holdings.incomplete,
             copies: 0,
+            installing: None,
             appends: 0,
             unsynced: VecDeque::new(),
         }
@@ -151,10 +161,13 @@ impl Replica {
             upstream_last: Seq(0),
             upstream_complete: None,
             acked_up: Seq(0),
+            listed: chain.complete.contains(&self.me.node),
             reported: None,
+            rewound: None,
             heads: is_head.then(|| Head::new(self.overlay.last().seq, stays)),
             questions: super::read::Questions::default(),
             copy_in: None,
+            copied: None,
             copy_out: None,
         });
         self.send_position(env, out);
@@ -284,6 +297,11 @@ impl Replica {
         self.append(Record::Truncate { partition: self.partition, after: seq }, out);
     }
 
+    /// Entries have been handed out to be applied that are not in the tables yet.
+    pub(super) fn applying(&self) -> bool {
+        self.applying > self.overlay.base().seq
+    }
+
     /// Everything up to `seq`, and nothing else, is here: before and after a full copy.
     pub(super) fn set_all(&mut self, seq: Seq) {
         (self.durable, self.committed, self.applying) = (seq, seq, seq);
@@ -298,6 +316,7 @@ impl Replica {
             return;
         }
         self.send_position(env, out);
+        self.copy_missing(env, out);
         self.repeat_questions(env, out);
         self.probe(env, out);
         if self.role.as_ref().is_some_and(|role| role.state == MemberState::Departing && role.epoch_durable) {
@@ -322,7 +341,8 @@ impl Replica {
         let from = message.from;
         match message.body {
             Body::Position { last } => self.on_position(env, from, last, out),
-            Body::Rewind => self.on_rewind(env, from, out),
+            Body::Rewind { to } => self.on_rewind(env, from, to, out),
+            Body::NeedCopy => self.on_need_copy(env, from, out),
             Body::Probe => self.on_probe(env, from, out),
             Body::Append { previous, entries, committed, last, complete } => {
                 self.on_append(env, from, super::follow::Batch { previous, entries, committed, last, complete }, out);

@@ -1,6 +1,6 @@
 //! Runs seeds, and tells how to repeat the ones that fail.
 
-use atoll_simulator::{Bugs, Range, World, sweep};
+use atoll_simulator::{Bugs, Ended, Range, World, sweep};
 use clap::Parser;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -64,7 +64,9 @@ fn main() -> ExitCode {
 
 fn one(seed: u64, bugs: Bugs, options: &Options) -> ExitCode {
     let mut world = World::new(seed, bugs, options.trace || !options.quiet);
-    let ended = world.run();
+    // A panic in the code under test: show how it came about, too.
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()))
+        .unwrap_or_else(|_| Ended { failure: Some("panic".into()), ..Ended::default() });
     let lines = world.trace().lines();
     let skip = if options.last == 0 { 0 } else { lines.len().saturating_sub(options.last) };
     lines.iter().skip(skip).for_each(|line| println!("{line}"));

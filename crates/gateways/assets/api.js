@@ -8,7 +8,7 @@ const troubles = new Set();
 /** What the server said, or that it said nothing. */
 export class Problem extends Error {
   constructor(status, error = {}) {
-    super(error.message ?? say("something_failed"));
+    super(error.message ?? say(status === 0 ? "unreachable" : "something_failed"));
     this.status = status;
     this.kind = error.kind ?? error.code ?? "unreachable";
     this.action = error.action ?? "";

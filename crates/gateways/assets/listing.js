@@ -72,6 +72,7 @@ export function render({ fresh = new Set() } = {}) {
   const empty = state.entries.length === 0;
   table.hidden = visible.length === 0;
   document.getElementById("empty").hidden = !empty;
+  document.getElementById("bar")?.classList.toggle("idle", empty);
   document.getElementById("empty-text").textContent = say(state.path === "/" ? "empty_root" : "empty_folder");
   const none = document.getElementById("no-match");
   none.hidden = empty || visible.length > 0;
@@ -310,5 +311,7 @@ export function folderOf(url) {
   return url.pathname.slice("/drive".length).replace(/\/$/, "").split("/").map(decodeURIComponent).join("/");
 }
 
+// Dates by the reader's own clock.
+for (const row of body.rows) rows.fill(row, state.path, rows.entryOf(row));
 heads();
 history.replaceState({ folder: state.path }, "");

@@ -72,6 +72,8 @@ function words(item) {
 
 function drawItem(item, row) {
   item.dirty = false;
+  // What needs someone comes first.
+  if (item.state !== row.dataset.state && (item.state === "exists" || item.state === "failed")) list.prepend(row);
   row.dataset.state = item.state;
   row.querySelector("[data-part=name]").textContent = item.name;
   row.querySelector("[data-part=state]").textContent = words(item);
@@ -105,7 +107,7 @@ function head({ open, saved, failed, exists, sent, total }) {
   if (title.textContent !== words) title.textContent = words;
   tray.classList.toggle("settled", open === 0);
   document.getElementById("tray-progress").value = total > 0 ? sent / total : 0;
-  document.getElementById("tray-total").textContent = open > 0 ? totals(sent, total) : size(total);
+  document.getElementById("tray-total").textContent = open > 0 ? totals(sent, total) : total > 0 ? size(total) : "";
   close.hidden = open > 0 || exists > 0;
   if (items.size === 0) tray.hidden = true;
 }
@@ -116,8 +118,9 @@ function totals(sent, total) {
   while (samples.length > 2 && now - samples[0][0] > WINDOW) samples.shift();
   const [then, before] = samples[0];
   const rate = Math.max(0, ((sent - before) / Math.max(250, now - then)) * 1000);
-  const done = say("uploads_total", { done: size(sent), total: size(total), speed: speed(rate) });
-  return rate > 0 && total > sent ? `${done} · ${say("uploads_left", { time: duration((total - sent) / rate) })}` : done;
+  if (rate < 1) return say("uploads_total", { done: size(sent), total: size(total) });
+  const done = say("uploads_total_speed", { done: size(sent), total: size(total), speed: speed(rate) });
+  return total > sent ? `${done} · ${say("uploads_left", { time: duration((total - sent) / rate) })}` : done;
 }
 
 fold.addEventListener("click", () => {

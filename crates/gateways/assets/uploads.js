@@ -112,7 +112,12 @@ async function place(item) {
     }
     if (number === 1) {
       end(item, "exists");
+      // Others need not wait for the answer.
+      active.delete(item);
+      pump();
       const choice = await conflicts.decide(item);
+      active.add(item);
+      end(item, "waiting");
       if (choice === "skip") return null;
       if (choice === "replace") {
         condition = "replace";

@@ -1,6 +1,8 @@
 //! The pages to look at: `cargo test --release -p atoll-gateways --test web_look -- --ignored`,
 //! then sign in at http://127.0.0.1:8099 as `ada`, password `a long enough password`.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "web/world.rs"]
 #[allow(dead_code)]
 mod world;

@@ -19,8 +19,20 @@ macro_rules! scripts {
 }
 
 const SCRIPTS: &[(&str, &str, &str)] = scripts![
-    "api.js", "conflicts.js", "dialog.js", "drive.js", "drop.js", "format.js", "keys.js", "listing.js", "rows.js",
-    "send.js", "toast.js", "tray.js", "uploads.js", "verbs.js"
+    "api.js",
+    "conflicts.js",
+    "dialog.js",
+    "drive.js",
+    "drop.js",
+    "format.js",
+    "keys.js",
+    "listing.js",
+    "rows.js",
+    "send.js",
+    "toast.js",
+    "tray.js",
+    "uploads.js",
+    "verbs.js"
 ];
 
 /// Name, type, content.

@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn numbers_stand_before_the_ending() {
-        for (name, second) in [("a.txt", "a (2).txt"), ("a.tar.gz", "a.tar (2).gz"), (".profile", ".profile (2)"), ("a", "a (2)")] {
+        for (name, second) in
+            [("a.txt", "a (2).txt"), ("a.tar.gz", "a.tar (2).gz"), (".profile", ".profile (2)"), ("a", "a (2)")]
+        {
             assert_eq!(numbered(name, 1), name);
             assert_eq!(numbered(name, 2), second);
         }

@@ -71,9 +71,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
     }
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     match (text(header::ORIGIN), text(header::HOST)) {
-        (Some(origin), Some(host)) => {
-            origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host))
-        }
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
         (Some(_), None) => false,
         // Programs that keep a cookie say so by a header that no form can have.
         (None, _) => headers.contains_key("x-atoll-client"),
@@ -85,7 +83,8 @@ mod tests {
     use super::*;
 
     fn ours(pairs: &[(&'static str, &'static str)]) -> bool {
-        let headers = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let headers =
+            pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         is_ours(&headers.collect())
     }
 

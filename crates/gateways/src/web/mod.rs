@@ -18,8 +18,8 @@
 
 mod api;
 mod assets;
-mod forms;
 mod format;
+mod forms;
 mod guard;
 mod health;
 mod multipart;

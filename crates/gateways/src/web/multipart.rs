@@ -103,7 +103,10 @@ impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Multipart<S> {
     where
         S: Send,
     {
-        Box::pin(futures::stream::try_unfold(self, |form| async move { Ok(form.chunk().await?.map(|bytes| (bytes, form))) }))
+        Box::pin(futures::stream::try_unfold(
+            self,
+            |form| async move { Ok(form.chunk().await?.map(|bytes| (bytes, form))) },
+        ))
     }
 
     async fn more(&mut self, otherwise: &str) -> io::Result<()> {
@@ -167,7 +170,9 @@ mod tests {
         let mut body = Vec::new();
         for (n, content) in contents.iter().enumerate() {
             body.extend_from_slice(b"--xyz\r\nContent-Disposition: form-data; name=\"file\"; ");
-            body.extend_from_slice(format!("filename=\"ü %22{n}%22.txt\"\r\nContent-Type: text/plain\r\n\r\n").as_bytes());
+            body.extend_from_slice(
+                format!("filename=\"ü %22{n}%22.txt\"\r\nContent-Type: text/plain\r\n\r\n").as_bytes(),
+            );
             body.extend_from_slice(content);
             body.extend_from_slice(b"\r\n");
         }

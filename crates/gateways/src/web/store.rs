@@ -89,7 +89,11 @@ impl Upload {
                 (DriveError::Exists { .. }, _) if self.again => {
                     let entry = state.inner.drives.stat(drive, &self.path).await?;
                     let same = entry.file().is_some_and(|file| (file.hash, file.size) == (content.hash, content.size));
-                    return if same { Ok(Stored { entry, copies: copies(state, drive, &content) }) } else { Err(error) };
+                    return if same {
+                        Ok(Stored { entry, copies: copies(state, drive, &content) })
+                    } else {
+                        Err(error)
+                    };
                 }
                 // Surely given up: its version will not do any more.
                 (DriveError::Conflict { .. }, _) => self.new.version = VersionId::random(),

@@ -29,9 +29,8 @@ texts! {
     close: "Close",
     try_again: "Try again",
     reconnecting: "Reconnecting… your work is kept",
-    reconnected: "Connected again",
-    signed_out: "You were signed out. Sign in again; what was saved is safe.",
     something_failed: "Something went wrong",
+    unreachable: "Atoll does not answer. What was saved is safe.",
 
     // Signing in
     sign_in: "Sign in",
@@ -56,7 +55,6 @@ texts! {
     folder_path: "Folder path",
     files_here: "Files and folders",
     new_folder: "New folder",
-    new_folder_default: "New folder",
     folder_name: "Name of the folder",
     create: "Create",
     upload: "Upload",
@@ -115,13 +113,13 @@ texts! {
     uploads_done_many: "{count} files saved",
     uploads_failed: "{count} failed",
     uploads_attention: "{count} waiting for you",
-    uploads_total: "{done} of {total} · {speed}",
+    uploads_total: "{done} of {total}",
+    uploads_total_speed: "{done} of {total} · {speed}",
     uploads_left: "{time} left",
     uploads_collapse: "Collapse the list of uploads",
     uploads_expand: "Expand the list of uploads",
     uploads_clear: "Clear the list of uploads",
     upload_waiting: "Waiting",
-    upload_preparing: "Preparing",
     upload_sending: "{percent} · {speed}",
     upload_sending_first: "Sending",
     upload_saving: "Saving…",
@@ -137,8 +135,6 @@ texts! {
     keep_both: "Keep both",
     skip: "Skip",
     apply_to_all: "Do the same for all",
-    leave_warning: "Files are still being uploaded.",
-    uploaded_form: "Saved.",
 
     // Shortcuts
     shortcuts: "Keyboard shortcuts",

@@ -52,7 +52,9 @@ mod tests {
         for fine in ["/", "/drive/a%20b", "/?cursor=x"] {
             assert_eq!(safe_next(fine), fine);
         }
-        for bad in ["", "//evil.example", "/\\evil.example", "https://evil.example", "/logout", "/drive/\\x", "/drive/\n"] {
+        for bad in
+            ["", "//evil.example", "/\\evil.example", "https://evil.example", "/logout", "/drive/\\x", "/drive/\n"]
+        {
             assert_eq!(safe_next(bad), "/", "{bad:?}");
         }
     }

@@ -1,9 +1,9 @@
 //! A real node in this process, with the web gateway on a real socket.
 
 use apps::{Apps, Device, NewUser, Role};
+use atoll_gateways::web::{Health, Settings, WebState, serve};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
-use atoll_gateways::web::{Health, Settings, WebState, serve};
 use http_body_util::{BodyExt, Full};
 use hyper::header::{COOKIE, HeaderMap, SET_COOKIE};
 use hyper::{Method, Request, StatusCode};

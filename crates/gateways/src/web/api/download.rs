@@ -22,7 +22,14 @@ use std::time::{Duration, SystemTime};
 const SANDBOX: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 /// Types that are told as they are; all others are plain bytes.
 const PASSIVE: [&str; 9] = [
-    "image/png", "image/jpeg", "image/gif", "image/webp", "audio/", "video/", "text/plain", "application/pdf",
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "audio/",
+    "video/",
+    "text/plain",
+    "application/pdf",
     "application/zip",
 ];
 
@@ -100,7 +107,11 @@ fn content_range(range: &Range<u64>, size: u64) -> String {
 fn describe(headers: &mut HeaderMap, name: &str, file: &FileInfo, etag: &str) {
     let kind = file.media_type.as_deref().map(str::to_ascii_lowercase).unwrap_or_default();
     let told = PASSIVE.iter().any(|passive| {
-        if passive.ends_with('/') { kind.starts_with(passive) } else { kind.split(';').next().unwrap_or("") == *passive }
+        if passive.ends_with('/') {
+            kind.starts_with(passive)
+        } else {
+            kind.split(';').next().unwrap_or("") == *passive
+        }
     });
     put(headers, header::CONTENT_TYPE, if told { &kind } else { "application/octet-stream" });
     put(headers, header::CONTENT_DISPOSITION, &disposition(name));

@@ -8,8 +8,8 @@ use super::assets;
 use super::problem::{Face, Problem};
 use super::text::{ENGLISH, Text};
 use askama::Template;
-use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{Html, IntoResponse, Response};
 
 /// What every page shows.

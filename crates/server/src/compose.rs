@@ -21,7 +21,7 @@ use std::time::Duration;
 use storage::BlockStore;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use types::{BlockHash, NodeId};
+use types::{Action, BlockHash, Classify, NodeId};
 
 /// How often a node looks for what drives have to clean up.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -163,10 +163,17 @@ async fn open(identity: &Identity, own: &str) -> (Client, Apps) {
 async fn first_admin(accounts: &Accounts, wanted: Option<FirstAdmin>) -> Outcome<Option<String>> {
     let failed = |error: AccountError| Failure::failed(format!("the first administrator cannot be made: {error}"));
     // Whoever is first to make one wins; for everybody else there is one.
-    let secret = match accounts.make_setup_secret().await {
-        Ok(secret) => secret,
-        Err(AccountError::SetupDone) => return Ok(None),
-        Err(error) => return Err(failed(error)),
+    let secret = loop {
+        match accounts.make_setup_secret().await {
+            Ok(secret) => break secret,
+            Err(AccountError::SetupDone) => return Ok(None),
+            // Most of the cluster is away: a node that comes back alone waits for it.
+            Err(error) if error.action() != Action::Rejected => {
+                tracing::warn!("waiting for the cluster: {error}");
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            Err(error) => return Err(failed(error)),
+        }
     };
     let Some(FirstAdmin { name, password }) = wanted else { return Ok(Some(secret)) };
     match accounts.complete_setup(&secret, &name, &password, Device::default()).await {

@@ -6,7 +6,8 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. Servers tell what they do; clients only what goes wrong.
 pub fn start(command: &Command) {
     let default = match command {
-        Command::Up(_) | Command::Demo(_) => "warn,atoll=info",
+        // Raft repeats for every dead member, many times a second, what the node says once.
+        Command::Up(_) | Command::Demo(_) => "warn,openraft=off,atoll=info",
         _ => "error",
     };
     let filter = std::env::var("ATOLL_LOG")

@@ -44,11 +44,11 @@ fn bad_input_is_refused_in_plain_words_and_changes_nothing() {
     demo.ok(&["upload", file, "/a.txt"]);
     std::fs::write(file, "second").unwrap();
     refused(&demo, &["upload", file, "/a.txt"], &["exists", "already"]);
-    refused(&demo, &["download", "/missing.txt", base.join("m").to_str().unwrap()], &["no ", "not "]);
+    refused(&demo, &["download", "/missing.txt", base.join("m").to_str().unwrap()], &["no ", "not ", "nothing"]);
     assert!(!base.join("m").exists());
-    refused(&demo, &["mv", "/missing.txt", "/b.txt"], &["no ", "not "]);
+    refused(&demo, &["mv", "/missing.txt", "/b.txt"], &["no ", "not ", "nothing"]);
     refused(&demo, &["upload", file, "/../../etc/passwd"], &["..", "path", "climb", "name"]);
-    refused(&demo, &["delete", "/missing.txt"], &["no ", "not "]);
+    refused(&demo, &["delete", "/missing.txt"], &["no ", "not ", "nothing"]);
     demo.ok(&["upload", file, "/b.txt"]);
     refused(&demo, &["mv", "/b.txt", "/a.txt"], &["exists", "already"]);
     let back = base.join("back.txt");
@@ -111,15 +111,15 @@ fn a_damaged_block_is_repaired_from_another_replica() {
     let data: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     std::fs::write(&source, &data).unwrap();
     demo.ok(&["upload", source.to_str().unwrap(), "/file.bin"]);
-    let blocks: Vec<_> = walkdir::WalkDir::new(&demo.folder)
-        .into_iter()
-        .flatten()
-        .filter(|entry| {
-            entry.file_type().is_file() && entry.path().components().any(|part| part.as_os_str() == "blocks")
-        })
-        .map(|entry| entry.into_path())
-        .collect();
-    assert_eq!(blocks.len(), 9, "three blocks on three nodes");
+    // An upload waits for enough holders, and a moment for the rest; repair fills what is missing.
+    let stored = || {
+        let files = walkdir::WalkDir::new(&demo.folder).into_iter().flatten();
+        let is_block = |path: &std::path::Path| path.components().any(|part| part.as_os_str() == "blocks");
+        let blocks: Vec<_> =
+            files.filter(|e| e.file_type().is_file() && is_block(e.path())).map(|e| e.into_path()).collect();
+        (blocks.len() == 9).then_some(blocks)
+    };
+    let blocks = crate::demo::wait_for("three blocks on three nodes", std::time::Duration::from_secs(30), stored);
     // One copy of each block rots: a bit in the middle flips.
     let mut rotten = std::collections::BTreeMap::new();
     for path in &blocks {

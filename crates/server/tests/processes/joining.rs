@@ -54,8 +54,7 @@ fn three_machines_become_one_cluster() {
 
     // Its set-up link makes the first administrator, once.
     let link = said.split_whitespace().find(|word| word.contains("/setup/")).unwrap().to_string();
-    let form =
-        "name=ada&password=correct-horse-battery&password_again=correct-horse-battery&repeat=correct-horse-battery";
+    let form = "name=ada&password=correct-horse-battery&again=correct-horse-battery";
     let curl = |arguments: &[&str]| std::process::Command::new("curl").args(arguments).output().unwrap();
     let page = text(&curl(&["-s", "-i", &link]).stdout);
     assert!(page.contains("200"), "{page}");

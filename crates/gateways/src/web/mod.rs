@@ -16,6 +16,8 @@
 //! (`client`), TLS (goes underneath, see [`Settings::tls`]).
 //! **Proved by** `tests/web.rs`, over a real node in the same process.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod api;
 mod assets;
 mod format;

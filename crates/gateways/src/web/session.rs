@@ -146,3 +146,41 @@ pub(super) async fn sign_out(state: &WebState, headers: &HeaderMap) -> Result<()
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let name = header::HeaderName::from_static;
+        pairs.iter().map(|(key, value)| (name(key), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn tokens_are_found_where_they_belong() {
+        let (plain, tls) = (Settings::default(), Settings { tls: true, ..Settings::default() });
+        let cookies = headers(&[("cookie", "a=b; atoll=abc;c=d"), ("cookie", "__Host-atoll=def")]);
+        assert_eq!(token(&cookies, &plain).as_deref(), Some("abc"));
+        assert_eq!(token(&cookies, &tls), token(&headers(&[("cookie", "__Host-atoll=def")]), &tls));
+        let both = headers(&[("cookie", "atoll=abc"), ("authorization", "bearer xyz")]);
+        assert_eq!(token(&both, &plain).as_deref(), Some("xyz"));
+        for none in [&[("cookie", "atoll=abc"), ("authorization", "Basic eA==")][..], &[("cookie", "atoll=")], &[]] {
+            assert_eq!(token(&headers(none), &plain), None);
+        }
+    }
+
+    #[test]
+    fn only_trusted_proxies_tell_where_someone_is() {
+        let settings = Settings { proxies: vec![[127, 0, 0, 1].into()], ..Settings::default() };
+        let told = headers(&[("x-forwarded-for", "6.6.6.6, 10.1.2.3")]);
+        let from = |peer: [u8; 4], headers: &HeaderMap| {
+            let mut extensions = Extensions::new();
+            extensions.insert(Peer(peer.into()));
+            address(headers, &extensions, &settings).unwrap().to_string()
+        };
+        assert_eq!(from([127, 0, 0, 1], &told), "10.1.2.3");
+        assert_eq!(from([127, 0, 0, 1], &HeaderMap::new()), "127.0.0.1");
+        assert_eq!(from([127, 0, 0, 1], &headers(&[("x-forwarded-for", "nobody")])), "127.0.0.1");
+        assert_eq!(from([10, 9, 9, 9], &told), "10.9.9.9");
+    }
+}

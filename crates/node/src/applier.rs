@@ -107,13 +107,15 @@ fn flush(
     done: &UnboundedSender<Durable>,
 ) -> Result<(), StorageError> {
     engine.apply(batch)?;
-    let mut applied: Vec<(PartitionId, Seq)> = Vec::new();
+    let mut upto: Vec<(PartitionId, Seq)> = Vec::new();
+    let mut referenced = Vec::new();
     for (partition, entry) in batch.drain(..) {
-        match applied.iter_mut().find(|(at, _)| *at == partition) {
+        referenced.extend(entry.effects.iter().filter_map(crate::blocks::referenced));
+        match upto.iter_mut().find(|(at, _)| *at == partition) {
             Some((_, seq)) => *seq = entry.version.seq,
-            None => applied.push((partition, entry.version.seq)),
+            None => upto.push((partition, entry.version.seq)),
         }
     }
-    let _ = done.send(Durable::Applied(applied));
+    let _ = done.send(Durable::Applied { upto, referenced });
     Ok(())
 }

@@ -17,13 +17,22 @@ use std::time::Duration;
 use storage::{BlockStore, StorageEngine, StorageError};
 use tokio::sync::{Notify, Semaphore, watch};
 use types::layout::{BLOCK_REFERENCE, BLOCKS_TABLE};
-use types::{BlockHash, ItemKey, Layout, NodeId, PartitionId};
+use types::{BlockHash, Effect, ItemKey, Layout, NodeId, PartitionId};
 
 /// Blocks written at the same time.
 const WRITES_MAX: usize = 8;
 /// A partition is looked through no more often than this.
 const SETTLE: Duration = Duration::from_millis(1500);
 const PAGE: usize = 1000;
+/// References remembered between two looks; beyond it whole partitions are looked through.
+const EXPECTED_MAX: usize = 200_000;
+
+/// The block that this change gives a reference to.
+pub(crate) fn referenced(effect: &Effect) -> Option<BlockHash> {
+    let Effect::Put { key, .. } = effect else { return None };
+    let reference = key.table == BLOCKS_TABLE && key.sort_key.first() == Some(&BLOCK_REFERENCE);
+    <[u8; 32]>::try_from(&key.partition_key[..]).ok().filter(|_| reference).map(BlockHash)
+}
 
 /// The node's blocks.
 pub(crate) struct BlockKeeper {
@@ -34,6 +43,8 @@ pub(crate) struct BlockKeeper {
     writes: Semaphore,
     /// Partitions to be looked through.
     dirty: Mutex<BTreeSet<PartitionId>>,
+    /// Blocks that were given a reference lately.
+    expected: Mutex<BTreeSet<BlockHash>>,
     /// Blocks found damaged or missing by readers.
     suspects: Mutex<BTreeSet<BlockHash>>,
     missing: Mutex<BTreeMap<PartitionId, usize>>,
@@ -50,6 +61,7 @@ impl BlockKeeper {
             me,
             writes: Semaphore::new(WRITES_MAX),
             dirty: Mutex::default(),
+            expected: Mutex::default(),
             suspects: Mutex::default(),
             missing: Mutex::default(),
             scanning: AtomicUsize::new(0),
@@ -73,9 +85,18 @@ impl BlockKeeper {
         self.wake.notify_one();
     }
 
-    /// Something was applied there.
-    pub fn changed(&self, partition: PartitionId) {
-        self.dirty.lock().insert(partition);
+    /// These should be here, now or in a moment: uploads place their blocks themselves.
+    pub fn expect(&self, referenced: Vec<BlockHash>) {
+        if referenced.is_empty() {
+            return;
+        }
+        let mut expected = self.expected.lock();
+        if expected.len() < EXPECTED_MAX {
+            expected.extend(referenced);
+        } else {
+            let count = self.layout.borrow().partition_count().max(1);
+            self.dirty.lock().extend(referenced.iter().map(|hash| hash.partition(count)));
+        }
     }
 
     /// A reader found this node's copy missing or bad.
@@ -101,6 +122,7 @@ impl BlockKeeper {
                     tracing::error!(%hash, "no good copy of this block was found on the other replicas");
                 }
             }
+            self.check_expected().await;
             let dirty = std::mem::take(&mut *self.dirty.lock());
             self.scanning.store(dirty.len(), Ordering::Relaxed);
             for id in dirty {
@@ -113,6 +135,31 @@ impl BlockKeeper {
                 } else {
                     self.missing.lock().remove(&id);
                 }
+            }
+        }
+    }
+
+    /// Looks for the blocks that were referenced lately, and fetches what is not here.
+    async fn check_expected(&self) {
+        let expected = std::mem::take(&mut *self.expected.lock());
+        if expected.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        let absent = blocking(move || {
+            let mut absent = Vec::new();
+            for hash in expected {
+                if !store.has(&hash)? {
+                    absent.push(hash);
+                }
+            }
+            Ok(absent)
+        });
+        let Ok(absent) = absent.await else { return };
+        let count = self.layout.borrow().partition_count().max(1);
+        for hash in absent {
+            if !self.fetch(hash).await {
+                self.scan(hash.partition(count));
             }
         }
     }

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use storage::{Snapshot, StorageEngine, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{
-    Clock, Epoch, HybridTime, Item, ItemKey, Layout, Monotonic, NodeId, OperationId, Outcome, PartitionId, ReplicaId,
-    Seq, Version,
+    BlockHash, Clock, Epoch, HybridTime, Item, ItemKey, Layout, Monotonic, NodeId, OperationId, Outcome, PartitionId,
+    ReplicaId, Seq, Version,
 };
 
 /// Bytes of one page of a full copy, and of one read of the log for catch-up.
@@ -25,7 +25,11 @@ const TRANSFER_BYTES: usize = 1024 * 1024;
 /// What the storage threads have done.
 pub(crate) enum Durable {
     Logged(Vec<(PartitionId, u64)>),
-    Applied(Vec<(PartitionId, Seq)>),
+    Applied {
+        upto: Vec<(PartitionId, Seq)>,
+        /// Blocks that were given a reference: this node should hold them.
+        referenced: Vec<BlockHash>,
+    },
     Cleared(PartitionId, CopyId),
     Imported(PartitionId, CopyId, u32),
     Installed(PartitionId, CopyId),

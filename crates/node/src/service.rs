@@ -234,13 +234,13 @@ pub(crate) async fn finish(inner: Arc<Inner>, mut durable: UnboundedReceiver<Dur
                     }
                 }
             }
-            Durable::Applied(done) => {
-                for (id, seq) in done {
+            Durable::Applied { upto, referenced } => {
+                for (id, seq) in upto {
                     if let Some(partition) = inner.partition(id) {
                         partition.applied_upto(seq);
-                        inner.blocks.changed(id);
                     }
                 }
+                inner.blocks.expect(referenced);
             }
             Durable::Cleared(id, copy) => {
                 if let Some(partition) = inner.partition(id) {

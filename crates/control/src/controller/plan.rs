@@ -109,10 +109,14 @@ impl Knowledge<'_> {
 /// hold less.
 fn next(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain) -> Option<Chain> {
     let mut complete = chain.complete.clone();
-    // A member promoted in an earlier epoch may lack what was acknowledged until then. It counts as
-    // complete once it says, under the epoch in which its word is needed, that it has caught up.
-    let reported = |member: &&ChainMember| knowledge.reports.synced.contains(&(partition, chain.epoch, member.replica));
-    complete.extend(chain.acking().filter(reported).map(|member| member.replica.node));
+    // A promoted member may lack what was acknowledged before its epoch. It counts as complete once it
+    // says, under the epoch in which its word is needed, that it has caught up; and so do all before it.
+    let reported = |member: &ChainMember| {
+        complete.contains(&member.replica.node)
+            || knowledge.reports.synced.contains(&(partition, chain.epoch, member.replica))
+    };
+    let caught_up: Vec<_> = chain.acking().take_while(|m| reported(m)).map(|member| member.replica.node).collect();
+    complete.extend(caught_up);
     let mut members = without_void(knowledge, chain, &complete)?;
     if !members.iter().any(|member| is_complete(member, &complete)) {
         // The last that were complete have gone: whoever they were, only they may begin again.

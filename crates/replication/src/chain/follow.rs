@@ -154,9 +154,17 @@ impl Replica {
             }
             role.complete |= role.upstream_complete.is_some_and(|complete| role.verified >= complete);
         }
+        self.cut_void(out);
         self.answer_early_position(env, out);
         self.commit(env, batch.committed, out);
         self.advance(env, out);
+    }
+
+    /// Once everything from before this epoch is here, what is left of an older history will never count.
+    fn cut_void(&mut self, out: &mut Vec<Command>) {
+        if let Some(verified) = self.role.as_ref().filter(|role| role.complete).map(|role| role.verified) {
+            self.truncate(verified.max(self.committed), out);
+        }
     }
 
     pub(super) fn throttled_position(&mut self, env: &Environment, out: &mut Vec<Command>) {

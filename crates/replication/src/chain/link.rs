@@ -150,7 +150,12 @@ impl Replica {
             return;
         }
         link.progress = env.now;
-        entries.retain(|entry| entry.version.seq <= verified);
+        // The log on disk may be behind: what is not in the tables yet counts as it is in memory.
+        let stands = |entry: &LogEntry| match self.overlay.version(entry.version.seq) {
+            Some(version) => entry.version.seq <= verified && version == entry.version,
+            None => entry.version.seq <= verified,
+        };
+        entries.truncate(entries.iter().take_while(|entry| stands(entry)).count());
         if check {
             match entries.first() {
                 Some(entry) if entry.version == next => drop(entries.remove(0)),

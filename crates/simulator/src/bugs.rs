@@ -25,6 +25,8 @@ pub struct Bugs {
     pub read_not_rechecked: bool,
     /// A client that timed out says *failed* (invariant 6).
     pub timeout_is_failure: bool,
+    /// Not a bug: only clients judge, by what they saw; no invariant is looked at. Shows what histories alone find.
+    pub blind: bool,
 }
 
 impl Bugs {

@@ -18,7 +18,7 @@ struct Options {
     /// Says only how the seed ended.
     #[arg(long)]
     quiet: bool,
-    /// Prints the trace (what `--seed` does anyway).
+    /// Prints the trace, which `--seed` does anyway unless `--quiet`.
     #[arg(long)]
     trace: bool,
     /// Runs these seeds: FROM..TO.
@@ -36,6 +36,9 @@ struct Options {
     /// Puts a known bug in, by name.
     #[arg(long)]
     bug: Option<String>,
+    /// Looks at no invariant: only the clients' histories judge.
+    #[arg(long)]
+    blind: bool,
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -48,7 +51,7 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let bugs = match options.bug.as_deref().map(|name| Bugs::named(name).ok_or(name)) {
+    let mut bugs = match options.bug.as_deref().map(|name| Bugs::named(name).ok_or(name)) {
         None => Bugs::default(),
         Some(Ok(bugs)) => bugs,
         Some(Err(name)) => {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    bugs.blind = options.blind;
     match options.seed {
         Some(seed) => one(seed, bugs, &options),
         None => many(bugs, &options),
@@ -91,7 +95,8 @@ fn many(bugs: Bugs, options: &Options) -> ExitCode {
     let (from, to) = options.seeds.unwrap_or((0, if options.minutes.is_some() { u64::MAX } else { 500 }));
     let until = options.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
     let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-    let bug = options.bug.as_ref().map(|name| format!(" --bug {name}")).unwrap_or_default();
+    let mut bug = options.bug.as_ref().map(|name| format!(" --bug {name}")).unwrap_or_default();
+    bug.push_str(if options.blind { " --blind" } else { "" });
     let (mut failed, mut undecided, mut events) = (0u64, 0u64, 0u64);
     std::panic::set_hook(Box::new(|_| {}));
     let begun = Instant::now();

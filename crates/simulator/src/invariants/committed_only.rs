@@ -27,8 +27,9 @@ mod tests {
         logged(&mut all, 1, 1, 2, 3);
         let replica = replica(1);
         all.observe(0, &Observed::Committed { replica, partition: P, epoch: Epoch(1), seq: Seq(1) }).unwrap();
+        let (good, bad) = ([Version::new(1, 1)], [Version::new(1, 2)]);
         let read = |versions| Observed::Read { replica, partition: P, versions, now: Monotonic(0) };
-        all.observe(0, &read(&[Version::new(1, 1)])).unwrap();
-        violates(all.observe(0, &read(&[Version::new(1, 2)])), "5");
+        all.observe(0, &read(&good)).unwrap();
+        violates(all.observe(0, &read(&bad)), "5");
     }
 }

@@ -25,7 +25,7 @@ impl World {
                 Some((_, last)) => *last = number,
                 None => done.push((partition, number)),
             }
-            records.push(record);
+            records.extend(record);
         }
         process.syncing = Some(done);
         if let Err(error) = machine.engine.append(&records) {

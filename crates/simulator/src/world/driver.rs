@@ -79,10 +79,8 @@ impl World {
                 }
                 let early = self.bugs.ack_before_durable;
                 if let Some(process) = &mut self.machines[m].process {
-                    if !skip {
-                        process.log.push_back((partition, number, record));
-                    }
-                    if early || skip {
+                    process.log.push_back((partition, number, (!skip).then_some(record)));
+                    if early {
                         self.local(m, 1, Local::Logged(vec![(partition, number)]));
                     }
                 }

@@ -42,7 +42,7 @@ pub(crate) struct Process {
     pub layout: Arc<Layout>,
     pub hosted: Vec<Hosted>,
     /// Records on their way into the log.
-    pub log: VecDeque<(PartitionId, u64, Record)>,
+    pub log: VecDeque<(PartitionId, u64, Option<Record>)>,
     /// Records appended, being synced: by partition, the last number.
     pub syncing: Option<Vec<(PartitionId, u64)>>,
     pub work: VecDeque<Work>,
@@ -214,7 +214,7 @@ impl World {
     }
 }
 
-/// Whether a bug makes the driver skip a command.
+/// Whether a bug makes the driver say that it did what it did not do.
 pub(crate) fn swallowed(bugs: &Bugs, command: &Command) -> bool {
     bugs.epoch_not_persisted && matches!(command, Command::Append { record: Record::Epoch { .. }, .. })
 }

@@ -1,0 +1,67 @@
+//! Known bugs, put into the driver on purpose, are found: the simulator can fail.
+
+#![allow(clippy::unwrap_used)]
+
+use atoll_simulator::{Bugs, Range, sweep};
+
+/// Runs seeds with a bug until one fails; gives what was found, and after how many seeds.
+fn found(name: &str, blind: bool, seeds: u64) -> Option<(String, u64)> {
+    let mut bugs = Bugs::named(name).unwrap_or_else(|| panic!("there is no bug {name}"));
+    bugs.blind = blind;
+    let mut first = None;
+    let done = sweep(Range { from: 0, to: seeds }, bugs, 1, None, |_, ended| {
+        first.clone_from(&ended.failure);
+        first.is_none()
+    });
+    first.map(|why| (why, done))
+}
+
+fn each(bugs: &[(&str, &str)], blind: bool) {
+    // Panics in the code under test are findings here, not noise.
+    for (name, says) in bugs {
+        let Some((why, after)) = found(name, blind, 600) else { panic!("{name} was not found in 600 seeds") };
+        println!("{name}: found after {after} seeds: {}", why.lines().next().unwrap_or_default());
+        assert!(why.contains(says), "{name} was found as something else: {why}");
+    }
+}
+
+#[test]
+fn invariants_find_each_planted_bug() {
+    each(
+        &[
+            ("ack_before_durable", "invariant 11"),
+            ("lease_unchecked", "invariant 2"),
+            ("lease_from_answer", "invariant"),
+            ("epoch_not_persisted", "invariant 1 "),
+            ("operations_forgotten", "invariant 13"),
+            ("incarnation_reused", "invariant 9"),
+            ("anyone_restarts", "invariant 10"),
+            ("failed_sync_ignored", "invariant 11"),
+            ("reads_pending", "invariant 5"),
+            ("read_not_rechecked", "invariant 3"),
+            ("timeout_is_failure", "invariant 6"),
+        ],
+        false,
+    );
+}
+
+/// The clients alone, who see nothing of what is inside, find what hurts them.
+#[test]
+fn histories_alone_find_what_clients_can_see() {
+    each(
+        &[
+            ("lease_unchecked", "linearizable"),
+            ("operations_forgotten", "was answered"),
+            ("anyone_restarts", ""),
+            ("reads_pending", "linearizable"),
+            ("timeout_is_failure", "linearizable"),
+        ],
+        true,
+    );
+}
+
+#[test]
+fn every_bug_has_a_name() {
+    assert!(Bugs::names().into_iter().all(|name| Bugs::named(name).is_some_and(|bugs| bugs != Bugs::default())));
+    assert_eq!(Bugs::named("none such"), None);
+}

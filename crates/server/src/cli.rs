@@ -15,7 +15,7 @@ use std::path::PathBuf;
   atoll upload ./photos       from any machine that is logged in (atoll login)
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown.
-Every flag can be given as an ATOLL_* variable or in atoll.toml; flags weigh most, the file least.")]
+Flags can also be given as ATOLL_* variables or in atoll.toml; flags weigh most, the file least.")]
 pub struct Cli {
     /// Configuration file [default: ./atoll.toml, if there is one] [env: ATOLL_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -104,6 +104,8 @@ mod tests {
     #[test]
     fn every_command_says_what_it_does() {
         fn check(command: &clap::Command, path: &str) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.lines().all(|line| line.chars().count() <= 100), "{path}: a line of its help is too long");
             assert!(command.get_about().is_some(), "{path} has no help");
             for arg in command.get_arguments() {
                 assert!(arg.get_help().is_some() || arg.is_hide_set(), "{path} {} has no help", arg.get_id());

@@ -162,31 +162,33 @@ async fn open(identity: &Identity, own: &str) -> (Client, Apps) {
 /// Makes the first administrator, or the secret of the link that does; neither when there is one.
 async fn first_admin(accounts: &Accounts, wanted: Option<FirstAdmin>) -> Outcome<Option<String>> {
     let failed = |error: AccountError| Failure::failed(format!("the first administrator cannot be made: {error}"));
-    // Whoever is first to make one wins; for everybody else there is one.
-    let secret = loop {
-        match accounts.make_setup_secret().await {
-            Ok(secret) => break secret,
-            Err(AccountError::SetupDone) => return Ok(None),
-            // Most of the cluster is away: a node that comes back alone waits for it.
-            Err(error) if error.action() != Action::Rejected => {
-                tracing::warn!("waiting for the cluster: {error}");
-                tokio::time::sleep(Duration::from_millis(250)).await;
+    loop {
+        match try_first_admin(accounts, wanted.as_ref()).await {
+            Ok(secret) => return Ok(secret),
+            Err(error @ (AccountError::BadName { .. } | AccountError::BadPassword { .. })) => {
+                return Err(failed(error)
+                    .safe("no account was made")
+                    .next("choose another with --admin-user NAME and ATOLL_ADMIN_PASSWORD"));
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.action() == Action::Rejected => return Err(failed(error)),
+            // Most of the cluster is away: a node that comes back alone waits for it.
+            Err(error) => tracing::warn!("waiting for the cluster: {error}"),
         }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn try_first_admin(accounts: &Accounts, wanted: Option<&FirstAdmin>) -> Result<Option<String>, AccountError> {
+    // Whoever is first to make one wins; for everybody else there is one.
+    let secret = match accounts.make_setup_secret().await {
+        Err(AccountError::SetupDone) => return Ok(None),
+        secret => secret?,
     };
     let Some(FirstAdmin { name, password }) = wanted else { return Ok(Some(secret)) };
-    match accounts.complete_setup(&secret, &name, &password, Device::default()).await {
-        Ok(session) => {
-            // Only the account was wanted.
-            accounts.sign_out(session.token.as_str()).await.map_err(failed)?;
-            Ok(None)
-        }
+    match accounts.complete_setup(&secret, name, password, Device::default()).await {
         Err(AccountError::SetupDone) => Ok(None),
-        Err(error @ (AccountError::BadName { .. } | AccountError::BadPassword { .. })) => Err(failed(error)
-            .safe("no account was made")
-            .next("choose another with --admin-user NAME and ATOLL_ADMIN_PASSWORD")),
-        Err(error) => Err(failed(error)),
+        // Only the account was wanted: a session that nobody knows of runs out by itself, if need be.
+        session => accounts.sign_out(session?.token.as_str()).await.map(|()| None),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::status::Status;
 use crate::failure::{Failure, Outcome};
+use crate::lock;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
@@ -116,6 +117,9 @@ async fn answer(stream: UnixStream, inbox: mpsc::Sender<Asked>) -> io::Result<()
 /// Asks the supervisor of the folder.
 pub async fn ask(folder: &Path, request: Request) -> Outcome<Reply> {
     let nobody = || {
+        if folder.is_dir() && matches!(lock::take(folder, super::supervisor::LOCK), Ok(Err(_))) {
+            return Failure::failed("the demo is just starting or stopping").next("ask again in a moment");
+        }
         Failure::failed(format!("no demo runs in {}", folder.display()))
             .safe("its data, if it has any, is kept")
             .next("start it: atoll demo --nodes 3    or name its folder: --data DIR")

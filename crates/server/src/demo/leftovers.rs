@@ -58,7 +58,7 @@ pub fn remove_data(folder: &Path) -> Outcome {
 pub fn refuse_foreign(folder: &Path) -> Outcome {
     let known = |name: &std::ffi::OsStr| {
         let name = name.to_string_lossy();
-        name == "supervisor.lock"
+        name == super::supervisor::LOCK
             || name == "control.sock"
             || name.starts_with(state::FILE)
             || name.starts_with("node-")

@@ -150,11 +150,19 @@ pub fn is_caught_up(node: &NodeState) -> bool {
     node.alive && node.report.as_ref().is_ok_and(complete)
 }
 
+fn serves_all(node: &NodeState, partitions: u32) -> bool {
+    node.report.as_ref().is_ok_and(|report| report.serving == partitions)
+}
+
 /// True when every partition is on as many nodes as it should be, and all nodes have everything.
 pub fn is_settled(cluster: &ClusterStatus, nodes: usize) -> bool {
     cluster.nodes.len() == nodes
         && cluster.nodes.iter().all(is_caught_up)
-        && cluster.partitions.full == cluster.partitions.total
+        && match nodes < usize::from(cluster.replicas_wanted) {
+            // As many copies as there are nodes: no more can be had.
+            true => cluster.nodes.iter().all(|node| serves_all(node, cluster.partitions.total)),
+            false => cluster.partitions.full == cluster.partitions.total,
+        }
 }
 
 /// For people.
@@ -184,6 +192,9 @@ pub fn table(status: &Status) -> String {
     }
     let away = status.nodes.iter().any(|node| node.state != ProcessState::Running);
     let verdict = match (&status.partitions, &status.unreachable) {
+        (Some(p), _) if p.full + p.reduced == p.total && !away && status.nodes.len() < 3 => {
+            "Everything is in service. No redundancy: three nodes have some (atoll demo --nodes 3).".to_string()
+        }
         (Some(p), _) if p.full == p.total && away => {
             "The cluster has not noticed yet that a node is away; ask again in a second.".to_string()
         }

@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+/// Name of the lock in a demo's folder.
+pub const LOCK: &str = "supervisor.lock";
 /// How long a node may take until it answers.
 const READY: Duration = Duration::from_secs(60);
 /// How long the cluster may take until everything is everywhere; it works before.
@@ -44,12 +46,16 @@ pub struct Node {
 pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool) -> Outcome {
     let mut stop = up::stop_asked(false)?;
     state::make_folder(folder)?;
-    let held = lock::take(folder, "supervisor.lock")?.map_err(|holder| {
+    let held = lock::take(folder, LOCK)?.map_err(|holder| {
         Failure::failed(format!("a demo already runs in {} ({})", folder.display(), holder.describe()))
             .safe("it was not disturbed")
             .next("atoll demo status   shows it; atoll demo stop   ends it; --data DIR runs another beside it")
     })?;
     let state = arrange(folder, nodes, listen, fresh).await?;
+    // Held from now on: another demo may look for free ports at the same time.
+    let front = TcpListener::bind((state.listen, state.web_port)).await.map_err(|error| {
+        Failure::io(format!("port {} was taken just now", state.web_port), &error).next("run the same command again")
+    })?;
     let (ends, mut ended) = mpsc::channel(16);
     let mut supervisor = Supervisor {
         folder: folder.to_path_buf(),
@@ -63,7 +69,7 @@ pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool)
         why = &mut stop => Ok(Some(why)),
     };
     let outcome = match formed {
-        Ok(None) => supervisor.serve(&mut stop, &mut ended).await,
+        Ok(None) => supervisor.serve(front, &mut stop, &mut ended).await,
         Ok(Some(why)) => {
             eprintln!("Stopping ({why})…");
             Ok(None)
@@ -178,17 +184,14 @@ impl Supervisor {
     /// Carries out what is asked until the demo is to stop; gives whoever asked for that.
     async fn serve(
         &mut self,
+        front: TcpListener,
         stop: &mut (impl Future<Output = &'static str> + Unpin),
         ended: &mut mpsc::Receiver<(u16, i32, String)>,
     ) -> Outcome<Option<oneshot::Sender<Reply>>> {
         let mut asked = control::listen(&self.folder)?;
-        let address = std::net::SocketAddr::new(self.state.listen, self.state.web_port);
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::io(format!("cannot listen on {address}"), &error))?;
         let backends = self.state.nodes.iter().map(|node| self.state.address(node.web_port)).collect();
         let (stop_front, front_stops) = watch::channel(false);
-        let front = tokio::spawn(front::serve(listener, backends, front_stops));
+        let front = tokio::spawn(front::serve(front, backends, front_stops));
         output::print(self.welcome())?;
         let asker = loop {
             tokio::select! {
@@ -233,20 +236,39 @@ impl Supervisor {
 
     fn welcome(&self) -> String {
         let state = &self.state;
-        let mut text = format!(
-            "\nAtoll demo: {} on this machine.\n\n  Open      http://{}     (any node may die behind this address)\n  Sign in   {}  {}\n  Data      {}\n\n",
-            output::count(state.nodes.len() as u64, "node"),
-            state.address(state.web_port),
-            state.user,
-            state.password,
-            self.folder.display(),
-        );
-        for node in &state.nodes {
+        let usual = std::env::current_dir().is_ok_and(|here| here.join("atoll-demo") == self.folder);
+        // Elsewhere, each command must be told where.
+        let (demo, login) = match usual {
+            true => ("atoll demo".to_string(), "atoll login".to_string()),
+            false => {
+                let folder = self.folder.display();
+                (format!("atoll demo --data {folder}"), format!("ATOLL_DEMO_DATA={folder} atoll login"))
+            }
+        };
+        let mut lines = vec![
+            String::new(),
+            format!("Atoll demo: {} on this machine.", output::count(state.nodes.len() as u64, "node")),
+            String::new(),
+            format!("  Open      http://{}     (any node may die behind this address)", state.address(state.web_port)),
+            format!("  Sign in   {}  {}", state.user, state.password),
+            format!("  Data      {}", self.folder.display()),
+            String::new(),
+        ];
+        for (node, seen) in state.nodes.iter().zip(self.seen()) {
             let (web, grpc) = (state.address(node.web_port), state.address(node.grpc_port));
-            let pid = self.seen().get(usize::from(node.number) - 1).and_then(|seen| seen.pid).unwrap_or_default();
-            text += &format!("  node {}    http://{web}   grpc {grpc}   process {pid}\n", node.number);
+            let pid = seen.pid.unwrap_or_default();
+            lines.push(format!("  node {}    http://{web}   grpc {grpc}   process {pid}", node.number));
         }
-        text += "\nTry, in another terminal here:\n  atoll login && atoll upload README.md && atoll ls\n  atoll demo kill 2      and go on using it\n  atoll demo start 2\n  atoll demo status\n\nCtrl-C stops the demo; its data stays.\n";
-        text
+        lines.extend([
+            String::new(),
+            "Try, in another terminal here:".to_string(),
+            format!("  {login} && atoll upload README.md && atoll ls"),
+            format!("  {demo} kill 2      and go on using it"),
+            format!("  {demo} start 2"),
+            format!("  {demo} status"),
+            String::new(),
+            "Ctrl-C stops the demo; its data stays.".to_string(),
+        ]);
+        lines.join("\n") + "\n"
     }
 }

@@ -24,8 +24,9 @@ use types::WallMillis;
   atoll download /report.pdf /tmp/r.pdf   under another name
   atoll download /db.sql - | psql db      to a pipe
 
-A file appears under its name only when it is whole and on disk; until then it is NAME.….part. What is here
-already, unchanged, is skipped, and an interrupted download goes on where it stopped: run the same command again.")]
+A file appears under its name only when it is whole and on disk; until then it is
+NAME.….part. What is here already, unchanged, is skipped, and an interrupted download goes
+on where it stopped: run the same command again.")]
 pub struct DownloadArgs {
     /// File or folder in the drive
     pub path: String,

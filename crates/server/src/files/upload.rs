@@ -27,9 +27,9 @@ const ASK_FIRST_BYTES: u64 = 256 * 1024;
   atoll upload photos /2026/summer      the folder photos, as /2026/summer (into it, if it exists)
   pg_dump db | atoll upload - /db.sql   from a pipe
 
-The last argument is the destination when it begins with / and is not a file here, or is not here at all;
---to says so for certain. What is there already, unchanged, is skipped, and after an interruption only
-missing pieces are sent: run the same command again.")]
+The last argument is the destination when it begins with / and is not a file here, or is
+not here at all; --to says so for certain. What is there already, unchanged, is skipped, and
+after an interruption only missing pieces are sent: run the same command again.")]
 pub struct UploadArgs {
     /// Files and folders, and perhaps where to
     #[arg(value_name = "FILE|FOLDER… [DEST]", required = true)]

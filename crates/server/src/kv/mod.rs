@@ -30,8 +30,8 @@ const DEFAULT_TABLE: &str = "default";
   atoll kv put greeting hi --async               prints an operation id at once …
   atoll kv verify ID                             … of which this tells the outcome
 
-An item has a key and, if wanted, a sort key (--sort). Items under one key live together, in the order of
-their sort keys. Exit codes: 0 done, 1 refused or absent, 3 outcome unknown.")]
+An item has a key and, if wanted, a sort key (--sort). Items under one key live together, in
+the order of their sort keys. Exit codes: 0 done, 1 refused or absent, 3 outcome unknown.")]
 pub struct KvArgs {
     /// What to do.
     #[command(subcommand)]

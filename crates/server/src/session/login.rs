@@ -20,7 +20,8 @@ const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
   atoll login                      in a demo's folder: as the demo's user, nothing to type
   atoll login h:7070 --user ada --password-stdin < secret.txt
 
-The session is kept in ~/.config/atoll/credentials.json, for your eyes only (ATOLL_CONFIG_DIR moves it).")]
+The session is kept in ~/.config/atoll/credentials.json, for your eyes only;
+ATOLL_CONFIG_DIR names another folder for it.")]
 pub struct LoginArgs {
     /// gRPC addresses of one or more nodes [default: the demo here, else the last cluster, else 127.0.0.1:7070]
     #[arg(value_name = "ADDRESS", value_delimiter = ',')]

@@ -25,11 +25,12 @@ pub const LOCK: &str = "lock";
 #[derive(Args, Debug, Clone)]
 #[command(after_help = "Examples:
   atoll up                                  a cluster of one; its data goes to ./atoll-data
-  atoll up --data /srv/atoll --zone hall-a  the same, with the data and the machine's place named
+  atoll up --data /srv/atoll --zone hall-a  the same, with the data's and the machine's place
   atoll up --join TOKEN                     one more machine for the cluster that made TOKEN
                                             (there: atoll cluster join-token)
 
-The node stops cleanly on Ctrl-C or SIGTERM and may be killed at any time: what was acknowledged stays.")]
+The node stops cleanly on Ctrl-C or SIGTERM, and may be killed at any time: what was
+acknowledged stays.")]
 pub struct UpArgs {
     /// Folder for everything that must last
     #[arg(long, env = "ATOLL_DATA", value_name = "DIR", default_value = "./atoll-data")]

@@ -140,7 +140,7 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || open(&folder)).await.map_err(std::io::Error::other)?;
         let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
         let transport = Arc::new(Transport(control_pool.clone()));
-        let raft = RaftNode::open(&config.folder, identity.node, config.timing.clone(), transport).await;
+        let raft = RaftNode::open(&config.folder, identity.node, config.timing, transport).await;
         let raft = Arc::new(raft.map_err(control::controller::ControllerError::from)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let controller = Controller::new(raft.clone(), clock.clone(), config.lease);
@@ -376,7 +376,7 @@ impl Inner {
             let of = |partition: &&Arc<Partition>| partition.look(|replica, _| replica.state() == Some(state));
             self.partitions().iter().filter(of).count() as u32
         };
-        let leadership = self.raft.leader().borrow().clone();
+        let leadership = *self.raft.leader().borrow();
         NodeStatus {
             node: me.node,
             incarnation: me.incarnation,

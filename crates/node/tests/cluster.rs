@@ -1,5 +1,7 @@
 //! Nodes in one process, over real sockets and disks, driven by the routing client.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
+
 use atoll_node::{JoinToken, Node, NodeConfig};
 use bytes::Bytes;
 use client::{Client, ClientConfig};

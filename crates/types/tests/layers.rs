@@ -1,5 +1,7 @@
 //! The rules of who may use whom (docs/architecture.md), checked on the manifests and sources.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

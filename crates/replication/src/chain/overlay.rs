@@ -208,8 +208,7 @@ mod tests {
             for name in 0..4 {
                 let expected = (applied..end)
                     .flat_map(|i| writes[i as usize].iter().map(move |change| (i + 1, change)))
-                    .filter(|(_, (n, _))| *n == name)
-                    .next_back()
+                    .rfind(|(_, (n, _))| *n == name)
                     .map(|(seq, (_, value))| (Seq(seq), value.map(|v| Bytes::from(vec![v]))));
                 let found = overlay.latest(&key(name)).map(|(seq, item)| (*seq, item.as_ref().map(|i| i.value.clone())));
                 prop_assert_eq!(found, expected);

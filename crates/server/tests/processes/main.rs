@@ -3,6 +3,8 @@
 //!
 //! `ATOLL_TEST_LONG=1` runs the full sizes and durations; `ATOLL_TEST_KEEP=1` keeps the folders.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
+
 mod asynchronous;
 mod bad_input;
 mod big_file;

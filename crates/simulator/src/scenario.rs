@@ -38,10 +38,12 @@ pub enum FaultKind {
     Capacity,
     /// A disk becomes very slow for a while.
     SlowDisk,
+    /// A machine stays away, loses its disk, and joins as a new node.
+    Wipe,
 }
 
 /// All kinds.
-pub const FAULT_KINDS: [FaultKind; 11] = [
+pub const FAULT_KINDS: [FaultKind; 12] = [
     FaultKind::Crash,
     FaultKind::Kill,
     FaultKind::CrashMany,
@@ -53,6 +55,7 @@ pub const FAULT_KINDS: [FaultKind; 11] = [
     FaultKind::NewLeader,
     FaultKind::Capacity,
     FaultKind::SlowDisk,
+    FaultKind::Wipe,
 ];
 
 /// One run.
@@ -103,20 +106,23 @@ impl Scenario {
         let replicas = if random.permille(150) { 2 } else { 3 };
         let mut faults = Vec::new();
         let calm = random.permille(60);
+        let often = random.permille(250);
         for kind in FAULT_KINDS {
             let likely = if kind == FaultKind::Capacity && machines == 3 && replicas == 3 { 150 } else { 400 };
             if !calm && random.permille(likely) {
-                faults.push((kind, random.between(1500, 8000) * MS));
+                faults.push((kind, random.between(1500, 8000) * MS / if often { 3 } else { 1 }));
             }
         }
         let rough = random.permille(600);
+        let busy = random.permille(250);
+        let slow = random.permille(200);
         Scenario {
             machines,
             partitions: random.between(1, 4) as u16,
             replicas,
             clients: random.between(2, 6) as usize,
             keys: random.between(1, 4),
-            think: random.between(10, 150) * MS,
+            think: if busy { random.between(1, 10) } else { random.between(10, 150) } * MS,
             lease: Duration::from_millis(random.between(600, 1500)),
             safety: random.between(6, 14) * SECOND,
             delay: random.between(100, 4000) * 1000,
@@ -124,8 +130,8 @@ impl Scenario {
             duplicate: if rough { random.between(0, 60) } else { 0 },
             straggle: if rough { random.between(0, 30) } else { 0 },
             faults,
-            sync: random.between(50, 8000) * 1000,
-            apply: random.between(20, 3000) * 1000,
+            sync: random.between(50, if slow { 60_000 } else { 8000 }) * 1000,
+            apply: random.between(20, if slow { 20_000 } else { 3000 }) * 1000,
             retain: *random.pick(&[0, 5, 20, 200, 10_000]).unwrap_or(&200),
             checkpoint: random.between(300, 6000) * MS,
             transfer: *random.pick(&[150, 600, 4000, 100_000]).unwrap_or(&4000),

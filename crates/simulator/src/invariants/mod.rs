@@ -163,6 +163,7 @@ mod testing {
         all.observe(0, &adopted).unwrap();
         let mut number = 1;
         all.observe(0, &Observed::Appended { node: NodeId(node), partition: P, number, record: &record }).unwrap();
+        #[allow(clippy::explicit_counter_loop)] // Two counts that only here run side by side.
         for seq in 1..=entries {
             number += 1;
             let record = Record::Entry { partition: P, entry: entry(epoch, seq, None) };

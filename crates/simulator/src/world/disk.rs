@@ -151,6 +151,18 @@ impl World {
         self.begin_work(m);
     }
 
+    /// Where this node is head: deletes what has expired.
+    pub(crate) fn expire(&mut self, m: usize) {
+        for partition in self.partitions() {
+            let wall = self.machines[m].clock.wall(self.now);
+            let due = self.machines[m].engine.due(partition, wall, 16).unwrap_or_default();
+            if !due.is_empty() {
+                self.step(m, partition, |replica, env, tables, out| replica.expire(env, &due, tables, out));
+            }
+        }
+        self.local(m, 1000 * MS, Local::Expire);
+    }
+
     pub(crate) fn fetch(&mut self, m: usize, partition: PartitionId, epoch: Epoch, from: Seq) {
         let entries = match self.machines[m].engine.entries(partition, from, self.scenario.transfer) {
             Ok(entries) => Some(entries),

@@ -24,6 +24,8 @@ pub(crate) enum Event {
     Client { client: usize, what: ClientEvent },
     /// A machine's process starts.
     Start(usize),
+    /// A machine that was away has lost its disk.
+    Wiped(usize),
     /// A frozen process goes on.
     Resume(usize),
     /// A batch reaches the metadata store.

@@ -43,7 +43,7 @@ impl World {
             FaultKind::SyncFails => self.machines[m].engine.fail_next_sync(),
             FaultKind::NewLeader => self.elect(),
             FaultKind::Capacity => {
-                let node = NodeId(1 + self.random.below(count));
+                let node = self.machines[m].node;
                 let capacity = *self.random.pick(&[0, 50, 100, 100, 200]).unwrap_or(&100);
                 self.set_capacity(node, capacity);
             }
@@ -52,7 +52,43 @@ impl World {
                 let long = self.random.between(200, 3000) * MS;
                 self.at(self.now + long, Event::FastDisk(m));
             }
+            FaultKind::Wipe => {
+                if self.machines[m].process.is_some() {
+                    self.stop(m, true);
+                    let long = self.random.between(2000, 6000) * MS;
+                    self.at(self.now + long, Event::Wiped(m));
+                }
+            }
         }
+    }
+
+    /// A machine lost its disk: it joins as another node. Not while the cluster counts on what it had.
+    pub(crate) fn wiped(&mut self, m: usize) {
+        let old = self.machines[m].node;
+        let counted_on = self.control.layout.chains.iter().any(|chain| chain.complete.contains(&old));
+        if self.machines[m].process.is_none() && !counted_on {
+            let layout = Arc::make_mut(&mut self.control.layout);
+            let id = NodeId(layout.nodes.keys().next_back().map_or(1, |last| last.0 + 1));
+            // An administrator removes the old one.
+            let unborn = layout.nodes.remove(&old).map(|info| types::NodeInfo {
+                id,
+                incarnation: types::Incarnation(0),
+                alive: false,
+                capacity: 0,
+                ..info
+            });
+            layout.nodes.extend(unborn.map(|info| (id, info)));
+            layout.version = LayoutVersion(layout.version.0 + 1);
+            let revision = layout.version.0;
+            self.control.revisions.insert(super::control::Key::Node(old), revision);
+            self.control.holdings.remove(&old);
+            let machine = &mut self.machines[m];
+            machine.node = id;
+            machine.incarnation = types::Incarnation(0);
+            machine.engine.wipe();
+            self.log(format_args!("{old} lost its disk, and is {id} now"));
+        }
+        self.at(self.now + MS, Event::Start(m));
     }
 
     /// An administrator's act: the node should hold so much.
@@ -112,9 +148,10 @@ impl World {
             let after = self.random.below(SECOND);
             self.at(self.now + after, Event::Start(m));
         }
-        for node in 1..=self.machines.len() as u64 {
-            if self.control.layout.nodes.get(&NodeId(node)).is_some_and(|node| node.capacity == 0) {
-                self.set_capacity(NodeId(node), 100);
+        for m in 0..self.machines.len() {
+            let node = self.machines[m].node;
+            if self.control.layout.nodes.get(&node).is_some_and(|node| node.capacity == 0) {
+                self.set_capacity(node, 100);
             }
         }
         self.at(self.now + 100 * MS, Event::Converged);

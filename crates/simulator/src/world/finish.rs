@@ -148,7 +148,7 @@ impl World {
                 if let Err(why) = self.counters.final_value(&pk, value) {
                     return self.fail(why);
                 }
-            } else {
+            } else if sort != "t" {
                 final_state.insert(format!("{pk}/{sort}"), Value(item.value));
             }
         }

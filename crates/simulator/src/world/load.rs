@@ -5,6 +5,7 @@ use super::World;
 use super::client::What;
 use super::serve::partition_of;
 use crate::history::{Call, Value};
+use crate::scenario::MS;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +107,13 @@ impl World {
                 let calls = ["x", "y"].map(|sort| (name(sort), Call::Put { value: value.clone() }));
                 (vec![put("x", &value), put("y", &value)], calls.into())
             }
-            50..60 => {
+            50..53 => {
+                // Expires by the head's clock, whenever that is: nothing for a history.
+                let expires = Some(types::WallMillis(1_700_000_000_000 + self.now / MS + self.random.below(9_000)));
+                let sort_key = Bytes::from_static(b"t").into();
+                (vec![Update::Put { table: TABLE, sort_key, value: value.0.into(), expires }], Vec::new())
+            }
+            53..60 => {
                 *self.counters.asked.entry(key.clone()).or_default() += 1;
                 counter = Some(key.clone());
                 let sort_key = Bytes::from_static(b"n");

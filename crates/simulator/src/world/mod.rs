@@ -241,6 +241,7 @@ impl World {
             Event::Answer { client, attempt, reply } => self.answer(client, attempt, reply),
             Event::Client { client, what } => self.client_event(client, what),
             Event::Start(m) => self.start(m),
+            Event::Wiped(m) => self.wiped(m),
             Event::Resume(m) => {
                 if self.machines[m].frozen {
                     self.resume(m);
@@ -277,7 +278,7 @@ impl World {
                 }
                 self.local(m, 50 * MS, Local::Tick);
             }
-            Local::Expire => {}
+            Local::Expire => self.expire(m),
             Local::Checkpoint => {
                 self.push_work(m, machine::Work::Checkpoint);
                 self.local(m, self.scenario.checkpoint, Local::Checkpoint);

@@ -32,6 +32,13 @@ impl LeaseBook {
         LeaseBook { lease, takeover: now, granted: BTreeMap::new(), voided: BTreeSet::new() }
     }
 
+    /// For a while no majority was heard, so nobody could renew: presume again what a new leader
+    /// presumes. Who was voided stays so, since the writing of it may yet take effect.
+    pub fn begin_again(&mut self, now: Monotonic) {
+        self.takeover = now;
+        self.granted.clear();
+    }
+
     /// Renews at `now`, after leadership was confirmed for it. False: that life is over.
     pub fn grant(&mut self, replica: ReplicaId, now: Monotonic) -> bool {
         if self.voided.contains(&replica) {
@@ -97,6 +104,18 @@ mod tests {
         assert_eq!(book.liveness(replica(), at(10_000)), Liveness::Unsettled);
         assert_eq!(book.liveness(replica(), at(11_050)), Liveness::Unsettled);
         assert_eq!(book.liveness(replica(), at(11_051)), Liveness::Void);
+    }
+
+    #[test]
+    fn beginning_again_forgets_grants_but_not_who_was_voided() {
+        let mut book = LeaseBook::new(LEASE, at(0));
+        let other = ReplicaId { node: NodeId(2), incarnation: Incarnation(9) };
+        assert!(book.grant(replica(), at(500)) && book.grant(other, at(500)));
+        book.void(other);
+        book.begin_again(at(9_000));
+        assert_eq!(book.liveness(replica(), at(9_500)), Liveness::Unsettled);
+        assert_eq!(book.liveness(other, at(9_500)), Liveness::Void);
+        assert!(!book.grant(other, at(9_500)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use types::layout::BLOCKS_TABLE;
 use types::limits::TABLE_NAME_BYTES_MAX;
 use types::{
-    Action, Chain, Classify, Clock, ClusterId, Epoch, Incarnation, Layout, LayoutVersion, NodeId, NodeInfo,
+    Action, Chain, Classify, Clock, ClusterId, Epoch, Incarnation, Layout, LayoutVersion, Monotonic, NodeId, NodeInfo,
     PartitionId, ReplicaId, TableId, TableKind, TableSpec,
 };
 
@@ -75,6 +75,8 @@ pub struct Controller {
 
 struct Leading {
     token: LeaderToken,
+    /// When a majority last said so.
+    confirmed: Monotonic,
     leases: LeaseBook,
     reports: Reports,
 }
@@ -148,11 +150,20 @@ impl Controller {
     /// Proves leadership now; a new one begins with an empty lease book.
     async fn confirm(&self) -> Result<LeaderToken, ControllerError> {
         let token = self.store.confirm_leadership().await?;
+        let now = self.clock.monotonic();
         let mut leading = self.leading.lock();
-        if leading.as_ref().is_none_or(|leading| leading.token != token) {
-            tracing::info!(?token, "leading the control plane");
-            let leases = LeaseBook::new(self.lease, self.clock.monotonic());
-            *leading = Some(Leading { token, leases, reports: Reports::default() });
+        match leading.as_mut().filter(|leading| leading.token == token) {
+            Some(leading) => {
+                if now - leading.confirmed > self.lease {
+                    leading.leases.begin_again(now);
+                }
+                leading.confirmed = now;
+            }
+            None => {
+                tracing::info!(?token, "leading the control plane");
+                let leases = LeaseBook::new(self.lease, now);
+                *leading = Some(Leading { token, confirmed: now, leases, reports: Reports::default() });
+            }
         }
         Ok(token)
     }
@@ -163,38 +174,20 @@ impl Controller {
             Some(token) => token,
             None => self.confirm().await?,
         };
-        let all = self.store.local_range("");
-        let Some(layout) = keys::layout(&all) else { return Ok(()) };
-        let plan = {
-            let mut leading = self.leading.lock();
-            let Some(leading) = leading.as_mut().filter(|leading| leading.token == token) else { return Ok(()) };
-            let holdings = keys::all_holdings(&all);
-            let knowledge = Knowledge {
-                layout: &layout,
-                leases: &leading.leases,
-                reports: &leading.reports,
-                holdings: &holdings,
-                now: self.clock.monotonic(),
-            };
-            let plan = plan::plan(knowledge);
-            // No grant may slip in between the decision and its writing.
-            plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
-            let current = |partition: &PartitionId, epoch: Epoch| {
-                layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch)
-            };
-            leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
-            leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
-            plan
-        };
-        let batch = write(&layout, &all, &plan).fenced(token);
+        if !self.decide(token, false).is_some_and(|(_, batch)| !batch.operations.is_empty()) {
+            return Ok(());
+        }
+        // Decided without a majority it would be carried out once there is one again, when it is no longer true.
+        let token = self.confirm().await?;
+        let Some((plan, batch)) = self.decide(token, true) else { return Ok(()) };
         if batch.operations.is_empty() {
             return Ok(());
         }
-        for replica in &plan.voided {
-            tracing::warn!(node = %replica.node, "lease ran out: cutting the node out of its chains");
-        }
-        match self.store.commit(batch).await {
+        match self.store.commit(batch.fenced(token)).await {
             Ok(_) => {
+                for replica in &plan.voided {
+                    tracing::warn!(node = %replica.node, "lease ran out: the node was cut out of its chains");
+                }
                 self.wake.notify_one();
                 Ok(())
             }
@@ -204,6 +197,32 @@ impl Controller {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is to be done now, by what is known. `final_word`: it will be tried, so no voided life may get a grant.
+    fn decide(&self, token: LeaderToken, final_word: bool) -> Option<(Plan, Batch)> {
+        let all = self.store.local_range("");
+        let layout = keys::layout(&all)?;
+        let holdings = keys::all_holdings(&all);
+        let mut leading = self.leading.lock();
+        let leading = leading.as_mut().filter(|leading| leading.token == token)?;
+        let knowledge = Knowledge {
+            layout: &layout,
+            leases: &leading.leases,
+            reports: &leading.reports,
+            holdings: &holdings,
+            now: self.clock.monotonic(),
+        };
+        let plan = plan::plan(knowledge);
+        if final_word {
+            plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
+        }
+        let current =
+            |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch);
+        leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
+        leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
+        let batch = write(&layout, &all, &plan);
+        Some((plan, batch))
     }
 
     /// A node begins a life.

@@ -35,7 +35,8 @@ pub fn split(args: &UploadArgs) -> Outcome<(Vec<PathBuf>, Option<String>)> {
     let Some(last) = sources.pop() else { return Ok((sources, None)) };
     let text = last.to_string_lossy().into_owned();
     match (last.exists(), text.starts_with('/')) {
-        (_, true) if text == "/" => Ok((sources, Some(text))),
+        // The first is nothing that anybody uploads, the second is refused where paths are read.
+        (_, true) if text == "/" || text.split('/').any(|name| name == "..") => Ok((sources, Some(text))),
         (false, _) => Ok((sources, Some(text))),
         (true, false) => {
             sources.push(last);

@@ -219,6 +219,11 @@ impl BlockKeeper {
         false
     }
 
+    /// Reads for a gateway on this node: a bad copy is none, and is repaired.
+    pub async fn read_local(&self, hash: BlockHash) -> Option<Bytes> {
+        self.read(hash).await.inspect_err(|_| self.suspect(hash)).ok().flatten()
+    }
+
     async fn read(&self, hash: BlockHash) -> Result<Option<Bytes>, Fault> {
         let store = self.store.clone();
         blocking(move || store.get(&hash)).await

@@ -31,5 +31,5 @@ mod token;
 
 pub use clock::SystemClock;
 pub use identity::{Identity, IdentityError};
-pub use node::{Node, NodeConfig, NodeError};
+pub use node::{LocalBlocks, Node, NodeConfig, NodeError};
 pub use token::JoinToken;

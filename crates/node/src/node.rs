@@ -84,6 +84,17 @@ pub enum NodeError {
     Io(#[from] std::io::Error),
 }
 
+/// The blocks on a node's own disk.
+#[derive(Clone)]
+pub struct LocalBlocks(Arc<BlockKeeper>);
+
+impl LocalBlocks {
+    /// A block, intact; none when it is not here. A bad copy is repaired from another replica.
+    pub async fn get(&self, hash: types::BlockHash) -> Option<bytes::Bytes> {
+        self.0.read_local(hash).await
+    }
+}
+
 /// A node that runs.
 pub struct Node {
     inner: Arc<Inner>,
@@ -238,14 +249,9 @@ impl Node {
         Credentials::new(ClusterKey(identity.key), identity.cluster, Peer::gateway(self.inner.address.clone()))
     }
 
-    /// Reads a block from this node's own disk.
-    pub fn block(&self, hash: &types::BlockHash) -> Result<Option<bytes::Bytes>, StorageError> {
-        self.inner.blocks.store().get(hash)
-    }
-
     /// A handle that reads blocks of this node's own disk.
-    pub fn block_store(&self) -> Arc<BlockStore> {
-        self.inner.blocks.store().clone()
+    pub fn local_blocks(&self) -> LocalBlocks {
+        LocalBlocks(self.inner.blocks.clone())
     }
 
     /// The newest map, as it changes.

@@ -18,7 +18,6 @@ use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::BlockStore;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use types::{Action, BlockHash, Classify, NodeId};
@@ -78,16 +77,11 @@ pub struct Running {
 }
 
 /// Blocks of this machine's own disk.
-struct OwnBlocks(Arc<BlockStore>);
+struct OwnBlocks(node::LocalBlocks);
 
 impl LocalBlocks for OwnBlocks {
     fn get(&self, hash: BlockHash) -> BoxFuture<'_, Option<Bytes>> {
-        let store = self.0.clone();
-        Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || store.get(&hash)).await;
-            // A copy that cannot be read is one that is not here: the caller asks elsewhere.
-            read.ok().and_then(Result::ok).flatten()
-        })
+        Box::pin(self.0.get(hash))
     }
 }
 
@@ -113,7 +107,7 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
 
     let (stop, _) = watch::channel(false);
     let mut gateways = JoinSet::new();
-    let blocks = Arc::new(OwnBlocks(node.block_store()));
+    let blocks = Arc::new(OwnBlocks(node.local_blocks()));
     let state = GrpcState::on_node(client.clone(), apps.clone(), &key, identity.node, blocks);
     let (grpc, stopped) = (listener(plan.grpc)?, stop_asked(&stop));
     gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, stopped).await) });

@@ -1,0 +1,207 @@
+//! Catch-up, message by message: what the simulator once found, pinned down in small.
+
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use setting::*;
+use std::sync::Arc;
+use types::*;
+
+/// The crate, and small words for chains and messages.
+mod setting {
+    pub use atoll_replication::chain::{Body, Command, CopyId, Environment, Holdings, Message, Replica};
+    use types::*;
+
+    pub const P: PartitionId = PartitionId(0);
+
+    pub fn id(node: u64) -> ReplicaId {
+        ReplicaId { node: NodeId(node), incarnation: Incarnation(1) }
+    }
+
+    pub fn at(millis: u64) -> Environment {
+        let now = Monotonic(1 + millis * 1_000_000);
+        Environment { now, wall: WallMillis(1), lease_until: Monotonic(u64::MAX), replicas_min: 1 }
+    }
+
+    pub fn chain(epoch: u64, members: &[(u64, MemberState)], complete: &[u64]) -> Chain {
+        let members = members.iter().map(|(node, state)| ChainMember { replica: id(*node), state: *state }).collect();
+        Chain { epoch: Epoch(epoch), members, complete: complete.iter().map(|n| NodeId(*n)).collect(), wanted: vec![] }
+    }
+
+    pub fn message(epoch: u64, from: u64, to: u64, body: Body) -> Message {
+        Message { partition: P, epoch: Epoch(epoch), from: id(from), to: id(to), body }
+    }
+
+    pub fn sent(commands: &[Command]) -> Vec<Body> {
+        let body =
+            |command: &Command| if let Command::Send(message) = command { Some(message.body.clone()) } else { None };
+        commands.iter().filter_map(body).collect()
+    }
+}
+
+use MemberState::{Serving, Syncing};
+
+fn entry(epoch: u64, seq: u64) -> LogEntry {
+    LogEntry { version: Version::new(epoch, seq), time: HybridTime(seq), operation: None, effects: vec![] }
+}
+
+/// A head whose tables hold 20 entries of epoch 1, in epoch 2 with node 2 below it.
+fn head() -> Replica {
+    let holdings = Holdings { epoch: Epoch(1), applied: Version::new(1, 20), ..Holdings::default() };
+    let mut head = Replica::new(id(1), P, holdings);
+    let mut out = Vec::new();
+    head.adopt(&at(0), &chain(2, &[(1, Serving), (2, Syncing)], &[1]), &mut out);
+    head.durable(&at(0), 1, &mut out);
+    head
+}
+
+fn position(head: &mut Replica, seq: u64) -> Vec<Command> {
+    let mut out = Vec::new();
+    let last = if seq == 0 { Version::ZERO } else { Version::new(1, seq) };
+    head.receive(&at(1), message(2, 2, 1, Body::Position { last }), &mut out);
+    out
+}
+
+#[test]
+fn what_was_read_for_an_earlier_position_is_not_sent_for_a_later_one() {
+    let mut head = head();
+    position(&mut head, 5);
+    position(&mut head, 10);
+    let mut out = Vec::new();
+    // Read for position 5, from its own entry on; it comes when position 10 is waited for.
+    head.fetched(&at(2), Epoch(2), Some((5..=20).map(|seq| entry(1, seq)).collect()), &mut out);
+    assert_eq!(sent(&out), vec![], "neither entries after a hole nor a rewind");
+    head.fetched(&at(3), Epoch(2), Some((10..=20).map(|seq| entry(1, seq)).collect()), &mut out);
+    let Some(Body::Append { previous, entries, .. }) = sent(&out).into_iter().next() else { panic!("{out:?}") };
+    assert_eq!((previous, entries[0].version.seq), (Version::new(1, 10), Seq(11)));
+}
+
+/// A follower that holds 20 entries in its tables and 21 to 23 of epoch 1 above them, in epoch 2 below node 1.
+fn follower(state: MemberState, complete: &[u64]) -> Replica {
+    let unapplied = (21..=23).map(|seq| entry(1, seq)).collect();
+    let holdings = Holdings { epoch: Epoch(1), applied: Version::new(1, 20), unapplied, ..Holdings::default() };
+    let mut follower = Replica::new(id(2), P, holdings);
+    let mut out = Vec::new();
+    follower.adopt(&at(0), &chain(2, &[(1, Serving), (2, state)], complete), &mut out);
+    assert_eq!(sent(&out), vec![Body::Position { last: Version::new(1, 23) }]);
+    follower.durable(&at(0), 1, &mut out);
+    follower
+}
+
+fn append(previous: Version, entries: Vec<LogEntry>, last: u64, complete: bool) -> Message {
+    let entries = entries.into_iter().map(Arc::new).collect();
+    let complete = complete.then_some(Seq(last));
+    message(2, 1, 2, Body::Append { previous, entries, committed: Seq(0), last: Seq(last), complete })
+}
+
+fn truncated(commands: &[Command]) -> bool {
+    commands.iter().any(|command| matches!(command, Command::Append { record: Record::Truncate { .. }, .. }))
+}
+
+#[test]
+fn nothing_is_cut_on_a_rewind_and_only_what_differs_is_replaced() {
+    let mut follower = follower(Serving, &[1, 2]);
+    let mut out = Vec::new();
+    follower.receive(&at(1), message(2, 1, 2, Body::Rewind { to: Version::new(1, 22) }), &mut out);
+    assert!(!truncated(&out));
+    assert_eq!(sent(&out), vec![Body::Position { last: Version::new(1, 22) }]);
+    out.clear();
+    follower.receive(&at(2), append(Version::new(1, 22), vec![entry(2, 23)], 23, true), &mut out);
+    assert!(truncated(&out), "the entry that differs went");
+    assert_eq!(follower.progress().last, Version::new(2, 23));
+}
+
+#[test]
+fn a_void_end_is_cut_once_everything_from_before_is_here_and_not_sooner() {
+    let mut follower = follower(Serving, &[1, 2]);
+    let mut out = Vec::new();
+    follower.receive(&at(1), append(Version::new(1, 22), vec![], 22, false), &mut out);
+    assert!(!truncated(&out));
+    follower.receive(&at(2), append(Version::new(1, 22), vec![], 22, true), &mut out);
+    assert!(truncated(&out));
+    assert_eq!(follower.progress().last, Version::new(1, 22));
+}
+
+#[test]
+fn a_lost_acknowledgement_is_said_again() {
+    let mut follower = follower(Serving, &[1, 2]);
+    let mut out = Vec::new();
+    follower.receive(&at(1), append(Version::new(1, 23), vec![], 23, true), &mut out);
+    assert!(sent(&out).contains(&Body::Ack { through: Seq(23) }));
+    // Nothing is known to be committed, so something is under way: the tick speaks of it again.
+    out.clear();
+    follower.tick(&at(500), &mut out);
+    assert!(sent(&out).contains(&Body::Ack { through: Seq(23) }), "{out:?}");
+}
+
+#[test]
+fn a_copy_that_was_taken_is_not_taken_again() {
+    let holdings = Holdings { epoch: Epoch(1), ..Holdings::default() };
+    let mut syncing = Replica::new(id(2), P, holdings);
+    let mut out = Vec::new();
+    syncing.adopt(&at(0), &chain(2, &[(1, Serving), (2, Syncing)], &[1]), &mut out);
+    syncing.durable(&at(0), 1, &mut out);
+    let (copy, end) = (CopyId { epoch: Epoch(2), number: 1 }, Some((Version::new(1, 20), HybridTime(20))));
+    let page = message(2, 1, 2, Body::Page { copy, index: 0, rows: Bytes::new(), end });
+    syncing.receive(&at(1), page.clone(), &mut out);
+    assert!(syncing.incomplete());
+    syncing.durable(&at(1), 2, &mut out);
+    syncing.cleared(copy, &mut out);
+    syncing.page_imported(copy, 0, &mut out);
+    syncing.installed(&at(2), copy, &mut out);
+    assert!(!syncing.incomplete());
+    // The last page again, delayed: the word that it was taken was lost.
+    out.clear();
+    syncing.receive(&at(3), page, &mut out);
+    assert_eq!(sent(&out), vec![Body::PageTaken { copy, index: 0 }]);
+    assert!(!syncing.incomplete());
+    assert_eq!(syncing.progress().last, Version::new(1, 20));
+}
+
+#[test]
+fn one_that_is_counted_on_takes_no_copy_and_says_where_it_is() {
+    let mut follower = follower(Serving, &[1, 2]);
+    let mut out = Vec::new();
+    let copy = CopyId { epoch: Epoch(2), number: 1 };
+    follower.receive(
+        &at(500),
+        message(2, 1, 2, Body::Page { copy, index: 0, rows: Bytes::new(), end: None }),
+        &mut out,
+    );
+    assert_eq!(sent(&out), vec![Body::Position { last: Version::new(1, 23) }]);
+    assert!(!follower.incomplete());
+}
+
+#[test]
+fn an_unfinished_copy_asks_for_another() {
+    let holdings = Holdings { epoch: Epoch(1), incomplete: true, ..Holdings::default() };
+    let mut syncing = Replica::new(id(2), P, holdings);
+    let mut out = Vec::new();
+    syncing.adopt(&at(0), &chain(2, &[(1, Serving), (2, Syncing)], &[1]), &mut out);
+    assert_eq!(sent(&out), vec![Body::NeedCopy]);
+    let mut head = head();
+    out.clear();
+    head.receive(&at(1), message(2, 2, 1, Body::NeedCopy), &mut out);
+    assert!(out.iter().any(|command| matches!(command, Command::ReadPage { index: 0, .. })), "{out:?}");
+}
+
+#[test]
+fn what_the_disk_has_and_memory_voided_is_not_sent_on() {
+    let unapplied = (21..=23).map(|seq| entry(1, seq)).collect();
+    let holdings = Holdings { epoch: Epoch(1), applied: Version::new(1, 20), unapplied, ..Holdings::default() };
+    let mut middle = Replica::new(id(2), P, holdings);
+    let mut out = Vec::new();
+    middle.adopt(&at(0), &chain(2, &[(1, Serving), (2, Serving), (3, Syncing)], &[1, 2]), &mut out);
+    middle.receive(&at(1), append(Version::new(1, 20), vec![entry(2, 21), entry(2, 22)], 22, true), &mut out);
+    middle.receive(&at(1), message(2, 3, 2, Body::Position { last: Version::new(1, 10) }), &mut out);
+    out.clear();
+    // The truncation is still on its way to the disk.
+    middle.fetched(&at(2), Epoch(2), Some((10..=23).map(|seq| entry(1, seq)).collect()), &mut out);
+    let went: Vec<Version> = sent(&out)
+        .into_iter()
+        .flat_map(|body| if let Body::Append { entries, .. } = body { entries } else { vec![] })
+        .map(|entry| entry.version)
+        .collect();
+    let right = (11..=20).map(|seq| Version::new(1, seq)).chain([Version::new(2, 21), Version::new(2, 22)]);
+    assert_eq!(went, right.collect::<Vec<_>>());
+}

@@ -150,16 +150,22 @@ impl World {
 
     /// What an old leader had under way is decided before another leads: some of it happened.
     fn flush_commits(&mut self) {
+        self.electing = true;
         for commit in self.take_commits() {
             if self.random.permille(500) {
                 self.commit(commit);
             }
         }
+        self.electing = false;
     }
 
     /// Applies a batch if its guards and its fence hold.
     pub(crate) fn commit(&mut self, commit: Commit) {
         let fenced = self.control.leader.is_none_or(|leader| leader.term != commit.term);
+        if !fenced && self.confirmed(commit.machine).is_none() && !self.electing {
+            // Without most voters it waits: it takes effect with them, or at another's election, or never.
+            return self.at(self.now + 50 * MS, Event::Commit(Box::new(commit)));
+        }
         let conflict = commit.guards.iter().any(|(key, revision)| self.control.revision(*key) != *revision);
         let applied = !fenced && !conflict;
         if applied {

@@ -73,6 +73,8 @@ pub struct World {
     healed_at: u64,
     ending: Ending,
     undecided: bool,
+    /// The voters decide what an old leader had under way.
+    electing: bool,
 }
 
 /// How a run ended.
@@ -118,6 +120,7 @@ impl World {
             healed_at: 0,
             ending: Ending::default(),
             undecided: false,
+            electing: false,
             random,
             scenario,
             bugs,

@@ -96,7 +96,7 @@ impl World {
         let layout = Arc::make_mut(&mut self.control.layout);
         let others = layout.nodes.values().filter(|other| other.id != node && other.capacity > 0).count();
         let Some(info) = layout.nodes.get_mut(&node).filter(|info| info.incarnation.0 > 0) else { return };
-        if info.capacity == capacity || others == 0 {
+        if info.capacity == capacity || (others == 0 && capacity == 0) {
             return;
         }
         info.capacity = capacity;

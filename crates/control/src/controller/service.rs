@@ -174,7 +174,7 @@ impl Controller {
             Some(token) => token,
             None => self.confirm().await?,
         };
-        if !self.decide(token, false).is_some_and(|(_, batch)| !batch.operations.is_empty()) {
+        if self.decide(token, false).is_none_or(|(_, batch)| batch.operations.is_empty()) {
             return Ok(());
         }
         // Decided without a majority it would be carried out once there is one again, when it is no longer true.

@@ -30,7 +30,7 @@ fn invariants_find_each_planted_bug() {
     each(
         &[
             ("ack_before_durable", "invariant 11"),
-            ("lease_unchecked", "invariant 2"),
+            ("lease_unchecked", "without a lease"),
             ("lease_from_answer", "invariant"),
             ("epoch_not_persisted", "invariant 1 "),
             ("operations_forgotten", "invariant 13"),

@@ -6,11 +6,13 @@ use super::control::{Commit, Key};
 use super::event::{Call, CallKind, CallReply, Event, Local, Packet};
 use crate::scenario::MS;
 use control::controller::{Knowledge, LeaseBook, Reports, plan};
-use types::{Epoch, Incarnation, NodeInfo, PartitionId};
+use types::{Epoch, Incarnation, Monotonic, NodeInfo, PartitionId};
 
 /// One leadership, in the leader's memory.
 pub(crate) struct Leading {
     pub term: u64,
+    /// When a majority last said so.
+    pub confirmed: Monotonic,
     pub leases: LeaseBook,
     pub reports: Reports,
     /// A batch of the controller is under way.
@@ -18,16 +20,26 @@ pub(crate) struct Leading {
 }
 
 impl World {
-    /// Proves leadership now; a new one begins with an empty lease book.
+    /// Proves leadership now; a new one begins with an empty lease book, and so does one that was
+    /// without a majority for long.
     fn confirm(&mut self, m: usize) -> Option<u64> {
         let term = self.confirmed(m)?;
         let lease = self.scenario.lease;
         let machine = &mut self.machines[m];
         let now = machine.clock.monotonic(self.now);
         let process = machine.process.as_mut()?;
-        if process.leading.as_ref().is_none_or(|leading| leading.term != term) {
-            let leases = LeaseBook::new(lease, now);
-            process.leading = Some(Leading { term, leases, reports: Reports::default(), committing: false });
+        match process.leading.as_mut().filter(|leading| leading.term == term) {
+            Some(leading) => {
+                if now - leading.confirmed > lease {
+                    leading.leases.begin_again(now);
+                }
+                leading.confirmed = now;
+            }
+            None => {
+                let leases = LeaseBook::new(lease, now);
+                let reports = Reports::default();
+                process.leading = Some(Leading { term, confirmed: now, leases, reports, committing: false });
+            }
         }
         Some(term)
     }
@@ -44,11 +56,20 @@ impl World {
             }
             return;
         }
-        if self.machines[m].process.as_ref().is_none_or(|process| process.leading.is_none())
-            && self.confirm(m).is_none()
-        {
+        let led = self.machines[m].process.as_ref().is_some_and(|process| process.leading.is_some());
+        // What is to be done is decided again once leadership is proved.
+        if (!led && self.confirm(m).is_none()) || self.decide(m, false).is_none() || self.confirm(m).is_none() {
             return;
         }
+        let Some(commit) = self.decide(m, true) else { return };
+        if let Some(leading) = self.leading(m) {
+            leading.committing = true;
+        }
+        self.commit_soon(commit);
+    }
+
+    /// What is to be written now, by what is known. `final_word`: it will be tried, so no voided life may get a grant.
+    fn decide(&mut self, m: usize, final_word: bool) -> Option<Commit> {
         let now = self.machines[m].clock.monotonic(self.now);
         let mut layout = self.control.layout.clone();
         if self.bugs.anyone_restarts {
@@ -56,8 +77,8 @@ impl World {
             let everybody: std::collections::BTreeSet<_> = layout.nodes.keys().copied().collect();
             layout.chains.iter_mut().for_each(|chain| chain.complete = everybody.clone());
         }
-        let Some(process) = &mut self.machines[m].process else { return };
-        let Some(leading) = process.leading.as_mut().filter(|leading| !leading.committing) else { return };
+        let process = self.machines[m].process.as_mut()?;
+        let leading = process.leading.as_mut().filter(|leading| !leading.committing)?;
         let knowledge = Knowledge {
             layout: &layout,
             leases: &leading.leases,
@@ -66,17 +87,15 @@ impl World {
             now,
         };
         let plan = plan::plan(knowledge);
-        plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
+        if final_word {
+            plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
+        }
         let current =
             |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch);
         leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
-        let Some(process) = &self.machines[m].process else { return };
-        let Some(commit) = process.leading.as_ref().and_then(|leading| self.batch(m, leading, &plan)) else { return };
-        if let Some(leading) = self.machines[m].process.as_mut().and_then(|process| process.leading.as_mut()) {
-            leading.committing = true;
-        }
-        self.commit_soon(commit);
+        let process = self.machines[m].process.as_ref()?;
+        self.batch(m, process.leading.as_ref()?, &plan)
     }
 
     fn commit_soon(&mut self, commit: Commit) {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
-use atoll_node::{JoinToken, Node, NodeConfig};
+use atoll_node::{JoinToken, Node, NodeConfig, NodeError};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
 use rpc::wire::Presence;
@@ -11,20 +11,34 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use types::*;
 
+/// Elections do not take kindly to a busy machine: one cluster at a time.
+static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Starts a node. One that ran here before may hold its folder until its last long poll has ended.
 async fn start(folder: &Path, join: Option<JoinToken>) -> (Node, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let presence = Presence {
-        address: address.clone(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        release: "test".into(),
-        protocols: rpc::PROTOCOLS,
-    };
-    let config = NodeConfig { join, ..NodeConfig::new(folder, presence) };
-    (Node::start(config, listener).await.unwrap(), address)
+    let begun = Instant::now();
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let presence = Presence {
+            address: address.clone(),
+            grpc: String::new(),
+            web: String::new(),
+            zone: String::new(),
+            capacity: 1,
+            release: "test".into(),
+            protocols: rpc::PROTOCOLS,
+        };
+        let config = NodeConfig { join: join.clone(), ..NodeConfig::new(folder, presence) };
+        match Node::start(config, listener).await {
+            Ok(node) => return (node, address),
+            Err(NodeError::Storage { error, .. }) if begun.elapsed() < Duration::from_secs(30) => {
+                println!("not yet: {error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 async fn connect(node: &Node, addresses: Vec<String>) -> Client {
@@ -56,6 +70,7 @@ fn put(client: &Client, table: TableId, key: &str, value: &str) -> Transaction {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_node_keeps_what_it_acknowledged_over_a_restart() {
+    let _machine = MACHINE.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let (node, address) = start(folder.path(), None).await;
     let client = connect(&node, vec![address]).await;
@@ -79,6 +94,7 @@ async fn one_node_keeps_what_it_acknowledged_over_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_nodes_form_chains_and_go_on_without_one() {
+    let _machine = MACHINE.lock().await;
     let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
     let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
     let (one, address) = start(folders[0].path(), None).await;

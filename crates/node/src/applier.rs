@@ -1,6 +1,7 @@
 //! The applier: one thread that puts committed entries into the tables, in order, and does the
 //! heavy parts of full copies. What it has done it reports like the log writer does.
 
+use crate::health::Health;
 use crate::partition::Durable;
 use bytes::Bytes;
 use replication::chain::CopyId;
@@ -33,13 +34,15 @@ impl Applier {
     pub fn start(
         engine: Arc<dyn StorageEngine>,
         done: UnboundedSender<Durable>,
-        failed: impl Fn(StorageError) + Send + 'static,
+        health: Arc<Health>,
     ) -> std::io::Result<(Applier, std::thread::JoinHandle<()>)> {
         let (sender, queue) = channel();
         let thread = std::thread::Builder::new().name("apply".into()).spawn(move || {
-            if let Err(error) = run(&*engine, &queue, &done) {
-                failed(error);
-            }
+            health.watch_thread("the applier", || {
+                if let Err(error) = run(&*engine, &queue, &done) {
+                    health.fail(format!("the tables cannot be written: {error}"));
+                }
+            });
         })?;
         Ok((Applier(sender), thread))
     }

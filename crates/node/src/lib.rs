@@ -9,6 +9,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `node` | start, stop, the parts put together |
+//! | `health` | whether the node may go on; the watch over its parts |
 //! | `identity` | who this data folder is |
 //! | `partition` | one replica and those who wait for it |
 //! | `log_writer` · `applier` | the two storage threads |
@@ -19,6 +20,7 @@
 mod applier;
 mod blocks;
 mod clock;
+mod health;
 mod identity;
 mod leader;
 mod life;

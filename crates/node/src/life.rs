@@ -28,7 +28,7 @@ impl Inner {
     }
 
     /// Registers a new incarnation; every replica leaves what the last one was in.
-    async fn begin_life(&self) -> Result<(), Fault> {
+    pub(crate) async fn begin_life(&self) -> Result<(), Fault> {
         self.surrender_lease();
         let me = {
             let mut identity = self.identity.lock();
@@ -51,6 +51,10 @@ impl Inner {
             })
             .filter(|holding| holding.last != Version::ZERO || holding.torn || holding.incomplete)
             .collect();
+        // What a replica that stopped half-way said of itself must not be told to anybody.
+        if let Some(why) = self.stopped() {
+            return Err(Fault::Stopped(why));
+        }
         let request =
             RegisterRequest { node: me.node, incarnation: me.incarnation, presence: self.presence.clone(), holdings };
         let reply = if self.leads() {
@@ -103,6 +107,9 @@ impl Inner {
     }
 
     fn extend_lease(&self, sent: types::Monotonic, length: Duration) {
+        if self.health.failed() {
+            return;
+        }
         let mut lease = self.lease.lock();
         lease.granted(sent, length);
         self.shared.lease_until.store(lease.until().0, Ordering::Release);

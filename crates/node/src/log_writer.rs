@@ -1,6 +1,7 @@
 //! The log writer: one thread that takes everything queued, appends it, syncs once, and only
 //! then says that all of it is durable.
 
+use crate::health::Health;
 use crate::partition::Durable;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -32,13 +33,15 @@ impl LogWriter {
     pub fn start(
         engine: Arc<dyn StorageEngine>,
         durable: UnboundedSender<Durable>,
-        failed: impl Fn(StorageError) + Send + 'static,
+        health: Arc<Health>,
     ) -> std::io::Result<(LogWriter, std::thread::JoinHandle<()>)> {
         let (sender, queue) = channel();
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
-            if let Err(error) = run(&*engine, &queue, &durable) {
-                failed(error);
-            }
+            health.watch_thread("the log writer", || {
+                if let Err(error) = run(&*engine, &queue, &durable) {
+                    health.fail(format!("the log cannot be written: {error}"));
+                }
+            });
         })?;
         Ok((LogWriter(sender), thread))
     }

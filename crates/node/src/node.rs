@@ -2,6 +2,7 @@
 
 use crate::applier::{Applier, Work};
 use crate::blocks::BlockKeeper;
+use crate::health::Health;
 use crate::identity::{Identity, IdentityError};
 use crate::leader::{Transport, tend_electorate};
 use crate::log_writer::LogWriter;
@@ -9,6 +10,7 @@ use crate::partition::{Partition, Shared};
 use crate::{JoinToken, SystemClock, life, service};
 use control::controller::{ClusterSettings, Controller, keys};
 use control::{MetadataStore, RaftNode, RaftTiming};
+use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use replication::Lease;
 use replication::chain::Holdings;
@@ -122,7 +124,7 @@ pub(crate) struct Inner {
     layout_sender: watch::Sender<Arc<Layout>>,
     pub torn: AtomicBool,
     partitions: OnceLock<Vec<Arc<Partition>>>,
-    stopped: Arc<Mutex<Option<String>>>,
+    pub health: Arc<Health>,
 }
 
 impl Node {
@@ -156,18 +158,11 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let controller = Controller::new(raft.clone(), clock.clone(), config.lease);
 
-        let stopped = Arc::new(Mutex::new(None));
-        let fail = {
-            let stopped = stopped.clone();
-            move |error: StorageError| {
-                tracing::error!(%error, "storage failed: this node takes no more writes");
-                stopped.lock().get_or_insert(error.to_string());
-            }
-        };
+        let health = Arc::new(Health::default());
         let (durable_sender, durable) = mpsc::unbounded_channel();
         let dyn_engine: Arc<dyn StorageEngine> = engine.clone();
-        let (log, log_thread) = LogWriter::start(dyn_engine.clone(), durable_sender.clone(), fail.clone())?;
-        let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, fail)?;
+        let (log, log_thread) = LogWriter::start(dyn_engine.clone(), durable_sender.clone(), health.clone())?;
+        let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, health.clone())?;
         let (layout_sender, layout) = watch::channel(Arc::new(Layout::default()));
         let (report_sender, reports) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -180,6 +175,7 @@ impl Node {
             lease_until: AtomicU64::new(0),
             runtime: tokio::runtime::Handle::current(),
             reports: report_sender,
+            health: health.clone(),
         });
         let blocks = Arc::new(BlockKeeper::new(store, pool, layout.clone(), identity.node));
         let inner = Arc::new(Inner {
@@ -200,7 +196,7 @@ impl Node {
             layout_sender,
             torn: AtomicBool::new(false),
             partitions: OnceLock::new(),
-            stopped,
+            health,
             identity: Mutex::new(identity.clone()),
         });
         let server =
@@ -211,7 +207,13 @@ impl Node {
             tasks: vec![],
             threads: vec![log_thread, applier_thread],
         };
-        node.run(inner.controller.clone().run());
+        {
+            let (controller, raft) = (inner.controller.clone(), inner.raft.clone());
+            // Without its controller a node must not lead: nobody would cut anybody out.
+            let resign = async move { raft.shutdown().await };
+            let watched = inner.health.clone().watch_task("the controller", controller.run());
+            node.tasks.push(tokio::spawn(watched.then(|()| resign)));
+        }
         if first || (identity.node == NodeId(1) && !inner.raft.is_initialized().await.unwrap_or(true)) {
             let made = inner.raft.initialize(&inner.address).await;
             made.map_err(control::controller::ControllerError::from)?;
@@ -223,19 +225,20 @@ impl Node {
             inner.controller.create_cluster(&settings).await?;
         }
         inner.make_partitions(identity.partitions);
-        node.run(service::follow_layout(inner.clone()));
-        node.run(service::finish(inner.clone(), durable));
-        node.run(service::tick(inner.clone()));
-        node.run(service::expire(inner.clone()));
-        node.run(life::report(inner.clone(), reports));
-        node.run(tend_electorate(inner.clone()));
-        node.run(inner.blocks.clone().keep(inner.clone()));
-        node.run(inner.clone().live());
+        node.run("the follower of the map", service::follow_layout(inner.clone()));
+        node.run("the finisher", service::finish(inner.clone(), durable));
+        node.run("the clock of the replicas", service::tick(inner.clone()));
+        node.run("the expiry of items", service::expire(inner.clone()));
+        node.run("the reporter", life::report(inner.clone(), reports));
+        node.run("the care for voters", tend_electorate(inner.clone()));
+        node.run("the block keeper", inner.blocks.clone().keep(inner.clone()));
+        node.run("the keeper of the lease", inner.clone().live());
         Ok(node)
     }
 
-    fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.push(tokio::spawn(task));
+    /// Starts a task that goes on as long as the node does.
+    fn run(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(self.inner.health.clone().watch_task(name, task)));
     }
 
     /// Who it is.
@@ -266,6 +269,7 @@ impl Node {
 
     /// Stops: answers what is under way, gives up the lease, makes the tables durable.
     pub async fn shutdown(mut self) {
+        self.inner.health.stop();
         if let Some(server) = self.server.take() {
             server.shutdown(Duration::from_secs(2)).await;
         }
@@ -323,7 +327,7 @@ impl Inner {
 
     /// What stopped this node, if anything did.
     pub fn stopped(&self) -> Option<String> {
-        self.stopped.lock().clone()
+        self.health.why()
     }
 
     fn make_partitions(&self, count: u16) {
@@ -404,3 +408,7 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

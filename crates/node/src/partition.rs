@@ -1,6 +1,7 @@
 //! One partition on this node: the replica, and those who wait for its answers.
 
 use crate::applier::{Applier, Work};
+use crate::health::Health;
 use crate::log_writer::{Append, LogWriter};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub lease_until: AtomicU64,
     pub runtime: tokio::runtime::Handle,
     pub reports: mpsc::UnboundedSender<Report>,
+    pub health: Arc<Health>,
 }
 
 /// What the controller should be told.
@@ -60,7 +62,10 @@ impl Shared {
         Environment {
             now: self.clock.monotonic(),
             wall: self.clock.wall(),
-            lease_until: Monotonic(self.lease_until.load(Ordering::Acquire)),
+            lease_until: match self.health.failed() {
+                true => Monotonic(0),
+                false => Monotonic(self.lease_until.load(Ordering::Acquire)),
+            },
             replicas_min: self.layout.borrow().replicas_min,
         }
     }
@@ -80,6 +85,8 @@ struct Inner {
     replica: Replica,
     requests: u64,
     waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
+    /// A panic left the replica half changed: it is not touched again, in this process.
+    broken: bool,
 }
 
 struct SendingCopy {
@@ -106,24 +113,41 @@ impl Partition {
     pub fn new(id: PartitionId, me: ReplicaId, holdings: Holdings, shared: Arc<Shared>) -> Partition {
         let (applied, _) = watch::channel(holdings.applied.seq);
         let replica = Replica::new(me, id, holdings);
-        let inner = Mutex::new(Inner { replica, requests: 0, waiting: HashMap::new() });
+        let inner = Mutex::new(Inner { replica, requests: 0, waiting: HashMap::new(), broken: false });
         Partition { id, shared, inner, applied, copy: Mutex::new(None) }
     }
 
     /// Runs an event on the replica and carries out what it commands, in order.
-    pub fn step<R>(
+    pub fn step(self: &Arc<Self>, event: impl FnOnce(&mut Replica, &Environment, &dyn Tables, &mut Vec<Command>)) {
+        self.run(&mut self.inner.lock(), event);
+    }
+
+    /// A panic in here drops commands and may leave the replica half changed. Then the node takes
+    /// no more, and nothing of this replica is acted on again; whoever waits hears *unknown*.
+    fn run(
         self: &Arc<Self>,
-        event: impl FnOnce(&mut Replica, &Environment, &dyn Tables, &mut Vec<Command>) -> R,
-    ) -> R {
-        let env = self.shared.environment();
-        let mut commands = Vec::new();
-        let mut inner = self.inner.lock();
-        let tables = EngineTables(&*self.shared.engine, self.id);
-        let result = event(&mut inner.replica, &env, &tables, &mut commands);
-        for command in commands {
-            self.carry_out(&mut inner, command);
+        inner: &mut Inner,
+        event: impl FnOnce(&mut Replica, &Environment, &dyn Tables, &mut Vec<Command>),
+    ) {
+        if inner.broken {
+            return;
         }
-        result
+        let env = self.shared.environment();
+        let done = self.shared.health.guard(
+            || format!("partition {}", self.id),
+            || {
+                let mut commands = Vec::new();
+                let tables = EngineTables(&*self.shared.engine, self.id);
+                event(&mut inner.replica, &env, &tables, &mut commands);
+                for command in commands {
+                    self.carry_out(inner, command);
+                }
+            },
+        );
+        if done.is_none() {
+            inner.broken = true;
+            inner.waiting.clear();
+        }
     }
 
     /// Looks at the replica.
@@ -138,17 +162,14 @@ impl Partition {
         start: impl FnOnce(&mut Replica, &Environment, RequestId, &dyn Tables, &mut Vec<Command>),
     ) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        let env = self.shared.environment();
-        let mut commands = Vec::new();
         let mut inner = self.inner.lock();
+        if inner.broken {
+            return receiver;
+        }
         inner.requests += 1;
         let request = RequestId(inner.requests);
         inner.waiting.insert(request, sender);
-        let tables = EngineTables(&*self.shared.engine, self.id);
-        start(&mut inner.replica, &env, request, &tables, &mut commands);
-        for command in commands {
-            self.carry_out(&mut inner, command);
-        }
+        self.run(&mut inner, |replica, env, tables, out| start(replica, env, request, tables, out));
         receiver
     }
 
@@ -209,10 +230,17 @@ impl Partition {
         }
     }
 
-    /// Reads the log for a neighbour that is behind.
-    fn fetch(self: Arc<Self>, epoch: Epoch, from: Seq) {
+    /// Work that waits for the disk, beside the replica.
+    fn aside(self: Arc<Self>, what: &'static str, work: impl FnOnce() + Send + 'static) {
         let runtime = self.shared.runtime.clone();
         runtime.spawn_blocking(move || {
+            self.shared.health.guard(|| format!("partition {}: {what}", self.id), work);
+        });
+    }
+
+    /// Reads the log for a neighbour that is behind.
+    fn fetch(self: Arc<Self>, epoch: Epoch, from: Seq) {
+        self.clone().aside("a read of the log", move || {
             let entries = match self.shared.engine.entries(self.id, from, TRANSFER_BYTES) {
                 Ok(entries) => Some(entries),
                 Err(StorageError::Compacted { .. }) => None,
@@ -227,8 +255,7 @@ impl Partition {
 
     /// Reads a page of a full copy; the first takes a snapshot.
     fn read_page(self: Arc<Self>, copy: CopyId, index: u32) {
-        let runtime = self.shared.runtime.clone();
-        runtime.spawn_blocking(move || {
+        self.clone().aside("a read for a full copy", move || {
             let page = self.page(copy, index);
             if let Err(error) = &page {
                 tracing::error!(partition = %self.id, %error, "cannot read the tables for a full copy");

@@ -296,6 +296,10 @@ pub(crate) async fn expire(inner: Arc<Inner>) {
                 }
             }
         });
-        let _ = swept.await;
+        if let Err(error) = swept.await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
     }
 }

@@ -16,6 +16,8 @@ use types::{HybridTime, LogEntry, PartitionId, Seq, Version};
 const BATCH_MAX: usize = 2048;
 /// How often the tables are made durable, so that recovery has little to replay.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+/// The same on a full disk, where it gives room back.
+const CHECKPOINT_WHEN_FULL: Duration = Duration::from_secs(2);
 
 /// Work for the applier.
 pub(crate) enum Work {
@@ -62,7 +64,7 @@ fn run(
     let mut checkpointed = Instant::now();
     let mut dirty = false;
     loop {
-        let work = match queue.recv_timeout(CHECKPOINT_EVERY) {
+        let work = match queue.recv_timeout(CHECKPOINT_WHEN_FULL) {
             Ok(work) => Some(work),
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => None,
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return engine.checkpoint(),
@@ -97,7 +99,8 @@ fn run(
                 Work::Stop => return engine.checkpoint(),
             }
         }
-        if dirty && checkpointed.elapsed() >= CHECKPOINT_EVERY {
+        let every = if engine.free_bytes() == 0 { CHECKPOINT_WHEN_FULL } else { CHECKPOINT_EVERY };
+        if dirty && checkpointed.elapsed() >= every {
             engine.checkpoint()?;
             (checkpointed, dirty) = (Instant::now(), false);
         }

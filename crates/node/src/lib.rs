@@ -13,6 +13,8 @@
 //! | `identity` | who this data folder is |
 //! | `partition` | one replica and those who wait for it |
 //! | `log_writer` · `applier` | the two storage threads |
+//! | `throttle` | how fast others are brought up to date |
+//! | `space` | a disk that is full |
 //! | `life` | registration, lease, new lives |
 //! | `leader` | calls to the control plane, wherever it leads; Raft's transport |
 //! | `service` | requests in; `reads`, `blocks` | answers |
@@ -29,6 +31,8 @@ mod node;
 mod partition;
 mod reads;
 mod service;
+mod space;
+mod throttle;
 mod token;
 
 pub use clock::SystemClock;

@@ -45,8 +45,7 @@ impl Inner {
             .iter()
             .map(|partition| {
                 partition.step(|replica, _, _, out| replica.begin_life(me, out));
-                let (last, incomplete) = partition.look(|r, _| (r.progress().last, r.incomplete()));
-                let torn = self.torn.load(Ordering::Relaxed);
+                let (last, incomplete, torn) = partition.look(|r, _| (r.progress().last, r.incomplete(), r.torn()));
                 Holding { partition: partition.id, last, torn, incomplete }
             })
             .filter(|holding| holding.last != Version::ZERO || holding.torn || holding.incomplete)

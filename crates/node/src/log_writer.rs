@@ -3,8 +3,10 @@
 
 use crate::health::Health;
 use crate::partition::Durable;
+use crate::space::Ballast;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 use storage::{StorageEngine, StorageError};
 use tokio::sync::mpsc::UnboundedSender;
 use types::{PartitionId, Record};
@@ -34,11 +36,12 @@ impl LogWriter {
         engine: Arc<dyn StorageEngine>,
         durable: UnboundedSender<Durable>,
         health: Arc<Health>,
+        ballast: Arc<Ballast>,
     ) -> std::io::Result<(LogWriter, std::thread::JoinHandle<()>)> {
         let (sender, queue) = channel();
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
             health.watch_thread("the log writer", || {
-                if let Err(error) = run(&*engine, &queue, &durable) {
+                if let Err(error) = run(&*engine, &queue, &durable, &ballast) {
                     health.fail(format!("the log cannot be written: {error}"));
                 }
             });
@@ -61,6 +64,7 @@ fn run(
     engine: &dyn StorageEngine,
     queue: &Receiver<Work>,
     durable: &UnboundedSender<Durable>,
+    ballast: &Ballast,
 ) -> Result<(), StorageError> {
     let mut records = Vec::new();
     let mut stopping = false;
@@ -81,7 +85,7 @@ fn run(
         if records.is_empty() {
             continue;
         }
-        engine.append(&records)?;
+        append(engine, &records, ballast)?;
         engine.sync()?;
         records.clear();
         if durable.send(Durable::Logged(done)).is_err() {
@@ -89,4 +93,21 @@ fn run(
         }
     }
     Ok(())
+}
+
+/// What is ordered is written, even on a full disk: when it does not fit, room is made for it and
+/// waited for. Not for ever: without this node the chain goes on.
+fn append(engine: &dyn StorageEngine, records: &[Record], ballast: &Ballast) -> Result<(), StorageError> {
+    const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
+    const AGAIN_AFTER: Duration = Duration::from_millis(50);
+    let begun = Instant::now();
+    loop {
+        match engine.append(records) {
+            Err(StorageError::Full { .. }) if begun.elapsed() < GIVE_UP_AFTER => {
+                ballast.give_way();
+                std::thread::sleep(AGAIN_AFTER);
+            }
+            other => return other,
+        }
+    }
 }

@@ -7,6 +7,8 @@ use crate::identity::{Identity, IdentityError};
 use crate::leader::{Transport, tend_electorate};
 use crate::log_writer::LogWriter;
 use crate::partition::{Partition, Shared};
+use crate::space::{self, Ballast};
+use crate::throttle::Throttle;
 use crate::{JoinToken, SystemClock, life, service};
 use control::controller::{ClusterSettings, Controller, keys};
 use control::{MetadataStore, RaftNode, RaftTiming};
@@ -19,9 +21,9 @@ use rpc::{ClientConfig, ClusterKey, Credentials, Peer, Pool, Server, ServerConfi
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
-use storage::{BlockStore, LsmEngine, LsmOptions, StorageEngine, StorageError};
+use storage::{BlockStore, LsmEngine, LsmOptions, Recovered, StorageEngine, StorageError};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -44,6 +46,8 @@ pub struct NodeConfig {
     pub partitions: u16,
     /// Replicas of each, in a new cluster.
     pub replicas: u8,
+    /// How memory and disk are used.
+    pub storage: LsmOptions,
 }
 
 impl NodeConfig {
@@ -57,6 +61,7 @@ impl NodeConfig {
             timing: RaftTiming::default(),
             partitions: 64,
             replicas: 3,
+            storage: LsmOptions::default(),
         }
     }
 }
@@ -101,6 +106,7 @@ impl LocalBlocks {
 pub struct Node {
     inner: Arc<Inner>,
     server: Option<Server>,
+    controller: Option<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
@@ -122,7 +128,6 @@ pub(crate) struct Inner {
     pub blocks: Arc<BlockKeeper>,
     pub layout: watch::Receiver<Arc<Layout>>,
     layout_sender: watch::Sender<Arc<Layout>>,
-    pub torn: AtomicBool,
     partitions: OnceLock<Vec<Arc<Partition>>>,
     pub health: Arc<Health>,
 }
@@ -149,8 +154,9 @@ impl Node {
         let pool = Pool::new(ClientConfig::new(credentials.clone()));
         let control_pool = Pool::new(ClientConfig::new(credentials.clone()));
 
-        let folder = config.folder.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&folder)).await.map_err(std::io::Error::other)?;
+        let (folder, options) = (config.folder.clone(), config.storage.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || open(&folder, options)).await.map_err(std::io::Error::other)?;
         let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
         let transport = Arc::new(Transport(control_pool.clone()));
         let raft = RaftNode::open(&config.folder, identity.node, config.timing, transport).await;
@@ -159,9 +165,12 @@ impl Node {
         let controller = Controller::new(raft.clone(), clock.clone(), config.lease);
 
         let health = Arc::new(Health::default());
+        let full = Arc::new(AtomicBool::new(false));
+        let ballast = Arc::new(Ballast::new(&config.folder, full.clone()));
         let (durable_sender, durable) = mpsc::unbounded_channel();
         let dyn_engine: Arc<dyn StorageEngine> = engine.clone();
-        let (log, log_thread) = LogWriter::start(dyn_engine.clone(), durable_sender.clone(), health.clone())?;
+        let (log, log_thread) =
+            LogWriter::start(dyn_engine.clone(), durable_sender.clone(), health.clone(), ballast.clone())?;
         let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, health.clone())?;
         let (layout_sender, layout) = watch::channel(Arc::new(Layout::default()));
         let (report_sender, reports) = mpsc::unbounded_channel();
@@ -176,6 +185,9 @@ impl Node {
             runtime: tokio::runtime::Handle::current(),
             reports: report_sender,
             health: health.clone(),
+            under_way: AtomicUsize::new(0),
+            full,
+            throttle: Throttle::default(),
         });
         let blocks = Arc::new(BlockKeeper::new(store, pool, layout.clone(), identity.node));
         let inner = Arc::new(Inner {
@@ -194,7 +206,6 @@ impl Node {
             blocks,
             layout,
             layout_sender,
-            torn: AtomicBool::new(false),
             partitions: OnceLock::new(),
             health,
             identity: Mutex::new(identity.clone()),
@@ -204,6 +215,7 @@ impl Node {
         let mut node = Node {
             inner: inner.clone(),
             server: Some(server),
+            controller: None,
             tasks: vec![],
             threads: vec![log_thread, applier_thread],
         };
@@ -212,7 +224,7 @@ impl Node {
             // Without its controller a node must not lead: nobody would cut anybody out.
             let resign = async move { raft.shutdown().await };
             let watched = inner.health.clone().watch_task("the controller", controller.run());
-            node.tasks.push(tokio::spawn(watched.then(|()| resign)));
+            node.controller = Some(tokio::spawn(watched.then(|()| resign)));
         }
         if first || (identity.node == NodeId(1) && !inner.raft.is_initialized().await.unwrap_or(true)) {
             let made = inner.raft.initialize(&inner.address).await;
@@ -228,6 +240,7 @@ impl Node {
         node.run("the follower of the map", service::follow_layout(inner.clone()));
         node.run("the finisher", service::finish(inner.clone(), durable));
         node.run("the clock of the replicas", service::tick(inner.clone()));
+        node.run("the watch over the disk", space::watch(inner.shared.clone(), ballast));
         node.run("the expiry of items", service::expire(inner.clone()));
         node.run("the reporter", life::report(inner.clone(), reports));
         node.run("the care for voters", tend_electorate(inner.clone()));
@@ -270,6 +283,12 @@ impl Node {
     /// Stops: answers what is under way, gives up the lease, makes the tables durable.
     pub async fn shutdown(mut self) {
         self.inner.health.stop();
+        // First of all it leads no more: a leader that takes no calls would take all others for dead.
+        if let Some(controller) = self.controller.take() {
+            controller.abort();
+            let _ = controller.await;
+        }
+        self.inner.raft.shutdown().await;
         if let Some(server) = self.server.take() {
             server.shutdown(Duration::from_secs(2)).await;
         }
@@ -277,7 +296,6 @@ impl Node {
             task.abort();
             let _ = task.await;
         }
-        self.inner.raft.shutdown().await;
         self.inner.shared.log.stop();
         self.inner.shared.applier.push(Work::Stop);
         let threads = std::mem::take(&mut self.threads);
@@ -286,8 +304,8 @@ impl Node {
     }
 }
 
-fn open(folder: &Path) -> Result<(Arc<LsmEngine>, Arc<BlockStore>), StorageError> {
-    let engine = LsmEngine::open(folder, LsmOptions::default())?;
+fn open(folder: &Path, options: LsmOptions) -> Result<(Arc<LsmEngine>, Arc<BlockStore>), StorageError> {
+    let engine = LsmEngine::open(folder, options)?;
     let blocks = BlockStore::open(folder)?;
     Ok((Arc::new(engine), Arc::new(blocks)))
 }
@@ -333,21 +351,22 @@ impl Inner {
     fn make_partitions(&self, count: u16) {
         let mut recovered = self.engine.recovered();
         let torn = recovered.values().any(|found| found.torn);
-        self.torn.store(torn, std::sync::atomic::Ordering::Relaxed);
         if torn {
-            tracing::warn!("the log's end was torn and cut; waiting for other replicas to compare");
+            tracing::warn!("the log's end was torn and cut: what it holds is to be compared with other replicas");
         }
         let me = *self.me.read();
         let partitions = (0..count)
             .map(|index| {
                 let id = PartitionId(index);
-                let found = recovered.remove(&id).unwrap_or_default();
+                // One that the log does not speak of may have lost all that it said to the cut.
+                let found = recovered.remove(&id).unwrap_or_else(|| Recovered { torn, ..Recovered::default() });
                 let holdings = Holdings {
                     epoch: found.epoch,
                     applied: found.applied,
                     time: found.time,
                     unapplied: found.unapplied,
                     incomplete: found.incomplete,
+                    torn: found.torn,
                 };
                 Arc::new(Partition::new(id, me, holdings, self.shared.clone()))
             })
@@ -370,8 +389,8 @@ impl Inner {
         if newer {
             for (partition, chain) in self.partitions().iter().zip(&layout.chains) {
                 let before = partition.look(|replica, _| replica.progress().epoch);
+                partition.step(|replica, env, _, out| replica.adopt(env, chain, out));
                 if chain.epoch > before {
-                    partition.step(|replica, env, _, out| replica.adopt(env, chain, out));
                     self.blocks.scan(partition.id);
                 }
             }

@@ -3,6 +3,7 @@
 use crate::applier::{Applier, Work};
 use crate::health::Health;
 use crate::log_writer::{Append, LogWriter};
+use crate::throttle::{Sent, Throttle};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use replication::chain::{
@@ -12,12 +13,12 @@ use rpc::Pool;
 use rpc::wire::method;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use storage::{Snapshot, StorageEngine, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{
-    BlockHash, Clock, Epoch, HybridTime, Item, ItemKey, Layout, Monotonic, NodeId, OperationId, Outcome, PartitionId,
-    ReplicaId, Seq, Version,
+    BlockHash, Clock, Epoch, HybridTime, Item, ItemKey, Layout, LogEntry, Monotonic, NodeId, OperationId, Outcome,
+    PartitionId, ReplicaId, Seq, Version,
 };
 
 /// Bytes of one page of a full copy, and of one read of the log for catch-up.
@@ -48,6 +49,11 @@ pub(crate) struct Shared {
     pub runtime: tokio::runtime::Handle,
     pub reports: mpsc::UnboundedSender<Report>,
     pub health: Arc<Health>,
+    /// Bytes of entries not yet in the tables, in all partitions.
+    pub under_way: AtomicUsize,
+    /// The disk has only its reserve left.
+    pub full: Arc<AtomicBool>,
+    pub throttle: Throttle,
 }
 
 /// What the controller should be told.
@@ -67,6 +73,8 @@ impl Shared {
                 false => Monotonic(self.lease_until.load(Ordering::Acquire)),
             },
             replicas_min: self.layout.borrow().replicas_min,
+            under_way: self.under_way.load(Ordering::Relaxed),
+            full: self.full.load(Ordering::Relaxed),
         }
     }
 }
@@ -113,6 +121,7 @@ impl Partition {
     pub fn new(id: PartitionId, me: ReplicaId, holdings: Holdings, shared: Arc<Shared>) -> Partition {
         let (applied, _) = watch::channel(holdings.applied.seq);
         let replica = Replica::new(me, id, holdings);
+        shared.under_way.fetch_add(replica.under_way(), Ordering::Relaxed);
         let inner = Mutex::new(Inner { replica, requests: 0, waiting: HashMap::new(), broken: false });
         Partition { id, shared, inner, applied, copy: Mutex::new(None) }
     }
@@ -133,6 +142,7 @@ impl Partition {
             return;
         }
         let env = self.shared.environment();
+        let before = inner.replica.under_way();
         let done = self.shared.health.guard(
             || format!("partition {}", self.id),
             || {
@@ -147,7 +157,12 @@ impl Partition {
         if done.is_none() {
             inner.broken = true;
             inner.waiting.clear();
+            return;
         }
+        match inner.replica.under_way() {
+            more if more > before => self.shared.under_way.fetch_add(more - before, Ordering::Relaxed),
+            less => self.shared.under_way.fetch_sub(before - less, Ordering::Relaxed),
+        };
     }
 
     /// Looks at the replica.
@@ -230,37 +245,57 @@ impl Partition {
         }
     }
 
-    /// Work that waits for the disk, beside the replica.
-    fn aside(self: Arc<Self>, what: &'static str, work: impl FnOnce() + Send + 'static) {
+    /// Reads, beside the replica, something for a neighbour that is behind; `then` hears of it when its
+    /// turn has come.
+    fn aside<T: Send + 'static>(
+        self: Arc<Self>,
+        what: Sent,
+        read: impl FnOnce(&Partition) -> (T, usize) + Send + 'static,
+        then: impl FnOnce(&Arc<Partition>, T) + Send + 'static,
+    ) {
         let runtime = self.shared.runtime.clone();
-        runtime.spawn_blocking(move || {
-            self.shared.health.guard(|| format!("partition {}: {what}", self.id), work);
+        runtime.spawn(async move {
+            let here = self.clone();
+            let reading = tokio::task::spawn_blocking(move || {
+                here.shared.health.guard(|| format!("partition {}: reading for a neighbour", here.id), || read(&here))
+            });
+            let Ok(Some((found, bytes))) = reading.await else { return };
+            tokio::time::sleep(self.shared.throttle.spend(what, bytes)).await;
+            then(&self, found);
         });
     }
 
     /// Reads the log for a neighbour that is behind.
     fn fetch(self: Arc<Self>, epoch: Epoch, from: Seq) {
-        self.clone().aside("a read of the log", move || {
-            let entries = match self.shared.engine.entries(self.id, from, TRANSFER_BYTES) {
+        let read = move |here: &Partition| {
+            let entries = match here.shared.engine.entries(here.id, from, TRANSFER_BYTES) {
                 Ok(entries) => Some(entries),
                 Err(StorageError::Compacted { .. }) => None,
                 Err(error) => {
-                    tracing::error!(partition = %self.id, %error, "cannot read the log for catch-up");
+                    tracing::error!(partition = %here.id, %error, "cannot read the log for catch-up");
                     None
                 }
             };
-            self.step(|replica, env, _, out| replica.fetched(env, epoch, entries, out));
+            let bytes = entries.iter().flatten().map(LogEntry::weight).sum();
+            (entries, bytes)
+        };
+        self.aside(Sent::Entries, read, move |here, entries| {
+            here.step(|replica, env, _, out| replica.fetched(env, epoch, entries, out));
         });
     }
 
     /// Reads a page of a full copy; the first takes a snapshot.
     fn read_page(self: Arc<Self>, copy: CopyId, index: u32) {
-        self.clone().aside("a read for a full copy", move || {
-            let page = self.page(copy, index);
+        let read = move |here: &Partition| {
+            let page = here.page(copy, index);
             if let Err(error) = &page {
-                tracing::error!(partition = %self.id, %error, "cannot read the tables for a full copy");
+                tracing::error!(partition = %here.id, %error, "cannot read the tables for a full copy");
             }
-            self.step(|replica, env, _, out| replica.page_read(env, copy, index, page.ok(), out));
+            let bytes = page.as_ref().map_or(0, |(rows, _)| rows.len());
+            (page.ok(), bytes)
+        };
+        self.aside(Sent::Copy, read, move |here, page| {
+            here.step(|replica, env, _, out| replica.page_read(env, copy, index, page, out));
         });
     }
 

@@ -9,14 +9,16 @@ use rpc::wire::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{StorageEngine, StorageError};
-use types::limits::{KEYS_MAX, QUERY_ITEMS_MAX};
+use storage::{Snapshot, StorageEngine, StorageError};
+use types::limits::{KEYS_MAX, QUERY_BYTES_MAX, QUERY_ITEMS_MAX};
 use types::{Change, Consistency, Effect, Item, ItemKey, KeyHash, LogEntry, PartitionId, Read, Seq};
 
 /// How long a read waits for a commit or for the tables before the client should try another replica.
 const READ_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of log that one poll of a watch looks through at most.
 const WATCH_BYTES: usize = 1024 * 1024;
+/// Items that a scan reads at a time.
+const SCAN_STEP: usize = 32;
 
 pub(crate) fn storage_fault(error: StorageError) -> Fault {
     match error {
@@ -116,10 +118,7 @@ impl Inner {
         blocking(move || {
             let snapshot = engine.snapshot(id)?;
             Ok(match read {
-                Read::Items(keys) => {
-                    let items: Result<Vec<Option<Item>>, _> = keys.iter().map(|key| snapshot.get(key)).collect();
-                    ReadReply::Items { items: items?, at: snapshot.at().seq }
-                }
+                Read::Items(keys) => ReadReply::Items { items: multi_get(&*snapshot, &keys)?, at: snapshot.at().seq },
                 Read::Range(query) => ReadReply::Page(snapshot.query(&query)?),
             })
         })
@@ -132,10 +131,9 @@ impl Inner {
         self.settled(partition).await?;
         let (engine, id) = (self.engine.clone(), partition.id);
         let limit = request.limit.clamp(1, QUERY_ITEMS_MAX) as usize;
-        let items = blocking(move || engine.snapshot(id)?.scan(request.table, request.after.as_ref(), limit)).await?;
+        let reply = blocking(move || scan_page(&*engine.snapshot(id)?, &request, limit)).await?;
         self.check_read(partition)?;
-        // A short page may have been cut for its bytes: only an empty one is surely the end.
-        Ok(ScanReply { end: items.is_empty(), items })
+        Ok(reply)
     }
 
     pub(crate) async fn count(self: &Arc<Self>, request: CountRequest) -> Result<u64, Fault> {
@@ -207,6 +205,42 @@ impl Inner {
                 Ok(Ok(())) => {}
                 _ => return Ok(WatchReply::Changes { changes: Vec::new(), upto: after }),
             }
+        }
+    }
+}
+
+/// The first of these items, as many as fit in a reply; one at least.
+fn multi_get(snapshot: &dyn Snapshot, keys: &[ItemKey]) -> Result<Vec<Option<Item>>, StorageError> {
+    let (mut items, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+    for key in keys {
+        let item = snapshot.get(key)?;
+        bytes += item.as_ref().map_or(0, |item| item.value.len());
+        if bytes > QUERY_BYTES_MAX && !items.is_empty() {
+            break;
+        }
+        items.push(item);
+    }
+    Ok(items)
+}
+
+/// A page of at most `limit` items that fits in a reply, and whether the table ends with it.
+fn scan_page(snapshot: &dyn Snapshot, request: &ScanRequest, limit: usize) -> Result<ScanReply, StorageError> {
+    let (mut items, mut bytes): (Vec<(ItemKey, Item)>, usize) = (Vec::new(), 0);
+    loop {
+        // Values are read whole, so not many at a time; and one more than wanted, to see the end.
+        let asked = SCAN_STEP.min(limit + 1 - items.len());
+        let after = items.last().map(|(key, _)| key).or(request.after.as_ref());
+        let found = snapshot.scan(request.table, after, asked)?;
+        let end = found.len() < asked;
+        for (key, item) in found {
+            bytes += key.partition_key.len() + key.sort_key.len() + item.value.len();
+            if items.len() == limit || (bytes > QUERY_BYTES_MAX && !items.is_empty()) {
+                return Ok(ScanReply { items, end: false });
+            }
+            items.push((key, item));
+        }
+        if end {
+            return Ok(ScanReply { items, end });
         }
     }
 }

@@ -10,7 +10,6 @@ use rpc::wire::{Fault, LayoutRequest, TransactReply, TransactRequest, method};
 use rpc::{Body, Code, Handler, Peer, PeerKind, Status};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::StorageEngine;
 use tokio::sync::mpsc::UnboundedReceiver;
 use types::{KeyHash, MemberState, OperationId, PartitionId, TableId, TableKind, Transaction, Update, Verdict};
 
@@ -135,6 +134,7 @@ impl Inner {
             Failure::NotReady(why) => Fault::NotReady(why.into()),
             Failure::TooFewReplicas { have, need } => Fault::TooFewReplicas { have, need },
             Failure::Busy => Fault::Busy,
+            Failure::NoSpace(node) => Fault::NoSpace { node },
             Failure::Refused(refusal) => Fault::Refused(refusal),
             Failure::Tables(error) => Fault::Stopped(error.to_string()),
         }
@@ -173,10 +173,6 @@ impl Inner {
             return Err(Fault::Invalid("the operation id belongs to another partition key".into()));
         }
         self.check_tables(&transaction).await?;
-        let puts = transaction.updates.iter().any(|update| !matches!(update, Update::Delete { .. }));
-        if puts && self.engine.free_bytes() == 0 {
-            return Err(Fault::NoSpace { node: self.id() });
-        }
         let partition = self.partition_of(transaction.operation.key_hash)?;
         let fingerprint = fingerprint(&transaction);
         let answer = partition.request(|replica, env, request, tables, out| {

@@ -20,7 +20,14 @@ mod setting {
 
     pub fn at(millis: u64) -> Environment {
         let now = Monotonic(1 + millis * 1_000_000);
-        Environment { now, wall: WallMillis(1), lease_until: Monotonic(u64::MAX), replicas_min: 1 }
+        Environment {
+            now,
+            wall: WallMillis(1),
+            lease_until: Monotonic(u64::MAX),
+            replicas_min: 1,
+            under_way: 0,
+            full: false,
+        }
     }
 
     pub fn chain(epoch: u64, members: &[(u64, MemberState)], complete: &[u64]) -> Chain {
@@ -204,4 +211,56 @@ fn what_the_disk_has_and_memory_voided_is_not_sent_on() {
         .collect();
     let right = (11..=20).map(|seq| Version::new(1, seq)).chain([Version::new(2, 21), Version::new(2, 22)]);
     assert_eq!(went, right.collect::<Vec<_>>());
+}
+
+#[test]
+fn one_that_is_being_emptied_answers_nothing_before_it_has_caught_up_again() {
+    let mut follower = follower(Serving, &[1]);
+    let mut out = Vec::new();
+    // It has everything, not yet durably: promoted, and not recorded as complete.
+    follower.receive(&at(1), append(Version::new(1, 23), vec![entry(2, 24)], 24, true), &mut out);
+    assert!(follower.ready() && follower.check_read(&at(1)).is_ok());
+    let copy = CopyId { epoch: Epoch(2), number: 1 };
+    let end = Some((Version::new(2, 24), HybridTime(24)));
+    follower.receive(&at(2), message(2, 1, 2, Body::Page { copy, index: 0, rows: Bytes::new(), end }), &mut out);
+    assert!(follower.incomplete());
+    assert!(!follower.ready() && follower.check_read(&at(2)).is_err());
+    follower.durable(&at(3), 9, &mut out);
+    follower.cleared(copy, &mut out);
+    follower.page_imported(copy, 0, &mut out);
+    follower.installed(&at(3), copy, &mut out);
+    assert!(!follower.ready(), "what the predecessor had before the copy says nothing of what it has now");
+    follower.receive(&at(4), append(Version::new(2, 24), vec![entry(2, 25)], 25, false), &mut out);
+    assert!(!follower.ready());
+    follower.receive(&at(5), append(Version::new(2, 25), vec![], 25, true), &mut out);
+    assert!(follower.ready() && follower.check_read(&at(5)).is_ok());
+}
+
+#[test]
+fn a_torn_end_is_forgotten_with_the_next_epoch_and_not_sooner() {
+    let holdings = Holdings { torn: true, applied: Version::new(1, 20), epoch: Epoch(1), ..Holdings::default() };
+    let mut replica = Replica::new(id(2), P, holdings);
+    let mut out = Vec::new();
+    replica.begin_life(id(2), &mut out);
+    replica.adopt(&at(0), &chain(2, &[(1, Serving)], &[1, 2]), &mut out);
+    assert!(replica.torn(), "it is in no chain: whether it lacks anything is open");
+    replica.adopt(&at(0), &chain(3, &[(1, Serving), (2, Syncing)], &[1]), &mut out);
+    assert!(!replica.torn(), "it is counted on again only once it has caught up");
+    replica.begin_life(id(2), &mut out);
+    assert!(!replica.torn(), "a lost lease does not bring it back");
+}
+
+#[test]
+fn one_that_hears_that_it_is_recorded_as_complete_says_so_no_more() {
+    let mut follower = follower(Serving, &[1]);
+    let mut out = Vec::new();
+    follower.receive(&at(1), append(Version::new(1, 23), vec![], 23, true), &mut out);
+    let reports = |out: &[Command]| out.iter().filter(|c| matches!(c, Command::ReportSynced(_))).count();
+    assert_eq!(reports(&out), 1);
+    follower.tick(&at(1000), &mut out);
+    assert_eq!(reports(&out), 2, "nobody said that it was heard");
+    follower.adopt(&at(1001), &chain(2, &[(1, Serving), (2, Serving)], &[1, 2]), &mut out);
+    out.clear();
+    follower.tick(&at(9000), &mut out);
+    assert_eq!(reports(&out), 0);
 }

@@ -40,6 +40,8 @@ pub enum FaultKind {
     SlowDisk,
     /// A machine stays away, loses its disk, and joins as a new node.
     Wipe,
+    /// Only the reserve of a disk is left, for a while.
+    FullDisk,
 }
 
 /// All kinds.
@@ -112,6 +114,11 @@ impl Scenario {
             if !calm && random.permille(likely) {
                 faults.push((kind, random.between(1500, 8000) * MS / if often { 3 } else { 1 }));
             }
+        }
+        // Drawn from what was drawn already, so that the seeds known from before stay what they are.
+        let full_disks = faults.iter().map(|(_, every)| *every).sum::<u64>() % (5 * MS) < MS && !calm;
+        if full_disks {
+            faults.push((FaultKind::FullDisk, 3 * SECOND));
         }
         let rough = random.permille(600);
         let busy = random.permille(250);

@@ -119,7 +119,8 @@ pub trait StorageEngine: Send + Sync + 'static {
     /// An entry must follow the partition's last, a truncation must leave what is applied, and
     /// [`Record::Installed`] comes from [`Self::install`] alone: anything else is the caller's
     /// mistake and refused as an [`std::io::ErrorKind::InvalidInput`].
-    /// On a full disk entries that put anything are refused ([`StorageError::Full`]).
+    /// The reserve of a full disk is there for what is ordered: nothing is refused before it is used
+    /// up. [`StorageError::Full`] then: nothing was written, and the same records may be offered again.
     fn append(&self, records: &[Record]) -> Result<(), StorageError>;
 
     /// Makes everything appended before the call durable: one fsync. A failure poisons the engine.
@@ -161,7 +162,7 @@ pub trait StorageEngine: Send + Sync + 'static {
     /// Empties a partition's tables, before a full copy. [`Record::Reset`] has been synced.
     fn clear(&self, partition: PartitionId) -> Result<(), StorageError>;
 
-    /// Takes rows of a full copy. On a full disk they are refused ([`StorageError::Full`]).
+    /// Takes rows of a full copy, from the reserve if need be.
     fn import(&self, partition: PartitionId, rows: &[Row]) -> Result<(), StorageError>;
 
     /// Ends a full copy: makes the tables durable, with `version` applied, then appends and syncs
@@ -174,6 +175,6 @@ pub trait StorageEngine: Send + Sync + 'static {
     /// [`Record::Reset`] and [`Self::clear`]ed. May be called from any thread.
     fn checkpoint(&self) -> Result<(), StorageError>;
 
-    /// Bytes that may still be written before only deletes are taken.
+    /// Bytes that may still be written before only deletes should be ordered.
     fn free_bytes(&self) -> u64;
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 /// The answer of the file system is kept this long.
 const FRESH: Duration = Duration::from_secs(1);
 const RESERVE_MIN: u64 = 64 << 20;
+/// Of a small disk no more than this part is kept back.
+const RESERVE_PART: u64 = 3;
 const RESERVE_MAX: u64 = 1 << 30;
 
 /// Watches the file system under one folder. What is kept back lets deletes,
@@ -48,7 +50,8 @@ impl FreeSpace {
                 (u64::MAX, 0)
             }
         };
-        let reserve = self.reserve.unwrap_or((total / 100).clamp(RESERVE_MIN, RESERVE_MAX));
+        let usual = (total / 100).clamp(RESERVE_MIN, RESERVE_MAX).min(total / RESERVE_PART);
+        let reserve = self.reserve.unwrap_or(usual);
         *last.insert(Measured { when: Instant::now(), available, reserve })
     }
 
@@ -58,17 +61,28 @@ impl FreeSpace {
         now.available.saturating_sub(now.reserve)
     }
 
+    /// So many bytes were written: what is known of the file system is a moment old.
+    pub fn note(&self, bytes: u64) {
+        if let Some(known) = self.last.lock().as_mut() {
+            known.available = known.available.saturating_sub(bytes);
+        }
+    }
+
     /// An error unless `bytes` more fit beside the reserve; if they do, they count as written.
     pub fn take(&self, bytes: u64) -> Result<(), StorageError> {
         let now = self.measure();
         if now.available.saturating_sub(now.reserve) < bytes.max(1) {
             return Err(StorageError::Full { free: now.available, needed: now.reserve });
         }
-        if let Some(known) = self.last.lock().as_mut() {
-            known.available = known.available.saturating_sub(bytes);
-        }
+        self.note(bytes);
         Ok(())
     }
+}
+
+/// Whether an operation failed for want of room.
+pub(crate) fn exhausted(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 #[cfg(test)]

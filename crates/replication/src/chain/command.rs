@@ -4,8 +4,8 @@ use super::message::{CopyId, Message};
 use bytes::Bytes;
 use std::sync::Arc;
 use types::{
-    Epoch, HybridTime, Item, ItemKey, LogEntry, Monotonic, OperationId, Outcome, Record, Refusal, ReplicaId, Seq,
-    TransactionResult, Verdict, Version, WallMillis,
+    Epoch, HybridTime, Item, ItemKey, LogEntry, Monotonic, NodeId, OperationId, Outcome, Record, Refusal, ReplicaId,
+    Seq, TransactionResult, Verdict, Version, WallMillis,
 };
 
 /// Names a request of a client, for its answer. Chosen by the caller.
@@ -23,6 +23,10 @@ pub struct Environment {
     pub lease_until: Monotonic,
     /// Durable replicas that a write needs.
     pub replicas_min: u8,
+    /// Bytes of entries not yet in the tables, in all partitions of the node.
+    pub under_way: usize,
+    /// The node's disk has only its reserve left, for deletes and for what is ordered already.
+    pub full: bool,
 }
 
 impl Environment {
@@ -146,6 +150,9 @@ pub enum Failure {
         /// Needed.
         need: u8,
     },
+    /// A disk of the chain has only its reserve left; deletes still go through.
+    #[error("no space left on node {0}")]
+    NoSpace(NodeId),
     /// Too much is under way.
     #[error("busy")]
     Busy,
@@ -186,6 +193,8 @@ pub struct Holdings {
     pub unapplied: Vec<LogEntry>,
     /// An unfinished copy: what is here does not count.
     pub incomplete: bool,
+    /// The log's end was torn and cut: entries may be missing (ruling 9).
+    pub torn: bool,
 }
 
 /// Where the two ends of a link are, for status and traces.

@@ -91,9 +91,11 @@ impl Replica {
     }
 
     pub(super) fn repeat_page(&mut self, env: &Environment, out: &mut Vec<Command>) {
+        let declined = self.declined(env);
         let Some(going) = self.role.as_mut().and_then(|role| role.copy_out.as_mut()) else { return };
         if let Some((rows, end)) = going.page.clone()
             && env.now - going.sent >= 5 * REPEAT
+            && !declined
         {
             going.sent = env.now;
             let (copy, index, peer) = (going.copy, going.index, going.peer);
@@ -138,8 +140,9 @@ impl Replica {
         end: Option<(Version, HybridTime)>,
         out: &mut Vec<Command>,
     ) {
+        let declines = self.declines(env);
         let Some(role) = &mut self.role else { return };
-        if role.upstream != Some(from) {
+        if role.upstream != Some(from) || declines {
             return;
         }
         if role.copied == Some(copy) {
@@ -189,6 +192,10 @@ impl Replica {
         }
         self.abandon_copy();
         self.incomplete = true;
+        // It has nothing now: it answers nothing, and speaks for nobody below, before it has caught up again.
+        if let Some(role) = &mut self.role {
+            (role.complete, role.upstream_complete) = (false, None);
+        }
         self.begin_at(Version::ZERO, HybridTime::default());
         let append = self.append(Record::Reset { partition: self.partition }, out);
         if let Some(role) = &mut self.role {

@@ -98,6 +98,9 @@ impl Replica {
         if self.incomplete {
             return self.throttled_position(env, out);
         }
+        if self.declines(env) && !batch.entries.is_empty() {
+            return;
+        }
         // Entries follow each other without holes, or the message is nonsense.
         let mut expected = batch.previous.seq;
         let follows = batch.entries.iter().all(|entry| {

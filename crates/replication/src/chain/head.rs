@@ -14,6 +14,10 @@ use types::{
 
 /// Bytes of entries under way at a head, at most; beyond it clients hear *busy*.
 pub const UNDER_WAY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same for all partitions of a node together.
+pub const NODE_UNDER_WAY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Clients that wait at one head, at most.
+pub const WAITING_MAX: usize = 10_000;
 
 /// Clients that wait for an entry to commit.
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub(super) struct Head {
     /// head may say what is committed.
     pub(super) floor: Seq,
     waiting: BTreeMap<Seq, Vec<(RequestId, Waiting)>>,
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -37,7 +42,8 @@ enum Waiting {
 impl Head {
     /// `before`: this replica was the head of the epoch before, too.
     pub(super) fn new(floor: Seq, before: Option<Head>) -> Head {
-        Head { floor, waiting: before.map(|head| head.waiting).unwrap_or_default() }
+        let (waiting, count) = before.map(|head| (head.waiting, head.count)).unwrap_or_default();
+        Head { floor, waiting, count }
     }
 
     /// Answers everybody whose entry has committed. Entries may have left the
@@ -46,6 +52,7 @@ impl Head {
         while let Some((seq, _)) = self.waiting.first_key_value().filter(|(seq, _)| **seq <= committed) {
             let seq = *seq;
             let waiting = self.waiting.remove(&seq).unwrap_or_default();
+            self.count -= waiting.len();
             let result = overlay.entry(seq).map(|entry| result_of(entry));
             for (request, what) in waiting {
                 let answer = match (what, &result) {
@@ -70,7 +77,13 @@ impl Head {
         }
     }
 
+    /// Nobody else may wait.
+    fn crowded(&self) -> bool {
+        self.count >= WAITING_MAX
+    }
+
     fn wait(&mut self, seq: Seq, request: RequestId, what: Waiting) {
+        self.count += 1;
         self.waiting.entry(seq).or_default().push((request, what));
     }
 }
@@ -242,6 +255,7 @@ impl Replica {
             return Ok(());
         }
         self.check_room(env)?;
+        self.check_growth(env, transaction)?;
         let decision = decide(transaction, &self.overlay, tables)?;
         let (effects, counters) = match (decision.outcome, decision.rests_on) {
             (Ok(changes), _) => changes,
@@ -361,7 +375,8 @@ impl Replica {
         if have < env.replicas_min {
             return Err(Failure::TooFewReplicas { have, need: env.replicas_min });
         }
-        if self.overlay.weight() > UNDER_WAY_BYTES_MAX {
+        let crowded = self.role.as_ref().and_then(|role| role.heads.as_ref()).is_some_and(Head::crowded);
+        if self.overlay.weight() > UNDER_WAY_BYTES_MAX || env.under_way > NODE_UNDER_WAY_BYTES_MAX || crowded {
             return Err(Failure::Busy);
         }
         Ok(())
@@ -385,9 +400,16 @@ impl Replica {
 
     fn answer_when(&mut self, seq: Seq, request: RequestId, what: Waiting, out: &mut Vec<Command>) {
         let committed = self.committed;
-        if let Some(head) = self.role.as_mut().and_then(|role| role.heads.as_mut()) {
-            head.wait(seq, request, what);
-            head.settle(committed, &self.overlay, out);
+        let Some(head) = self.role.as_mut().and_then(|role| role.heads.as_mut()) else { return };
+        if seq > committed && head.crowded() {
+            // The entry itself is ordered, whoever asks for it: only of a write of its own may one say *not applied*.
+            let answer = match what {
+                Waiting::Write => Answer::Unknown,
+                Waiting::Fence | Waiting::Refusal(_) => Answer::Failed(Failure::Busy),
+            };
+            return out.reply(request, answer);
         }
+        head.wait(seq, request, what);
+        head.settle(committed, &self.overlay, out);
     }
 }

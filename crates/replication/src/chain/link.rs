@@ -4,7 +4,7 @@ use super::command::{Command, Environment, Out};
 use super::message::Body;
 use super::replica::{REPEAT, Replica};
 use std::sync::Arc;
-use types::{LogEntry, Monotonic, ReplicaId, Seq, Version};
+use types::{LogEntry, Monotonic, NodeId, ReplicaId, Seq, Version};
 
 /// Entries in one message, at most.
 const BATCH_ENTRIES: usize = 512;
@@ -29,6 +29,8 @@ pub(super) struct Link {
     copy_wanted: bool,
     /// Last thing heard or first thing sent after a silence.
     progress: Monotonic,
+    /// A disk there or below is full, and when that was said.
+    pub(super) full: Option<(NodeId, Monotonic)>,
     told_committed: Seq,
     told_last: Seq,
     told_complete: Option<Seq>,
@@ -58,6 +60,7 @@ impl Link {
             early: false,
             copy_wanted: false,
             progress: Monotonic(0),
+            full: None,
             told_committed: Seq(0),
             told_last: Seq(0),
             told_complete: None,
@@ -255,6 +258,9 @@ impl Replica {
     /// Sends below whatever is new: entries, or else how far things are.
     pub(super) fn pump(&mut self, env: &Environment, out: &mut Vec<Command>) {
         let (base, committed, epoch) = (self.overlay.base(), self.committed, self.epoch);
+        if self.declined(env) {
+            return;
+        }
         loop {
             let Some(role) = self.role.as_mut() else { return };
             let last = self.overlay.last().seq.min(role.verified);

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use types::{Epoch, HybridTime, LogEntry, PartitionId, ReplicaId, Seq, Version};
+use types::{Epoch, HybridTime, LogEntry, NodeId, PartitionId, ReplicaId, Seq, Version};
 
 /// A message between two replicas of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,4 +98,9 @@ pub enum Body {
     },
     /// Up: "nothing of mine counts: send a full copy."
     NeedCopy,
+    /// Up, again and again while it is so: that node's disk has only its reserve left. Holds for a second.
+    Full {
+        /// The sender, or one below it.
+        node: NodeId,
+    },
 }

@@ -23,6 +23,7 @@
 //! | `head` | conditions, order, operation ids, verify, expiry |
 //! | `link` · `follow` | sending below · taking from above |
 //! | `copy` | full copies |
+//! | `full` | disks with only their reserve left |
 //! | `read` | strong reads |
 //! | `overlay` | entries not yet in the tables |
 //! | `message` · `command` | what goes between replicas · to and from the surroundings |
@@ -30,6 +31,7 @@
 mod command;
 mod copy;
 mod follow;
+mod full;
 mod head;
 mod link;
 mod message;
@@ -40,7 +42,7 @@ mod replica;
 pub use command::{
     Answer, Command, Environment, Failure, Holdings, Neighbour, Progress, RequestId, Tables, TablesFailed,
 };
-pub use head::UNDER_WAY_BYTES_MAX;
+pub use head::{NODE_UNDER_WAY_BYTES_MAX, UNDER_WAY_BYTES_MAX, WAITING_MAX};
 pub use message::{Body, CopyId, Message};
 pub use read::ReadPlan;
 pub use replica::Replica;

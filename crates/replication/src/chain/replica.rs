@@ -29,6 +29,8 @@ pub struct Replica {
     applying: Seq,
     /// A full copy began and has not ended: nothing here counts.
     pub(super) incomplete: bool,
+    /// The log's end was torn, and no epoch was adopted since.
+    torn: bool,
     /// Full copies begun.
     pub(super) copies: u64,
     /// A full copy that is being made durable. Until it is, the log takes no other.
@@ -62,6 +64,8 @@ pub(super) struct Role {
     pub(super) upstream_last: Seq,
     pub(super) upstream_complete: Option<Seq>,
     pub(super) acked_up: Seq,
+    /// When it last said that a disk is full.
+    pub(super) full_told: Monotonic,
     /// The metadata knows that this replica holds every acknowledged write.
     pub(super) listed: bool,
     /// When it last said so, and how often.
@@ -96,6 +100,7 @@ impl Replica {
             applying: holdings.applied.seq,
             overlay,
             incomplete: holdings.incomplete,
+            torn: holdings.torn,
             copies: 0,
             installing: None,
             appends: 0,
@@ -121,7 +126,11 @@ impl Replica {
 
     /// True for a serving member that has everything and may answer strong reads, lease permitting.
     pub fn ready(&self) -> bool {
-        self.role.as_ref().is_some_and(|role| role.state == MemberState::Serving && role.complete && role.epoch_durable)
+        !self.incomplete
+            && self
+                .role
+                .as_ref()
+                .is_some_and(|role| role.state == MemberState::Serving && role.complete && role.epoch_durable)
     }
 
     /// True when it orders the partition's writes.
@@ -131,7 +140,10 @@ impl Replica {
 
     /// Takes up a newer epoch. Older ones, and the present one, change nothing (invariant 24).
     pub fn adopt(&mut self, env: &Environment, chain: &Chain, out: &mut Vec<Command>) {
-        if chain.epoch <= self.epoch {
+        if chain.epoch == self.epoch {
+            return self.hear_of_complete(chain);
+        }
+        if chain.epoch < self.epoch {
             return;
         }
         let place = chain.members.iter().position(|member| member.replica == self.me);
@@ -141,6 +153,9 @@ impl Replica {
         self.leave(out);
         self.epoch = chain.epoch;
         let Some(place) = place else { return };
+        // Whoever is made the head was judged by what it holds, torn end and all; anybody else is not counted
+        // as complete before it has caught up. Either way the cut says nothing any more; the log forgets it too.
+        self.torn = false;
         let state = chain.members[place].state;
         // Invariant 1: in the log before any entry under it.
         let record = Record::Epoch { partition: self.partition, epoch: self.epoch };
@@ -162,6 +177,7 @@ impl Replica {
             upstream_complete: None,
             acked_up: Seq(0),
             listed: chain.complete.contains(&self.me.node),
+            full_told: Monotonic(0),
             reported: None,
             rewound: None,
             heads: is_head.then(|| Head::new(self.overlay.last().seq, stays)),
@@ -178,6 +194,24 @@ impl Replica {
     pub fn begin_life(&mut self, me: ReplicaId, out: &mut Vec<Command>) {
         self.leave(out);
         self.me = me;
+    }
+
+    /// The same epoch, with more replicas known as complete: this one need not say any more that it is.
+    /// Nobody is taken off that list within an epoch, and an older map is not shown to a replica.
+    fn hear_of_complete(&mut self, chain: &Chain) {
+        if let Some(role) = &mut self.role {
+            role.listed |= chain.complete.contains(&self.me.node);
+        }
+    }
+
+    /// The log's end was torn and cut, and it is not known yet whether anything is missing here.
+    pub fn torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Bytes of entries that are not in the tables yet.
+    pub fn under_way(&self) -> usize {
+        self.overlay.weight()
     }
 
     /// An unfinished full copy: nothing here counts.
@@ -318,6 +352,7 @@ impl Replica {
         self.send_position(env, out);
         self.copy_missing(env, out);
         self.repeat_questions(env, out);
+        self.tell_full(env, out);
         self.probe(env, out);
         if self.role.as_ref().is_some_and(|role| role.state == MemberState::Departing && role.epoch_durable) {
             out.push(Command::ReportDeparted(self.epoch));
@@ -351,6 +386,7 @@ impl Replica {
             Body::Question { number } => self.on_question(env, from, number, out),
             Body::Answer { number, committed } => self.on_answer(env, from, number, committed, out),
             Body::Page { copy, index, rows, end } => self.on_page(env, from, copy, index, rows, end, out),
+            Body::Full { node } => self.on_full(env, from, node, out),
             Body::PageTaken { copy, index } => self.on_page_taken(env, from, copy, index, out),
         }
     }

@@ -9,7 +9,7 @@ use replication::chain::{Answer, Body, RequestId, Tables, TablesFailed};
 use replication::{Command, Environment, Replica};
 use std::sync::Arc;
 use storage::{MemoryEngine, StorageEngine};
-use types::{Item, ItemKey, OperationId, Outcome, PartitionId};
+use types::{Effect, Item, ItemKey, OperationId, Outcome, PartitionId, Record};
 
 /// The engine's tables, as the head sees them.
 pub(crate) struct EngineTables {
@@ -49,7 +49,11 @@ impl World {
         let before = hosted.replica.progress();
         event(&mut hosted.replica, &env, &tables, &mut commands);
         let after = hosted.replica.progress();
+        let half = hosted.replica.ready() && hosted.replica.incomplete();
         let (replica, is_head, member) = (process.me, hosted.replica.is_head(), hosted.replica.state());
+        if half {
+            self.fail(format!("{} {partition} may answer reads while a full copy is under way", replica.node));
+        }
         if after.epoch != before.epoch {
             let (epoch, state) = (after.epoch, member);
             self.log(format_args!(
@@ -61,6 +65,16 @@ impl World {
         if is_head && after.committed > before.committed {
             let (epoch, seq) = (after.epoch, after.committed);
             self.observe(Observed::Committed { replica, partition, epoch, seq });
+        }
+        // A full disk takes no growth: only a head orders, and so does not log what others send.
+        let growth = |command: &Command| match command {
+            Command::Append { record: Record::Entry { entry, .. }, .. } => {
+                !entry.effects.is_empty() && entry.effects.iter().all(|effect| matches!(effect, Effect::Put { .. }))
+            }
+            _ => false,
+        };
+        if env.full && is_head && commands.iter().any(growth) {
+            self.fail(format!("{} {partition} orders growth on a full disk", replica.node));
         }
         for command in commands {
             self.carry_out(m, partition, command);

@@ -38,6 +38,8 @@ pub(crate) enum Event {
     Mend(usize, usize),
     /// A slow disk is fast again.
     FastDisk(usize),
+    /// A disk has room again.
+    Room(usize),
     /// All faults end.
     Heal,
     /// After healing: is all well?

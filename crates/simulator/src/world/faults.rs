@@ -52,6 +52,11 @@ impl World {
                 let long = self.random.between(200, 3000) * MS;
                 self.at(self.now + long, Event::FastDisk(m));
             }
+            FaultKind::FullDisk => {
+                self.machines[m].engine.set_full(true);
+                let long = self.random.between(200, 4000) * MS;
+                self.at(self.now + long, Event::Room(m));
+            }
             FaultKind::Wipe => {
                 if self.machines[m].process.is_some() {
                     self.stop(m, true);
@@ -138,6 +143,7 @@ impl World {
         self.network.mend_all();
         for m in 0..self.machines.len() {
             self.machines[m].slow_disk = false;
+            self.machines[m].engine.set_full(false);
             if self.machines[m].frozen {
                 self.resume(m);
             }

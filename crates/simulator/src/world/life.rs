@@ -47,7 +47,7 @@ impl World {
             .map(|(index, hosted)| Holding {
                 partition: PartitionId(index as u16),
                 last: hosted.replica.progress().last,
-                torn: process.torn,
+                torn: hosted.replica.torn(),
                 incomplete: hosted.replica.incomplete(),
             })
             .filter(|holding| holding.last != Version::ZERO || holding.torn || holding.incomplete)
@@ -136,9 +136,7 @@ impl World {
         process.layout = layout.clone();
         for (index, chain) in layout.chains.iter().enumerate() {
             self.step(m, PartitionId(index as u16), |replica, env, _, out| {
-                if chain.epoch > replica.progress().epoch {
-                    replica.adopt(env, chain, out);
-                }
+                replica.adopt(env, chain, out);
             });
         }
     }

@@ -14,7 +14,7 @@ use replication::chain::{CopyId, Holdings, Replica, RequestId};
 use replication::{Command, Lease};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use storage::{MemoryEngine, Snapshot, StorageEngine};
+use storage::{MemoryEngine, Recovered, Snapshot, StorageEngine};
 use types::{
     HybridTime, Incarnation, Layout, LogEntry, Monotonic, NodeId, PartitionId, Record, ReplicaId, Seq, Version,
 };
@@ -51,7 +51,6 @@ pub(crate) struct Process {
     pub reported_at: u64,
     /// Storage failed: nothing more is taken.
     pub stopped: bool,
-    pub torn: bool,
     /// The present life is known to the controller.
     pub registered: bool,
     /// The last call to the control plane, and whether it is open.
@@ -143,7 +142,7 @@ impl World {
         let hosted = (0..self.scenario.partitions)
             .map(|index| {
                 let id = PartitionId(index);
-                let found = recovered.remove(&id).unwrap_or_default();
+                let found = recovered.remove(&id).unwrap_or_else(|| Recovered { torn, ..Recovered::default() });
                 let applied = found.applied.seq;
                 let holdings = Holdings {
                     epoch: found.epoch,
@@ -151,6 +150,7 @@ impl World {
                     time: found.time,
                     unapplied: found.unapplied,
                     incomplete: found.incomplete,
+                    torn: found.torn,
                 };
                 let replica = Replica::new(me, id, holdings);
                 Hosted { replica, requests: 0, waiting: BTreeMap::new(), applied, copy: None }
@@ -168,7 +168,6 @@ impl World {
             working: false,
             reported_at: 0,
             stopped: false,
-            torn,
             registered: false,
             call: 0,
             call_open: false,
@@ -210,7 +209,10 @@ impl World {
             machine.process.as_ref().map_or((Monotonic(0), 1), |p| (p.lease.until(), p.layout.replicas_min));
         let lease_until = if self.bugs.lease_unchecked { Monotonic(u64::MAX) } else { lease_until };
         let (now, wall) = (machine.clock.monotonic(self.now), machine.clock.wall(self.now));
-        replication::Environment { now, wall, lease_until, replicas_min }
+        let hosted = machine.process.iter().flat_map(|process| &process.hosted);
+        let under_way = hosted.map(|hosted| hosted.replica.under_way()).sum();
+        let full = machine.engine.free_bytes() == 0;
+        replication::Environment { now, wall, lease_until, replicas_min, under_way, full }
     }
 }
 

@@ -255,6 +255,7 @@ impl World {
             Event::Fault(kind) => self.fault(kind),
             Event::Mend(from, to) => self.network.mend(from, to),
             Event::FastDisk(m) => self.machines[m].slow_disk = false,
+            Event::Room(m) => self.machines[m].engine.set_full(false),
             Event::Heal => self.heal(),
             Event::Converged => self.converged(),
         }

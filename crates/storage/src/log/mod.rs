@@ -117,7 +117,9 @@ impl Log {
             chain = frame::encode(Some(record), Place { position, chain, synced_through }, &mut buffer)?;
             positions.push(position);
         }
-        self.poison.watch("writing the log", (&writer.segment.file).write_all(&buffer))?;
+        if let Err(error) = (&writer.segment.file).write_all(&buffer) {
+            return Err(self.not_written(&writer, error));
+        }
         writer.end += buffer.len() as u64;
         writer.chain = chain;
         // One huge batch must not keep its memory for ever.
@@ -148,11 +150,47 @@ impl Log {
         Ok(())
     }
 
+    /// A write failed, perhaps in the middle. When there was no room for it, and what it left can be cut off,
+    /// it is as if it had not been tried; anything else, and nothing is known of the file any more.
+    fn not_written(&self, writer: &Writer, error: std::io::Error) -> StorageError {
+        if crate::space::exhausted(&error) {
+            let whole = writer.end - writer.segment.header.base;
+            match writer.segment.file.set_len(whole) {
+                Ok(()) => return StorageError::Full { free: 0, needed: 1 },
+                Err(error) => tracing::error!(%error, "cannot cut off what was half written"),
+            }
+        }
+        match self.poison.watch("writing the log", Err::<(), _>(error)) {
+            Err(error) => error,
+            Ok(()) => StorageError::Poisoned("writing the log".into()),
+        }
+    }
+
+    /// Ends the segment, unless there is little in it, so that it can be released.
+    pub fn begin_segment(&self) -> Result<(), StorageError> {
+        const LITTLE: u64 = 1 << 20;
+        let mut writer = self.writer.lock();
+        self.poison.check()?;
+        if writer.end - writer.segment.header.base < LITTLE {
+            return Ok(());
+        }
+        match self.roll(&mut writer) {
+            // Then it stays as long as it is; what is in it is not less durable.
+            Err(StorageError::Full { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
     fn roll(&self, writer: &mut Writer) -> Result<(), StorageError> {
         self.poison.watch("syncing the log", writer.segment.file.sync_data())?;
         self.synced.fetch_max(writer.end, Ordering::AcqRel);
         let header = Header { number: writer.segment.header.number + 1, base: writer.end, chain: writer.chain };
-        let segment = self.poison.watch("beginning a log segment", Segment::create(&self.folder, header))?;
+        let segment = match Segment::create(&self.folder, header) {
+            Err(error) if crate::space::exhausted(&error) && Segment::abandon(&self.folder, header).is_ok() => {
+                return Err(StorageError::Full { free: 0, needed: 1 });
+            }
+            other => self.poison.watch("beginning a log segment", other)?,
+        };
         writer.end = segment.first_frame();
         writer.segment = segment.clone();
         self.synced.fetch_max(writer.end, Ordering::AcqRel);

@@ -77,6 +77,14 @@ impl Segment {
         Ok(Arc::new(Segment { header, file, path }))
     }
 
+    /// Removes one that could not be made.
+    pub fn abandon(folder: &Path, header: Header) -> io::Result<()> {
+        match fs::remove_file(folder.join(format!("{:016x}.log", header.base))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => sync_folder(folder),
+        }
+    }
+
     /// Where its frames begin.
     pub fn first_frame(&self) -> u64 {
         self.header.base + HEADER as u64

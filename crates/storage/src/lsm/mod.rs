@@ -30,9 +30,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use types::{
-    Effect, HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Seq, Version, WallMillis,
-};
+use types::{HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Seq, Version, WallMillis};
 
 /// How the engine uses memory and disk.
 #[derive(Clone, Debug)]
@@ -137,13 +135,8 @@ impl LsmEngine {
 
     /// What the log forbids is refused by the log; these depend on the tables.
     fn check(&self, records: &[Record]) -> Result<(), StorageError> {
-        let mut bytes = 0;
         for record in records {
             match record {
-                Record::Entry { entry, .. } => {
-                    let puts = entry.effects.iter().any(|effect| matches!(effect, Effect::Put { .. }));
-                    bytes += if puts { entry.weight() as u64 } else { 0 };
-                }
                 Record::Truncate { partition, after } if *after < self.meta(*partition).version.seq => {
                     let applied = self.meta(*partition).version;
                     return Err(misuse(format!(
@@ -156,8 +149,12 @@ impl LsmEngine {
                 _ => {}
             }
         }
-        if bytes > 0 { self.space.take(bytes) } else { Ok(()) }
+        Ok(())
     }
+}
+
+fn weight(record: &Record) -> u64 {
+    if let Record::Entry { entry, .. } = record { entry.weight() as u64 } else { 0 }
 }
 
 fn misuse(why: String) -> StorageError {
@@ -198,7 +195,10 @@ impl StorageEngine for LsmEngine {
     fn append(&self, records: &[Record]) -> Result<(), StorageError> {
         self.poison.check()?;
         self.check(records)?;
-        self.log.append(records)
+        self.log.append(records)?;
+        // Once here, and once again when it is applied.
+        self.space.note(2 * records.iter().map(weight).sum::<u64>());
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), StorageError> {
@@ -275,7 +275,7 @@ impl StorageEngine for LsmEngine {
     fn import(&self, partition: PartitionId, rows: &[Row]) -> Result<(), StorageError> {
         let _writing = self.writing.lock();
         self.poison.check()?;
-        self.space.take(rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum())?;
+        self.space.note(rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum());
         let mut batch = Rows::new();
         for row in rows {
             let known = row.key.first().is_some_and(|kind| (keys::COUNT..=keys::OPERATION).contains(kind));
@@ -316,7 +316,13 @@ impl StorageEngine for LsmEngine {
         self.poison.watch("writing the checkpoint", checkpoint.write(&self.folder))?;
         let applied: BTreeMap<PartitionId, Seq> =
             checkpoint.partitions.iter().map(|(partition, facts)| (*partition, facts.applied.seq)).collect();
-        let released = self.log.release(checkpoint.log_end, &applied, self.options.log_retention_bytes)?;
+        // On a full disk what is kept for others to catch up from goes first.
+        let full = self.space.free() == 0;
+        let retain = if full { 0 } else { self.options.log_retention_bytes };
+        if full {
+            self.log.begin_segment()?;
+        }
+        let released = self.log.release(checkpoint.log_end, &applied, retain)?;
         if released > 0 {
             tracing::debug!(released, "log segments released");
         }

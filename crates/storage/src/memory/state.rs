@@ -7,7 +7,7 @@ use crate::poison::Poison;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use types::{Effect, Epoch, HybridTime, LogEntry, PartitionId, Record, Seq, Version};
+use types::{Epoch, HybridTime, LogEntry, PartitionId, Record, Seq, Version};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -42,10 +42,6 @@ pub(super) struct Facts {
 
 pub(super) fn misuse(why: String) -> StorageError {
     StorageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why))
-}
-
-fn puts(entry: &LogEntry) -> bool {
-    entry.effects.iter().any(|effect| matches!(effect, Effect::Put { .. }))
 }
 
 impl State {
@@ -127,9 +123,6 @@ impl State {
             let after = before.step(record).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
             spans.insert(partition, after);
             match record {
-                Record::Entry { entry, .. } if self.full && puts(entry) => {
-                    return Err(StorageError::Full { free: 0, needed: 1 });
-                }
                 Record::Truncate { after, .. } if *after < self.applied(partition).0.seq => {
                     let applied = self.applied(partition).0;
                     return Err(misuse(format!(

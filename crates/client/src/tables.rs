@@ -5,7 +5,7 @@ use crate::patience::{Heard, Patience};
 use crate::router::Router;
 use crate::{Client, ClientError};
 use rpc::codec;
-use rpc::wire::{CreateTable, Fault, MakeToken, NodeStatus, method};
+use rpc::wire::{ChangeLayout, CreateTable, Fault, LayoutPreview, MakeToken, NodeStatus, method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -135,6 +135,19 @@ impl Client {
             (node.id, status)
         });
         futures::future::join_all(asked).await
+    }
+
+    /// Changes who holds data, or tells what that would do. Repeating a change changes nothing more.
+    pub async fn change_layout(&self, request: &ChangeLayout) -> Result<LayoutPreview, ClientError> {
+        match self.router.ask_any(method::CHANGE_LAYOUT, request).await {
+            Ok(preview) => Ok(preview),
+            Err(AnyFailure { failure, open: Some(why), .. })
+                if failure.action() != Action::Rejected && request.apply =>
+            {
+                Err(ClientError::Uncertain { what: "the layout was changed".into(), why })
+            }
+            Err(AnyFailure { failure, tried, .. }) => Err(failure.into_error(tried, &self.layout())),
+        }
     }
 
     /// A token by which another machine may join, for as long as it is valid.

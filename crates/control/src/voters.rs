@@ -17,18 +17,20 @@ pub struct Candidate {
     pub alive: bool,
     /// Holds nearly all of the log. Without meaning for voters.
     pub caught_up: bool,
+    /// Is about to leave the cluster: others are to vote in its place.
+    pub leaving: bool,
 }
 
 impl Candidate {
     fn ready(&self) -> bool {
-        self.alive && (self.is_voter || self.caught_up)
+        self.alive && !self.leaving && (self.is_voter || self.caught_up)
     }
 }
 
 /// The voters that there should be, if they differ from those that there are.
 ///
 /// - Grows to three or five as soon as so many members are alive and have caught up.
-/// - A dead voter is replaced by a live learner that has caught up, if there is one.
+/// - A dead or leaving voter is replaced by a live learner that has caught up, if there is one.
 /// - A live voter is kept, except that two become one, four become three, and five are the most.
 /// - Nothing is changed unless majorities both of the old and of the new voters are alive.
 pub fn desired(members: &[Candidate]) -> Option<BTreeSet<NodeId>> {
@@ -59,8 +61,9 @@ fn choose(members: &[Candidate], size: usize, gone: Option<NodeId>) -> Option<BT
     let old: BTreeSet<NodeId> = members.iter().filter(|member| member.is_voter).map(|member| member.id).collect();
     let mut order: Vec<&Candidate> =
         members.iter().filter(|member| Some(member.id) != gone && (member.is_voter || member.ready())).collect();
-    // Live voters, then live learners, then dead voters, which are better than none: they may return.
-    order.sort_by_key(|member| (!member.alive, !member.is_voter, member.id));
+    // Live voters, then live learners, then those that leave but are still there, then dead voters, which
+    // are better than none: they may return.
+    order.sort_by_key(|member| (!member.alive, member.leaving, !member.is_voter, member.id));
     let new: BTreeSet<NodeId> = order.into_iter().take(size).map(|member| member.id).collect();
     let majority_lives = |voters: &BTreeSet<NodeId>| {
         let alive = members.iter().filter(|member| member.alive && voters.contains(&member.id)).count();
@@ -75,10 +78,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn members() -> impl Strategy<Value = Vec<Candidate>> {
-        proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 1..9).prop_map(|flags| {
-            let member = |(n, (is_voter, alive, caught_up))| Candidate { id: NodeId(n), is_voter, alive, caught_up };
-            (1..).zip(flags).map(member).collect()
-        })
+        proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 1..9).prop_map(
+            |flags| {
+                let member = |(n, (is_voter, alive, caught_up, leaving))| Candidate {
+                    id: NodeId(n),
+                    is_voter,
+                    alive,
+                    caught_up,
+                    leaving,
+                };
+                (1..).zip(flags).map(member).collect()
+            },
+        )
     }
 
     fn find(members: &[Candidate], id: NodeId) -> Candidate {
@@ -101,8 +112,9 @@ mod tests {
             let old: BTreeSet<NodeId> = members.iter().filter(|m| m.is_voter).map(|m| m.id).collect();
             let Some(new) = desired(&members) else { return Ok(()) };
             check(&members, &new)?;
-            // A live voter is dropped only to get rid of an even or too large number.
-            let dropped = old.difference(&new).filter(|id| find(&members, **id).alive).count();
+            // A live voter is dropped only to get rid of an even or too large number, or because it leaves.
+            let stays = |id: &&NodeId| find(&members, **id).alive && !find(&members, **id).leaving;
+            let dropped = old.difference(&new).filter(stays).count();
             prop_assert!(dropped == 0 || old.len() > new.len(), "{old:?} → {new:?}");
             // Never smaller without need.
             prop_assert!(new.len() >= old.len() || ![1, 3, 5].contains(&old.len()));
@@ -120,12 +132,13 @@ mod tests {
     }
 
     fn group(voters: &str) -> Vec<Candidate> {
-        // V: live voter, v: dead voter, L: live learner, l: dead learner, n: learner that is behind.
+        // V: live voter, v: dead voter, X: live voter that leaves, L: live learner, l: dead learner, n: learner that is behind.
         let member = |(n, kind): (u64, char)| Candidate {
             id: NodeId(n),
-            is_voter: kind == 'V' || kind == 'v',
+            is_voter: matches!(kind, 'V' | 'v' | 'X'),
             alive: kind != 'v' && kind != 'l',
             caught_up: kind != 'n',
+            leaving: kind == 'X',
         };
         (1..).zip(voters.chars()).map(member).collect()
     }
@@ -147,6 +160,8 @@ mod tests {
         assert_eq!(desired(&group("VvvL")), None);
         assert_eq!(desired(&group("VVVvv")), None);
         assert_eq!(desired(&group("VVVvvL")), ids(&[1, 2, 3, 4, 6]));
+        assert_eq!(desired(&group("XVVL")), ids(&[2, 3, 4]));
+        assert_eq!(desired(&group("XVV")), None, "better than one voter");
         assert_eq!(desired(&group("VV")), ids(&[1]));
         assert_eq!(desired(&group("VVVV")), ids(&[1, 2, 3]));
         assert_eq!(without(&group("VVV"), NodeId(3)), ids(&[1]));

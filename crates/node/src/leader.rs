@@ -6,7 +6,8 @@ use bytes::Bytes;
 use control::controller::ControllerError;
 use control::{MetadataError, MetadataStore, RaftRpc, RaftTransport, TransportError};
 use rpc::wire::{
-    CreateTable, Fault, JoinReply, JoinRequest, LeaseRequest, MakeToken, RegisterRequest, SyncedReport, method,
+    ChangeLayout, CreateTable, Fault, JoinReply, JoinRequest, LayoutPreview, LeaseRequest, MakeToken, RegisterRequest,
+    SyncedReport, method,
 };
 use rpc::{Pool, RpcError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -120,6 +121,7 @@ impl Inner {
             method::REGISTER => answer!(RegisterRequest, rpc::wire::RegisterReply, |r| controller.register(r)),
             method::REPORT => answer!(SyncedReport, (), |r| controller.report(r)),
             method::JOIN => answer!(JoinRequest, JoinReply, |r| controller.join(r)),
+            method::CHANGE_LAYOUT => answer!(ChangeLayout, LayoutPreview, |r| controller.change_layout(r)),
             method::CREATE_TABLE => answer!(CreateTable, types::TableSpec, |r| controller.create_table(r)),
             method::DELETE_TABLE => answer!(TableId, (), |r| controller.delete_table(r)),
             method::MAKE_TOKEN => answer!(MakeToken, String, |r| self.make_token(r)),
@@ -163,7 +165,14 @@ pub(crate) async fn tend_electorate(inner: Arc<Inner>) {
                 tracing::debug!(node = %node.id, %error, "cannot add to the control plane yet");
             }
         }
-        match inner.raft.tend_voters(DEAD_AFTER).await {
+        for member in members.iter().filter(|member| layout.removed.contains(&member.id)) {
+            match inner.raft.remove(member.id).await {
+                Ok(()) => tracing::info!(node = %member.id, "removed from the control plane"),
+                Err(error) => tracing::debug!(node = %member.id, %error, "cannot remove from the control plane yet"),
+            }
+        }
+        let leaving = layout.nodes.values().filter(|node| node.draining).map(|node| node.id);
+        match inner.raft.tend_voters(DEAD_AFTER, &leaving.chain(layout.removed.iter().copied()).collect()).await {
             Ok(Some(voters)) => tracing::info!(?voters, "voters of the control plane"),
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "cannot change voters yet"),

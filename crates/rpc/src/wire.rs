@@ -4,6 +4,10 @@
 //! `Result<T, Fault>`: the fault says what happened and, by [`Classify`], what
 //! may be done. The chain's own messages are opaque here (`replication`).
 
+mod change;
+
+pub use change::{ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -53,6 +57,8 @@ pub mod method {
     pub const LEASE: u16 = 34;
     /// [`super::SyncedReport`] → `()`; to the leader.
     pub const REPORT: u16 = 35;
+    /// [`super::ChangeLayout`] → [`super::LayoutPreview`]; to any node.
+    pub const CHANGE_LAYOUT: u16 = 36;
     /// Raft's own message: kind in the first byte.
     pub const RAFT: u16 = 40;
     /// One-way: a chain message, to a neighbour.

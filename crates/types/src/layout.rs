@@ -92,6 +92,12 @@ pub struct NodeInfo {
     pub zone: String,
     /// Share of the data that it should hold, relative to others.
     pub capacity: u64,
+    /// Set by command; goes before what the node says of itself when it starts.
+    #[serde(default)]
+    pub capacity_set: Option<u64>,
+    /// Everything is to move off it; until it has, it serves what it holds.
+    #[serde(default)]
+    pub draining: bool,
     /// Release that it runs.
     pub release: String,
     /// Oldest and newest protocol between nodes that it speaks.
@@ -145,6 +151,8 @@ pub struct Layout {
     pub replicas_wanted: u8,
     /// By number.
     pub nodes: BTreeMap<NodeId, NodeInfo>,
+    /// Nodes that were removed: they can't come back, and their numbers are not used again.
+    pub removed: BTreeSet<NodeId>,
     /// By number.
     pub tables: BTreeMap<TableId, TableSpec>,
     /// By partition; as many as there are partitions.

@@ -166,6 +166,8 @@ pub fn node(id: NodeId, address: String) -> NodeInfo {
         web: String::new(),
         zone: String::new(),
         capacity: 1,
+        capacity_set: None,
+        draining: false,
         release: String::new(),
         protocols: (1, 1),
     }

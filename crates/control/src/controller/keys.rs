@@ -21,6 +21,11 @@ pub fn node(id: NodeId) -> String {
     format!("nodes/{:08}", id.0)
 }
 
+/// Empty: that node was removed.
+pub fn removed(id: NodeId) -> String {
+    format!("removed/{:08}", id.0)
+}
+
 /// Postcard of `Vec<Holding>`.
 pub fn holdings(id: NodeId) -> String {
     format!("holdings/{:08}", id.0)
@@ -57,6 +62,9 @@ pub struct Settings {
     pub replicas_wanted: u8,
     /// Durable replicas that a strong write needs.
     pub replicas_min: u8,
+    /// It was set by command, and no longer rises by itself.
+    #[serde(default)]
+    pub replicas_min_set: bool,
     /// Which records and messages may be used.
     pub feature_level: u32,
 }
@@ -97,6 +105,9 @@ pub fn layout(all: &Range) -> Option<Layout> {
             Some("nodes") => {
                 let node: NodeInfo = decode(pair)?;
                 layout.nodes.insert(node.id, node);
+            }
+            Some("removed") => {
+                layout.removed.extend(pair.key.strip_prefix("removed/").and_then(|id| id.parse().ok()).map(NodeId));
             }
             Some("tables") => {
                 let table: TableSpec = decode(pair)?;

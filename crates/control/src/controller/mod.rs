@@ -7,6 +7,7 @@
 //! **Leaves to others**: the data path, which goes on without it for as long as leases last.
 //! **Proved by** the simulator, whose control plane runs `plan` and `leases`, and by tests here.
 
+pub mod change;
 pub mod keys;
 pub mod leases;
 pub mod plan;

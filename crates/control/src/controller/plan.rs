@@ -67,13 +67,39 @@ pub fn plan(knowledge: Knowledge<'_>) -> Plan {
 
 /// The placement for these nodes, as wanted lists by partition.
 pub fn wanted(layout: &Layout) -> Vec<Vec<NodeId>> {
-    let candidates: Vec<_> = layout
-        .nodes
-        .values()
-        .map(|node| placement::Candidate { node: node.id, zone: node.zone.clone(), capacity: node.capacity })
-        .collect();
     let previous: Vec<_> = layout.chains.iter().map(|chain| chain.wanted.clone()).collect();
-    placement::place(&candidates, layout.replicas_wanted as usize, &previous)
+    placement::place(&candidates(layout), layout.replicas_wanted as usize, &previous)
+}
+
+fn candidates(layout: &Layout) -> Vec<placement::Candidate> {
+    let holding = layout.nodes.values().filter(|node| !node.draining);
+    holding.map(|n| placement::Candidate { node: n.id, zone: n.zone.clone(), capacity: n.capacity }).collect()
+}
+
+/// [`wanted`], worked out only when what it rests on has changed: it is asked at every look at the map.
+#[derive(Default)]
+pub struct Placer {
+    last: Option<(Vec<placement::Candidate>, u8, Vec<Vec<NodeId>>)>,
+}
+
+impl Placer {
+    /// The placement.
+    pub fn wanted(&mut self, layout: &Layout) -> Vec<Vec<NodeId>> {
+        let candidates = candidates(layout);
+        let replicas = layout.replicas_wanted;
+        let same = self.last.as_ref().filter(|(nodes, copies, lists)| {
+            *nodes == candidates
+                && *copies == replicas
+                && lists.len() == layout.chains.len()
+                && layout.chains.iter().zip(lists).all(|(chain, list)| chain.wanted == *list)
+        });
+        if let Some((_, _, lists)) = same {
+            return lists.clone();
+        }
+        let lists = wanted(layout);
+        self.last = Some((candidates, replicas, lists.clone()));
+        lists
+    }
 }
 
 /// Durable replicas that a write should need: two once every chain has had two, in a cluster of
@@ -294,6 +320,8 @@ mod tests {
             web: String::new(),
             zone: String::new(),
             capacity: 100,
+            capacity_set: None,
+            draining: false,
             release: String::new(),
             protocols: (1, 1),
         }

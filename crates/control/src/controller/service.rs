@@ -1,12 +1,14 @@
 //! Runs the controller on a metadata store: answers nodes, and writes what [`super::plan`] decides.
 
+use super::change;
 use super::keys::{self, Settings, Token};
 use super::leases::LeaseBook;
-use super::plan::{self, Knowledge, Plan, Reports};
+use super::plan::{self, Knowledge, Placer, Plan, Reports};
 use crate::store::{Batch, Expect, LeaderToken, MetadataError, MetadataStore, Range};
 use parking_lot::Mutex;
 use rpc::wire::{
-    CreateTable, JoinReply, JoinRequest, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport,
+    ChangeLayout, CreateTable, JoinReply, JoinRequest, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply,
+    RegisterRequest, SyncedReport,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -79,6 +81,7 @@ struct Leading {
     confirmed: Monotonic,
     leases: LeaseBook,
     reports: Reports,
+    placer: Placer,
 }
 
 impl Controller {
@@ -106,6 +109,7 @@ impl Controller {
                     partitions: settings.partitions,
                     replicas_wanted: settings.replicas,
                     replicas_min: 1,
+                    replicas_min_set: false,
                     feature_level: 1,
                 }),
             )
@@ -162,7 +166,13 @@ impl Controller {
             None => {
                 tracing::info!(?token, "leading the control plane");
                 let leases = LeaseBook::new(self.lease, now);
-                *leading = Some(Leading { token, confirmed: now, leases, reports: Reports::default() });
+                *leading = Some(Leading {
+                    token,
+                    confirmed: now,
+                    leases,
+                    reports: Reports::default(),
+                    placer: Placer::default(),
+                });
             }
         }
         Ok(token)
@@ -221,7 +231,7 @@ impl Controller {
             |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch);
         leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
-        let batch = write(&layout, &all, &plan);
+        let batch = write(&layout, &all, &plan, leading.placer.wanted(&layout));
         Some((plan, batch))
     }
 
@@ -250,7 +260,9 @@ impl Controller {
                 grpc: request.presence.grpc.clone(),
                 web: request.presence.web.clone(),
                 zone: request.presence.zone.clone(),
-                capacity: request.presence.capacity,
+                capacity: old.capacity_set.unwrap_or(request.presence.capacity),
+                capacity_set: old.capacity_set,
+                draining: old.draining,
                 release: request.presence.release.clone(),
                 protocols: request.presence.protocols,
             };
@@ -357,6 +369,45 @@ impl Controller {
         Err(ControllerError::Busy)
     }
 
+    /// Changes by command who holds data; or tells what a change would do.
+    pub async fn change_layout(&self, request: ChangeLayout) -> Result<LayoutPreview, ControllerError> {
+        for _ in 0..TRIES {
+            let token = self.confirm().await?;
+            let all = self.store.local_range("");
+            let layout = keys::layout(&all).ok_or(ControllerError::Busy)?;
+            let (next, mut preview) = change::change(&layout, &request.edits).map_err(ControllerError::Invalid)?;
+            if !request.apply {
+                return Ok(preview);
+            }
+            if !preview.unsafe_because.is_empty() {
+                return Err(ControllerError::Invalid(format!(
+                    "nothing was changed: {}",
+                    preview.unsafe_because.join("; ")
+                )));
+            }
+            let Some(batch) = change::write(&layout, &next, &all) else {
+                return Ok(LayoutPreview { applied: true, ..preview });
+            };
+            if let Some(at) = request.at
+                && change::last_change(&all) > at
+            {
+                return Err(ControllerError::Invalid(format!(
+                    "nothing was changed: the nodes have changed since layout {at}; look at the plan again"
+                )));
+            }
+            match self.store.commit(batch.fenced(token)).await {
+                Ok(committed) => {
+                    self.wake.notify_one();
+                    preview.layout = LayoutVersion(committed.revision);
+                    return Ok(LayoutPreview { applied: true, ..preview });
+                }
+                Err(MetadataError::Conflict { .. } | MetadataError::Fenced { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ControllerError::Busy)
+    }
+
     /// Makes a table.
     pub async fn create_table(&self, request: CreateTable) -> Result<TableSpec, ControllerError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -435,6 +486,8 @@ fn unborn(id: NodeId) -> NodeInfo {
         web: String::new(),
         zone: String::new(),
         capacity: 0,
+        capacity_set: None,
+        draining: false,
         release: String::new(),
         protocols: (1, 1),
     }
@@ -450,7 +503,7 @@ fn number(text: &[u8]) -> Result<u64, ControllerError> {
 }
 
 /// The batch that carries a plan out, guarded by what the plan was made from.
-fn write(layout: &Layout, all: &Range, plan: &Plan) -> Batch {
+fn write(layout: &Layout, all: &Range, plan: &Plan, wanted: Vec<Vec<NodeId>>) -> Batch {
     let revision = |key: &str| all.pairs.iter().find(|pair| pair.key == key).map(|pair| pair.revision);
     let mut batch = Batch::new();
     let mut put = |key: String, value: bytes::Bytes| {
@@ -462,7 +515,6 @@ fn write(layout: &Layout, all: &Range, plan: &Plan) -> Batch {
             put(keys::node(replica.node), keys::encode(&NodeInfo { alive: false, ..node.clone() }));
         }
     }
-    let wanted = plan::wanted(layout);
     for (index, (chain, wanted)) in layout.chains.iter().zip(wanted).enumerate() {
         let partition = PartitionId(index as u16);
         let planned = plan.chains.iter().find(|(changed, _)| *changed == partition).map(|(_, chain)| chain);
@@ -477,6 +529,7 @@ fn write(layout: &Layout, all: &Range, plan: &Plan) -> Batch {
     if replicas_min != layout.replicas_min
         && let Some(pair) = all.pairs.iter().find(|pair| pair.key == keys::SETTINGS)
         && let Some(settings) = keys::decode::<Settings>(pair)
+        && !settings.replicas_min_set
     {
         put(keys::SETTINGS.into(), keys::encode(&Settings { replicas_min, ..settings }));
     }

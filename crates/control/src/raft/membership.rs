@@ -123,7 +123,7 @@ impl RaftNode {
     /// Removes a member. If it votes, others are made voters first; never two.
     pub async fn remove(&self, id: NodeId) -> Result<(), MetadataError> {
         self.ready_to_propose()?;
-        let candidates = self.candidates(self.timing.election_max * 2);
+        let candidates = self.candidates(self.timing.election_max * 2, &BTreeSet::new());
         let Some(candidate) = candidates.iter().find(|candidate| candidate.id == id) else { return Ok(()) };
         if candidate.is_voter {
             let voters = voters::without(&candidates, id).ok_or_else(|| {
@@ -137,9 +137,13 @@ impl RaftNode {
         .await
     }
 
-    /// On the leader: grows the voters to three or five, replaces dead ones by live learners, and
-    /// ends a change that an earlier leader left half done. Returns the new voters, if it changed them.
-    pub async fn tend_voters(&self, dead_after: Duration) -> Result<Option<BTreeSet<NodeId>>, MetadataError> {
+    /// On the leader: grows the voters to three or five, replaces dead and leaving ones by live learners,
+    /// and ends a change that an earlier leader left half done. Returns the new voters, if it changed them.
+    pub async fn tend_voters(
+        &self,
+        dead_after: Duration,
+        leaving: &BTreeSet<NodeId>,
+    ) -> Result<Option<BTreeSet<NodeId>>, MetadataError> {
         self.ready_to_propose()?;
         let unfinished = {
             let metrics = self.raft.metrics();
@@ -149,7 +153,7 @@ impl RaftNode {
         };
         let wanted = match unfinished {
             Some(ids) => Some(ids.into_iter().map(NodeId).collect()),
-            None => voters::desired(&self.candidates(dead_after)),
+            None => voters::desired(&self.candidates(dead_after, leaving)),
         };
         if let Some(voters) = &wanted {
             tracing::info!(?voters, "changing the voters of the metadata");
@@ -158,12 +162,13 @@ impl RaftNode {
         Ok(wanted)
     }
 
-    fn candidates(&self, dead_after: Duration) -> Vec<Candidate> {
+    fn candidates(&self, dead_after: Duration, leaving: &BTreeSet<NodeId>) -> Vec<Candidate> {
         let candidate = |member: MemberStatus| Candidate {
             id: member.id,
             is_voter: member.is_voter,
             alive: member.last_contact.is_some_and(|age| age < dead_after),
             caught_up: member.lag.is_some_and(|lag| lag <= CAUGHT_UP_ENTRIES),
+            leaving: leaving.contains(&member.id),
         };
         self.members().into_iter().map(candidate).collect()
     }

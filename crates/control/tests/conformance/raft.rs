@@ -154,14 +154,14 @@ async fn voters_grow_are_replaced_and_removed() {
     let dead_after = Duration::from_secs(1);
     let cluster = Cluster::start(1).await;
     let leader = cluster.leader().await;
-    assert_eq!(leader.tend_voters(dead_after).await.unwrap(), None);
+    assert_eq!(leader.tend_voters(dead_after, &BTreeSet::new()).await.unwrap(), None);
     cluster.join(2).await;
     let second = leader.clone();
     eventually("the second node has caught up", || async {
         second.members().iter().all(|member| member.lag == Some(0)).then_some(())
     })
     .await;
-    assert_eq!(leader.tend_voters(dead_after).await.unwrap(), None, "never two");
+    assert_eq!(leader.tend_voters(dead_after, &BTreeSet::new()).await.unwrap(), None, "never two");
     cluster.join(3).await;
     let tended = |wanted: BTreeSet<NodeId>| {
         let cluster = &cluster;
@@ -169,7 +169,7 @@ async fn voters_grow_are_replaced_and_removed() {
             eventually("the voters are as wanted", || async {
                 let leader = cluster.leader().await;
                 // Refusals pass: a change may be under way, a member may have to catch up.
-                let _ = leader.tend_voters(dead_after).await;
+                let _ = leader.tend_voters(dead_after, &BTreeSet::new()).await;
                 (voters(&leader) == wanted).then_some(())
             })
             .await;
@@ -181,7 +181,7 @@ async fn voters_grow_are_replaced_and_removed() {
         leader.members().iter().all(|member| member.lag == Some(0)).then_some(())
     })
     .await;
-    assert_eq!(leader.tend_voters(dead_after).await.unwrap(), None, "never four");
+    assert_eq!(leader.tend_voters(dead_after, &BTreeSet::new()).await.unwrap(), None, "never four");
     let lost = ids(&[2, 3]).into_iter().find(|id| *id != leader.id()).unwrap();
     cluster.stop(lost).await;
     tended(ids(&[1, 2, 3, 4]).into_iter().filter(|id| *id != lost).collect()).await;

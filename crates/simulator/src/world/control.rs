@@ -73,6 +73,8 @@ impl Control {
             web: String::new(),
             zone: String::new(),
             capacity: 0,
+            capacity_set: None,
+            draining: false,
             release: String::new(),
             protocols: (1, 1),
         };

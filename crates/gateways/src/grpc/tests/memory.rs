@@ -188,6 +188,8 @@ impl Backend for Memory {
                     web: String::new(),
                     zone: format!("zone-{number}"),
                     capacity: 1,
+                    capacity_set: None,
+                    draining: false,
                     release: "0".into(),
                     protocols: (1, 1),
                 };

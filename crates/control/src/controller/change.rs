@@ -1,0 +1,286 @@
+//! Changes of the layout by command: what they would move, and whether they are safe. Pure.
+//!
+//! A node leaves in two steps: *draining*, it gives its replicas to others while it serves; *removed*,
+//! once it holds nothing, it is no longer of the cluster. So nothing that is wanted ever rests on fewer
+//! machines than the command's preview said.
+
+use super::keys::{self, Settings};
+use super::plan;
+use crate::store::{Batch, Expect, Pair, Range};
+use placement::Movement;
+use rpc::wire::{EDITS_MAX, Edit, LayoutPreview, NodeMovement};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Chain, Layout, LayoutVersion, MemberState, NodeId};
+
+/// Largest share: keeps sums of shares far from any overflow.
+const CAPACITY_MAX: u64 = 1 << 40;
+/// Most replicas of a partition.
+const REPLICAS_MAX: u8 = 7;
+
+/// The layout with these edits, and what comes of it. An error: an edit that makes no sense.
+pub fn change(layout: &Layout, edits: &[Edit]) -> Result<(Layout, LayoutPreview), String> {
+    if edits.is_empty() || edits.len() > EDITS_MAX {
+        return Err(format!("a change has 1 to {EDITS_MAX} edits"));
+    }
+    let mut next = layout.clone();
+    let mut preview = LayoutPreview { layout: layout.version, ..LayoutPreview::default() };
+    for edit in edits {
+        apply(&mut next, *edit, &mut preview)?;
+    }
+    let before: Vec<Vec<NodeId>> = layout.chains.iter().map(|chain| chain.wanted.clone()).collect();
+    // Nobody may hold anything: then everybody stays where he is until somebody may.
+    let planned = plan::wanted(&next).into_iter().zip(&before);
+    let after: Vec<Vec<NodeId>> =
+        planned.map(|(wanted, old)| if wanted.is_empty() { old.clone() } else { wanted }).collect();
+    movement(layout, &before, &after, &mut preview);
+    judge(layout, &next, &mut preview);
+    Ok((next, preview))
+}
+
+/// The newest change of any node's part in the layout, or of how many copies there are.
+pub(super) fn last_change(all: &Range) -> LayoutVersion {
+    let counts =
+        |pair: &&Pair| pair.key == keys::SETTINGS || pair.key.starts_with("nodes/") || pair.key.starts_with("removed/");
+    LayoutVersion(all.pairs.iter().filter(counts).map(|pair| pair.revision).max().unwrap_or(0))
+}
+
+/// The batch that carries a change out, valid only while no node's part is another than it was worked
+/// out with. None: there is nothing to change.
+pub(super) fn write(old: &Layout, next: &Layout, all: &Range) -> Option<Batch> {
+    let mut batch = Batch::new();
+    for pair in all.pairs.iter().filter(|pair| pair.key.starts_with("nodes/") || pair.key == keys::SETTINGS) {
+        batch = batch.expect(&pair.key, Expect::Revision(pair.revision));
+    }
+    for (id, info) in &old.nodes {
+        batch = match next.nodes.get(id) {
+            Some(changed) if changed != info => batch.put(keys::node(*id), keys::encode(changed)),
+            Some(_) => batch,
+            None => batch.delete(keys::node(*id)).delete(keys::holdings(*id)).put(keys::removed(*id), ""),
+        };
+    }
+    if (next.replicas_wanted, next.replicas_min) != (old.replicas_wanted, old.replicas_min) {
+        let pair = all.pairs.iter().find(|pair| pair.key == keys::SETTINGS)?;
+        let settings: Settings = keys::decode(pair)?;
+        let settings = Settings {
+            replicas_wanted: next.replicas_wanted,
+            replicas_min: next.replicas_min,
+            replicas_min_set: settings.replicas_min_set || next.replicas_min != old.replicas_min,
+            ..settings
+        };
+        batch = batch.put(keys::SETTINGS, keys::encode(&settings));
+    }
+    (!batch.operations.is_empty()).then_some(batch)
+}
+
+fn apply(next: &mut Layout, edit: Edit, preview: &mut LayoutPreview) -> Result<(), String> {
+    let no_such = |node: NodeId| format!("node {node} is not a member of this cluster");
+    match edit {
+        Edit::Drain(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = true,
+        Edit::Keep(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = false,
+        Edit::Remove(node) if next.removed.contains(&node) => {}
+        Edit::Remove(node) => {
+            let info = next.nodes.remove(&node).ok_or_else(|| no_such(node))?;
+            next.removed.insert(node);
+            preview.unsafe_because.extend(still_needed(next, node, info.draining));
+        }
+        Edit::Capacity(_, 0) => return Err("a share of 0 would hold nothing: drain the node instead".into()),
+        Edit::Capacity(_, share) if share > CAPACITY_MAX => {
+            return Err(format!("a share is {CAPACITY_MAX} at most"));
+        }
+        Edit::Capacity(node, share) => {
+            let info = next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?;
+            (info.capacity, info.capacity_set) = (share, Some(share));
+        }
+        Edit::Replicas(count @ 1..=REPLICAS_MAX) => next.replicas_wanted = count,
+        Edit::ReplicasMin(count @ 1..=REPLICAS_MAX) => next.replicas_min = count,
+        Edit::Replicas(_) | Edit::ReplicasMin(_) => return Err(format!("there are 1 to {REPLICAS_MAX} copies")),
+    }
+    Ok(())
+}
+
+/// Why that node cannot go yet, if it cannot.
+fn still_needed(next: &Layout, node: NodeId, draining: bool) -> Option<String> {
+    let held = next.chains.iter().filter(|chain| chain.member(node).is_some()).count();
+    if held > 0 {
+        return Some(format!("node {node} still holds {held} partitions: `atoll cluster drain {node}` moves them off"));
+    }
+    if !draining {
+        return Some(format!("node {node} is to hold data: `atoll cluster drain {node}` first"));
+    }
+    let short = next.chains.iter().filter(|chain| !whole(chain, node)).count();
+    (short > 0).then(|| {
+        format!(
+            "{short} partitions are not yet whole on other nodes: wait until `atoll cluster status` shows them complete"
+        )
+    })
+}
+
+/// Whether all that the chain wants is there without that node.
+fn whole(chain: &Chain, without: NodeId) -> bool {
+    let serves = |node: &NodeId| {
+        chain.complete.contains(node) && chain.member(*node).is_some_and(|member| member.state == MemberState::Serving)
+    };
+    !chain.wanted.is_empty() && !chain.wanted.contains(&without) && chain.wanted.iter().all(serves)
+}
+
+fn movement(layout: &Layout, before: &[Vec<NodeId>], after: &[Vec<NodeId>], preview: &mut LayoutPreview) {
+    let count = |lists: &[Vec<NodeId>], node: NodeId| lists.iter().filter(|list| list.contains(&node)).count() as u32;
+    let moved = Movement::between(before, after);
+    let of = |moves: &BTreeMap<NodeId, usize>, node| moves.get(&node).map_or(0, |count| *count as u32);
+    preview.copies = moved.copies() as u32;
+    let movement = |node: NodeId| NodeMovement {
+        before: count(before, node),
+        after: count(after, node),
+        gained: of(&moved.gained, node),
+        lost: of(&moved.lost, node),
+    };
+    preview.nodes = layout.nodes.keys().map(|node| (*node, movement(*node))).collect();
+}
+
+fn judge(old: &Layout, next: &Layout, preview: &mut LayoutPreview) {
+    let holders: Vec<_> = next.nodes.values().filter(|node| !node.draining && node.capacity > 0).collect();
+    let alive = holders.iter().filter(|node| node.alive).count();
+    if holders.len() < usize::from(next.replicas_min.max(1)) {
+        preview.unsafe_because.push(format!(
+            "{} nodes would be left to hold data, and a write needs {} copies",
+            holders.len(),
+            next.replicas_min
+        ));
+    } else if alive < usize::from(next.replicas_min.max(1)) {
+        preview.unsafe_because.push(format!(
+            "only {alive} of the nodes that would be left are up, and a write needs {} copies",
+            next.replicas_min
+        ));
+    }
+    if next.replicas_min > next.replicas_wanted {
+        preview.unsafe_because.push(format!(
+            "a write would need {} copies and only {} are kept",
+            next.replicas_min, next.replicas_wanted
+        ));
+    }
+    if holders.len() < usize::from(next.replicas_wanted) {
+        preview.warnings.push(format!(
+            "there will be {} copies of everything instead of {} until another node joins",
+            holders.len(),
+            next.replicas_wanted
+        ));
+    }
+    if next.replicas_min < old.replicas_min {
+        preview.warnings.push(format!("a write will be acknowledged once it is on {} node(s)", next.replicas_min));
+    }
+    let zones = |layout: &Layout| -> BTreeSet<String> {
+        let holding = layout.nodes.values().filter(|node| !node.draining && node.capacity > 0);
+        holding.map(|node| node.zone.clone()).collect()
+    };
+    let (before, after) = (zones(old).len(), zones(next).len());
+    if after < before && after < usize::from(next.replicas_wanted) {
+        preview.warnings.push(format!("copies will be spread over {after} zone(s) instead of {before}"));
+    }
+    for node in next.nodes.values().filter(|node| node.draining && !node.alive) {
+        let holds = old.chains.iter().any(|chain| chain.members.is_empty() && chain.complete.contains(&node.id));
+        if holds {
+            preview.unsafe_because.push(format!(
+                "node {} is down and some partitions have no other complete copy: start it, or wait for the others",
+                node.id
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{ChainMember, Epoch, Incarnation, NodeInfo, ReplicaId};
+
+    fn node(id: u64) -> NodeInfo {
+        NodeInfo {
+            id: NodeId(id),
+            incarnation: Incarnation(1),
+            alive: true,
+            address: String::new(),
+            grpc: String::new(),
+            web: String::new(),
+            zone: String::new(),
+            capacity: 100,
+            capacity_set: None,
+            draining: false,
+            release: String::new(),
+            protocols: (1, 1),
+        }
+    }
+
+    /// So many nodes, with everything where it is wanted.
+    fn cluster(nodes: u64) -> Layout {
+        let mut layout = Layout {
+            replicas_wanted: 3,
+            replicas_min: 2,
+            nodes: (1..=nodes).map(|id| (NodeId(id), node(id))).collect(),
+            chains: vec![Chain::default(); 64],
+            ..Layout::default()
+        };
+        settle(&mut layout);
+        layout
+    }
+
+    /// What the controller does in time.
+    fn settle(layout: &mut Layout) {
+        let wanted = plan::wanted(layout);
+        for (chain, wanted) in layout.chains.iter_mut().zip(wanted) {
+            let member = |id: &NodeId| ChainMember {
+                replica: ReplicaId { node: *id, incarnation: Incarnation(1) },
+                state: MemberState::Serving,
+            };
+            chain.epoch = Epoch(chain.epoch.0 + 1);
+            chain.members = wanted.iter().map(member).collect();
+            chain.complete = wanted.iter().copied().collect();
+            chain.wanted = wanted;
+        }
+    }
+
+    #[test]
+    fn a_drained_node_gives_everything_away_and_can_then_be_removed() {
+        let (mut next, preview) = change(&cluster(4), &[Edit::Drain(NodeId(4))]).unwrap();
+        assert_eq!(preview.unsafe_because, Vec::<String>::new());
+        assert_eq!(preview.warnings, Vec::<String>::new());
+        assert_eq!(preview.copies, 48);
+        assert_eq!(preview.nodes[&NodeId(4)], NodeMovement { before: 48, after: 0, gained: 0, lost: 48 });
+        let refused = change(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
+        assert!(refused.unsafe_because[0].contains("still holds 48"), "{refused:?}");
+        settle(&mut next);
+        let (next, preview) = change(&next, &[Edit::Remove(NodeId(4))]).unwrap();
+        assert_eq!(preview.unsafe_because, Vec::<String>::new());
+        assert!(next.removed.contains(&NodeId(4)) && !next.nodes.contains_key(&NodeId(4)));
+        // Said again, it is done already.
+        assert_eq!(change(&next, &[Edit::Remove(NodeId(4))]).unwrap().0, next);
+        assert!(change(&next, &[Edit::Drain(NodeId(4))]).unwrap_err().contains("not a member"));
+    }
+
+    #[test]
+    fn fewer_nodes_than_a_write_needs_are_refused_and_fewer_than_wanted_are_told() {
+        let (next, preview) = change(&cluster(3), &[Edit::Drain(NodeId(1))]).unwrap();
+        assert!(preview.unsafe_because.is_empty() && preview.warnings[0].contains("2 copies"), "{preview:?}");
+        let preview = change(&next, &[Edit::Drain(NodeId(2))]).unwrap().1;
+        assert!(preview.unsafe_because[0].contains("needs 2"), "{preview:?}");
+        let lowered = change(&next, &[Edit::ReplicasMin(1), Edit::Drain(NodeId(2))]).unwrap().1;
+        assert!(lowered.unsafe_because.is_empty() && lowered.warnings.len() == 2, "{lowered:?}");
+    }
+
+    #[test]
+    fn a_node_with_the_only_complete_copy_is_not_removed() {
+        let (mut next, _) = change(&cluster(4), &[Edit::Drain(NodeId(4))]).unwrap();
+        settle(&mut next);
+        next.chains[7].members.clear();
+        next.chains[7].complete = BTreeSet::from([NodeId(4)]);
+        let preview = change(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
+        assert!(preview.unsafe_because[0].contains("1 partitions are not yet whole"), "{preview:?}");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let layout = cluster(3);
+        for edit in [Edit::Drain(NodeId(9)), Edit::Capacity(NodeId(1), 0), Edit::Replicas(0), Edit::ReplicasMin(200)] {
+            assert!(change(&layout, &[edit]).is_err(), "{edit:?}");
+        }
+        assert!(change(&layout, &[]).is_err());
+    }
+}

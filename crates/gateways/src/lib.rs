@@ -1,4 +1,9 @@
 //! Stateless protocol fronts: web and gRPC.
 
 pub mod grpc;
+mod health;
+mod metrics;
 pub mod web;
+
+pub use health::{Health, HealthCheck};
+pub use metrics::Metrics;

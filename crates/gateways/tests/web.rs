@@ -34,8 +34,13 @@ async fn people_sign_in_and_out() {
     let differ = browser.form(&link, "name=ada&password=a+long+enough+password&again=another+one+again").await;
     assert_eq!(differ.status, StatusCode::BAD_REQUEST);
     let both = "name=ada&password=a+long+enough+password&again=a+long+enough+password";
-    let wrong = browser.form(&format!("/setup/{}", "0".repeat(64)), both).await;
-    assert_eq!(wrong.status, StatusCode::FORBIDDEN, "{}", wrong.text());
+    for wrong in ["0".repeat(64), "x".into(), format!("{secret}0"), secret[..63].into()] {
+        let answer = browser.form(&format!("/setup/{wrong}"), both).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text());
+        let answer = browser.get(&format!("/setup/{wrong}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text());
+        assert!(!answer.text().contains("name=\"password\""), "no form for who only guesses");
+    }
     let made = browser.form(&link, both).await;
     assert_eq!((made.status, made.header("location")), (StatusCode::SEE_OTHER, "/"));
     browser.take_cookie(&made);
@@ -66,6 +71,54 @@ async fn people_sign_in_and_out() {
     let answer = browser.get("/drive/a%20b").await;
     assert_eq!(answer.header("location"), "/login?next=%2Fdrive%2Fa%2520b");
     assert_eq!(browser.get("/api/v1/drive/list").await.kind(), "not_signed_in");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_the_setup_link_ends_soon() {
+    let world = World::empty().await;
+    let secret = world.apps.accounts.make_setup_secret().await.unwrap();
+    let from = |address: &'static str| [("x-forwarded-for", address)];
+    let mut seen = Vec::new();
+    for guess in 0..12 {
+        let path = format!("/setup/{guess:064x}");
+        seen.push(world.send("GET", &path, &from("10.1.1.1"), "").await.status);
+    }
+    assert_eq!(seen[0], StatusCode::NOT_FOUND);
+    assert_eq!(seen[11], StatusCode::TOO_MANY_REQUESTS);
+    // Even the right one, from there; and no harm to anybody elsewhere.
+    let path = format!("/setup/{secret}");
+    assert_eq!(world.send("GET", &path, &from("10.1.1.1"), "").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.send("GET", &path, &from("10.1.1.2"), "").await.status, StatusCode::OK);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_for_those_who_look_after_the_machine() {
+    let world = World::new().await;
+    for (from, expected) in
+        [("10.0.0.8", StatusCode::FORBIDDEN), ("10.0.0.9", StatusCode::OK), ("127.0.0.1", StatusCode::OK)]
+    {
+        assert_eq!(world.send("GET", "/metrics", &[("x-forwarded-for", from)], "").await.status, expected, "{from}");
+    }
+    for (name, expected) in [("ada", StatusCode::OK), ("ben", StatusCode::FORBIDDEN)] {
+        let session = world.apps.accounts.sign_in(name, PASSWORD, apps::Device::default()).await.unwrap();
+        let bearer = format!("Bearer {}", session.token.as_str());
+        let headers = [("x-forwarded-for", "10.0.0.8"), ("authorization", bearer.as_str())];
+        assert_eq!(world.send("GET", "/metrics", &headers, "").await.status, expected, "{name}");
+    }
+    let wrong = world.send("GET", "/metrics", &[("authorization", "Bearer nonsense")], "").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    let text = world.send("GET", "/metrics", &[], "").await;
+    assert!(text.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let text = text.text();
+    assert!(text.contains("atoll_ready 1\n") && text.contains("atoll_partitions "), "{text}");
+    assert!(text.contains("atoll_requests_total{gateway=\"web\",service=\"pages\",outcome=\"ok\"}"), "{text}");
+    assert!(!text.contains("ada") && !text.contains("ben"), "nobody's name");
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("atoll_") && value.parse::<f64>().is_ok(), "{line}");
+    }
     world.stop().await;
 }
 

@@ -9,11 +9,14 @@ use super::{AccountError, Accounts, Device, NewUser, Role, Session};
 use crate::hex;
 use bytes::Bytes;
 use prost::Message;
+use std::net::IpAddr;
 use std::time::Duration;
 use types::{Condition, Consistency, Item, ItemKey, Test, Update, WallMillis};
 
 /// How long a link can be used.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// In place of a name, for the count of tries. No account can be called so.
+const TRIES_NAME: &str = "the set-up link";
 
 impl Accounts {
     /// Is there no administrator yet?
@@ -39,6 +42,31 @@ impl Accounts {
         Ok(hex::encode(&bytes))
     }
 
+    /// Is this the secret of a link that can be used now? Tries are counted per address, as those of
+    /// passwords are, and forgotten when one is right.
+    pub async fn check_setup_secret(&self, secret: &str, address: Option<IpAddr>) -> Result<(), AccountError> {
+        if !self.setup_pending().await? {
+            return Err(AccountError::SetupDone);
+        }
+        let counted = self.count_try(TRIES_NAME, address).await?;
+        self.setup_link(secret).await?;
+        self.forget_tries(counted).await;
+        Ok(())
+    }
+
+    /// The link of a secret. It is looked up by the secret's hash, so that the time this takes tells nothing
+    /// about how much of a guess was right.
+    async fn setup_link(&self, secret: &str) -> Result<(ItemKey, Item), AccountError> {
+        let bytes = hex::decode(secret.get(..64).unwrap_or_default()).unwrap_or_default();
+        let link = ItemKey::new(self.inner.tables.setup, super::EVERYONE, hashed(&bytes));
+        let item = self.inner.store.get(&link, Consistency::Strong).await?;
+        let item = item.ok_or(AccountError::WrongSetupSecret)?;
+        if secret.len() != 64 || decode::<SetupRow>("a set-up link", &item.value)?.expires <= self.inner.store.now().0 {
+            return Err(AccountError::WrongSetupSecret);
+        }
+        Ok((link, item))
+    }
+
     /// Uses a link: makes the first administrator and signs them in.
     pub async fn complete_setup(
         &self,
@@ -47,17 +75,9 @@ impl Accounts {
         password: &str,
         device: Device,
     ) -> Result<Session, AccountError> {
-        if !self.setup_pending().await? {
-            return Err(AccountError::SetupDone);
-        }
-        // Looked up before the password is hashed: guessing links shall cost us little.
-        let bytes = hex::decode(secret.get(..64).unwrap_or_default()).unwrap_or_default();
-        let link = ItemKey::new(self.inner.tables.setup, super::EVERYONE, hashed(&bytes));
-        let item = self.inner.store.get(&link, Consistency::Strong).await?;
-        let item = item.ok_or(AccountError::WrongSetupSecret)?;
-        if secret.len() != 64 || decode::<SetupRow>("a set-up link", &item.value)?.expires <= self.inner.store.now().0 {
-            return Err(AccountError::WrongSetupSecret);
-        }
+        // Judged before the password is hashed: guessing links shall cost us little.
+        self.check_setup_secret(secret, device.address).await?;
+        let (link, item) = self.setup_link(secret).await?;
         let new = NewUser {
             name: name.to_string(),
             display: String::new(),

@@ -27,6 +27,16 @@ impl GrpcState {
 
 #[tonic::async_trait]
 impl Accounts for GrpcState {
+    async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloReply>, Status> {
+        let health = (self.inner.health)();
+        Ok(Response::new(v1::HelloReply {
+            cluster: format!("{:032x}", self.inner.backend.layout().cluster.0),
+            serving: health.ready,
+            why: health.why.unwrap_or_default(),
+            release: env!("CARGO_PKG_VERSION").to_string(),
+        }))
+    }
+
     async fn sign_in(&self, request: Request<v1::SignInRequest>) -> Result<Response<v1::SignInReply>, Status> {
         let address = request.remote_addr().map(|address| address.ip());
         let asked = request.into_inner();

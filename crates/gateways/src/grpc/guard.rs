@@ -5,17 +5,19 @@
 
 use super::GrpcState;
 use super::problems::Explain;
+use crate::metrics::{Ending, Service};
 use apps::User;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use rpc::grpc::{Problem, kind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Status};
 
 /// What needs no session, by the beginning of its path.
-const OPEN: [&str; 4] = [
+const OPEN: [&str; 5] = [
+    "/atoll.v1.Accounts/Hello",
     "/atoll.v1.Accounts/SignIn",
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
@@ -81,12 +83,21 @@ impl Bulkheads {
     }
 }
 
-/// Lets a call in, or not.
-pub(super) async fn guard(State(state): State<GrpcState>, mut request: Request, next: Next) -> Response {
+/// Lets a call in, or not, and counts it.
+pub(super) async fn guard(State(state): State<GrpcState>, request: Request, next: Next) -> Response {
+    let (began, service) = (Instant::now(), Service::of_call(request.uri().path()));
+    let response = judge(&state, request, next).await;
+    // An answer that has begun well and fails later, in the middle of a stream, counts as good.
+    let code = response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+    state.inner.metrics.record(service, Ending::of_grpc(code), began.elapsed());
+    response
+}
+
+async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let open = OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open });
     if !open {
-        match authenticate(&state, token(&request)).await {
+        match authenticate(state, token(&request)).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
             }

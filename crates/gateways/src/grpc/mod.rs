@@ -3,7 +3,7 @@
 //! **Owns** who may call what, bounds on what a stranger can make it do, and
 //! the translation between messages and the calls of `client` and `apps`.
 //! **Invariants**
-//! 1. No call but signing in, health and reflection gets past [`guard`] without a
+//! 1. No call but hello, signing in, health and reflection gets past [`guard`] without a
 //!    session; the way in is closed by default, so that a new call is guarded too.
 //! 2. Tables are named by name and looked up in the namespace `kv` alone: nothing
 //!    that a caller says reaches a table of an app.
@@ -35,6 +35,7 @@ mod tests;
 
 pub use backend::Backend;
 
+use crate::{Health, HealthCheck, Metrics};
 use apps::{Accounts, Apps, Drives};
 use bytes::Bytes;
 use client::{Client, ClusterKey};
@@ -79,6 +80,8 @@ struct Inner {
     node: Option<NodeId>,
     watches: Arc<tokio::sync::Semaphore>,
     guard: guard::Bulkheads,
+    health: HealthCheck,
+    metrics: Arc<Metrics>,
     /// Ends the streams that have no end of their own.
     closing: CancellationToken,
 }
@@ -96,8 +99,19 @@ impl GrpcState {
         key: &ClusterKey,
         node: NodeId,
         local_blocks: Arc<dyn LocalBlocks>,
+        health: HealthCheck,
+        metrics: Arc<Metrics>,
     ) -> GrpcState {
-        GrpcState::with_backend(Arc::new(client), apps, key, Some((node, local_blocks)))
+        let state = GrpcState::with_backend(Arc::new(client), apps, key, Some((node, local_blocks)));
+        state.watched(health, metrics)
+    }
+
+    /// The same, told how it is by `health`, and counting in `metrics`. Before it is shared.
+    fn watched(self, health: HealthCheck, metrics: Arc<Metrics>) -> GrpcState {
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) => GrpcState { inner: Arc::new(Inner { health, metrics, ..inner }) },
+            Err(inner) => GrpcState { inner },
+        }
     }
 
     /// On any backend.
@@ -117,6 +131,8 @@ impl GrpcState {
             node,
             watches: Arc::new(tokio::sync::Semaphore::new(watch::WATCHES_MAX)),
             guard: guard::Bulkheads::default(),
+            health: Arc::new(|| Health { ready: true, ..Health::default() }),
+            metrics: Arc::default(),
             closing: CancellationToken::new(),
         };
         GrpcState { inner: Arc::new(inner) }

@@ -3,11 +3,13 @@
 use super::problem::Problem;
 use super::text::ENGLISH;
 use super::{WebState, session};
+use crate::metrics::{Ending, Service};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::time::Instant;
 
 /// Bytes in a request's address: every path that people make, percent-encoded.
 const URI_BYTES_MAX: usize = 16 * 1024;
@@ -35,6 +37,13 @@ const HEADERS: [(HeaderName, HeaderValue); 8] = [
 
 /// Lets a request in, or not.
 pub(super) async fn guard(State(state): State<WebState>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let service = match request.uri().path() {
+        // Asked all the time, by programs that look after us.
+        "/health" | "/metrics" => None,
+        path if path.starts_with("/api/") => Some(Service::WebApi),
+        _ => Some(Service::WebPages),
+    };
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let mut response = if uri_bytes > URI_BYTES_MAX {
         Problem::new(StatusCode::URI_TOO_LONG, "too_long", ENGLISH.too_long, ENGLISH.do_rejected).into_response()
@@ -44,6 +53,9 @@ pub(super) async fn guard(State(state): State<WebState>, request: Request, next:
     } else {
         next.run(request).await
     };
+    if let Some(service) = service {
+        state.inner.metrics.record(service, Ending::of_http(response.status().as_u16()), began.elapsed());
+    }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);

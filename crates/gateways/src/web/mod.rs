@@ -33,9 +33,9 @@ mod store;
 mod text;
 mod url;
 
-pub use health::Health;
 pub use serve::{Peer, serve};
 
+use crate::{HealthCheck, Metrics};
 use apps::{Accounts, Apps, Drives};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -59,6 +59,12 @@ pub struct Settings {
     pub tls: bool,
     /// Proxies whose word about the caller's address is taken (`X-Forwarded-For`).
     pub proxies: Vec<IpAddr>,
+    /// Who may read `/metrics`, beside this machine and administrators.
+    pub metrics_from: Vec<IpAddr>,
+    /// Where gRPC listens, for programs that ask here.
+    pub grpc: Option<String>,
+    /// What `/health` repeats, so that whoever started this process knows it again.
+    pub instance: Option<String>,
 }
 
 /// What the gateway works with. A cheap handle.
@@ -72,25 +78,22 @@ struct Inner {
     accounts: Accounts,
     drives: Drives,
     settings: Settings,
-    health: Box<dyn Fn() -> Health + Send + Sync>,
+    health: HealthCheck,
+    metrics: Arc<Metrics>,
     uploads: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
 }
 
 impl WebState {
     /// A gateway; `health` tells at any time whether it can serve.
-    pub fn new(
-        client: Client,
-        apps: Apps,
-        settings: Settings,
-        health: impl Fn() -> Health + Send + Sync + 'static,
-    ) -> WebState {
+    pub fn new(client: Client, apps: Apps, settings: Settings, health: HealthCheck, metrics: Arc<Metrics>) -> WebState {
         let inner = Inner {
             client,
             accounts: apps.accounts,
             drives: apps.drives,
             settings,
-            health: Box::new(health),
+            health,
+            metrics,
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
         };
@@ -113,6 +116,7 @@ pub fn router(state: WebState) -> Router {
         .route("/forms/folder", post(forms::folder))
         .route("/assets/{version}/{name}", get(assets::asset))
         .route("/health", get(health::health))
+        .route("/metrics", get(health::metrics))
         .nest("/api/v1", api::routes())
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::bad_method)

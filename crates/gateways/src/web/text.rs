@@ -48,6 +48,8 @@ texts! {
     setup_submit: "Create administrator",
     setup_mismatch: "The two passwords are not the same. Nothing was made; type them again.",
     setup_over_title: "Set-up is done",
+    setup_wrong_title: "This link does not work",
+    setup_wrong_lead: "It is not complete, has run out, or was never one. `atoll up` prints a new one each time it starts.",
 
     // Drive
     drive: "Drive",
@@ -102,6 +104,7 @@ texts! {
     not_found_title: "There is nothing here",
     not_found_lead: "It may have been moved, renamed or deleted.",
     back_to_drive: "Back to My Drive",
+    metrics_closed: "The metrics are for this machine, for administrators, and for addresses named with `atoll up --metrics-from`",
     unavailable_title: "Reconnecting…",
     unavailable_lead: "This part of the cluster cannot answer at this moment. What was saved is safe; this page tries again by itself.",
 

@@ -1,7 +1,8 @@
 //! A real node in this process, with the web gateway on a real socket.
 
 use apps::{Apps, Device, NewUser, Role};
-use atoll_gateways::web::{Health, Settings, WebState, serve};
+use atoll_gateways::Health;
+use atoll_gateways::web::{Settings, WebState, serve};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
 use http_body_util::{BodyExt, Full};
@@ -80,9 +81,12 @@ impl World {
         let client = Client::connect(config).await.unwrap();
         let apps = Apps::open(client.clone()).await.unwrap();
         let ready = Arc::new(AtomicBool::new(true));
+        // So that callers can say where they are.
+        let proxies = vec![[127, 0, 0, 1].into()];
+        let settings = Settings { proxies, metrics_from: vec![[10, 0, 0, 9].into()], ..Settings::default() };
         let told = ready.clone();
         let health = move || Health { ready: told.load(Ordering::Relaxed), ..Health::default() };
-        let state = WebState::new(client, apps.clone(), Settings::default(), health);
+        let state = WebState::new(client, apps.clone(), settings, Arc::new(health), Arc::default());
         let listener = TcpListener::bind(address).await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let serving = tokio::spawn(async move { serve(state, listener, std::future::pending()).await.unwrap() });

@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<WebState> {
     // Uploads are passed on as they come: their length is for the disks to bound.
     let file = get(download::download).put(upload::upload).delete(drive::remove);
     Router::new()
+        .route("/discovery", get(super::health::discovery))
         .route("/session", get(session::show).post(session::sign_in).delete(session::sign_out))
         .route("/drive/list", get(drive::list))
         .route("/drive/entry", get(drive::stat))

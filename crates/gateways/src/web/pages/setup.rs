@@ -33,29 +33,35 @@ fn page(status: StatusCode, name: &str, error: &str) -> Response {
     render(status, &Setup { frame: Frame::new(), name, error })
 }
 
-fn over(status: StatusCode, lead: &str) -> Response {
-    let page = Message {
-        frame: Frame::new(),
-        title: ENGLISH.setup_over_title,
-        lead,
-        action: "",
-        link: "/login",
-        link_text: ENGLISH.sign_in,
-        id: "",
-        refresh: None,
-    };
+fn message(status: StatusCode, title: &str, lead: &str, (link, link_text): (&str, &str)) -> Response {
+    let page = Message { frame: Frame::new(), title, lead, action: "", link, link_text, id: "", refresh: None };
     render(status, &page)
 }
 
-/// Whether the link is good is told when it is used: looking does not help to guess.
-pub(in crate::web) async fn show(State(state): State<WebState>) -> Response {
-    match state.inner.accounts.setup_pending().await {
-        Ok(true) => page(StatusCode::OK, "", ""),
-        Ok(false) => {
-            let problem = Problem::from(AccountError::SetupDone);
-            over(StatusCode::GONE, &problem.message)
+/// The form, for who has the link; nobody else gets to see it.
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Path(secret): Path<String>,
+    From(device): From,
+) -> Response {
+    match state.inner.accounts.check_setup_secret(&secret, device.address).await {
+        Ok(()) => page(StatusCode::OK, "", ""),
+        Err(error) => refused(error),
+    }
+}
+
+/// What is wrong with the link itself.
+fn refused(error: AccountError) -> Response {
+    match error {
+        AccountError::SetupDone => {
+            let lead = Problem::from(error).message;
+            message(StatusCode::GONE, ENGLISH.setup_over_title, &lead, ("/login", ENGLISH.sign_in))
         }
-        Err(error) => failed(error.into()),
+        AccountError::WrongSetupSecret => {
+            let (title, lead) = (ENGLISH.setup_wrong_title, ENGLISH.setup_wrong_lead);
+            message(StatusCode::NOT_FOUND, title, lead, ("/login", ENGLISH.sign_in))
+        }
+        error => failed(error.into()),
     }
 }
 
@@ -71,6 +77,10 @@ pub(in crate::web) async fn submit(
     };
     let name = form.name.trim();
     if form.password != form.again {
+        // Only who has the link gets as far as to be told.
+        if let Err(error) = state.inner.accounts.check_setup_secret(&secret, device.address).await {
+            return refused(error);
+        }
         return page(StatusCode::BAD_REQUEST, name, ENGLISH.setup_mismatch);
     }
     match state.inner.accounts.complete_setup(&secret, name, &form.password, device).await {
@@ -79,7 +89,9 @@ pub(in crate::web) async fn submit(
             session::set_cookie(&mut response, &session, &state.inner.settings);
             response
         }
-        Err(error @ AccountError::SetupDone) => over(StatusCode::GONE, &Problem::from(error).message),
+        Err(error @ (AccountError::SetupDone | AccountError::WrongSetupSecret | AccountError::TooManyTries { .. })) => {
+            refused(error)
+        }
         Err(error) => {
             let problem = Problem::from(error);
             page(problem.status, name, &problem.message)

@@ -15,7 +15,7 @@ use types::{Action, Classify, Layout, NodeId, TableId, TableKind, TableSpec};
 /// How long the map may take to show a table that was just made.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// How long a node may take to say how it is.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_millis(600);
 
 impl Client {
     /// A table's number, by the map held.

@@ -1,7 +1,7 @@
 //! One call through whichever gateway answers: attempts, what may be sent
 //! again, and what is known in the end.
 
-use super::gateways::{Gateway, Link, innermost};
+use super::gateways::{Gateway, Link, NoLink, innermost, reach};
 use super::{Remote, RemoteError};
 use prost::Message;
 use rand::Rng;
@@ -9,6 +9,7 @@ use rpc::grpc::Problem;
 use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -108,77 +109,92 @@ impl Remote {
         let mut unsettled: Option<String> = None;
         let mut patience = options.refused;
         let mut pause = PAUSE_MIN;
-        let mut turn = 0;
         // A final answer moves `preferred`, and others' calls do so at any time: what is tried is counted from
         // where this call began.
         let order: Vec<Arc<Gateway>> = (0..gateways.count()).map(|n| gateways.at(n)).collect();
+        // In the first round those that failed a moment ago are passed over, if somebody else is left.
+        let mut round: Vec<Arc<Gateway>> = order.iter().filter(|gateway| !gateway.is_avoided()).cloned().collect();
+        if round.is_empty() {
+            round = order.clone();
+        }
         loop {
-            let gateway = &order[turn % order.len()];
-            turn += 1;
-            let round_over = turn % order.len() == 0;
-            // In the first round those that failed a moment ago are passed over, if somebody else is left.
-            if turn < order.len() && gateway.is_avoided() {
-                continue;
-            }
-            if !tried.iter().any(|address| address == gateway.address()) {
-                tried.push(gateway.address().to_string());
-            }
-            let attempt = options.attempt.min(options.total.saturating_sub(began.elapsed()));
-            let last = match self.attempt(gateway, attempt, message.clone(), &send).await {
-                Heard::Answer(answer) => {
-                    gateways.prefer(gateway);
-                    return Ok(answer);
-                }
-                Heard::NotSent(why) => RemoteError::Unreachable { tried: tried.clone(), why },
-                Heard::Lost(why) => {
-                    patience = patience.max(options.attempt);
-                    if safety != Safety::Read {
-                        unsettled = Some(why.clone());
+            let last = match reach(&round, options.hedge).await {
+                Err(why) => {
+                    tried.extend(round.drain(..).map(|gateway| gateway.address().to_string()));
+                    if why.iter().any(|(_, why)| matches!(why, NoLink::Idle(_))) {
+                        let wait = if self.has_served() { options.idle_later } else { options.idle };
+                        patience = patience.max(wait);
                     }
-                    RemoteError::Unreachable { tried: tried.clone(), why }
+                    RemoteError::nobody(&order, why)
                 }
-                Heard::Problem(problem) => {
-                    patience = options.total;
-                    match problem.action {
-                        Action::Rejected => return Err(Failure { error: problem.into(), unsettled }),
-                        Action::Unknown if safety != Safety::Read => unsettled = Some(problem.message.clone()),
-                        Action::Unknown | Action::Retry | Action::RefreshLayout | Action::Fatal => {}
+                Ok((gateway, link)) => {
+                    round.retain(|other| !Arc::ptr_eq(other, &gateway));
+                    tried.push(gateway.address().to_string());
+                    let attempt = options.attempt.min(options.total.saturating_sub(began.elapsed()));
+                    match self.attempt(&gateway, &link, attempt, message.clone(), &send).await {
+                        Heard::Answer(answer) => {
+                            gateways.prefer(&gateway);
+                            self.shared.served.store(true, Ordering::Relaxed);
+                            return Ok(answer);
+                        }
+                        Heard::NotSent(why) => RemoteError::Unreachable { tried: unique(&tried), why },
+                        Heard::Lost(why) => {
+                            patience = patience.max(options.attempt);
+                            if safety != Safety::Read {
+                                unsettled = Some(why.clone());
+                            }
+                            RemoteError::Unreachable { tried: unique(&tried), why }
+                        }
+                        Heard::Problem(problem) => {
+                            patience = options.total;
+                            match problem.action {
+                                Action::Rejected => return Err(Failure { error: problem.into(), unsettled }),
+                                Action::Unknown if safety != Safety::Read => unsettled = Some(problem.message.clone()),
+                                Action::Unknown | Action::Retry | Action::RefreshLayout | Action::Fatal => {}
+                            }
+                            problem.into()
+                        }
                     }
-                    problem.into()
                 }
             };
-            if safety == Safety::Once && unsettled.is_some() {
+            let over = began.elapsed() >= options.total || matches!(last, RemoteError::WrongCluster(_));
+            if over || (safety == Safety::Once && unsettled.is_some()) {
                 return Err(Failure { error: last, unsettled });
             }
-            if began.elapsed() >= options.total {
-                return Err(Failure { error: last, unsettled });
-            }
-            if round_over {
+            if round.is_empty() {
                 let wait = jittered(pause);
                 if began.elapsed() + wait >= patience {
                     return Err(Failure { error: last, unsettled });
                 }
                 tokio::time::sleep(wait).await;
                 pause = (pause * 2).min(PAUSE_MAX);
+                round = order.clone();
             }
         }
     }
 
-    async fn attempt<M, R, F, Fut>(&self, gateway: &Gateway, within: Duration, message: M, send: &F) -> Heard<R>
+    fn has_served(&self) -> bool {
+        self.shared.served.load(Ordering::Relaxed)
+    }
+
+    async fn attempt<M, R, F, Fut>(
+        &self,
+        gateway: &Gateway,
+        link: &Link,
+        within: Duration,
+        message: M,
+        send: &F,
+    ) -> Heard<R>
     where
         F: Fn(Channel, Request<M>) -> Fut,
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
-        let link = match gateway.link().await {
-            Ok(link) => link,
-            Err(why) => return Heard::NotSent(why),
-        };
         let request = match self.request(message, within) {
             Ok(request) => request,
             Err(problem) => return Heard::Problem(problem),
         };
         let answer = tokio::time::timeout(within, send(link.channel.clone(), request)).await;
-        hear(gateway, &link, answer).await
+        hear(gateway, link, answer).await
     }
 
     /// The message with the session's token and a deadline.
@@ -246,6 +262,17 @@ fn reason(status: &Status) -> String {
         Some(source) => innermost(source),
         None => status.message().to_string(),
     }
+}
+
+/// Each once, in the order in which they were tried.
+fn unique(tried: &[String]) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    tried.iter().for_each(|address| {
+        if !seen.contains(address) {
+            seen.push(address.clone());
+        }
+    });
+    seen
 }
 
 fn jittered(pause: Duration) -> Duration {

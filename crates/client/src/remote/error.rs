@@ -1,19 +1,34 @@
 //! What can go wrong, said to people.
 
+use super::gateways::{Gateway, NoLink};
 use rpc::grpc::{Malformed, Problem, kind};
+use std::sync::Arc;
 use types::{Action, BlockHash, Classify, OperationId, Refusal};
 
 /// Why a call through a gateway did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// No gateway answered. Nothing was changed.
-    #[error("no gateway could be reached (tried {}): {why}", tried.join(", "))]
+    #[error("no gateway could be reached (tried {}): {why}", listed(tried))]
     Unreachable {
         /// Addresses tried.
         tried: Vec<String>,
         /// The last thing heard.
         why: String,
     },
+    /// Gateways answered, and none of them can serve: most of the cluster's machines are away. Nothing was changed.
+    #[error("the cluster cannot serve now: {why} (answering: {}; silent: {})", listed(answering), listed(silent))]
+    NotServing {
+        /// Who answered.
+        answering: Vec<String>,
+        /// Who did not.
+        silent: Vec<String>,
+        /// What those who answered say.
+        why: String,
+    },
+    /// At the addresses that are known answers a cluster that is not the one that is meant. It was shown nothing.
+    #[error("at {0} answers another cluster than the one that you signed in to")]
+    WrongCluster(String),
     /// There is no session, or it has ended.
     #[error("not signed in, or the session has ended")]
     SignedOut,
@@ -98,6 +113,35 @@ pub enum RemoteError {
     Internal(String),
 }
 
+fn listed(addresses: &[String]) -> String {
+    if addresses.is_empty() { "none".to_string() } else { addresses.join(", ") }
+}
+
+impl RemoteError {
+    /// No gateway gave a connection to use.
+    pub(super) fn nobody(order: &[Arc<Gateway>], failed: Vec<(String, NoLink)>) -> RemoteError {
+        let of = |wanted: fn(&NoLink) -> bool| -> Vec<String> {
+            failed.iter().filter(|(_, why)| wanted(why)).map(|(address, _)| address.clone()).collect()
+        };
+        if let Some((_, NoLink::Idle(why))) = failed.iter().find(|(_, why)| matches!(why, NoLink::Idle(_))) {
+            let answering = of(|why| matches!(why, NoLink::Idle(_)));
+            let all = order.iter().map(|gateway| gateway.address().to_string());
+            let silent = all.filter(|address| !answering.contains(address)).collect();
+            return RemoteError::NotServing { answering, silent, why: why.clone() };
+        }
+        let foreign = of(|why| *why == NoLink::Foreign);
+        if !foreign.is_empty() && foreign.len() == order.len() {
+            return RemoteError::WrongCluster(foreign.join(", "));
+        }
+        let why: Vec<String> = match failed.as_slice() {
+            [(_, why)] => vec![why.why().to_string()],
+            several => several.iter().map(|(address, why)| format!("{address}: {}", why.why())).collect(),
+        };
+        let tried = failed.into_iter().map(|(address, _)| address).collect();
+        RemoteError::Unreachable { tried, why: why.join("; ") }
+    }
+}
+
 fn named(operation: &Option<OperationId>) -> String {
     operation.map(|operation| format!(" (operation {operation})")).unwrap_or_default()
 }
@@ -105,9 +149,10 @@ fn named(operation: &Option<OperationId>) -> String {
 impl Classify for RemoteError {
     fn action(&self) -> Action {
         match self {
-            RemoteError::Unreachable { .. } | RemoteError::Busy(_) => Action::Retry,
+            RemoteError::Unreachable { .. } | RemoteError::NotServing { .. } | RemoteError::Busy(_) => Action::Retry,
             RemoteError::Unknown { .. } => Action::Unknown,
-            RemoteError::SignedOut
+            RemoteError::WrongCluster(_)
+            | RemoteError::SignedOut
             | RemoteError::WrongPassword(_)
             | RemoteError::Denied(_)
             | RemoteError::Refused(_)

@@ -1,18 +1,26 @@
 //! The gateways that are known, and the connection to each.
 //!
 //! Connections are made by hand rather than lazily by the transport, so that a
-//! failure to connect is told apart from a call that was lost on its way.
+//! failure to connect is told apart from a call that was lost on its way. Each
+//! begins with a hello, which shows no token: it tells whether this is the
+//! cluster that is meant, and whether the gateway lives and can serve.
 
 use super::{Options, RemoteError};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use parking_lot::RwLock;
-use std::sync::Arc;
+use rpc::grpc::v1::{HelloRequest, accounts_client::AccountsClient};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tonic::transport::{Channel, Endpoint};
+use types::ClusterId;
 
 /// Gateways remembered at most: clusters are smaller.
 const GATEWAYS_MAX: usize = 256;
+/// A connection that was silent for longer is greeted again before it is used: its machine may be frozen.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// All gateways that are known; the given ones first, then those heard of.
 pub(super) struct Gateways {
@@ -20,6 +28,8 @@ pub(super) struct Gateways {
     /// Index of the one that answered last.
     preferred: AtomicUsize,
     options: Options,
+    /// The cluster that all of them must belong to; if nobody said, the first that answers decides.
+    cluster: Arc<OnceLock<ClusterId>>,
 }
 
 /// One gateway.
@@ -28,6 +38,8 @@ pub(super) struct Gateway {
     endpoint: Endpoint,
     slot: Mutex<Slot>,
     avoid: Duration,
+    connect: Duration,
+    cluster: Arc<OnceLock<ClusterId>>,
     /// Kept beside the slot, which is locked while a connection is being made.
     failed: parking_lot::Mutex<Option<Instant>>,
 }
@@ -36,6 +48,28 @@ pub(super) struct Gateway {
 struct Slot {
     channel: Option<Channel>,
     generation: u64,
+    /// When it was last known to live.
+    heard: Option<Instant>,
+}
+
+/// Why there is no connection to use. Nothing was sent by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoLink {
+    /// Nobody answers there.
+    Silent(String),
+    /// Another cluster does.
+    Foreign,
+    /// It says that it cannot serve now.
+    Idle(String),
+}
+
+impl NoLink {
+    pub(super) fn why(&self) -> &str {
+        match self {
+            NoLink::Silent(why) | NoLink::Idle(why) => why,
+            NoLink::Foreign => "another cluster answers there",
+        }
+    }
 }
 
 /// A connection, and which one it is.
@@ -46,13 +80,28 @@ pub(super) struct Link {
 
 impl Gateways {
     /// The addresses must be readable; whether somebody answers there is seen later.
-    pub(super) fn new(addresses: &[String], options: Options) -> Result<Gateways, RemoteError> {
+    pub(super) fn new(
+        addresses: &[String],
+        cluster: Option<ClusterId>,
+        options: Options,
+    ) -> Result<Gateways, RemoteError> {
         if addresses.is_empty() {
             return Err(RemoteError::Invalid("no gateway's address was given".into()));
         }
-        let known = addresses.iter().take(GATEWAYS_MAX).map(|address| Gateway::new(address, options));
+        let cluster = Arc::new(cluster.map_or_else(OnceLock::new, OnceLock::from));
+        let known = addresses.iter().take(GATEWAYS_MAX).map(|address| Gateway::new(address, options, cluster.clone()));
         let known = known.collect::<Result<Vec<_>, _>>()?;
-        Ok(Gateways { known: RwLock::new(known), preferred: AtomicUsize::new(0), options })
+        Ok(Gateways { known: RwLock::new(known), preferred: AtomicUsize::new(0), options, cluster })
+    }
+
+    /// The cluster that they belong to, once it is known.
+    pub(super) fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.get().copied()
+    }
+
+    /// The addresses of all, the preferred one first.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        (0..self.count()).map(|n| self.at(n).address().to_string()).collect()
     }
 
     /// The one that answered last.
@@ -92,7 +141,7 @@ impl Gateways {
         if let Some(gateway) = find(&self.known.read()) {
             return Some(gateway);
         }
-        let made = Gateway::new(address, self.options).ok()?;
+        let made = Gateway::new(address, self.options, self.cluster.clone()).ok()?;
         let mut known = self.known.write();
         if let Some(gateway) = find(&known) {
             return Some(gateway);
@@ -111,7 +160,7 @@ fn bare(address: &str) -> &str {
 }
 
 impl Gateway {
-    fn new(address: &str, options: Options) -> Result<Arc<Gateway>, RemoteError> {
+    fn new(address: &str, options: Options, cluster: Arc<OnceLock<ClusterId>>) -> Result<Arc<Gateway>, RemoteError> {
         let invalid = |why: &str| RemoteError::Invalid(format!("{address:?} is not the address of a gateway: {why}"));
         if address.starts_with("https://") {
             return Err(invalid("TLS is not offered here yet"));
@@ -137,6 +186,8 @@ impl Gateway {
             endpoint,
             slot: Mutex::default(),
             avoid: options.avoid,
+            connect: options.connect,
+            cluster,
             failed: parking_lot::Mutex::new(None),
         }))
     }
@@ -151,29 +202,65 @@ impl Gateway {
         self.failed.lock().is_some_and(|at| at.elapsed() < self.avoid)
     }
 
-    /// The connection, made if need be. Callers who come while it is being made wait for it.
-    pub(super) async fn link(&self) -> Result<Link, String> {
+    /// The connection, made if need be, to a gateway that lives, serves, and is the right cluster's. Callers who
+    /// come while it is being made wait for it.
+    pub(super) async fn link(&self) -> Result<Link, NoLink> {
         let mut slot = self.slot.lock().await;
-        if let Some(channel) = &slot.channel {
+        let held = slot.channel.clone();
+        if let (Some(channel), Some(true)) = (&held, slot.heard.map(|at| at.elapsed() < FRESH)) {
             return Ok(Link { channel: channel.clone(), generation: slot.generation });
         }
-        match self.endpoint.connect().await {
+        let made = async {
+            let channel = match held {
+                Some(channel) => channel,
+                None => self.endpoint.connect().await.map_err(|error| NoLink::Silent(innermost(&error)))?,
+            };
+            self.greet(channel.clone()).await.map(|()| channel)
+        };
+        let made = tokio::time::timeout(self.connect, made).await;
+        match made.unwrap_or_else(|_| Err(NoLink::Silent("it does not answer".into()))) {
             Ok(channel) => {
-                slot.generation += 1;
-                slot.channel = Some(channel.clone());
+                if slot.channel.is_none() {
+                    slot.generation += 1;
+                    slot.channel = Some(channel.clone());
+                }
+                slot.heard = Some(Instant::now());
                 *self.failed.lock() = None;
                 Ok(Link { channel, generation: slot.generation })
             }
-            Err(error) => {
-                *self.failed.lock() = Some(Instant::now());
-                Err(innermost(&error))
+            Err(why) => {
+                // A connection that carries no answer is none; one that says "not now" would do again.
+                slot.channel = None;
+                self.fails();
+                Err(why)
             }
         }
     }
 
+    /// Asks who it is.
+    async fn greet(&self, channel: Channel) -> Result<(), NoLink> {
+        let hello = AccountsClient::new(channel).hello(HelloRequest {}).await;
+        let hello = hello.map_err(|status| match std::error::Error::source(&status) {
+            Some(source) => NoLink::Silent(innermost(source)),
+            // Something of gRPC that knows no hello.
+            None => NoLink::Silent("it is no gateway of this release".into()),
+        })?;
+        let hello = hello.into_inner();
+        let theirs = u128::from_str_radix(&hello.cluster, 16).map(ClusterId).map_err(|_| NoLink::Foreign)?;
+        if *self.cluster.get_or_init(|| theirs) != theirs {
+            return Err(NoLink::Foreign);
+        }
+        if hello.serving { Ok(()) } else { Err(NoLink::Idle(hello.why)) }
+    }
+
+    /// Others first, for a while.
+    pub(super) fn fails(&self) {
+        *self.failed.lock() = Some(Instant::now());
+    }
+
     /// That connection does not work: the next call makes another.
     pub(super) async fn broken(&self, link: &Link) {
-        *self.failed.lock() = Some(Instant::now());
+        self.fails();
         let mut slot = self.slot.lock().await;
         if slot.generation == link.generation {
             slot.channel = None;
@@ -183,6 +270,56 @@ impl Gateway {
     /// An answer came from it.
     pub(super) fn answered(&self) {
         *self.failed.lock() = None;
+        // Whoever makes a connection just now knows it better.
+        if let Ok(mut slot) = self.slot.try_lock() {
+            slot.heard = Some(Instant::now());
+        }
+    }
+}
+
+/// The first of these gateways that has a connection to use: the next is asked as well as soon as one fails, or is
+/// silent for `hedge`. If none has, why not, for each.
+pub(super) async fn reach(
+    gateways: &[Arc<Gateway>],
+    hedge: Duration,
+) -> Result<(Arc<Gateway>, Link), Vec<(String, NoLink)>> {
+    let ask = |gateway: &Arc<Gateway>| {
+        let gateway = gateway.clone();
+        async move { (gateway.clone(), gateway.link().await) }
+    };
+    let mut waiting = gateways.iter();
+    let mut under_way = FuturesUnordered::new();
+    let mut asked: Vec<Arc<Gateway>> = Vec::new();
+    let mut failed = Vec::new();
+    loop {
+        if under_way.is_empty() {
+            let Some(gateway) = waiting.next() else { return Err(failed) };
+            asked.push(gateway.clone());
+            under_way.push(ask(gateway));
+        }
+        tokio::select! {
+            Some((gateway, made)) = under_way.next() => match made {
+                Ok(link) => {
+                    // Those that were asked before and are silent yet: others first, for a while.
+                    let slow = |other: &&Arc<Gateway>| !Arc::ptr_eq(other, &gateway);
+                    asked.iter().take_while(slow).for_each(|other| other.fails());
+                    return Ok((gateway, link));
+                }
+                Err(why) => {
+                    failed.push((gateway.address().to_string(), why));
+                    if let Some(gateway) = waiting.next() {
+                        asked.push(gateway.clone());
+                        under_way.push(ask(gateway));
+                    }
+                }
+            },
+            () = tokio::time::sleep(hedge), if waiting.len() > 0 => {
+                if let Some(gateway) = waiting.next() {
+                    asked.push(gateway.clone());
+                    under_way.push(ask(gateway));
+                }
+            }
+        }
     }
 }
 
@@ -201,7 +338,7 @@ mod tests {
     use super::*;
 
     fn gateways(addresses: &[&str]) -> Result<Gateways, RemoteError> {
-        Gateways::new(&addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), Options::default())
+        Gateways::new(&addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), None, Options::default())
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 //!
 //! **Owns** the choice of gateway and failing over between them, what is sent
 //! again and what is not, and how files are cut, sent and fetched.
-//! **Invariants**: a write is repeated only under the operation id, or file
+//! **Invariants**: no token is shown before the gateway has said that it belongs to the
+//! cluster that is meant; a write is repeated only under the operation id, or file
 //! version, that it began with; when an attempt may have been applied, nothing
 //! heard later but a certain answer about that very write turns *unknown* into
 //! *done* or *refused*; a block is handed out only if its bytes have the hash
@@ -44,9 +45,9 @@ pub use upload::{UploadProgress, UploadTarget};
 use gateways::Gateways;
 use parking_lot::RwLock;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use types::WallMillis;
+use types::{ClusterId, WallMillis};
 
 /// How patient a [`Remote`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,12 @@ pub struct Options {
     pub block: Duration,
     /// How long a node that failed is avoided.
     pub avoid: Duration,
+    /// When the next gateway is asked as well, while one is silent at first.
+    pub hedge: Duration,
+    /// How long to go on when gateways answer and none can serve, at first.
+    pub idle: Duration,
+    /// The same, once something was answered: the cluster may just be between two leaders.
+    pub idle_later: Duration,
 }
 
 impl Default for Options {
@@ -74,6 +81,9 @@ impl Default for Options {
             refused: Duration::from_secs(2),
             block: Duration::from_secs(20),
             avoid: Duration::from_secs(5),
+            hedge: Duration::from_millis(300),
+            idle: Duration::from_secs(4),
+            idle_later: Duration::from_secs(25),
         }
     }
 }
@@ -92,6 +102,8 @@ struct Shared {
     /// The cluster's clock minus ours, in milliseconds: a machine whose clock is
     /// wrong would otherwise make operation ids that are refused as too old.
     clock_offset: AtomicI64,
+    /// A call was answered.
+    served: AtomicBool,
 }
 
 impl std::fmt::Debug for Remote {
@@ -114,11 +126,22 @@ impl Remote {
         token: Option<String>,
         options: Options,
     ) -> Result<Remote, RemoteError> {
+        Remote::at(addresses, None, token, options).await
+    }
+
+    /// The same, for that cluster alone: to any other that answers at the addresses, nothing is shown.
+    pub async fn at(
+        addresses: Vec<String>,
+        cluster: Option<ClusterId>,
+        token: Option<String>,
+        options: Options,
+    ) -> Result<Remote, RemoteError> {
         let shared = Shared {
-            gateways: Gateways::new(&addresses, options)?,
+            gateways: Gateways::new(&addresses, cluster, options)?,
             options,
             token: RwLock::new(token),
             clock_offset: AtomicI64::new(0),
+            served: AtomicBool::new(false),
         };
         let remote = Remote { shared: Arc::new(shared) };
         match remote.who_am_i().await {
@@ -127,6 +150,16 @@ impl Remote {
             Err(error) => Err(error),
             Ok(_) => Ok(remote),
         }
+    }
+
+    /// The cluster that this is a connection to.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.shared.gateways.cluster()
+    }
+
+    /// The gateways that are known, the one that answered last first.
+    pub fn addresses(&self) -> Vec<String> {
+        self.shared.gateways.addresses()
     }
 
     /// The session's token, if there is one. A secret.

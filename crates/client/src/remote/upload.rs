@@ -46,6 +46,8 @@ pub struct UploadTarget {
     pub size_hint: Option<u64>,
     /// As in `text/plain`, when known.
     pub media_type: Option<String>,
+    /// Make the folders above it, once its content is there.
+    pub parents: bool,
 }
 
 impl UploadTarget {
@@ -57,6 +59,7 @@ impl UploadTarget {
             condition: FileCondition::Any,
             size_hint: None,
             media_type: None,
+            parents: false,
         }
     }
 }
@@ -229,7 +232,13 @@ impl Remote {
             upload: upload.map(|upload| Bytes::copy_from_slice(&upload)).unwrap_or_default(),
         };
         let send = |channel, request| async move { service(channel).put_file(request).await };
-        match self.call_lasting(extra, Safety::Write, message, send).await {
+        let mut put = self.call_lasting(extra, Safety::Write, message.clone(), send).await;
+        if let (true, Err(Failure { error: RemoteError::NotFound(_), unsettled: None })) = (target.parents, &put) {
+            let parent = target.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            self.make_folder(if parent.is_empty() { "/" } else { parent }, true).await?;
+            put = self.call_lasting(extra, Safety::Write, message, send).await;
+        }
+        match put {
             Ok(entry) => Ok(Entry::from_wire(entry)?),
             // An earlier attempt may have put the file there, and that may be what a later one stumbled over.
             Err(failure @ Failure { unsettled: Some(_), .. }) => match self.stat(&target.path).await {

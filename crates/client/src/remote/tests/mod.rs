@@ -1,6 +1,7 @@
 //! What a [`Remote`] does when gateways answer, refuse, say nothing, or are not there.
 
 mod calls;
+mod reaching;
 mod scripted;
 mod watching;
 
@@ -14,6 +15,7 @@ fn options() -> Options {
         attempt: Duration::from_millis(400),
         total: Duration::from_secs(3),
         refused: Duration::from_millis(200),
+        idle: Duration::from_millis(300),
         ..Options::default()
     }
 }

@@ -20,7 +20,6 @@ type Play<Q, R> = Box<dyn Fn(Q) -> Step<R> + Send + Sync>;
 type Events = Vec<Result<v1::WatchReply, Status>>;
 
 /// Each call's part; those without one are not offered.
-#[derive(Default)]
 pub struct Script {
     pub transact: Option<Play<v1::TransactRequest, v1::TransactReply>>,
     pub verify: Option<Play<v1::VerifyRequest, v1::VerifyReply>>,
@@ -29,8 +28,28 @@ pub struct Script {
     pub watch: Option<Play<v1::WatchRequest, Events>>,
     /// Other gateways that it tells of.
     pub gateways: Vec<String>,
+    /// Its cluster; none answers hello with nothing but silence.
+    pub cluster: Option<u128>,
+    /// Why it cannot serve.
+    pub idle: Option<&'static str>,
     /// How far its clock is ahead, in milliseconds.
     pub ahead_ms: i64,
+}
+
+impl Default for Script {
+    fn default() -> Script {
+        Script {
+            transact: None,
+            verify: None,
+            get: None,
+            create_table: None,
+            watch: None,
+            gateways: Vec::new(),
+            cluster: Some(1),
+            idle: None,
+            ahead_ms: 0,
+        }
+    }
 }
 
 /// A gateway at work.
@@ -140,6 +159,17 @@ impl tables_server::Tables for Scripted {
 
 #[tonic::async_trait]
 impl accounts_server::Accounts for Scripted {
+    async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloReply>, Status> {
+        assert!(request.metadata().get("authorization").is_none(), "hello shows nothing");
+        let Some(cluster) = self.script.cluster else { std::future::pending().await };
+        Ok(Response::new(v1::HelloReply {
+            cluster: format!("{cluster:032x}"),
+            serving: self.script.idle.is_none(),
+            why: self.script.idle.unwrap_or_default().to_string(),
+            release: "test".into(),
+        }))
+    }
+
     async fn sign_in(&self, _: Request<v1::SignInRequest>) -> Result<Response<v1::SignInReply>, Status> {
         Err(not_offered())
     }
@@ -149,6 +179,7 @@ impl accounts_server::Accounts for Scripted {
     }
 
     async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIReply>, Status> {
+        assert!(self.script.idle.is_none(), "who says that it cannot serve is asked nothing");
         Ok(Response::new(v1::WhoAmIReply {
             account: Some(v1::Account::default()),
             now_ms: super::super::local_millis().saturating_add_signed(self.script.ahead_ms),

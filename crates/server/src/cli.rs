@@ -14,7 +14,7 @@ use std::path::PathBuf;
   atoll up                    one machine, for real; more can join later
   atoll upload ./photos       from any machine that is logged in (atoll login)
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown, 130 stopped by Ctrl-C.
 Flags can also be given as ATOLL_* variables or in atoll.toml; flags weigh most, the file least.")]
 pub struct Cli {
     /// Configuration file [default: ./atoll.toml, if there is one] [env: ATOLL_CONFIG]
@@ -84,7 +84,8 @@ pub fn confirm(question: &str, yes: bool) -> Outcome {
         return Ok(());
     }
     if !(std::io::stdin().is_terminal() && output::watched()) {
-        return Err(Failure::usage(format!("{question} Nobody is there to answer")).next("add --yes if you are sure"));
+        return Err(Failure::usage(format!("{question} This must be answered, and no person is at the terminal"))
+            .next("nothing was done; add --yes if you are sure"));
     }
     match inquire::Confirm::new(question).with_default(false).prompt() {
         Ok(true) => Ok(()),

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use client::{Client, ClientConfig};
 use futures::future::BoxFuture;
 use gateways::grpc::{self, GrpcState, LocalBlocks};
-use gateways::web::{self, Health, WebState};
+use gateways::web::{self, WebState};
+use gateways::{Health, HealthCheck, Metrics};
 use node::{Identity, Node, NodeConfig, NodeError};
 use rpc::wire::Presence;
 use std::net::{IpAddr, TcpListener};
@@ -46,6 +47,10 @@ pub struct Plan {
     pub first_admin: Option<FirstAdmin>,
     /// Proxies whose word about a caller's address is taken.
     pub proxies: Vec<IpAddr>,
+    /// Who may read `/metrics`, beside this machine and administrators.
+    pub metrics_from: Vec<IpAddr>,
+    /// What `/health` repeats, for whoever started this process.
+    pub instance: Option<String>,
 }
 
 /// The administrator to make when there is none.
@@ -108,12 +113,21 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let (stop, _) = watch::channel(false);
     let mut gateways = JoinSet::new();
     let blocks = Arc::new(OwnBlocks(node.local_blocks()));
-    let state = GrpcState::on_node(client.clone(), apps.clone(), &key, identity.node, blocks);
+    let about = node.clone();
+    let health: HealthCheck = Arc::new(move || Health::of_node(about.status()));
+    let metrics = Arc::new(Metrics::default());
+    let (watched, counts) = (health.clone(), metrics.clone());
+    let state = GrpcState::on_node(client.clone(), apps.clone(), &key, identity.node, blocks, watched, counts);
     let (grpc, stopped) = (listener(plan.grpc)?, stop_asked(&stop));
     gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, stopped).await) });
-    let about = node.clone();
-    let settings = web::Settings { tls: false, proxies: plan.proxies };
-    let state = WebState::new(client.clone(), apps.clone(), settings, move || Health::of_node(about.status()));
+    let settings = web::Settings {
+        tls: false,
+        proxies: plan.proxies,
+        metrics_from: plan.metrics_from,
+        grpc: Some(plan.presence.grpc.clone()),
+        instance: plan.instance,
+    };
+    let state = WebState::new(client.clone(), apps.clone(), settings, health, metrics);
     let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
     gateways.spawn(async move { ("web", web::serve(state, web, stopped).await) });
     let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
@@ -221,7 +235,7 @@ impl Running {
         while self.gateways.join_next().await.is_some() {}
         self.sweeper.abort();
         let _ = (&mut self.sweeper).await;
-        // The web gateway's health check held the other handle, and has gone.
+        // The gateways' health check held the other handle, and has gone with them.
         let Some(node) = Arc::into_inner(self.node) else {
             return tracing::warn!("requests are still under way: stopping without waiting for them");
         };

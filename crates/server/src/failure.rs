@@ -2,7 +2,7 @@
 //! which exit code says so to scripts.
 //!
 //! **Owns** [`Failure`] and its exit codes. **Invariant**: 0 done, 1 refused or
-//! failed, 2 usage, 3 unknown outcome; a write that may have been applied never
+//! failed, 2 usage, 3 unknown outcome, 130 stopped by Ctrl-C; a write that may have been applied never
 //! exits with 1. **Proved by** the tests below.
 
 use client::remote::RemoteError;
@@ -42,6 +42,9 @@ pub enum Failure {
     /// The cluster's answer.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// Ctrl-C.
+    #[error("{0}")]
+    Stopped(String),
     /// Whoever read our output has gone: nothing is left to say.
     #[error("output closed")]
     OutputClosed,
@@ -82,7 +85,7 @@ impl Failure {
             Failure::Usage { next, .. } | Failure::Failed { next, .. } | Failure::Unknown { next, .. } => {
                 *next = Some(text.into());
             }
-            Failure::Remote(_) | Failure::OutputClosed => {}
+            Failure::Remote(_) | Failure::Stopped(_) | Failure::OutputClosed => {}
         }
         self
     }
@@ -92,6 +95,7 @@ impl Failure {
         match self {
             Failure::OutputClosed => 0,
             Failure::Usage { .. } => 2,
+            Failure::Stopped(_) => 130,
             other => match other.action() {
                 Action::Unknown => 3,
                 _ => 1,
@@ -101,7 +105,9 @@ impl Failure {
 
     /// Tells the person, on standard error.
     pub fn report(&self) -> ExitCode {
-        if !matches!(self, Failure::OutputClosed) {
+        if let Failure::Stopped(how_far) = self {
+            eprintln!("{how_far}");
+        } else if !matches!(self, Failure::OutputClosed) {
             eprintln!("error: {self}");
             let (safe, next) = self.advice();
             if let Some(safe) = safe {
@@ -123,7 +129,7 @@ impl Failure {
             }
             Failure::Failed { safe, next, .. } => (safe.clone(), next.clone()),
             Failure::Remote(error) => remote_advice(error),
-            Failure::OutputClosed => (None, None),
+            Failure::Stopped(_) | Failure::OutputClosed => (None, None),
         }
     }
 }
@@ -136,6 +142,17 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
         RemoteError::Unreachable { .. } => {
             (unchanged, next("check that a node runs (`atoll up`), or name another one with --server HOST:7070"))
         }
+        RemoteError::NotServing { silent, .. } => (
+            Some("nothing was changed, and what was saved is kept; nothing is read or written until most machines are back".into()),
+            Some(match silent.as_slice() {
+                [] => "wait a moment and try again: it may just be choosing a leader".to_string(),
+                away => format!("bring machines back (at {}); the cluster goes on by itself", away.join(", ")),
+            }),
+        ),
+        RemoteError::WrongCluster(_) => (
+            Some("your session was not shown to it".into()),
+            next("name an address of your cluster with --server HOST:7070, or sign in to this one: atoll login HOST:7070"),
+        ),
         RemoteError::SignedOut => (unchanged, next("atoll login")),
         RemoteError::WrongPassword(_) => (unchanged, next("try again: atoll login")),
         RemoteError::Denied(_) => (unchanged, next("`atoll whoami` shows who you are; ask an administrator")),
@@ -167,7 +184,9 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
 impl Classify for Failure {
     fn action(&self) -> Action {
         match self {
-            Failure::Usage { .. } | Failure::Failed { .. } | Failure::OutputClosed => Action::Rejected,
+            Failure::Usage { .. } | Failure::Failed { .. } | Failure::Stopped(_) | Failure::OutputClosed => {
+                Action::Rejected
+            }
             Failure::Unknown { .. } => Action::Unknown,
             Failure::Remote(error) => error.action(),
         }

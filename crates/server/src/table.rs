@@ -4,7 +4,7 @@ use crate::cli::{ServerArgs, confirm};
 use crate::failure::Outcome;
 use crate::{output, session};
 use clap::{Args, Subcommand, ValueEnum};
-use client::remote::TableInfo;
+use client::remote::{RemoteError, TableInfo};
 use serde_json::{Value, json};
 use types::TableKind;
 
@@ -104,8 +104,13 @@ pub async fn run(args: TableArgs) -> Outcome {
             output::print(output::table_text(&text))
         }
         TableCommand::Delete { name, yes } => {
+            let remote = session::connect(&args.server).await?;
+            // Nobody is asked about what is not there.
+            if !yes && !remote.list_tables().await?.iter().any(|table| table.name == name) {
+                return Err(RemoteError::NoSuchTable(format!("there is no table {name}")).into());
+            }
             confirm(&format!("Delete table {name} and everything in it?"), yes)?;
-            session::connect(&args.server).await?.delete_table(&name).await?;
+            remote.delete_table(&name).await?;
             output::line(format!("Table {name} is deleted."))
         }
     }

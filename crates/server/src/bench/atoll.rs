@@ -3,9 +3,9 @@
 use super::{Miss, Target};
 use crate::cli::ServerArgs;
 use crate::failure::Outcome;
-use crate::session::{Credentials, choose};
+use crate::session::{Chosen, Credentials, choose};
 use bytes::Bytes;
-use client::remote::{Remote, RemoteError, TableKey};
+use client::remote::{Options, Remote, RemoteError, TableKey};
 use std::sync::Arc;
 use types::{Action, Classify, Consistency, TableKind};
 
@@ -16,12 +16,12 @@ struct Atoll {
 
 /// Connections, spread over the nodes.
 pub async fn connect(server: &ServerArgs, table: &str, connections: usize) -> Outcome<Vec<Arc<dyn Target>>> {
-    let (addresses, token) = choose(server, &Credentials::load()?)?;
+    let Chosen { addresses, cluster, token } = choose(server, &Credentials::load()?)?;
     let mut targets: Vec<Arc<dyn Target>> = Vec::new();
     for n in 0..connections {
         let mut turned = addresses.clone();
         turned.rotate_left(n % addresses.len().max(1));
-        let remote = Remote::connect(turned, Some(token.clone())).await?;
+        let remote = Remote::at(turned, cluster, Some(token.clone()), Options::default()).await?;
         if n == 0 {
             remote.create_table(table, TableKind::Strong, true).await?;
         }

@@ -1,8 +1,10 @@
 //! The supervisor as an administrator of its cluster: join tokens and status, by gRPC.
 
+use super::child;
 use super::state::DemoState;
 use crate::failure::{Failure, Outcome};
-use client::remote::{ClusterStatus, Remote, RemoteError};
+use client::remote::{ClusterStatus, Options, Remote, RemoteError};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -10,8 +12,15 @@ use tokio::time::Instant;
 /// How long a cluster may take to answer before it is said that it does not.
 const ANSWER: Duration = Duration::from_secs(4);
 
+/// When another node is asked as well: they are all on this machine.
+const HEDGE: Duration = Duration::from_millis(150);
+
+/// How long nodes that cannot serve are waited for: whoever asks how things are wants to know that.
+const IDLE: Duration = Duration::from_millis(300);
+
 /// A session of the demo's administrator, made when it is first needed.
 pub struct Admin {
+    folder: PathBuf,
     addresses: Vec<String>,
     user: String,
     password: String,
@@ -20,8 +29,9 @@ pub struct Admin {
 
 impl Admin {
     /// For the demo's cluster.
-    pub fn new(state: &DemoState) -> Admin {
+    pub fn new(folder: &Path, state: &DemoState) -> Admin {
         Admin {
+            folder: folder.to_path_buf(),
             addresses: state.grpc_addresses(),
             user: state.user.clone(),
             password: state.password.clone(),
@@ -34,7 +44,10 @@ impl Admin {
         if let Some(remote) = &*session {
             return Ok(remote.clone());
         }
-        let remote = Remote::connect(self.addresses.clone(), None).await?;
+        // Whatever else may answer on these ports now is shown no password.
+        let cluster = child::cluster(&self.folder);
+        let options = Options { hedge: HEDGE, idle: IDLE, idle_later: IDLE, ..Options::default() };
+        let remote = Remote::at(self.addresses.clone(), cluster, None, options).await?;
         remote.sign_in(&self.user, &self.password, "atoll demo").await?;
         Ok(session.insert(remote).clone())
     }

@@ -17,6 +17,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
+use types::ClusterId;
 
 /// How long a clean stop may take before it is cut short.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -26,6 +27,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 pub struct Process {
     /// Its process number.
     pub pid: i32,
+    /// What its `/health` repeats, and no other program's.
+    pub instance: String,
     orders: mpsc::Sender<(Signal, oneshot::Sender<()>)>,
     ended: watch::Receiver<Option<String>>,
 }
@@ -38,6 +41,16 @@ pub fn data(folder: &Path, number: u16) -> PathBuf {
 /// Where a node of the demo writes its log.
 pub fn log(folder: &Path, number: u16) -> PathBuf {
     folder.join(format!("node-{number}.log"))
+}
+
+/// The cluster that the demo's nodes belong to, once there is one.
+pub fn cluster(folder: &Path) -> Option<ClusterId> {
+    (1..=16).find_map(|number| Some(identity(folder, number)?.cluster))
+}
+
+/// Who a node is, once it is a member.
+pub fn identity(folder: &Path, number: u16) -> Option<node::Identity> {
+    node::Identity::load(&data(folder, number)).ok().flatten()
 }
 
 /// Starts a node; `join`: the token to join by.
@@ -62,6 +75,8 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     }
     // Secrets go by variable: anybody on the machine can see flags.
     command.env("ATOLL_ADMIN_USER", &state.user).env("ATOLL_ADMIN_PASSWORD", &state.password);
+    let instance = format!("{:032x}", rand::random::<u128>());
+    command.env("ATOLL_INSTANCE", &instance);
     if let Some(token) = join {
         command.env("ATOLL_JOIN", token);
     }
@@ -74,7 +89,7 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     let (orders, inbox) = mpsc::channel(4);
     let (tell, ended) = watch::channel(None);
     tokio::spawn(own(child, inbox, tell));
-    Ok(Process { pid, orders, ended })
+    Ok(Process { pid, instance, orders, ended })
 }
 
 /// This program; by way of the kernel when its file was replaced meanwhile.

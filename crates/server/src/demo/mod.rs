@@ -67,7 +67,7 @@ pub enum Action {
     Pause(Which),
     /// Let a frozen node go on (SIGCONT)
     Resume(Which),
-    /// Show how each node is
+    /// Show how each node is; exit code 1 when the cluster does not serve
     Status {
         /// As JSON
         #[arg(long)]
@@ -100,7 +100,12 @@ pub async fn run(args: DemoArgs) -> Outcome {
         Action::Status { json } => {
             let status =
                 ask(&folder, Request::Status).await?.status.ok_or_else(|| Failure::failed("no status came"))?;
-            return if json { output::json(&status) } else { output::print(status::table(&status)) };
+            if json {
+                output::json(&status)?
+            } else {
+                output::print(status::table(&status))?
+            }
+            return status::judge(&status);
         }
     };
     output::line(ask(&folder, request).await?.text)

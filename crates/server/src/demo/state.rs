@@ -9,6 +9,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use types::ClusterId;
 
 /// Name of the file in the demo's folder.
 pub const FILE: &str = "demo.json";
@@ -146,15 +147,37 @@ impl DemoState {
     pub fn grpc_addresses(&self) -> Vec<String> {
         self.nodes.iter().map(|node| self.address(node.grpc_port).to_string()).collect()
     }
+
+    /// Is this an address of the demo, for gRPC or the web?
+    pub fn is_at(&self, address: &str) -> bool {
+        let address = address.replace("localhost:", "127.0.0.1:");
+        let nodes = self.nodes.iter().flat_map(|node| [node.grpc_port, node.web_port]);
+        nodes.chain([self.web_port]).any(|port| self.address(port).to_string() == address)
+    }
+}
+
+/// A demo and its folder.
+pub struct Here {
+    /// What it remembers.
+    pub state: DemoState,
+    folder: PathBuf,
+}
+
+impl Here {
+    /// Its cluster, as its nodes know it.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        super::child::cluster(&self.folder)
+    }
 }
 
 /// The demo that `ATOLL_DEMO_DATA` names, else that of the folder that one stands in, else of the one
 /// that `atoll demo` makes there.
-pub fn here() -> Option<DemoState> {
+pub fn here() -> Option<Here> {
     let named = std::env::var_os("ATOLL_DEMO_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
     let places = named.into_iter().chain([PathBuf::from("."), PathBuf::from("atoll-demo")]);
     let places: Vec<PathBuf> = places.collect();
-    places.iter().find_map(|folder| DemoState::load(folder).ok().flatten())
+    let found = |folder: PathBuf| Some(Here { state: DemoState::load(&folder).ok().flatten()?, folder });
+    places.into_iter().find_map(found)
 }
 
 /// Makes the demo's folder, closed to others.

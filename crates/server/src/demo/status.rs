@@ -2,6 +2,7 @@
 
 use super::admin::Admin;
 use super::state::{DemoNode, DemoState};
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use client::remote::{ClusterStatus, NodeState};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,32 @@ pub fn is_settled(cluster: &ClusterStatus, nodes: usize) -> bool {
         }
 }
 
+/// Fails when the cluster does not serve.
+pub fn judge(status: &Status) -> Outcome {
+    let Some(why) = &status.unreachable else { return Ok(()) };
+    let down: Vec<u16> =
+        status.nodes.iter().filter(|node| node.state != ProcessState::Running).map(|node| node.number).collect();
+    let of = |state| status.nodes.iter().filter(|node| node.state == state).map(|node| node.number).next();
+    let what = match (down.len(), status.nodes.len()) {
+        (0, _) => why.clone(),
+        (down, all) if 2 * down < all => {
+            return Err(Failure::failed(format!(
+                "the cluster is doing without {down} of its {all} nodes, and not ready yet"
+            ))
+            .safe("what was acknowledged is kept")
+            .next("ask again in a second"));
+        }
+        (down, all) if down == all => "no node runs".to_string(),
+        (down, all) => format!("the cluster does not serve: {down} of {all} nodes are away"),
+    };
+    let failure = Failure::failed(what).safe("what was acknowledged is on the nodes' disks");
+    Err(match (of(ProcessState::Dead), of(ProcessState::Paused)) {
+        (Some(dead), _) => failure.next(format!("atoll demo start {dead}")),
+        (None, Some(paused)) => failure.next(format!("atoll demo resume {paused}")),
+        (None, None) => failure.next("ask again in a moment; the nodes' logs are beside demo.json"),
+    })
+}
+
 /// For people.
 pub fn table(status: &Status) -> String {
     let mut table = output::table(["node", "process", "state", "role", "partitions", "caught up", "web", "grpc"]);
@@ -205,9 +232,13 @@ pub fn table(status: &Status) -> String {
             "{} partitions: {} complete, {} with fewer copies, {} read-only, {} unavailable.",
             p.total, p.full, p.reduced, p.read_only, p.unavailable
         ),
-        (None, why) => format!("The cluster does not answer: {}", why.as_deref().unwrap_or("no reason is known")),
+        // Said by the failure that follows.
+        (None, _) => String::new(),
     };
-    format!("Demo at {} (sign in as {})\n\n{}\n{verdict}\n", status.web, status.user, output::table_text(&table))
+    format!("Demo at {} (sign in as {})\n\n{}\n{verdict}", status.web, status.user, output::table_text(&table))
+        .trim_end()
+        .to_string()
+        + "\n"
 }
 
 #[cfg(test)]
@@ -240,9 +271,11 @@ mod tests {
             unreachable: Some("two of three are dead".into()),
         };
         let text = table(&status);
-        for words in ["running", "dead", "77", "leader, voter", "64 (+2 on the way)", "8081", "two of three are dead"] {
+        for words in ["running", "dead", "77", "leader, voter", "64 (+2 on the way)", "8081"] {
             assert!(text.contains(words), "{words} is missing in:\n{text}");
         }
+        let failure = judge(&status).expect_err("it does not serve");
+        assert_eq!((failure.to_string().contains("1 of 2 nodes are away"), failure.code()), (true, 1), "{failure}");
         let json = serde_json::to_string(&status).expect("json");
         assert_eq!(serde_json::from_str::<Status>(&json).expect("back").nodes[1].state, ProcessState::Dead);
     }

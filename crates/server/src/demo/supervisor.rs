@@ -59,7 +59,7 @@ pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool)
     let (ends, mut ended) = mpsc::channel(16);
     let mut supervisor = Supervisor {
         folder: folder.to_path_buf(),
-        admin: Arc::new(Admin::new(&state)),
+        admin: Arc::new(Admin::new(folder, &state)),
         nodes: state.nodes.iter().map(|_| Node::default()).collect(),
         state,
         ends,
@@ -106,6 +106,8 @@ impl Supervisor {
         for number in &joiners {
             let token = self.admin.join_token(READY).await?;
             self.start(*number, Some(&token))?;
+            // One after the other, so that the cluster numbers them as the demo does.
+            self.joined(*number).await;
         }
         try_join_all(joiners.iter().map(|number| self.ready(*number))).await?;
         for node in &mut self.state.nodes {
@@ -114,6 +116,16 @@ impl Supervisor {
         self.state.save(&self.folder)?;
         self.settle().await;
         Ok(())
+    }
+
+    /// Waits until a node has its number in the cluster, or has ended.
+    async fn joined(&self, number: u16) {
+        let process = self.nodes.get(usize::from(number) - 1).and_then(|node| node.process.clone());
+        let deadline = Instant::now() + READY;
+        let given_up = |process: &Process| process.ended().is_some() || Instant::now() >= deadline;
+        while child::identity(&self.folder, number).is_none() && !process.as_ref().is_none_or(given_up) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits, for a while, until every partition is where it should be.
@@ -148,7 +160,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits until a node answers for its health.
+    /// Waits until a node answers for its health: that very process, not whatever else may have its port.
     pub(super) fn ready(&self, number: u16) -> impl Future<Output = Outcome> + use<> {
         let process = self.nodes.get(usize::from(number) - 1).and_then(|node| node.process.clone());
         let address = self.state.node(number).map(|node| self.state.address(node.web_port));
@@ -164,10 +176,11 @@ impl Supervisor {
                 Failure::failed(format!("{what}; its last words:{tail}"))
                     .next(format!("read its log: {}", log.display()))
             };
+            let own = &process;
             let answers = async {
                 loop {
                     let asked = tokio::time::timeout(Duration::from_secs(2), front::health(address)).await;
-                    if matches!(asked, Ok(Ok(status)) if status.is_success()) {
+                    if matches!(asked, Ok(Ok(seen)) if seen.serves() && seen.instance.as_ref() == Some(&own.instance)) {
                         return;
                     }
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -191,7 +204,8 @@ impl Supervisor {
         let mut asked = control::listen(&self.folder)?;
         let backends = self.state.nodes.iter().map(|node| self.state.address(node.web_port)).collect();
         let (stop_front, front_stops) = watch::channel(false);
-        let front = tokio::spawn(front::serve(front, backends, front_stops));
+        let cluster = child::cluster(&self.folder).map(|cluster| format!("{:032x}", cluster.0));
+        let front = tokio::spawn(front::serve(front, backends, cluster, front_stops));
         output::print(self.welcome())?;
         let asker = loop {
             tokio::select! {

@@ -2,7 +2,7 @@
 
 use super::progress::{Part, Progress};
 use super::tally::{Fate, Tally};
-use super::{hash_file, last_name, parallel, paths};
+use super::{hash_file, interrupted, last_name, parallel, paths};
 use crate::cli::ServerArgs;
 use crate::failure::{Failure, Outcome};
 use crate::session;
@@ -21,9 +21,12 @@ use types::WallMillis;
 #[command(after_help = "Examples:
   atoll download /report.pdf              to ./report.pdf
   atoll download /photos                  the folder, with everything in it, to ./photos
-  atoll download /report.pdf /tmp/r.pdf   under another name
+  atoll download /photos /backup          to /backup/photos
+  atoll download /photos/ /backup         what is in /photos, to /backup
+  atoll download /report.pdf /tmp/r.pdf   under another name (into it, if it is a folder)
   atoll download /db.sql - | psql db      to a pipe
 
+A folder goes into DEST under its own name; with a slash behind it, what is in it does.
 A file appears under its name only when it is whole and on disk; until then it is
 NAME.….part. What is here already, unchanged, is skipped, and an interrupted download goes
 on where it stopped: run the same command again.")]
@@ -61,20 +64,42 @@ pub async fn run(args: DownloadArgs) -> Outcome {
         return to_pipe(&remote, &path, entry.as_ref()).await;
     }
     let name = if path == "/" { "drive" } else { last_name(&path)? };
-    let local = match args.dest {
-        None => PathBuf::from(name),
-        Some(dest) if dest.is_dir() => dest.join(name),
-        Some(dest) => dest,
+    // The same place however often it is asked: a command that is run again goes on where it stopped.
+    let local = match (args.dest, &entry) {
+        (None, _) => PathBuf::from(name),
+        (Some(dest), entry) if entry.as_ref().is_none_or(Entry::is_folder) => {
+            if args.path.ends_with('/') {
+                dest
+            } else {
+                dest.join(name)
+            }
+        }
+        (Some(dest), _) if dest.is_dir() || paths::has_slash(&dest) => dest.join(name),
+        (Some(dest), _) => dest,
     };
+    let mut stop = std::pin::pin!(interrupted());
     let progress = Progress::new("downloading", !args.json);
     let mut tally = Tally::new(args.json);
     let mut jobs = Vec::new();
     match entry {
         Some(Entry { kind: client::remote::EntryKind::File(file), modified, .. }) => {
+            if let Some(folder) = local.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                make_folder(folder)?;
+            }
             jobs.push(Job { remote: path, local, file, modified });
         }
-        _ => collect(&remote, path, local, &mut jobs, &mut tally, &progress).await?,
+        _ => {
+            let listed = tokio::select! {
+                listed = collect(&remote, path, local, &mut jobs, &mut tally, &progress) => Some(listed),
+                () = &mut stop => None,
+            };
+            match listed {
+                Some(listed) => listed?,
+                None => return Err(tally.stopped(None)),
+            }
+        }
     }
+    let total = jobs.len() as u64;
     progress.expect(jobs.iter().map(|job| job.file.size).sum());
     let force = args.force;
     let mut under_way = stream::iter(jobs.into_iter().map(|job| {
@@ -86,8 +111,17 @@ pub async fn run(args: DownloadArgs) -> Outcome {
         }
     }))
     .buffer_unordered(args.jobs);
-    while let Some((name, fate)) = under_way.next().await {
-        tally.add(&name, fate, &progress);
+    loop {
+        tokio::select! {
+            ended = under_way.next() => match ended {
+                Some((name, fate)) => tally.add(&name, fate, &progress),
+                None => break,
+            },
+            () = &mut stop => {
+                progress.finish();
+                return Err(tally.stopped(Some(total)));
+            }
+        }
     }
     progress.finish();
     tally.finish("Downloaded")
@@ -104,8 +138,7 @@ async fn collect(
 ) -> Outcome {
     let mut folders = vec![(path, local)];
     while let Some((path, local)) = folders.pop() {
-        std::fs::create_dir_all(&local)
-            .map_err(|error| Failure::io(format!("cannot make the folder {}", local.display()), &error))?;
+        make_folder(&local)?;
         let mut page = None;
         loop {
             let listed = remote.list_folder(&path, page.as_deref(), 0).await?;
@@ -131,6 +164,11 @@ async fn collect(
     Ok(())
 }
 
+fn make_folder(path: &Path) -> Outcome {
+    std::fs::create_dir_all(path)
+        .map_err(|error| Failure::io(format!("cannot make the folder {}", path.display()), &error))
+}
+
 async fn fetch(remote: &Remote, job: &Job, force: bool, progress: &Progress) -> Outcome<Fate> {
     let here = job.local.display();
     match std::fs::metadata(&job.local) {
@@ -145,7 +183,7 @@ async fn fetch(remote: &Remote, job: &Job, force: bool, progress: &Progress) -> 
                     == job.file.hash;
             if same {
                 progress.add(job.file.size);
-                return Ok(Fate::Same);
+                return Ok(Fate::Same { bytes: job.file.size });
             }
             if !force {
                 return Err(Failure::failed(format!("{here} is here already, and differs"))
@@ -157,10 +195,11 @@ async fn fetch(remote: &Remote, job: &Job, force: bool, progress: &Progress) -> 
     let mut part = Part::new(progress);
     let part_path = part_path(job);
     // A part that turns out bad, by a crash of this machine, is fetched once more from its beginning.
-    if fetch_part(remote, job, &part_path, &mut part).await? && hash_of(&part_path).await? != job.file.hash {
+    let mut before = fetch_part(remote, job, &part_path, &mut part).await?;
+    if before > 0 && hash_of(&part_path).await? != job.file.hash {
         std::fs::remove_file(&part_path)
             .map_err(|error| Failure::io(format!("cannot remove {}", part_path.display()), &error))?;
-        fetch_part(remote, job, &part_path, &mut part).await?;
+        before = fetch_part(remote, job, &part_path, &mut part).await?;
     }
     let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(job.modified.0);
     let local = job.local.clone();
@@ -169,7 +208,7 @@ async fn fetch(remote: &Remote, job: &Job, force: bool, progress: &Progress) -> 
         .map_err(io::Error::other)
         .and_then(|result| result)
         .map_err(|error| Failure::io(format!("cannot finish {here}"), &error))?;
-    Ok(Fate::Done { bytes: job.file.size })
+    Ok(Fate::Done { bytes: job.file.size, before })
 }
 
 async fn hash_of(path: &Path) -> Outcome<types::BlockHash> {
@@ -184,8 +223,8 @@ fn part_path(job: &Job) -> PathBuf {
     job.local.with_file_name(name)
 }
 
-/// Fetches what the part lacks. True when it held something before.
-async fn fetch_part(remote: &Remote, job: &Job, path: &Path, progress: &mut Part) -> Outcome<bool> {
+/// Fetches what the part lacks. Gives how many bytes it held before.
+async fn fetch_part(remote: &Remote, job: &Job, path: &Path, progress: &mut Part) -> Outcome<u64> {
     let failed = |error: io::Error| Failure::io(format!("cannot write {}", path.display()), &error);
     let mut file =
         tokio::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).await.map_err(failed)?;
@@ -202,7 +241,7 @@ async fn fetch_part(remote: &Remote, job: &Job, path: &Path, progress: &mut Part
         remote.download(&job.remote, &mut file, &options, |at| progress.at(at.done)).await?;
     }
     file.flush().await.map_err(failed)?;
-    Ok(offset > 0)
+    Ok(offset)
 }
 
 /// Makes the part durable, then gives it its name.

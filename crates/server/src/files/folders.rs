@@ -2,9 +2,10 @@
 
 use super::{last_name, paths};
 use crate::cli::ServerArgs;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
+use client::remote::RemoteError;
 
 /// Make folders
 #[derive(Args, Debug)]
@@ -26,7 +27,14 @@ pub async fn run(args: MkdirArgs) -> Outcome {
     targets.iter().try_for_each(|path| last_name(path).map(drop))?;
     let remote = session::connect(&args.server).await?;
     for path in targets {
-        remote.make_folder(&path, args.parents).await?;
+        match remote.make_folder(&path, args.parents).await {
+            Err(RemoteError::NotFound(_)) if !args.parents => {
+                return Err(Failure::failed(format!("there is no folder {}", paths::parent(&path)))
+                    .safe("nothing was changed")
+                    .next(format!("atoll mkdir -p {path}   makes it too")));
+            }
+            made => made?,
+        };
         output::line(format!("Made {path}"))?;
     }
     Ok(())

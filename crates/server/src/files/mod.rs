@@ -33,6 +33,19 @@ pub async fn hash_file(path: &Path) -> std::io::Result<BlockHash> {
     tokio::task::spawn_blocking(hash).await.map_err(std::io::Error::other)?
 }
 
+/// Ends at Ctrl-C, or when asked to end by SIGTERM. From the first time that it is waited for, neither ends the process.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 /// `-j`: files at a time.
 pub fn parallel(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -1,6 +1,7 @@
 //! Paths in the drive: absolute, `/` between names.
 
 use crate::failure::{Failure, Outcome};
+use std::path::Path;
 
 /// Reads what a person typed: `docs`, `/docs` and `/docs/` are the same folder.
 pub fn absolute(text: &str) -> Outcome<String> {
@@ -22,6 +23,11 @@ pub fn absolute(text: &str) -> Outcome<String> {
 /// A name in a folder.
 pub fn join(folder: &str, name: &str) -> String {
     format!("{}/{name}", folder.trim_end_matches('/'))
+}
+
+/// Does a slash follow the name of this local path? Then what is in the folder is meant, not the folder.
+pub fn has_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// The folder that a path is in.

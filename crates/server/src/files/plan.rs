@@ -6,8 +6,7 @@ use super::tally::{Fate, Tally};
 use super::upload::UploadArgs;
 use crate::failure::{Failure, Outcome};
 use client::remote::{Remote, RemoteError};
-use futures::{StreamExt, stream};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -19,8 +18,6 @@ pub struct Job {
     pub remote: String,
     /// Bytes.
     pub size: u64,
-    /// Its folder was made just now: it cannot be there yet.
-    pub fresh: bool,
 }
 
 /// Which of the arguments are sources, and where they go.
@@ -49,7 +46,9 @@ pub fn split(args: &UploadArgs) -> Outcome<(Vec<PathBuf>, Option<String>)> {
     }
 }
 
-/// The place in the drive of each source.
+/// The place in the drive of each source: the same however often it is asked, so that a command that is run
+/// again goes on where it stopped. A folder goes into the destination under its own name; what is in it
+/// does, if a slash follows its name. A file becomes the destination, unless that is a folder.
 pub async fn place(remote: &Remote, sources: &[PathBuf], to: Option<String>) -> Outcome<Vec<(PathBuf, String)>> {
     let named = |source: &Path| -> Outcome<String> {
         let full =
@@ -61,50 +60,46 @@ pub async fn place(remote: &Remote, sources: &[PathBuf], to: Option<String>) -> 
         return sources.iter().map(|source| Ok((source.clone(), paths::join("/", &named(source)?)))).collect();
     };
     let folder = paths::absolute(&to)?;
-    let into = to.ends_with('/') || folder == "/" || sources.len() > 1 || is_folder(remote, &folder).await?;
-    if into {
-        // Names first: a source that is not there must not leave an empty folder.
-        let placed: Vec<_> = sources
-            .iter()
-            .map(|source| Ok((source.clone(), paths::join(&folder, &named(source)?))))
-            .collect::<Outcome<_>>()?;
-        make_folder(remote, &folder).await?;
-        return Ok(placed);
+    let names: Vec<String> = sources.iter().map(|source| named(source)).collect::<Outcome<_>>()?;
+    let there = match folder.as_str() {
+        "/" => Some(true),
+        folder => is_folder(remote, folder).await?,
+    };
+    let one_file = sources.len() == 1 && !sources[0].is_dir();
+    if one_file && !to.ends_with('/') && there != Some(true) {
+        return Ok(vec![(sources[0].clone(), folder)]);
     }
-    named(&sources[0])?;
-    make_folder(remote, paths::parent(&folder)).await?;
-    Ok(vec![(sources[0].clone(), folder)])
+    if there == Some(false) {
+        return Err(Failure::failed(format!("{folder} is a file, not a folder")).safe("nothing was changed"));
+    }
+    let place = |(source, name): (&PathBuf, String)| match source.is_dir() && paths::has_slash(source) {
+        true => (source.clone(), folder.clone()),
+        false => (source.clone(), paths::join(&folder, &name)),
+    };
+    Ok(sources.iter().zip(names).map(place).collect())
 }
 
-async fn is_folder(remote: &Remote, path: &str) -> Outcome<bool> {
+/// None: there is nothing.
+async fn is_folder(remote: &Remote, path: &str) -> Outcome<Option<bool>> {
     match remote.stat(path).await {
-        Ok(entry) => Ok(entry.is_folder()),
-        Err(RemoteError::NotFound(_)) => Ok(false),
+        Ok(entry) => Ok(Some(entry.is_folder())),
+        Err(RemoteError::NotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Makes a folder and those above it, where missing.
-pub async fn make_folder(remote: &Remote, path: &str) -> Outcome {
-    if path != "/" {
-        remote.make_folder(path, true).await?;
-    }
-    Ok(())
+/// What will be sent.
+#[derive(Default)]
+pub struct Work {
+    /// Files; the folders above them come with the first that is whole.
+    pub jobs: Vec<Job>,
+    /// Folders with no file anywhere below, made in the end.
+    pub empty: Vec<String>,
 }
 
-/// Walks a source, makes its folders there, and lists its files.
-pub async fn collect(
-    remote: &Remote,
-    source: &Path,
-    target: &str,
-    jobs_at_once: usize,
-    jobs: &mut Vec<Job>,
-    tally: &mut Tally,
-    progress: &Progress,
-) -> Outcome {
-    // By depth: a folder is made before those in it, and those beside it at the same time.
-    let mut folders: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let mut files = Vec::new();
+/// Walks a source and lists what is in it.
+pub fn collect(source: &Path, target: &str, work: &mut Work, tally: &mut Tally, progress: &Progress) {
+    let mut folders = BTreeSet::new();
     for entry in WalkDir::new(source).follow_root_links(true) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -122,36 +117,24 @@ pub async fn collect(
         };
         let place = if inside.is_empty() { target.to_string() } else { paths::join(target, inside) };
         if entry.file_type().is_dir() {
-            folders.entry(entry.depth()).or_default().push(place);
+            folders.insert(place);
         } else if entry.file_type().is_file() {
-            files.push((entry.into_path(), place));
+            let size = entry.metadata().map_or(0, |about| about.len());
+            work.jobs.push(Job { local: entry.into_path(), remote: place, size });
         } else {
             let what = if entry.path_is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
             tally.add(&name, Fate::LeftOut(what.into()), progress);
         }
     }
-    let mut made_now = BTreeSet::new();
-    for (_, level) in folders {
-        let made: Vec<Outcome<Option<String>>> = stream::iter(level.into_iter().map(|folder| async move {
-            match remote.make_folder(&folder, false).await {
-                Ok(_) => Ok(Some(folder)),
-                Err(RemoteError::Exists(_)) if is_folder(remote, &folder).await? => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        }))
-        .buffer_unordered(jobs_at_once)
-        .collect()
-        .await;
-        for folder in made {
-            made_now.extend(folder?);
+    // Those above a file, or above another folder, come with it.
+    let below: Vec<String> = work.jobs.iter().map(|job| job.remote.clone()).chain(folders.iter().cloned()).collect();
+    for place in below {
+        let mut above = paths::parent(&place).to_string();
+        while above != "/" && folders.remove(&above) {
+            above = paths::parent(&above).to_string();
         }
     }
-    for (local, place) in files {
-        let size = local.metadata().map_or(0, |about| about.len());
-        let fresh = made_now.contains(paths::parent(&place));
-        jobs.push(Job { local, remote: place, size, fresh });
-    }
-    Ok(())
+    work.empty.extend(folders.into_iter().filter(|folder| folder != "/"));
 }
 
 #[cfg(test)]
@@ -165,6 +148,19 @@ mod tests {
             Command::Upload(args) => args,
             _ => panic!("upload"),
         }
+    }
+
+    #[test]
+    fn only_folders_without_files_are_made_by_themselves() {
+        let folder = tempfile::tempdir().expect("folder");
+        for made in ["a/b/c", "d/e", "f"] {
+            std::fs::create_dir_all(folder.path().join(made)).expect("folder");
+        }
+        std::fs::write(folder.path().join("a/b/file"), "x").expect("write");
+        let (mut work, mut tally) = (Work::default(), Tally::new(true));
+        collect(folder.path(), "/to", &mut work, &mut tally, &Progress::new("", false));
+        assert_eq!(work.jobs.iter().map(|job| job.remote.as_str()).collect::<Vec<_>>(), ["/to/a/b/file"]);
+        assert_eq!(work.empty, ["/to/a/b/c", "/to/d/e", "/to/f"]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `atoll upload`: files and folders from here into the drive.
 
-use super::plan::{Job, collect, make_folder, place, split};
+use super::plan::{Job, Work, collect, place, split};
 use super::progress::{Part, Progress};
 use super::tally::{Fate, Tally};
-use super::{hash_file, parallel, paths};
+use super::{hash_file, interrupted, parallel, paths};
 use crate::cli::ServerArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
@@ -23,13 +23,18 @@ const ASK_FIRST_BYTES: u64 = 256 * 1024;
 #[command(after_help = "Examples:
   atoll upload report.pdf               to /report.pdf
   atoll upload photos                   the folder, with everything in it, to /photos
-  atoll upload a.txt b.txt /notes       into the folder /notes, made if it is not there
-  atoll upload photos /2026/summer      the folder photos, as /2026/summer (into it, if it exists)
+  atoll upload photos /2026             to /2026/photos
+  atoll upload photos/ /2026/summer     what is in photos, to /2026/summer
+  atoll upload a.txt b.txt /notes       into the folder /notes
+  atoll upload report.pdf /final.pdf    under another name (into it, if /final.pdf is a folder)
   pg_dump db | atoll upload - /db.sql   from a pipe
 
-The last argument is the destination when it begins with / and is not a file here, or is
-not here at all; --to says so for certain. What is there already, unchanged, is skipped, and
-after an interruption only missing pieces are sent: run the same command again.")]
+A folder goes into DEST under its own name; with a slash behind it, what is in it does.
+Folders that are missing there are made. What is there already, unchanged, is skipped, and only
+missing pieces are sent: after an interruption, run the same command again.
+
+The last argument is DEST when it begins with / and is not a file here, or is not here at all;
+--to says so for certain.")]
 pub struct UploadArgs {
     /// Files and folders, and perhaps where to
     #[arg(value_name = "FILE|FOLDER… [DEST]", required = true)]
@@ -57,15 +62,20 @@ pub async fn run(args: UploadArgs) -> Outcome {
     if sources.len() == 1 && sources[0].as_os_str() == "-" {
         return from_pipe(&remote, to, args.force, args.json).await;
     }
+    let mut stop = std::pin::pin!(interrupted());
     let progress = Progress::new("uploading", !args.json);
     let mut tally = Tally::new(args.json);
-    let placed = place(&remote, &sources, to).await?;
-    let mut jobs = Vec::new();
+    let mut work = Work::default();
+    let placed = tokio::select! {
+        placed = place(&remote, &sources, to) => placed?,
+        () = &mut stop => return Err(tally.stopped(None)),
+    };
     for (local, target) in placed {
-        collect(&remote, &local, &target, args.jobs, &mut jobs, &mut tally, &progress).await?;
+        collect(&local, &target, &mut work, &mut tally, &progress);
     }
-    progress.expect(jobs.iter().map(|job| job.size).sum());
-    let mut under_way = stream::iter(jobs.into_iter().map(|job| {
+    let total = work.jobs.len() as u64;
+    progress.expect(work.jobs.iter().map(|job| job.size).sum());
+    let mut under_way = stream::iter(work.jobs.into_iter().map(|job| {
         let (remote, progress) = (remote.clone(), progress.clone());
         async move {
             progress.name(&job.remote);
@@ -74,8 +84,29 @@ pub async fn run(args: UploadArgs) -> Outcome {
         }
     }))
     .buffer_unordered(args.jobs);
-    while let Some((name, fate)) = under_way.next().await {
-        tally.add(&name, fate, &progress);
+    loop {
+        tokio::select! {
+            ended = under_way.next() => match ended {
+                Some((name, fate)) => tally.add(&name, fate, &progress),
+                None => break,
+            },
+            () = &mut stop => {
+                progress.finish();
+                return Err(tally.stopped(Some(total)));
+            }
+        }
+    }
+    for folder in work.empty {
+        let made = tokio::select! {
+            made = remote.make_folder(&folder, true) => made,
+            () = &mut stop => {
+                progress.finish();
+                return Err(tally.stopped(Some(total)));
+            }
+        };
+        if let Err(error) = made {
+            tally.add(&folder, Fate::Failed(error.into()), &progress);
+        }
     }
     progress.finish();
     tally.finish("Uploaded")
@@ -84,21 +115,24 @@ pub async fn run(args: UploadArgs) -> Outcome {
 /// Sends one file, unless it is there already.
 async fn send(remote: &Remote, job: &Job, force: bool, progress: &Progress) -> Outcome<Fate> {
     // A small or surely new file is sent at once: whether it was there shows by itself.
-    let ask_first = !job.fresh && job.size > ASK_FIRST_BYTES;
+    let ask_first = job.size > ASK_FIRST_BYTES;
     let mut condition = FileCondition::Absent;
     if ask_first {
         match compare(remote, job, force).await? {
             Some(holds) => condition = holds,
             None => {
                 progress.add(job.size);
-                return Ok(Fate::Same);
+                return Ok(Fate::Same { bytes: job.size });
             }
         }
     }
     match transfer(remote, job, condition, progress).await {
         Err(Failure::Remote(RemoteError::Exists(_))) if !ask_first => match compare(remote, job, force).await? {
             Some(condition) => transfer(remote, job, condition, progress).await,
-            None => Ok(Fate::Same),
+            None => {
+                progress.add(job.size);
+                Ok(Fate::Same { bytes: job.size })
+            }
         },
         other => other,
     }
@@ -128,25 +162,36 @@ async fn compare(remote: &Remote, job: &Job, force: bool) -> Outcome<Option<File
 }
 
 async fn transfer(remote: &Remote, job: &Job, condition: FileCondition, progress: &Progress) -> Outcome<Fate> {
-    let target = UploadTarget { condition, ..UploadTarget::new(job.remote.clone()) };
+    let target = UploadTarget { condition, parents: true, ..UploadTarget::new(job.remote.clone()) };
     let mut part = Part::new(progress);
-    let entry = remote.upload_file(&job.local, &target, |at| part.at(at.done)).await?;
+    let mut before = 0;
+    let sent = remote.upload_file(&job.local, &target, |at| {
+        before = at.done.saturating_sub(at.sent);
+        part.at(at.done);
+    });
+    let entry = sent.await?;
     part.at(job.size);
-    Ok(Fate::Done { bytes: entry.size() })
+    Ok(Fate::Done { bytes: entry.size(), before })
 }
 
 async fn from_pipe(remote: &Remote, to: Option<String>, force: bool, json: bool) -> Outcome {
     let to =
         to.ok_or_else(|| Failure::usage("where to? Standard input has no name").next("atoll upload - /name.txt"))?;
     let path = paths::absolute(&to)?;
-    make_folder(remote, paths::parent(&path)).await?;
     let condition = if force { FileCondition::Any } else { FileCondition::Absent };
     let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64);
-    let target = UploadTarget { condition, modified: Some(WallMillis(now)), ..UploadTarget::new(path.clone()) };
+    let modified = Some(WallMillis(now));
+    let target = UploadTarget { condition, modified, parents: true, ..UploadTarget::new(path.clone()) };
     let progress = Progress::new("uploading", !json);
     progress.name(&path);
     let mut part = Part::new(&progress);
-    let sent = remote.upload(tokio::io::stdin(), &target, |at| part.at(at.done)).await;
+    let sent = tokio::select! {
+        sent = remote.upload(tokio::io::stdin(), &target, |at| part.at(at.done)) => sent,
+        () = interrupted() => {
+            progress.finish();
+            return Err(Failure::Stopped(format!("stopped: {path} was not made")));
+        }
+    };
     progress.finish();
     let bytes = sent?.size();
     if json {

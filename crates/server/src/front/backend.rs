@@ -1,12 +1,14 @@
 //! One node behind the front, and whether it lives.
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -18,13 +20,19 @@ const PATIENCE: Duration = Duration::from_millis(750);
 /// Answers that must fail to come, one after the other, before a node that
 /// accepts connections counts as down: a busy machine is not a dead one.
 const LATE_MAX: u32 = 2;
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// A node's web address, and whether it answers there.
 #[derive(Debug)]
 pub struct Backend {
     /// Where.
     pub address: SocketAddr,
+    /// The cluster that it must belong to, when that is known.
+    cluster: Option<String>,
     up: watch::Sender<bool>,
+    /// It has been up before.
+    met: AtomicBool,
 }
 
 enum Health {
@@ -35,8 +43,8 @@ enum Health {
 
 impl Backend {
     /// Down until it has answered.
-    pub fn new(address: SocketAddr) -> Backend {
-        Backend { address, up: watch::Sender::new(false) }
+    pub fn new(address: SocketAddr, cluster: Option<String>) -> Backend {
+        Backend { address, cluster, up: watch::Sender::new(false), met: AtomicBool::new(false) }
     }
 
     /// True when it answered last time.
@@ -65,7 +73,7 @@ impl Backend {
     pub async fn watch_health(self: Arc<Self>) {
         let mut late = 0;
         loop {
-            match ask(self.address).await {
+            match self.ask().await {
                 Health::Up => {
                     late = 0;
                     self.set(true);
@@ -83,23 +91,49 @@ impl Backend {
         }
     }
 
+    async fn ask(&self) -> Health {
+        match tokio::time::timeout(PATIENCE, health(self.address)).await {
+            Ok(Ok(seen)) if seen.serves() && (self.cluster.is_none() || seen.cluster == self.cluster) => Health::Up,
+            Ok(_) => Health::Down,
+            Err(_) => Health::Late,
+        }
+    }
+
     fn set(&self, up: bool) {
         if self.up.send_if_modified(|was| std::mem::replace(was, up) != up) {
-            tracing::info!(address = %self.address, "front: node is {}", if up { "up" } else { "down" });
+            let first = !self.met.swap(true, Ordering::Relaxed);
+            match (up, first) {
+                // That a demo's nodes come up when it starts is no news.
+                (true, true) => tracing::debug!(address = %self.address, "front: node is up"),
+                (true, false) => tracing::info!(address = %self.address, "front: node is up again"),
+                (false, _) => tracing::info!(address = %self.address, "front: node is down"),
+            }
         }
     }
 }
 
-async fn ask(address: SocketAddr) -> Health {
-    match tokio::time::timeout(PATIENCE, health(address)).await {
-        Ok(Ok(StatusCode::OK)) => Health::Up,
-        Ok(_) => Health::Down,
-        Err(_) => Health::Late,
+/// What `/health` says.
+#[derive(Debug, Default, Deserialize)]
+pub struct Seen {
+    #[serde(skip)]
+    status: StatusCode,
+    /// The answering program's own mark.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// Its cluster.
+    #[serde(default)]
+    pub cluster: Option<String>,
+}
+
+impl Seen {
+    /// It can serve.
+    pub fn serves(&self) -> bool {
+        self.status == StatusCode::OK
     }
 }
 
-/// The status of `GET /health`, over a connection of its own.
-pub async fn health(address: SocketAddr) -> io::Result<StatusCode> {
+/// The answer to `GET /health`, over a connection of its own.
+pub async fn health(address: SocketAddr) -> io::Result<Seen> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -107,12 +141,10 @@ pub async fn health(address: SocketAddr) -> io::Result<StatusCode> {
         let request = Request::get("/health").header("host", address.to_string()).body(Empty::<Bytes>::new());
         let reply = sender.send_request(request.map_err(io::Error::other)?).await.map_err(io::Error::other)?;
         let status = reply.status();
-        // What it says is of no interest here, and bounded by the time-out.
-        let mut body = reply.into_body();
-        while let Some(frame) = body.frame().await {
-            frame.map_err(io::Error::other)?;
-        }
-        Ok(status)
+        let body = Limited::new(reply.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(io::Error::other)?;
+        // Another program's answer may be anything.
+        let seen: Seen = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+        Ok(Seen { status, ..seen })
     };
     // The connection lives no longer than the question; when it ends first, the question still learns how.
     let carry = async {
@@ -120,7 +152,7 @@ pub async fn health(address: SocketAddr) -> io::Result<StatusCode> {
         std::future::pending().await
     };
     tokio::select! {
-        status = ask => status,
+        seen = ask => seen,
         () = carry => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

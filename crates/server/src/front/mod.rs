@@ -52,7 +52,7 @@ struct Front {
 }
 
 impl Front {
-    fn new(addresses: &[SocketAddr]) -> Arc<Front> {
+    fn new(addresses: &[SocketAddr], cluster: Option<&str>) -> Arc<Front> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_millis(800)));
@@ -61,7 +61,8 @@ impl Front {
             .pool_idle_timeout(Duration::from_secs(10))
             .pool_max_idle_per_host(64)
             .build(connector);
-        let backends = addresses.iter().map(|address| Arc::new(Backend::new(*address))).collect();
+        let backends =
+            addresses.iter().map(|address| Arc::new(Backend::new(*address, cluster.map(str::to_string)))).collect();
         Arc::new(Front { backends, turn: AtomicUsize::new(0), client })
     }
 
@@ -75,8 +76,15 @@ impl Front {
 }
 
 /// Serves until `stop` turns true, then lets requests under way finish, for a moment.
-pub async fn serve(listener: TcpListener, backends: Vec<SocketAddr>, mut stop: watch::Receiver<bool>) {
-    let front = Front::new(&backends);
+///
+/// `cluster`: what answers for another one, or for none, on a node's port counts as down.
+pub async fn serve(
+    listener: TcpListener,
+    backends: Vec<SocketAddr>,
+    cluster: Option<String>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let front = Front::new(&backends, cluster.as_deref());
     let mut tasks = JoinSet::new();
     for backend in &front.backends {
         tasks.spawn(backend.clone().watch_health());

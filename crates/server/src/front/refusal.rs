@@ -6,10 +6,10 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use serde_json::json;
 
-/// Every node is down.
+/// Every node is down, or cannot serve because most others are.
 pub fn no_node(html: bool) -> Reply {
-    let what = "No node of this cluster is up just now.";
-    let next = "Nothing was changed, and nothing that was saved is lost. Try again in a moment.";
+    let what = "No node of this cluster can serve just now: most of them are away.";
+    let next = "Nothing was changed, and nothing that was saved is lost. It goes on by itself when they are back.";
     refuse(html, StatusCode::SERVICE_UNAVAILABLE, "no_node", "not_applied", what, next)
 }
 

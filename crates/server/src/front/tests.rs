@@ -97,7 +97,7 @@ async fn front(backends: Vec<SocketAddr>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let (stop, stopped) = watch::channel(false);
-    Running { address, stop, done: tokio::spawn(serve(listener, backends, stopped)) }
+    Running { address, stop, done: tokio::spawn(serve(listener, backends, None, stopped)) }
 }
 
 type Sent = BoxBody<Bytes, io::Error>;

@@ -13,10 +13,19 @@ use crate::cli::ServerArgs;
 use crate::failure::Outcome;
 use crate::session;
 use clap::{Args, Subcommand};
+use client::remote::RemoteError;
 use types::{OperationId, Version};
 
-/// The table when none is named; made by the first `put`.
+/// The table when none is named. There always is one: until the first `put` makes it, it is empty.
 const DEFAULT_TABLE: &str = "default";
+
+/// An answer from a table; none when it is the one that is not made yet.
+fn of_default<T>(table: &str, answer: Result<T, RemoteError>) -> Result<Option<T>, RemoteError> {
+    match answer {
+        Err(RemoteError::NoSuchTable(_)) if table == DEFAULT_TABLE => Ok(None),
+        answer => answer.map(Some),
+    }
+}
 
 /// Read and write the key-value store
 #[derive(Args, Debug)]
@@ -31,7 +40,8 @@ const DEFAULT_TABLE: &str = "default";
   atoll kv verify ID                             … of which this tells the outcome
 
 An item has a key and, if wanted, a sort key (--sort). Items under one key live together, in
-the order of their sort keys. Exit codes: 0 done, 1 refused or absent, 3 outcome unknown.")]
+the order of their sort keys. Without --table, everything is in a table called default.
+Exit codes: 0 done, 1 refused or absent, 3 outcome unknown.")]
 pub struct KvArgs {
     /// What to do.
     #[command(subcommand)]
@@ -81,7 +91,7 @@ pub enum KvCommand {
     Put(write::PutArgs),
     /// Print a value
     Get(read::GetArgs),
-    /// Delete an item
+    /// Delete an item; 1 if there is none
     Delete(write::DeleteArgs),
     /// Put a value if the item holds a certain other now
     Cas(write::CasArgs),

@@ -1,6 +1,6 @@
 //! `get`, `scan`, `size`.
 
-use super::{KeyArgs, TableFlag};
+use super::{KeyArgs, TableFlag, of_default};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use bytes::Bytes;
@@ -61,15 +61,20 @@ fn consistency(stale: bool) -> Consistency {
 /// Prints a value, byte for byte.
 pub async fn get(remote: &Remote, args: GetArgs) -> Outcome {
     let key = TableKey::new(args.key.table.table, args.key.key.clone(), args.key.sort.clone());
-    let Some(item) = remote.get(&key, consistency(args.stale)).await? else {
-        return Err(Failure::failed(format!("there is no item {}", args.key.key)));
-    };
+    let found = of_default(&key.table, remote.get(&key, consistency(args.stale)).await)?;
+    let Some(item) = found.flatten() else { return Err(absent(&args.key.key, &args.key.sort)) };
     if args.json {
         return output::json(&to_json(&key.partition_key, &key.sort_key, Some(&item)));
     }
     output::print(&item.value)?;
     // For people a line ends; for programs a value is nothing but the value.
     if std::io::stdout().is_terminal() && !item.value.ends_with(b"\n") { output::print("\n") } else { Ok(()) }
+}
+
+/// There is no such item.
+pub fn absent(key: &str, sort: &str) -> Failure {
+    let sort = if sort.is_empty() { String::new() } else { format!(" --sort {sort}") };
+    Failure::failed(format!("there is no item {key}{sort}"))
 }
 
 /// An item, or the lack of one, as JSON.
@@ -106,7 +111,8 @@ pub async fn scan(remote: &Remote, args: ScanArgs) -> Outcome {
             let mut next = Some(query(&args, key));
             while let Some(mut query) = next.take().filter(|_| left > 0) {
                 query.limit = u32::try_from(left.min(1000)).unwrap_or(1000);
-                let page = remote.query(&query, consistency(args.stale)).await?;
+                let page = remote.query(&query, consistency(args.stale)).await;
+                let Some(page) = of_default(&args.table.table, page)? else { break };
                 left -= left.min(page.items.len() as u64);
                 output::print(
                     page.items.iter().map(|at| show(key.as_bytes(), &at.sort_key, &at.item)).collect::<String>(),
@@ -118,7 +124,8 @@ pub async fn scan(remote: &Remote, args: ScanArgs) -> Outcome {
             let mut cursor: Option<String> = None;
             while left > 0 {
                 let limit = u32::try_from(left.min(1000)).unwrap_or(1000);
-                let page = remote.scan(&args.table.table, cursor.as_deref(), limit).await?;
+                let page = remote.scan(&args.table.table, cursor.as_deref(), limit).await;
+                let Some(page) = of_default(&args.table.table, page)? else { break };
                 left -= left.min(page.items.len() as u64);
                 let lines = page.items.iter().map(|found| show(&found.partition_key, &found.sort_key, &found.item));
                 output::print(lines.collect::<String>())?;
@@ -150,5 +157,5 @@ fn query(args: &ScanArgs, key: &str) -> TableQuery {
 
 /// Counts.
 pub async fn size(remote: &Remote, table: &str) -> Outcome {
-    output::line(remote.size(table).await?.to_string())
+    output::line(of_default(table, remote.size(table).await)?.unwrap_or(0).to_string())
 }

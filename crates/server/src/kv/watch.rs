@@ -1,6 +1,6 @@
 //! `watch`.
 
-use super::{TableFlag, read};
+use super::{DEFAULT_TABLE, TableFlag, read};
 use crate::failure::Outcome;
 use crate::output;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use clap::Args;
 use client::remote::{Remote, RemoteError, TableChange, WatchEvent, WatchKey};
 use futures::StreamExt;
 use serde_json::json;
-use types::Seq;
+use types::{Seq, TableKind};
 
 /// `atoll kv watch`.
 #[derive(Args, Debug)]
@@ -30,6 +30,10 @@ pub struct WatchArgs {
 
 /// Prints changes until Ctrl-C.
 pub async fn watch(remote: &Remote, args: WatchArgs) -> Outcome {
+    if args.table.table == DEFAULT_TABLE {
+        // Nothing happens in a table that is not there.
+        remote.create_table(DEFAULT_TABLE, TableKind::Strong, true).await?;
+    }
     let key = WatchKey { table: args.table.table.clone(), partition_key: Bytes::from(args.key.clone()) };
     let mut events = remote.watch(vec![key], args.after.map(Seq));
     let mut left = args.count.unwrap_or(u64::MAX);

@@ -1,6 +1,6 @@
 //! `put`, `delete`, `cas`, `verify`.
 
-use super::{DEFAULT_TABLE, KeyArgs, WriteArgs};
+use super::{DEFAULT_TABLE, KeyArgs, WriteArgs, read};
 use crate::failure::{Failure, Outcome};
 use crate::{output, span};
 use bytes::Bytes;
@@ -79,18 +79,30 @@ pub async fn put(remote: &Remote, args: PutArgs) -> Outcome {
     match send(remote, &change, &args.write).await {
         Err(Failure::Remote(RemoteError::NoSuchTable(_))) if table.table == DEFAULT_TABLE => {
             remote.create_table(DEFAULT_TABLE, TableKind::Strong, true).await?;
-            send(remote, &change, &args.write).await
+            send(remote, &change, &args.write).await.map_err(explain)
         }
-        other => other,
+        other => other.map_err(explain),
     }
 }
 
 /// Deletes.
 pub async fn delete(remote: &Remote, args: DeleteArgs) -> Outcome {
     let KeyArgs { key, sort, table } = args.key;
-    let sort = Bytes::from(sort);
-    let change = start(remote, &key, &table.table, &sort, &args.write).delete(table.table.as_str(), sort);
-    send(remote, &change, &args.write).await
+    let sort_key = Bytes::from(sort.clone());
+    let mut change = start(remote, &key, &table.table, &sort_key, &args.write);
+    if args.write.if_version.is_none() {
+        change = change.check(table.table.as_str(), sort_key.clone(), Test::Present);
+    }
+    let change = change.delete(table.table.as_str(), sort_key);
+    match send(remote, &change, &args.write).await {
+        Err(Failure::Remote(RemoteError::Refused(Refusal::Condition { found: None, .. }))) => {
+            Err(read::absent(&key, &sort).safe("nothing was changed"))
+        }
+        Err(Failure::Remote(RemoteError::NoSuchTable(_))) if table.table == DEFAULT_TABLE => {
+            Err(read::absent(&key, &sort).safe("nothing was changed"))
+        }
+        other => other.map_err(explain),
+    }
 }
 
 /// Compares and puts.
@@ -100,7 +112,13 @@ pub async fn cas(remote: &Remote, args: CasArgs) -> Outcome {
     let change = start(remote, &key, &table.table, &sort, &args.write)
         .check(table.table.as_str(), sort.clone(), Test::ValueIs(args.old.into()))
         .put(table.table.as_str(), sort, Bytes::from(args.new));
-    send(remote, &change, &args.write).await
+    match send(remote, &change, &args.write).await {
+        Err(Failure::Remote(RemoteError::NoSuchTable(_))) if table.table == DEFAULT_TABLE => {
+            let (index, found) = (0, None);
+            Err(explain(RemoteError::Refused(Refusal::Condition { index, found }).into()))
+        }
+        other => other.map_err(explain),
+    }
 }
 
 fn start(remote: &Remote, key: &str, table: &str, sort: &Bytes, args: &WriteArgs) -> TableTransaction {
@@ -120,7 +138,7 @@ async fn send(remote: &Remote, change: &TableTransaction, args: &WriteArgs) -> O
             output::line(operation.to_string())
         };
     }
-    let result = remote.transact(change).await.map_err(explain)?;
+    let result = remote.transact(change).await?;
     if args.json {
         return output::json(&json!({
             "operation": change.operation.to_string(),
@@ -132,16 +150,16 @@ async fn send(remote: &Remote, change: &TableTransaction, args: &WriteArgs) -> O
 }
 
 /// A condition that does not hold, in the words of this command.
-fn explain(error: RemoteError) -> Failure {
-    match error {
-        RemoteError::Refused(Refusal::Condition { found, .. }) => {
+fn explain(failure: Failure) -> Failure {
+    match failure {
+        Failure::Remote(RemoteError::Refused(Refusal::Condition { found, .. })) => {
             let found = found
                 .map_or("there is no such item".to_string(), |version| format!("the item is at version {version}"));
             Failure::failed(format!("the condition does not hold: {found}"))
                 .safe("nothing was changed")
                 .next("read it again (atoll kv get), then decide")
         }
-        other => other.into(),
+        other => other,
     }
 }
 

@@ -20,8 +20,11 @@ pub struct Credentials {
 /// A session at a cluster.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
-    /// gRPC addresses of the cluster's nodes.
+    /// gRPC addresses of the cluster's nodes, the one that answered last first.
     pub addresses: Vec<String>,
+    /// Which cluster it is good for; the token is shown to no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Whose it is.
     pub user: String,
     /// What proves it. A secret.
@@ -93,11 +96,26 @@ impl Credentials {
         self.sessions.iter().find(|session| addresses.iter().any(|address| session.addresses.contains(address)))
     }
 
-    /// Adds a session, in place of any that shares an address with it; it is then the current one.
+    /// Adds a session, in place of any at the same cluster or that begins with an address of it; it is then the
+    /// current one.
     pub fn remember(&mut self, session: Session) {
-        self.sessions.retain(|old| old.addresses.first().is_some_and(|first| !session.addresses.contains(first)));
+        self.sessions.retain(|old| {
+            let same_place = old.addresses.first().is_none_or(|first| session.addresses.contains(first));
+            !(same_place || (old.cluster.is_some() && old.cluster == session.cluster))
+        });
         self.sessions.insert(0, session);
         self.sessions.truncate(SESSIONS_MAX);
+    }
+
+    /// Where the session with this token is to be looked for from now on. True when that is news.
+    pub fn moved(&mut self, token: &str, addresses: &[String]) -> bool {
+        match self.sessions.iter_mut().find(|session| session.token == token) {
+            Some(session) if session.addresses != addresses => {
+                session.addresses = addresses.to_vec();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Drops the session with this token.
@@ -128,7 +146,8 @@ mod tests {
         let path = folder.path().join("made/credentials.json");
         let mut stored = Credentials::load_from(&path).expect("nothing is fine");
         for (address, token) in [("a:1", "1"), ("b:1", "2"), ("a:1", "3")] {
-            stored.remember(Session { addresses: vec![address.into()], user: "u".into(), token: token.into() });
+            let addresses = vec![address.into()];
+            stored.remember(Session { addresses, cluster: None, user: "u".into(), token: token.into() });
         }
         stored.save_to(&path).expect("save");
         let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;

@@ -1,14 +1,15 @@
 //! `login`, `logout`, `whoami`.
 
-use super::{Credentials, DEFAULT_SERVER, Session, choose, connect, normal};
+use super::{Credentials, DEFAULT_SERVER, Session, choose, connect, discovery, normal};
 use crate::cli::ServerArgs;
 use crate::demo::state;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use clap::Args;
-use client::remote::{Remote, RemoteError};
+use client::remote::{Options, Remote, RemoteError};
 use serde_json::json;
 use std::io::{IsTerminal, Read};
+use types::ClusterId;
 
 /// Bytes of a password read from standard input.
 const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
@@ -23,7 +24,7 @@ const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
 The session is kept in ~/.config/atoll/credentials.json, for your eyes only;
 ATOLL_CONFIG_DIR names another folder for it.")]
 pub struct LoginArgs {
-    /// gRPC addresses of one or more nodes [default: the demo here, else the last cluster, else 127.0.0.1:7070]
+    /// Addresses of one or more nodes, gRPC or web [default: the demo here, else the last cluster, else 127.0.0.1:7070]
     #[arg(value_name = "ADDRESS", value_delimiter = ',')]
     pub address: Vec<String>,
     /// Your name there
@@ -56,6 +57,8 @@ pub struct WhoamiArgs {
 /// What is known before anything is asked.
 struct Target {
     addresses: Vec<String>,
+    /// A demo's password is for its own cluster alone.
+    cluster: Option<ClusterId>,
     user: Option<String>,
     password: Option<String>,
 }
@@ -63,15 +66,16 @@ struct Target {
 fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
     let named = if args.address.is_empty() { &args.server.server } else { &args.address };
     let named: Vec<String> = named.iter().map(|address| normal(address)).collect::<Outcome<_>>()?;
-    let demo = state::here().map(|demo| (demo.grpc_addresses(), demo));
-    if let Some((addresses, demo)) = demo {
+    if let Some(demo) = state::here() {
+        let addresses = demo.state.grpc_addresses();
         // The demo's password is offered to the demo only.
-        if named.is_empty() || named.iter().all(|address| addresses.contains(address)) {
-            let own = args.user.as_ref().is_none_or(|user| *user == demo.user);
+        if named.is_empty() || named.iter().all(|address| demo.state.is_at(address)) {
+            let own = args.user.as_ref().is_none_or(|user| *user == demo.state.user);
             return Ok(Target {
                 addresses,
-                user: args.user.clone().or(Some(demo.user)),
-                password: own.then_some(demo.password),
+                cluster: demo.cluster(),
+                user: args.user.clone().or(Some(demo.state.user)),
+                password: own.then_some(demo.state.password),
             });
         }
     }
@@ -82,34 +86,41 @@ fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
         None => vec![DEFAULT_SERVER.to_string()],
     };
     let user = args.user.clone().or_else(|| session.map(|session| session.user.clone()));
-    Ok(Target { addresses, user, password: None })
+    Ok(Target { addresses, cluster: None, user, password: None })
 }
 
 /// Signs in and remembers the session.
 pub async fn run(args: LoginArgs) -> Outcome {
     let mut stored = Credentials::load()?;
     let target = target(&args, &stored)?;
-    let remote = Remote::connect(target.addresses.clone(), None).await?;
+    let remote = reach(target.addresses, target.cluster).await?;
     let (user, password) = tokio::task::spawn_blocking(move || secrets(&args, target.user, target.password))
         .await
         .map_err(|error| Failure::failed(error.to_string()))??;
     let signed_in = remote.sign_in(&user, &password, &device()).await?;
-    let mut addresses = target.addresses;
-    // Those whom an administrator may ask about are remembered too: any node will do next time.
-    if let Ok(status) = remote.cluster_status().await {
-        let known = status.nodes.into_iter().map(|node| node.grpc).filter(|address| !address.is_empty());
-        addresses.extend(known.filter_map(|address| normal(&address).ok()));
-    }
-    let mut unique: Vec<String> = Vec::new();
-    addresses.into_iter().for_each(|address| {
-        if !unique.contains(&address) {
-            unique.push(address);
-        }
+    // All nodes that the cluster told of: any of them will do next time.
+    let addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
+    let at = addresses.join(", ");
+    stored.remember(Session {
+        addresses,
+        cluster: remote.cluster().map(|cluster| format!("{:032x}", cluster.0)),
+        user: signed_in.account.name.clone(),
+        token: signed_in.token,
     });
-    let at = unique.join(", ");
-    stored.remember(Session { addresses: unique, user: signed_in.account.name.clone(), token: signed_in.token });
     stored.save()?;
     output::line(format!("Logged in as {} at {at}.", signed_in.account.name))
+}
+
+/// A connection to a gateway at these addresses, or at those to which they lead when they are web addresses.
+async fn reach(addresses: Vec<String>, cluster: Option<ClusterId>) -> Outcome<Remote> {
+    let connect = |addresses| Remote::at(addresses, cluster, None, Options::default());
+    match connect(addresses.clone()).await {
+        Err(error @ RemoteError::Unreachable { .. }) => match discovery::grpc_addresses(&addresses).await {
+            found if found.is_empty() => Err(error.into()),
+            found => Ok(connect(found).await?),
+        },
+        other => Ok(other?),
+    }
 }
 
 /// Name and password: from flags and variables, from standard input, or asked for when a person is there.
@@ -154,8 +165,9 @@ fn device() -> String {
 /// Ends the session, here and there.
 pub async fn logout(args: LogoutArgs) -> Outcome {
     let mut stored = Credentials::load()?;
-    let (addresses, token) = choose(&args.server, &stored)?;
-    let ended = async { Remote::connect(addresses, Some(token.clone())).await?.sign_out().await };
+    let chosen = choose(&args.server, &stored)?;
+    let token = chosen.token.clone();
+    let ended = async { chosen.connect().await?.sign_out().await };
     let ended = ended.await;
     stored.forget(&token);
     stored.save()?;

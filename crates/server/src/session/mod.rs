@@ -2,10 +2,12 @@
 //!
 //! **Owns** `credentials.json` and the choice between it, flags and variables.
 //! **Invariant**: a stored token is sent only to addresses that it was stored
-//! with, so that no configuration file or variable can lead it elsewhere.
+//! with, or that its cluster told, and only to that cluster: no configuration file,
+//! variable or stranger on a port that was left can lead it elsewhere.
 //! **Leaves to others**: retries and failover (`client::remote`).
 
 mod credentials;
+mod discovery;
 pub mod login;
 
 pub use credentials::{Credentials, Session};
@@ -13,24 +15,67 @@ pub use credentials::{Credentials, Session};
 use crate::cli::ServerArgs;
 use crate::demo::state;
 use crate::failure::{Failure, Outcome};
-use client::remote::Remote;
+use client::remote::{Options, Remote, RemoteError};
+use types::ClusterId;
 
 /// The address when nothing says otherwise.
 const DEFAULT_SERVER: &str = "127.0.0.1:7070";
+/// Addresses remembered of a cluster.
+const ADDRESSES_MAX: usize = 32;
 
 /// A connection for a command of a signed-in person.
 pub async fn connect(args: &ServerArgs) -> Outcome<Remote> {
-    let (addresses, token) = choose(args, &Credentials::load()?)?;
-    Ok(Remote::connect(addresses, Some(token)).await?)
+    let mut stored = Credentials::load()?;
+    let chosen = choose(args, &stored)?;
+    let token = chosen.token.clone();
+    let remote = chosen.connect().await?;
+    // The next command begins with whoever answered this one, and knows all that this one heard of.
+    let mut addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
+    addresses.truncate(ADDRESSES_MAX);
+    if args.server.is_empty() && stored.moved(&token, &addresses) {
+        // Only a convenience: a folder that cannot be written stops nobody.
+        if let Err(error) = stored.save() {
+            tracing::debug!("addresses were not remembered: {error}");
+        }
+    }
+    Ok(remote)
+}
+
+/// Where a command goes, and with what.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Where.
+    pub addresses: Vec<String>,
+    /// Which cluster it must be.
+    pub cluster: Option<ClusterId>,
+    /// The session's token.
+    pub token: String,
+}
+
+impl Chosen {
+    /// The connection.
+    pub async fn connect(self) -> Result<Remote, RemoteError> {
+        Remote::at(self.addresses, self.cluster, Some(self.token), Options::default()).await
+    }
+}
+
+/// As it is written down.
+pub fn cluster_of(text: &str) -> Option<ClusterId> {
+    u128::from_str_radix(text, 16).ok().map(ClusterId)
 }
 
 /// Addresses and token, from flags, variables and the stored sessions.
-pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<(Vec<String>, String)> {
+pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<Chosen> {
     let named: Vec<String> = args.server.iter().map(|address| normal(address)).collect::<Outcome<_>>()?;
     if let Some(token) = &args.token {
         let addresses = if named.is_empty() { vec![DEFAULT_SERVER.to_string()] } else { named };
-        return Ok((addresses, token.clone()));
+        return Ok(Chosen { addresses, cluster: None, token: token.clone() });
     }
+    let of = |session: &Session, addresses| Chosen {
+        addresses,
+        cluster: session.cluster.as_deref().and_then(cluster_of),
+        token: session.token.clone(),
+    };
     if named.is_empty() {
         let session = stored.current().ok_or_else(|| {
             let hint = if state::here().is_some() {
@@ -40,7 +85,7 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<(Vec<String>, 
             };
             Failure::failed("you are not logged in").next(hint)
         })?;
-        return Ok((session.addresses.clone(), session.token.clone()));
+        return Ok(of(session, session.addresses.clone()));
     }
     let session = stored.of(&named).ok_or_else(|| {
         Failure::failed(format!("you are not logged in at {}", named.join(", ")))
@@ -51,7 +96,7 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<(Vec<String>, 
     let mut addresses: Vec<String> = named.into_iter().filter(|address| session.addresses.contains(address)).collect();
     let others: Vec<String> = session.addresses.iter().filter(|other| !addresses.contains(other)).cloned().collect();
     addresses.extend(others);
-    Ok((addresses, session.token.clone()))
+    Ok(of(session, addresses))
 }
 
 /// One spelling per address: `host:port`, the default port added, any `http://` dropped.
@@ -80,7 +125,8 @@ mod tests {
     use super::*;
 
     fn session(address: &str, token: &str) -> Session {
-        Session { addresses: vec![address.into(), "other:7070".into()], user: "u".into(), token: token.into() }
+        let addresses = vec![address.into(), "other:7070".into()];
+        Session { addresses, cluster: Some("0a".into()), user: "u".into(), token: token.into() }
     }
 
     fn args(server: &[&str]) -> ServerArgs {
@@ -91,15 +137,16 @@ mod tests {
     fn a_token_goes_only_where_it_came_from() {
         let mut stored = Credentials::default();
         stored.remember(session("a:7070", "A"));
-        stored.remember(session("b:7070", "B"));
-        assert_eq!(choose(&args(&[]), &stored).expect("current").1, "B");
-        let (addresses, token) = choose(&args(&["http://a"]), &stored).expect("named");
-        assert_eq!((addresses[0].as_str(), token.as_str()), ("a:7070", "A"));
+        stored.remember(Session { cluster: Some("0b".into()), ..session("b:7070", "B") });
+        assert_eq!(choose(&args(&[]), &stored).expect("current").token, "B");
+        let chosen = choose(&args(&["http://a"]), &stored).expect("named");
+        assert_eq!((chosen.addresses[0].as_str(), chosen.token.as_str()), ("a:7070", "A"));
+        assert_eq!(chosen.cluster, Some(ClusterId(10)));
         assert_eq!(choose(&args(&["evil:7070"]), &stored).expect_err("stranger").code(), 1);
-        let (addresses, _) = choose(&args(&["evil:7070", "a:7070"]), &stored).expect("one is known");
-        assert!(!addresses.contains(&"evil:7070".to_string()));
+        let chosen = choose(&args(&["evil:7070", "a:7070"]), &stored).expect("one is known");
+        assert!(!chosen.addresses.contains(&"evil:7070".to_string()));
         let with_token = ServerArgs { server: vec!["evil:1".into()], token: Some("T".into()) };
-        assert_eq!(choose(&with_token, &stored).expect("explicit").1, "T");
+        assert_eq!(choose(&with_token, &stored).expect("explicit").token, "T");
     }
 
     #[test]

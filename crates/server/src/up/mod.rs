@@ -68,6 +68,12 @@ pub struct UpArgs {
     /// Address of a proxy in front of this node, whose X-Forwarded-For is believed
     #[arg(long, env = "ATOLL_TRUST_PROXY", value_name = "IP", value_delimiter = ',')]
     pub trust_proxy: Vec<IpAddr>,
+    /// Address from which Prometheus may read /metrics, beside this machine; administrators may from anywhere
+    #[arg(long, env = "ATOLL_METRICS_FROM", value_name = "IP", value_delimiter = ',')]
+    pub metrics_from: Vec<IpAddr>,
+    /// What /health repeats, so that a supervisor knows its own child
+    #[arg(long, env = "ATOLL_INSTANCE", hide = true)]
+    pub instance: Option<String>,
     /// Stop when standard input closes: for supervisors, whose children must not outlive them
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -107,6 +113,8 @@ pub async fn run(args: UpArgs) -> Outcome {
             .zip(args.admin_password.clone())
             .map(|(name, password)| FirstAdmin { name, password }),
         proxies: args.trust_proxy.clone(),
+        metrics_from: args.metrics_from.clone(),
+        instance: args.instance.clone(),
     };
     let mut stop = stop;
     let mut running = tokio::select! {

@@ -111,8 +111,9 @@ impl Demo {
     }
 
     pub fn status(&self) -> Option<Value> {
+        // It is printed, and the exit code says no, when the cluster does not serve.
         let output = self.act(&["status", "--json"]);
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+        serde_json::from_slice(&output.stdout).ok()
     }
 
     /// Waits until `live` nodes run, have caught up, and every partition has as many replicas.

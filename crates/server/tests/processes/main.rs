@@ -12,5 +12,7 @@ mod browser;
 mod demo;
 mod files;
 mod history;
+mod interrupted;
 mod joining;
+mod newcomer;
 mod power_loss;

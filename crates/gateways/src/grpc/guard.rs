@@ -7,17 +7,22 @@ use super::GrpcState;
 use super::problems::Explain;
 use crate::metrics::{Ending, Service};
 use apps::User;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use bytes::Bytes;
 use rpc::grpc::{Problem, kind};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Status};
 
+/// Which cluster answers, and whether it can serve.
+const HELLO: &str = "/atoll.v1.Accounts/Hello";
+
 /// What needs no session, by the beginning of its path.
 const OPEN: [&str; 5] = [
-    "/atoll.v1.Accounts/Hello",
+    HELLO,
     "/atoll.v1.Accounts/SignIn",
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
@@ -103,6 +108,12 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
             }
             Err(problem) => return refused(&problem),
         }
+    }
+    if request.uri().path() == HELLO {
+        // Asked before every connection is used, so it must not queue behind strangers. Its message is empty:
+        // whatever bytes they send, or hold back, nobody waits for them.
+        *request.body_mut() = Body::from(Bytes::from_static(&[0; 5]));
+        return next.run(request).await;
     }
     let _permit = match state.inner.guard.room(request.uri().path(), !open).await {
         Ok(permit) => permit,

@@ -202,6 +202,7 @@ impl Backend for Memory {
         });
         let chain = Chain { members: members.collect(), ..Chain::default() };
         Arc::new(Layout {
+            removed: Default::default(),
             version: LayoutVersion(1),
             cluster: ClusterId(0xc0ffee),
             replicas_min: 1,

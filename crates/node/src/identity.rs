@@ -24,6 +24,9 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Members that were last known, to find the cluster again.
     pub contacts: Vec<String>,
+    /// Its folders are marked as its own: from then on none may be missing.
+    #[serde(default)]
+    pub bound: bool,
 }
 
 /// Why an identity could not be read or written.
@@ -36,6 +39,20 @@ pub enum IdentityError {
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// A folder is not the one that this identity left behind.
+    #[error(
+        "{folder} is not what node {node} left there: {why}. This node does not start, lest it forget what it promised; \
+         the other machines' copies are safe. If the folder cannot be put back as it was, remove the whole data folder \
+         and join as a new machine: `atoll cluster join-token` on a member, then `atoll up --join TOKEN` here"
+    )]
+    Foreign {
+        /// Which folder.
+        folder: PathBuf,
+        /// Whose it should be.
+        node: NodeId,
+        /// What is wrong.
+        why: String,
     },
     /// It cannot be understood.
     #[error("{path} is damaged or of another release: {why}")]
@@ -65,6 +82,7 @@ impl Identity {
             partitions,
             incarnation: Incarnation(0),
             contacts: Vec::new(),
+            bound: false,
         }
     }
 
@@ -78,6 +96,7 @@ impl Identity {
             partitions,
             incarnation: Incarnation(0),
             contacts: token.addresses.clone(),
+            bound: false,
         }
     }
 

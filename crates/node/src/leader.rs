@@ -119,6 +119,7 @@ impl Inner {
         Some(match number {
             method::LEASE => answer!(LeaseRequest, rpc::wire::LeaseReply, |r| controller.lease(r)),
             method::REGISTER => answer!(RegisterRequest, rpc::wire::RegisterReply, |r| controller.register(r)),
+            method::SURRENDER => answer!(LeaseRequest, (), |r| controller.surrender(r)),
             method::REPORT => answer!(SyncedReport, (), |r| controller.report(r)),
             method::JOIN => answer!(JoinRequest, JoinReply, |r| controller.join(r)),
             method::CHANGE_LAYOUT => answer!(ChangeLayout, LayoutPreview, |r| controller.change_layout(r)),

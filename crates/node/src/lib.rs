@@ -11,16 +11,19 @@
 //! | `node` | start, stop, the parts put together |
 //! | `health` | whether the node may go on; the watch over its parts |
 //! | `identity` | who this data folder is |
+//! | `bond` | that the folders are its own, and all there |
 //! | `partition` | one replica and those who wait for it |
 //! | `log_writer` · `applier` | the two storage threads |
 //! | `throttle` | how fast others are brought up to date |
 //! | `space` | a disk that is full |
 //! | `life` | registration, lease, new lives |
+//! | `retire` | the clean stop |
 //! | `leader` | calls to the control plane, wherever it leads; Raft's transport |
 //! | `service` | requests in; `reads`, `blocks` | answers |
 
 mod applier;
 mod blocks;
+mod bond;
 mod clock;
 mod health;
 mod identity;
@@ -30,6 +33,7 @@ mod log_writer;
 mod node;
 mod partition;
 mod reads;
+mod retire;
 mod service;
 mod space;
 mod throttle;

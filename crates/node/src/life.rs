@@ -4,17 +4,18 @@
 use crate::node::Inner;
 use crate::partition::Report;
 use rpc::wire::{Fault, Holding, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport, method};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use types::{Incarnation, ReplicaId, Version};
+use types::{Incarnation, Layout, MemberState, PartitionId, ReplicaId};
 
 impl Inner {
-    /// Keeps this node alive in the cluster until it is dropped.
+    /// Keeps this node alive in the cluster until it is dropped, or retires.
     pub(crate) async fn live(self: Arc<Self>) {
         loop {
-            if self.stopped().is_some() {
+            if self.stopped().is_some() || self.retirement.surrendered() {
                 return;
             }
             match self.begin_life().await {
@@ -40,6 +41,7 @@ impl Inner {
             ReplicaId { node: identity.node, incarnation: identity.incarnation }
         };
         *self.me.write() = me;
+        // Of all of them: who says nothing of a partition is not known to hold even nothing.
         let holdings: Vec<Holding> = self
             .partitions()
             .iter()
@@ -48,7 +50,6 @@ impl Inner {
                 let (last, incomplete, torn) = partition.look(|r, _| (r.progress().last, r.incomplete(), r.torn()));
                 Holding { partition: partition.id, last, torn, incomplete }
             })
-            .filter(|holding| holding.last != Version::ZERO || holding.torn || holding.incomplete)
             .collect();
         // What a replica that stopped half-way said of itself must not be told to anybody.
         if let Some(why) = self.stopped() {
@@ -71,7 +72,7 @@ impl Inner {
         let me = *self.me.read();
         let request = LeaseRequest { node: me.node, incarnation: me.incarnation };
         loop {
-            if self.stopped().is_some() {
+            if self.stopped().is_some() || self.retirement.surrendered() {
                 return self.surrender_lease();
             }
             // Counted from before the request is sent (invariant 4).
@@ -99,7 +100,7 @@ impl Inner {
         }
     }
 
-    fn surrender_lease(&self) {
+    pub(crate) fn surrender_lease(&self) {
         let mut lease = self.lease.lock();
         lease.surrender();
         self.shared.lease_until.store(lease.until().0, Ordering::Release);
@@ -110,37 +111,79 @@ impl Inner {
             return;
         }
         let mut lease = self.lease.lock();
+        // Looked at under the lock: whoever surrenders for good takes it afterwards.
+        if self.retirement.surrendered() {
+            return;
+        }
         lease.granted(sent, length);
         self.shared.lease_until.store(lease.until().0, Ordering::Release);
     }
 }
 
-/// Tells the controller what members report, many at a time.
+/// How often the controller is told again what it has not acted upon.
+const REPORT_AGAIN: Duration = Duration::from_millis(150);
+
+/// Tells the controller what members report, many at a time, until the map shows that it was heard:
+/// a leader forgets reports when it goes.
 pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiver<Report>) {
-    while let Some(first) = reports.recv().await {
+    let mut unheard: BTreeMap<PartitionId, Report> = BTreeMap::new();
+    loop {
+        let mut next = tokio::select! {
+            one = reports.recv() => match one {
+                Some(one) => Some(one),
+                None => return,
+            },
+            () = tokio::time::sleep(REPORT_AGAIN), if !unheard.is_empty() => None,
+        };
+        while let Some(one) = next {
+            unheard.insert(one.partition(), one);
+            next = reports.try_recv().ok();
+        }
         let me = *inner.me.read();
+        let layout = inner.layout.borrow().clone();
+        unheard.retain(|_, report| report.is_news(me, &layout));
+        if unheard.is_empty() {
+            continue;
+        }
         let mut report =
             SyncedReport { node: me.node, incarnation: me.incarnation, synced: Vec::new(), departed: Vec::new() };
-        let mut next = Some(first);
-        while let Some(one) = next {
-            match one {
+        for one in unheard.values() {
+            match *one {
                 Report::Synced(partition, epoch) => report.synced.push((partition, epoch)),
                 Report::Departed(partition, epoch) => report.departed.push((partition, epoch)),
             }
-            next = reports.try_recv().ok();
         }
-        report.synced.sort_unstable();
-        report.synced.dedup();
-        report.departed.sort_unstable();
-        report.departed.dedup();
         let result = if inner.leads() {
             inner.controller.report(report).await.map_err(crate::leader::fault)
         } else {
             inner.ask_leader::<_, ()>(method::REPORT, &report, Duration::from_secs(1)).await
         };
         if let Err(fault) = result {
-            // Members report again until their chain changes.
-            tracing::debug!(%fault, "report not delivered");
+            tracing::debug!(%fault, "report not delivered yet");
+        }
+    }
+}
+
+impl Report {
+    fn partition(&self) -> PartitionId {
+        match *self {
+            Report::Synced(partition, _) | Report::Departed(partition, _) => partition,
+        }
+    }
+
+    /// Whether the controller, going by this map, still has to act upon it.
+    fn is_news(&self, me: ReplicaId, layout: &Layout) -> bool {
+        let (Report::Synced(partition, epoch) | Report::Departed(partition, epoch)) = *self;
+        let Some(chain) = layout.chain(partition) else { return false };
+        if chain.epoch != epoch {
+            return chain.epoch < epoch;
+        }
+        let state = chain.members.iter().find(|member| member.replica == me).map(|member| member.state);
+        match self {
+            Report::Synced(..) => {
+                state == Some(MemberState::Syncing) || (state.is_some() && !chain.complete.contains(&me.node))
+            }
+            Report::Departed(..) => state == Some(MemberState::Departing),
         }
     }
 }

@@ -7,9 +7,10 @@ use crate::identity::{Identity, IdentityError};
 use crate::leader::{Transport, tend_electorate};
 use crate::log_writer::LogWriter;
 use crate::partition::{Partition, Shared};
+use crate::retire::Retirement;
 use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
-use crate::{JoinToken, SystemClock, life, service};
+use crate::{JoinToken, SystemClock, bond, life, service};
 use control::controller::{ClusterSettings, Controller, keys};
 use control::{MetadataStore, RaftNode, RaftTiming};
 use futures::FutureExt;
@@ -27,7 +28,7 @@ use storage::{BlockStore, LsmEngine, LsmOptions, Recovered, StorageEngine, Stora
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use types::{Clock, Layout, MemberState, NodeId, PartitionId, ReplicaId};
+use types::{Action, Classify, Clock, Layout, MemberState, NodeId, PartitionId, ReplicaId};
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -128,6 +129,7 @@ pub(crate) struct Inner {
     pub blocks: Arc<BlockKeeper>,
     pub layout: watch::Receiver<Arc<Layout>>,
     layout_sender: watch::Sender<Arc<Layout>>,
+    pub retirement: Retirement,
     partitions: OnceLock<Vec<Arc<Partition>>>,
     pub health: Arc<Health>,
 }
@@ -136,18 +138,18 @@ impl Node {
     /// Starts on a listener that is already bound; returns once the node knows its cluster.
     pub async fn start(config: NodeConfig, listener: TcpListener) -> Result<Node, NodeError> {
         std::fs::create_dir_all(&config.folder)?;
-        let (identity, fresh) = match Identity::load(&config.folder)? {
-            Some(identity) => (identity, false),
+        let mut identity = match Identity::load(&config.folder)? {
+            Some(identity) => identity,
             None => {
                 let identity = match &config.join {
                     Some(token) => join(token, &config.presence).await?,
                     None => Identity::new_cluster(config.partitions),
                 };
                 identity.save(&config.folder)?;
-                (identity, true)
+                identity
             }
         };
-        let first = fresh && config.join.is_none();
+        bond::tie(&config.folder, &mut identity)?;
         let me = ReplicaId { node: identity.node, incarnation: identity.incarnation };
         let peer = Peer::node(me, config.presence.address.clone());
         let credentials = Credentials::new(ClusterKey(identity.key), identity.cluster, peer);
@@ -206,6 +208,7 @@ impl Node {
             blocks,
             layout,
             layout_sender,
+            retirement: Retirement::default(),
             partitions: OnceLock::new(),
             health,
             identity: Mutex::new(identity.clone()),
@@ -226,15 +229,12 @@ impl Node {
             let watched = inner.health.clone().watch_task("the controller", controller.run());
             node.controller = Some(tokio::spawn(watched.then(|()| resign)));
         }
-        if first || (identity.node == NodeId(1) && !inner.raft.is_initialized().await.unwrap_or(true)) {
-            let made = inner.raft.initialize(&inner.address).await;
-            made.map_err(control::controller::ControllerError::from)?;
-            let settings = ClusterSettings {
-                cluster: identity.cluster,
-                partitions: identity.partitions,
-                replicas: config.replicas,
-            };
-            inner.controller.create_cluster(&settings).await?;
+        if identity.node == NodeId(1) {
+            let known = inner.raft.is_initialized().await.map_err(control::controller::ControllerError::from)?;
+            inner.raft.initialize(&inner.address).await.map_err(control::controller::ControllerError::from)?;
+            let founding = inner.clone().found(identity.partitions, config.replicas);
+            // Who was cut short, and who is only one of many by now, need not be waited for.
+            if known { node.tasks.push(tokio::spawn(founding)) } else { founding.await }
         }
         inner.make_partitions(identity.partitions);
         node.run("the follower of the map", service::follow_layout(inner.clone()));
@@ -280,10 +280,12 @@ impl Node {
         self.inner.status()
     }
 
-    /// Stops: answers what is under way, gives up the lease, makes the tables durable.
+    /// Stops cleanly: see [`crate::retire`]; then makes the tables durable. On return the data folder
+    /// may be opened again.
     pub async fn shutdown(mut self) {
         self.inner.health.stop();
-        // First of all it leads no more: a leader that takes no calls would take all others for dead.
+        self.inner.retire().await;
+        self.inner.retirement.close();
         if let Some(controller) = self.controller.take() {
             controller.abort();
             let _ = controller.await;
@@ -301,6 +303,11 @@ impl Node {
         let threads = std::mem::take(&mut self.threads);
         let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ = ended.await;
+        // Who still reads for an answer that nobody hears holds the folder open.
+        let held = std::time::Instant::now();
+        while Arc::strong_count(&self.inner) > 1 && held.elapsed() < Duration::from_secs(5) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
@@ -346,6 +353,21 @@ impl Inner {
     /// What stopped this node, if anything did.
     pub fn stopped(&self) -> Option<String> {
         self.health.why()
+    }
+
+    /// The first node makes the cluster, once it leads, unless it is made. Every step is harmless when it
+    /// was done before, so that a first start may be cut short anywhere.
+    async fn found(self: Arc<Self>, partitions: u16, replicas: u8) {
+        let settings = ClusterSettings { cluster: self.identity.lock().cluster, partitions, replicas };
+        while self.raft.local_range(keys::SETTINGS).pairs.is_empty() {
+            // Compared and set by whoever leads; on a node that merely has not heard yet it fails.
+            match self.controller.create_cluster(&settings).await {
+                Ok(()) => return,
+                Err(error) if error.action() == Action::Fatal => return tracing::error!(%error, "no cluster was made"),
+                Err(error) => tracing::debug!(%error, "the cluster is not made yet"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn make_partitions(&self, count: u16) {

@@ -201,9 +201,13 @@ impl Inner {
                 }
                 continue;
             }
-            match tokio::time::timeout_at(deadline, applied.changed()).await {
-                Ok(Ok(())) => {}
-                _ => return Ok(WatchReply::Changes { changes: Vec::new(), upto: after }),
+            let changed = tokio::select! {
+                changed = tokio::time::timeout_at(deadline, applied.changed()) => matches!(changed, Ok(Ok(()))),
+                () = self.retirement.closing() => false,
+            };
+            match changed {
+                true => {}
+                false => return Ok(WatchReply::Changes { changes: Vec::new(), upto: after }),
             }
         }
     }

@@ -111,9 +111,12 @@ impl Inner {
     async fn newer_layout(&self, request: LayoutRequest) -> Option<types::Layout> {
         let mut layout = self.layout.clone();
         let newer = layout.wait_for(|layout| layout.version > request.have);
-        match tokio::time::timeout(request.wait.min(POLL_MAX), newer).await {
-            Ok(Ok(layout)) => Some((**layout).clone()),
-            _ => None,
+        tokio::select! {
+            newer = tokio::time::timeout(request.wait.min(POLL_MAX), newer) => match newer {
+                Ok(Ok(layout)) => Some((**layout).clone()),
+                _ => None,
+            },
+            () = self.retirement.closing() => None,
         }
     }
 
@@ -174,6 +177,7 @@ impl Inner {
         }
         self.check_tables(&transaction).await?;
         let partition = self.partition_of(transaction.operation.key_hash)?;
+        let Some(_writing) = self.retirement.write() else { return Err(self.not_serving(partition.id)) };
         let fingerprint = fingerprint(&transaction);
         let answer = partition.request(|replica, env, request, tables, out| {
             replica.transact(env, request, &transaction, fingerprint, asynchronous, tables, out);

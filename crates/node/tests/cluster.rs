@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
-use atoll_node::{JoinToken, Node, NodeConfig, NodeError};
+use atoll_node::{Identity, JoinToken, Node, NodeConfig};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
+use control::{RaftNode, RaftRpc, RaftTiming, RaftTransport, TransportError};
 use rpc::wire::Presence;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use types::*;
@@ -14,31 +16,29 @@ use types::*;
 /// Elections do not take kindly to a busy machine: one cluster at a time.
 static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Starts a node. One that ran here before may hold its folder until its last long poll has ended.
-async fn start(folder: &Path, join: Option<JoinToken>) -> (Node, String) {
-    let begun = Instant::now();
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let presence = Presence {
-            address: address.clone(),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
-            capacity: 1,
-            release: "test".into(),
-            protocols: rpc::PROTOCOLS,
-        };
-        let config = NodeConfig { join: join.clone(), ..NodeConfig::new(folder, presence) };
-        match Node::start(config, listener).await {
-            Ok(node) => return (node, address),
-            Err(NodeError::Storage { error, .. }) if begun.elapsed() < Duration::from_secs(30) => {
-                println!("not yet: {error}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
+fn presence(listener: &TcpListener) -> Presence {
+    Presence {
+        address: listener.local_addr().unwrap().to_string(),
+        grpc: String::new(),
+        web: String::new(),
+        zone: String::new(),
+        capacity: 1,
+        release: "test".into(),
+        protocols: rpc::PROTOCOLS,
     }
+}
+
+async fn start(folder: &Path, join: Option<JoinToken>) -> (Node, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let presence = presence(&listener);
+    let address = presence.address.clone();
+    let config = NodeConfig { join, ..NodeConfig::new(folder, presence) };
+    (Node::start(config, listener).await.unwrap(), address)
+}
+
+/// Every chain has three serving replicas, all of them known to hold every acknowledged write.
+fn whole(layout: &Layout) -> bool {
+    layout.chains.iter().all(|chain| chain.serving().count() == 3 && chain.complete.len() == 3)
 }
 
 async fn connect(node: &Node, addresses: Vec<String>) -> Client {
@@ -49,7 +49,7 @@ async fn connect(node: &Node, addresses: Vec<String>) -> Client {
 async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain: {what}");
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -107,10 +107,7 @@ async fn three_nodes_form_chains_and_go_on_without_one() {
         nodes.push(start(folder.path(), Some(token.parse().unwrap())).await.0);
     }
     let layout = nodes[0].layout();
-    wait_until("three serving replicas everywhere", || {
-        layout.borrow().chains.iter().all(|chain| chain.serving().count() == 3)
-    })
-    .await;
+    wait_until("three complete replicas everywhere", || whole(&layout.borrow())).await;
     wait_until("three voters", || nodes[0].status().voters.len() == 3).await;
     for i in 0..200 {
         client.transact(put(&client, table, &format!("key {i}"), "first")).await.unwrap();
@@ -119,7 +116,7 @@ async fn three_nodes_form_chains_and_go_on_without_one() {
         assert_eq!(node.status().serving, 64, "{:?}", node.status());
     }
 
-    // The first node has led until now. Its end is abrupt for the others.
+    // The first node has led until now.
     let dead = nodes.remove(0);
     drop(layout);
     dead.shutdown().await;
@@ -142,12 +139,64 @@ async fn three_nodes_form_chains_and_go_on_without_one() {
     // It comes back, catches up, and serves.
     let (back, _) = start(folders[0].path(), None).await;
     let layout = back.layout();
-    wait_until("the node is back in every chain", || {
-        layout.borrow().chains.iter().all(|chain| chain.serving().count() == 3)
-    })
-    .await;
+    wait_until("the node is back in every chain", || whole(&layout.borrow())).await;
     back.shutdown().await;
     for node in nodes {
         node.shutdown().await;
+    }
+}
+
+/// Every point at which the first start may be cut short, then a start that must do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_cut_short_is_taken_up() {
+    let _machine = MACHINE.lock().await;
+    for steps in 1..=3 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut identity = Identity::new_cluster(64);
+        identity.save(folder.path()).unwrap();
+        if steps >= 2 {
+            // The control plane's folder is there, and founded, but nothing is in it.
+            let raft =
+                RaftNode::open(folder.path(), identity.node, RaftTiming::default(), Arc::new(Nowhere)).await.unwrap();
+            if steps >= 3 {
+                raft.initialize("127.0.0.1:1").await.unwrap();
+            }
+            raft.shutdown().await;
+        }
+        let (node, address) = start(folder.path(), None).await;
+        let client = connect(&node, vec![address]).await;
+        let table = client.ensure_table("kv", "main").await.unwrap();
+        client.transact(put(&client, table, "a", "b")).await.unwrap();
+        assert_eq!(node.identity().cluster, identity.cluster, "{steps} steps");
+        node.shutdown().await;
+        identity = Identity::load(folder.path()).unwrap().unwrap();
+        assert!(identity.bound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lost_a_folder_does_not_start() {
+    let _machine = MACHINE.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    start(folder.path(), None).await.0.shutdown().await;
+    for name in ["control", "log"] {
+        let away = folder.path().join("away");
+        std::fs::rename(folder.path().join(name), &away).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let started = Node::start(NodeConfig::new(folder.path(), presence(&listener)), listener).await;
+        let error = started.err().expect("it must not start").to_string();
+        assert!(error.contains(name) && error.contains("join as a new machine"), "{error}");
+        std::fs::rename(&away, folder.path().join(name)).unwrap();
+    }
+    start(folder.path(), None).await.0.shutdown().await;
+}
+
+/// No other node is there.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl RaftTransport for Nowhere {
+    async fn send(&self, _: NodeId, _: &str, _: RaftRpc, _: Bytes, _: Duration) -> Result<Bytes, TransportError> {
+        Err(TransportError::Unreachable("nobody".into()))
     }
 }

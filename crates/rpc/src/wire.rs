@@ -59,6 +59,8 @@ pub mod method {
     pub const REPORT: u16 = 35;
     /// [`super::ChangeLayout`] → [`super::LayoutPreview`]; to any node.
     pub const CHANGE_LAYOUT: u16 = 36;
+    /// [`super::LeaseRequest`] → `()`; to the leader: that life serves nothing any more.
+    pub const SURRENDER: u16 = 37;
     /// Raft's own message: kind in the first byte.
     pub const RAFT: u16 = 40;
     /// One-way: a chain message, to a neighbour.

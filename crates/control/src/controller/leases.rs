@@ -23,13 +23,15 @@ pub struct LeaseBook {
     lease: Duration,
     takeover: Monotonic,
     granted: BTreeMap<ReplicaId, Monotonic>,
+    /// The first grant of each life.
+    began: BTreeMap<ReplicaId, Monotonic>,
     voided: BTreeSet<ReplicaId>,
 }
 
 impl LeaseBook {
     /// A leadership begins at `now`.
     pub fn new(lease: Duration, now: Monotonic) -> LeaseBook {
-        LeaseBook { lease, takeover: now, granted: BTreeMap::new(), voided: BTreeSet::new() }
+        LeaseBook { lease, takeover: now, granted: BTreeMap::new(), began: BTreeMap::new(), voided: BTreeSet::new() }
     }
 
     /// For a while no majority was heard, so nobody could renew: presume again what a new leader
@@ -44,9 +46,16 @@ impl LeaseBook {
         if self.voided.contains(&replica) {
             return false;
         }
+        self.began.retain(|other, _| other.node != replica.node || *other == replica);
+        self.began.entry(replica).or_insert(now);
         let at = self.granted.entry(replica).or_insert(now);
         *at = (*at).max(now);
         true
+    }
+
+    /// Whether that life was first granted a lease so long ago that another, begun with it, would be known.
+    pub fn held_for_long(&self, replica: ReplicaId, now: Monotonic) -> bool {
+        self.began.get(&replica).is_some_and(|began| now - *began >= self.lease)
     }
 
     /// How long a grant lasts.

@@ -147,9 +147,8 @@ fn next(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain) -> Opt
     if !members.iter().any(|member| is_complete(member, &complete)) {
         // The last that were complete have gone: whoever they were, only they may begin again.
         members.clear();
-        if let Some(replica) = restart(knowledge, partition, &complete) {
-            members.push(ChainMember { replica, state: MemberState::Serving });
-        }
+        let back = restart(knowledge, partition, chain.epoch, &complete);
+        members.extend(back.into_iter().map(|replica| ChainMember { replica, state: MemberState::Serving }));
     }
     if !members.is_empty() {
         stay(chain, &mut members);
@@ -192,25 +191,38 @@ fn without_void(knowledge: &Knowledge<'_>, chain: &Chain, complete: &BTreeSet<No
     Some(chain.members.iter().filter(left).copied().collect())
 }
 
-/// Who begins a chain again whose members all went: one of those known to be complete, with the
-/// longest log. One whose log's end was torn must not, unless it was the only one (ruling 9).
-fn restart(knowledge: &Knowledge<'_>, partition: PartitionId, complete: &BTreeSet<NodeId>) -> Option<ReplicaId> {
-    let holding = |node: &NodeId| knowledge.holdings.get(node).and_then(|held| held.get(&partition));
-    complete
+/// Who begins a chain again whose members all went: those of the known complete ones that are back, the
+/// longest log first. After a loss of power they come back one by one: the others are waited for, about as
+/// long as a lease lasts, because who is left out is no longer known as complete. One whose log's end was torn
+/// must not, unless it was the only one (ruling 9).
+fn restart(
+    knowledge: &Knowledge<'_>,
+    partition: PartitionId,
+    epoch: Epoch,
+    complete: &BTreeSet<NodeId>,
+) -> Vec<ReplicaId> {
+    let mut back: Vec<(types::Version, ReplicaId)> = complete
         .iter()
         .filter_map(|node| {
             let replica = knowledge.alive(*node)?;
-            match holding(node) {
+            match knowledge.holdings.get(node).and_then(|held| held.get(&partition)) {
                 Some(held) if held.incomplete => None,
                 Some(held) if held.torn && complete.len() > 1 => None,
                 Some(held) => Some((held.last, replica)),
-                // A node that held nothing when it began: right only for a chain that never held anything.
-                None => Some((types::Version::ZERO, replica)),
+                // It says nothing of what it holds: right only for a chain that never was.
+                None => (epoch == Epoch(0)).then_some((types::Version::ZERO, replica)),
             }
         })
-        .max()
-        .map(|(_, replica)| replica)
-        .or_else(|| torn_alike(knowledge, partition, complete))
+        .collect();
+    if back.is_empty() {
+        return torn_alike(knowledge, partition, complete).into_iter().collect();
+    }
+    let waited = back.iter().any(|(_, replica)| knowledge.leases.held_for_long(*replica, knowledge.now));
+    if back.len() < complete.len() && !waited {
+        return Vec::new();
+    }
+    back.sort_unstable_by_key(|(last, replica)| (std::cmp::Reverse(*last), *replica));
+    back.into_iter().map(|(_, replica)| replica).collect()
 }
 
 /// When every complete replica is back and each has a torn end, the longest is all there is.
@@ -409,6 +421,45 @@ mod tests {
         assert_eq!(world.settle(3), (vec![(1, Serving), (2, Serving), (3, Syncing)], vec![1, 2]));
         world.leases.void(replica(2));
         assert_eq!(world.settle(3), (vec![], vec![1, 2]));
+    }
+
+    fn all_went(complete: &[u64], back: &[(u64, u64)]) -> World {
+        let mut world = World::new(&[], complete);
+        world.leases = LeaseBook::new(LEASE, Monotonic(0));
+        for (node, last) in back {
+            world.leases.grant(replica(*node), Monotonic(0));
+            let last = types::Version { epoch: Epoch(5), seq: types::Seq(*last) };
+            let held = Holding { partition: P, last, torn: false, incomplete: false };
+            world.holdings.entry(NodeId(*node)).or_default().insert(P, held);
+        }
+        world.layout.chains[0].wanted.clear();
+        world
+    }
+
+    #[test]
+    fn who_comes_back_first_waits_for_the_others_that_are_complete() {
+        let mut world = all_went(&[1, 2, 3], &[(2, 7)]);
+        assert_eq!(world.settle(1), (vec![], vec![1, 2, 3]));
+        // One more is back, with more in its log; the third never comes.
+        world.leases.grant(replica(3), Monotonic(0));
+        let more =
+            Holding { last: types::Version { epoch: Epoch(5), seq: types::Seq(9) }, ..world.holdings[&NodeId(2)][&P] };
+        world.holdings.entry(NodeId(3)).or_default().insert(P, more);
+        assert_eq!(world.settle(1).0, vec![]);
+        world.now = Monotonic(0) + LEASE;
+        assert_eq!(world.settle(1), (vec![(3, Serving), (2, Serving)], vec![2, 3]));
+        // All back: nobody is waited for.
+        let mut world = all_went(&[1, 2], &[(2, 7), (1, 7)]);
+        assert_eq!(world.settle(1), (vec![(1, Serving), (2, Serving)], vec![1, 2]));
+    }
+
+    #[test]
+    fn who_says_nothing_of_what_it_holds_does_not_begin_a_chain_again() {
+        let mut world = all_went(&[1], &[(1, 7)]);
+        world.holdings.clear();
+        assert_eq!(world.settle(1).0, vec![]);
+        world.layout.chains[0].epoch = Epoch(0);
+        assert_eq!(world.settle(1).0, vec![(1, Serving)]);
     }
 
     #[test]

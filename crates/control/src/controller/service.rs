@@ -227,8 +227,9 @@ impl Controller {
         if final_word {
             plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
         }
+        // A member may see an epoch before this node's own copy of the map does.
         let current =
-            |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch);
+            |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch <= epoch);
         leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
         let batch = write(&layout, &all, &plan, leading.placer.wanted(&layout));
@@ -306,6 +307,19 @@ impl Controller {
         } else {
             Ok(LeaseReply::Void)
         }
+    }
+
+    /// A node stops, and serves nothing more in this life: nobody need wait for its lease to run out.
+    pub async fn surrender(&self, request: LeaseRequest) -> Result<(), ControllerError> {
+        let token = self.confirm().await?;
+        let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
+        let mut leading = self.leading.lock();
+        let Some(leading) = leading.as_mut().filter(|leading| leading.token == token) else {
+            return Err(ControllerError::Metadata(MetadataError::NotLeader { leader: None }));
+        };
+        leading.leases.void(replica);
+        self.wake.notify_one();
+        Ok(())
     }
 
     /// A member tells of its chains.

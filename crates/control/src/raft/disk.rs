@@ -9,6 +9,7 @@
 //! for what a failed sync left on disk is not known. Values stay below 4000 bytes,
 //! for a torn larger one makes the database refuse to open: entries are cut into pieces.
 
+use super::election::Pace;
 use super::load::{self, Loaded, log_key};
 use super::tail::{Tail, TailFile};
 use super::types::{LogId, Types, Vote, seal};
@@ -17,7 +18,8 @@ use fjall::{Database, Keyspace, PersistMode};
 use openraft::storage::LogFlushed;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 pub(super) const VOTE_KEY: &[u8] = b"m/vote";
@@ -67,6 +69,8 @@ pub(super) enum Task {
 pub(super) struct Disk {
     tasks: mpsc::Sender<Task>,
     folder: PathBuf,
+    /// How long writes take.
+    pub(super) pace: Arc<Pace>,
     #[cfg(test)]
     pub(super) fail_next_sync: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
@@ -89,6 +93,7 @@ impl Disk {
         let disk = Disk {
             tasks: sender,
             folder: folder.clone(),
+            pace: Arc::default(),
             #[cfg(test)]
             fail_next_sync: Default::default(),
         };
@@ -98,6 +103,7 @@ impl Disk {
             tail_file,
             tail,
             folder,
+            pace: disk.pace.clone(),
             failed: None,
             last_indexes: loaded.stored_indexes(),
             #[cfg(test)]
@@ -170,6 +176,7 @@ struct Writer {
     tail_file: TailFile,
     tail: Tail,
     folder: PathBuf,
+    pace: Arc<Pace>,
     failed: Option<String>,
     /// Entries on disk: index → how many pieces.
     last_indexes: std::collections::BTreeMap<u64, u16>,
@@ -188,7 +195,12 @@ impl Writer {
             }
             let result = match &self.failed {
                 Some(failure) => Err(failure.clone()),
-                None => self.write(&mut round),
+                None => {
+                    let begun = Instant::now();
+                    let written = self.write(&mut round);
+                    self.pace.took(begun.elapsed());
+                    written
+                }
             };
             if let Err(failure) = &result
                 && self.failed.is_none()

@@ -4,6 +4,7 @@ use super::{RaftNode, leader_hint, leads};
 use crate::store::{Batch, Committed, LeaderToken, Leadership, MetadataError, MetadataStore, Pair, Range};
 use async_trait::async_trait;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
+use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use types::NodeId;
@@ -14,7 +15,7 @@ impl RaftNode {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
         metrics.running_state.clone().map_err(super::stopped)?;
-        if !leads(&metrics) {
+        if !leads(&metrics) || self.retiring.load(Ordering::SeqCst) {
             return Err(MetadataError::NotLeader { leader: leader_hint(&metrics) });
         }
         // A leader that is cut off would only pile up entries that may or may not survive it.
@@ -111,6 +112,9 @@ impl MetadataStore for RaftNode {
     }
 
     async fn confirm_leadership(&self) -> Result<LeaderToken, MetadataError> {
+        if self.retiring.load(Ordering::SeqCst) {
+            return Err(MetadataError::NotLeader { leader: None });
+        }
         // Shorter than a commit's patience: whoever asks wants to know whether it leads *now*.
         let deadline = Instant::now() + self.timing.election_max;
         timeout_at(deadline, self.confirm()).await.unwrap_or_else(|_| {

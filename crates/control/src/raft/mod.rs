@@ -13,6 +13,8 @@
 //! links cut, nodes lost and everything restarted, and by unit tests of each file.
 
 mod disk;
+mod election;
+mod hand_over;
 mod load;
 mod log;
 mod machine;
@@ -28,6 +30,7 @@ pub use membership::MemberStatus;
 pub use network::{RAFT_BODY_BYTES_MAX, RaftRpc, RaftTransport, TransportError};
 
 use self::disk::{Disk, Task};
+use self::election::Hearing;
 use self::log::LogStore;
 use self::machine::{Machine, View};
 use self::network::{Network, Peers, SNAPSHOT_PIECE_BYTES};
@@ -40,6 +43,7 @@ use openraft::raft::{AppendEntriesRequest, InstallSnapshotRequest, InstallSnapsh
 use openraft::{BasicNode, Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
@@ -74,17 +78,19 @@ impl Default for RaftTiming {
 }
 
 impl RaftTiming {
-    /// The library grants a silent leader a lease of its longest time-out, and only then begins to
-    /// count a voter's own time-out; half of `election_max` is given to each.
+    /// Voters grant nothing while their leader was heard within `election_min`: the library's longest
+    /// time-out. Its shortest is what an answer to a request for a vote may take, the voter's fsync
+    /// included. Neither of them begins an election: [`election`] does.
     fn config(&self) -> Result<Config, MetadataError> {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
         let heartbeat = millis(self.heartbeat);
-        let half = millis(self.election_max) / 2;
+        let lease = millis(self.election_min).max(heartbeat + 2);
         let config = Config {
             cluster_name: "atoll".to_string(),
             heartbeat_interval: heartbeat,
-            election_timeout_min: millis(self.election_min).saturating_sub(half).max(heartbeat * 3 / 2),
-            election_timeout_max: half,
+            election_timeout_min: lease - 1,
+            election_timeout_max: lease,
+            enable_elect: false,
             install_snapshot_timeout: 5_000,
             snapshot_max_chunk_size: SNAPSHOT_PIECE_BYTES,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
@@ -113,6 +119,10 @@ pub struct RaftNode {
     peers: Arc<Peers>,
     leadership: watch::Receiver<Leadership>,
     commits: Semaphore,
+    transport: Arc<dyn RaftTransport>,
+    hearing: Arc<Hearing>,
+    /// Leadership is being handed over: nothing is decided here any more.
+    retiring: AtomicBool,
 }
 
 impl RaftNode {
@@ -131,11 +141,14 @@ impl RaftNode {
         let view = machine.view.clone();
         let log = LogStore::new(id.0, loaded, disk.clone());
         let peers = Arc::new(Peers::default());
-        let network = Network { transport, peers: peers.clone(), retry_after: timing.heartbeat * 2 };
+        let network = Network { transport: transport.clone(), peers: peers.clone(), retry_after: timing.heartbeat * 2 };
         let raft = Raft::new(id.0, config, network, log, machine).await.map_err(stopped)?;
         let (sender, leadership) = watch::channel(Leadership::default());
         tokio::spawn(follow(raft.metrics(), sender, peers.clone()));
-        Ok(RaftNode { id, timing, raft, view, disk, peers, leadership, commits: Semaphore::new(COMMITS_MAX) })
+        let hearing = Arc::new(Hearing::default());
+        tokio::spawn(election::stand(raft.clone(), timing, hearing.clone(), disk.pace.clone()));
+        let (commits, retiring) = (Semaphore::new(COMMITS_MAX), AtomicBool::new(false));
+        Ok(RaftNode { id, timing, raft, view, disk, peers, leadership, commits, transport, hearing, retiring })
     }
 
     /// This node.
@@ -153,7 +166,11 @@ impl RaftNode {
         let answer = match kind {
             RaftRpc::Append => {
                 let request: AppendEntriesRequest<Types> = decode(&body).map_err(invalid)?;
-                encode(&self.raft.append_entries(request).await.map_err(stopped)?)
+                // Before and after: the answer may have to wait for the disk.
+                self.hearing.heard();
+                let answer = self.raft.append_entries(request).await.map_err(stopped)?;
+                self.hearing.heard();
+                encode(&answer)
             }
             RaftRpc::Vote => {
                 let request: VoteRequest<u64> = decode(&body).map_err(invalid)?;
@@ -164,6 +181,7 @@ impl RaftNode {
                 if request.offset.saturating_add(request.data.len() as u64) > SNAPSHOT_BYTES_MAX {
                     return Err(MetadataError::Invalid("the snapshot is too large".to_string()));
                 }
+                self.hearing.heard();
                 let answer: Result<InstallSnapshotResponse<u64>, InstallSnapshotError> =
                     match self.raft.install_snapshot(request).await {
                         Ok(answer) => Ok(answer),
@@ -171,6 +189,10 @@ impl RaftNode {
                         Err(RaftError::Fatal(fatal)) => return Err(stopped(fatal)),
                     };
                 encode(&answer)
+            }
+            RaftRpc::Campaign => {
+                self.hearing.call();
+                Ok(Vec::new())
             }
         };
         answer.map(Bytes::from).map_err(invalid)

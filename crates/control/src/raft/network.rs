@@ -37,6 +37,8 @@ pub enum RaftRpc {
     Vote = 2,
     /// A piece of a snapshot.
     Snapshot = 3,
+    /// From a leader that is about to stop: stand for election.
+    Campaign = 4,
 }
 
 impl From<RaftRpc> for u16 {
@@ -53,6 +55,7 @@ impl TryFrom<u16> for RaftRpc {
             1 => Ok(RaftRpc::Append),
             2 => Ok(RaftRpc::Vote),
             3 => Ok(RaftRpc::Snapshot),
+            4 => Ok(RaftRpc::Campaign),
             other => Err(other),
         }
     }

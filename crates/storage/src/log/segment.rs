@@ -103,6 +103,8 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, StorageError> {
             .and_then(|digits| u64::from_str_radix(digits, 16).ok());
         match base {
             Some(base) => found.push((base, path)),
+            // Says whose log it is.
+            None if path.file_name().is_some_and(|name| name == "owner.json") => {}
             None => tracing::warn!(path = %path.display(), "not a log segment: left alone"),
         }
     }

@@ -1,0 +1,112 @@
+//! How long writes and reads stall when a node is killed: each node in turn, heads and the leader of the
+//! control plane included. `ATOLL_TEST_LONG=1` kills thirty times. Prints the distribution; asserts only
+//! that no request fails, because how fast it goes is the machine's affair.
+
+use crate::demo::{Demo, long};
+use bytes::Bytes;
+use client::Client;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use types::{Consistency, ItemKey, TableId, Transaction, Update};
+
+/// Partitions written to and read from at the same time.
+const KEYS: u64 = 12;
+
+fn put(client: &Client, table: TableId, key: &str) -> Transaction {
+    Transaction {
+        operation: client.operation(key.as_bytes()),
+        partition_key: Bytes::copy_from_slice(key.as_bytes()),
+        conditions: vec![],
+        updates: vec![Update::Put {
+            table,
+            sort_key: Bytes::new().into(),
+            value: Bytes::from_static(b"x").into(),
+            expires: None,
+        }],
+    }
+}
+
+/// The longest that one writer or reader waited, until told to stop.
+async fn longest<F: Future<Output = Result<(), String>>>(
+    stop: Arc<AtomicBool>,
+    mut request: impl FnMut() -> F,
+) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        if let Err(error) = request().await {
+            panic!("failed after {:?}: {error}", begun.elapsed());
+        }
+        longest = longest.max(begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    longest
+}
+
+fn distribution(what: &str, mut stalls: Vec<Duration>) {
+    stalls.sort_unstable();
+    let at = |share: f64| stalls[((stalls.len() - 1) as f64 * share).round() as usize].as_millis();
+    println!(
+        "{what}: min {} · median {} · p99 {} · max {} ms ({} samples)",
+        at(0.0),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        stalls.len()
+    );
+}
+
+#[test]
+fn the_stall_after_a_kill_is_short() {
+    let demo = Demo::start(3);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (mut writes, mut reads) = (Vec::new(), Vec::new());
+    for round in 0..if long() { 30u16 } else { 4 } {
+        let node = round % 3 + 1;
+        // Placed as at first: whoever came back last is not the tail of everything.
+        demo.wait_whole(3);
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = runtime.block_on(async {
+            let client = demo.inside().await;
+            let table = client.ensure_table("kv", "failover").await.unwrap();
+            let mut clients = Vec::new();
+            for key in 0..KEYS {
+                let key = format!("key {key}");
+                client.transact(put(&client, table, &key)).await.unwrap();
+                let (writer, reader, name) = (client.clone(), client.clone(), key.clone());
+                let writing = longest(stop.clone(), move || {
+                    let (client, transaction) = (writer.clone(), put(&writer, table, &key));
+                    async move { client.transact(transaction).await.map(|_| ()).map_err(|error| error.to_string()) }
+                });
+                let reading = longest(stop.clone(), move || {
+                    let (client, key) = (reader.clone(), ItemKey::new(table, name.clone(), ""));
+                    async move {
+                        // A replica that is a little behind may not have it yet.
+                        client.get(&key, Consistency::Stale).await.map(|_| ()).map_err(|error| error.to_string())
+                    }
+                });
+                clients.push((tokio::spawn(writing), tokio::spawn(reading)));
+            }
+            clients
+        });
+        std::thread::sleep(Duration::from_millis(700));
+        let pid = demo.nodes()[node as usize - 1]["pid"].as_i64().expect("it runs") as i32;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        std::thread::sleep(Duration::from_millis(3500));
+        stop.store(true, Ordering::Relaxed);
+        let (mut write, mut read) = (Duration::ZERO, Duration::ZERO);
+        for (writing, reading) in clients {
+            let stalled = runtime.block_on(writing).unwrap();
+            write = write.max(stalled);
+            writes.push(stalled);
+            let stalled = runtime.block_on(reading).unwrap();
+            read = read.max(stalled);
+            reads.push(stalled);
+        }
+        println!("kill {}: node {node}, writes stalled {write:?}, reads {read:?}", round + 1);
+        demo.start_node(node);
+    }
+    distribution("stall of writes", writes);
+    distribution("stall of reads", reads);
+}

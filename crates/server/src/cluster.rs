@@ -3,6 +3,7 @@
 use crate::cli::ServerArgs;
 use crate::demo::is_caught_up;
 use crate::failure::Outcome;
+use crate::layout::{self, DrainArgs, LayoutArgs, RemoveArgs};
 use crate::{output, session, span};
 use clap::{Args, Subcommand};
 use client::remote::{ClusterStatus, NodeState};
@@ -31,6 +32,12 @@ pub enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show which machine holds what; change shares and the number of copies
+    Layout(LayoutArgs),
+    /// Move everything off a machine, while it serves
+    Drain(DrainArgs),
+    /// Take a drained machine out of the cluster, for good
+    Remove(RemoveArgs),
     /// Make a token with which one more machine can join
     JoinToken {
         /// How long it may be used
@@ -44,8 +51,15 @@ pub enum ClusterCommand {
 
 /// Carries it out.
 pub async fn run(args: ClusterArgs) -> Outcome {
+    let command = match args.command {
+        ClusterCommand::Layout(layout) => return layout::layout(layout, &args.server).await,
+        ClusterCommand::Drain(drain) => return layout::drain(drain, &args.server).await,
+        ClusterCommand::Remove(remove) => return layout::remove(remove, &args.server).await,
+        other => other,
+    };
     let remote = session::connect(&args.server).await?;
-    match args.command {
+    match command {
+        ClusterCommand::Layout(_) | ClusterCommand::Drain(_) | ClusterCommand::Remove(_) => Ok(()),
         ClusterCommand::Status { json } => {
             let status = remote.cluster_status().await?;
             if json { output::json(&to_json(&status)) } else { output::print(text(&status)) }

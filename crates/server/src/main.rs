@@ -17,6 +17,7 @@ mod failure;
 mod files;
 mod front;
 mod kv;
+mod layout;
 mod lock;
 mod log;
 mod output;

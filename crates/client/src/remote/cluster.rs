@@ -81,7 +81,7 @@ impl std::fmt::Debug for JoinToken {
     }
 }
 
-fn service(channel: Channel) -> ClusterClient<Channel> {
+pub(super) fn service(channel: Channel) -> ClusterClient<Channel> {
     ClusterClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 

@@ -22,6 +22,7 @@ mod drive;
 mod error;
 mod gateways;
 mod key_value;
+mod layout;
 mod tables;
 mod upload;
 mod watch;
@@ -36,6 +37,7 @@ pub use download::{DownloadOptions, DownloadProgress, Expect};
 pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage};
 pub use error::RemoteError;
 pub use key_value::{ScanPage, ScannedItem};
+pub use layout::{ClusterLayout, LayoutNode, LayoutPartition};
 pub use rpc::grpc::{
     TableChange, TableCondition, TableKey, TableQuery, TableTransaction, TableUpdate, WatchEvent, WatchKey,
 };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use client::{BlockAt, BlockRef, Client, ClientError, Content, NodeStatus, ScanCursor, UploadId, WatchKey};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use rpc::wire::{ChangeLayout, LayoutPreview};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{
@@ -57,6 +58,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn blocks_of(&self, content: &Content, offset: u64, most: usize) -> Result<Vec<BlockAt>, ClientError>;
     async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)>;
     async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError>;
+    async fn change_layout(&self, change: &ChangeLayout) -> Result<LayoutPreview, ClientError>;
 }
 
 #[async_trait]
@@ -163,5 +165,9 @@ impl Backend for Client {
 
     async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError> {
         Client::make_join_token(self, valid).await
+    }
+
+    async fn change_layout(&self, change: &ChangeLayout) -> Result<LayoutPreview, ClientError> {
+        Client::change_layout(self, change).await
     }
 }

@@ -2,6 +2,7 @@
 
 use super::GrpcState;
 use super::guard::administrator;
+use super::layout;
 use super::problems::{invalid, status};
 use client::NodeStatus;
 use rpc::grpc::v1::{self, cluster_server::Cluster};
@@ -50,6 +51,19 @@ impl Cluster for GrpcState {
             nodes: nodes.collect(),
             answered_by: self.inner.node.map(|node| node.0),
         }))
+    }
+
+    async fn get_layout(&self, request: Request<v1::GetLayoutRequest>) -> Result<Response<v1::GetLayoutReply>, Status> {
+        administrator(&request)?;
+        Ok(Response::new(layout::get(self)))
+    }
+
+    async fn change_layout(
+        &self,
+        request: Request<v1::ChangeLayoutRequest>,
+    ) -> Result<Response<v1::ChangeLayoutReply>, Status> {
+        administrator(&request)?;
+        layout::change(self, request.into_inner()).await
     }
 
     async fn join_token(&self, request: Request<v1::JoinTokenRequest>) -> Result<Response<v1::JoinTokenReply>, Status> {

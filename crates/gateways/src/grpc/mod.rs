@@ -24,6 +24,7 @@ mod connections;
 mod drive;
 mod guard;
 mod key_value;
+mod layout;
 mod problems;
 mod tables;
 mod tickets;

@@ -10,6 +10,7 @@ use client::{
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
+use rpc::wire::{ChangeLayout, LayoutPreview};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -207,6 +208,7 @@ impl Backend for Memory {
             cluster: ClusterId(0xc0ffee),
             replicas_min: 1,
             replicas_wanted: 1,
+            removed: BTreeSet::new(),
             tables: data.tables.clone(),
             chains: vec![chain],
             nodes,
@@ -396,6 +398,10 @@ impl Backend for Memory {
 
     async fn make_join_token(&self, _: Duration) -> Result<String, ClientError> {
         Ok("a token".into())
+    }
+
+    async fn change_layout(&self, _: &ChangeLayout) -> Result<LayoutPreview, ClientError> {
+        Err(ClientError::Denied("this cluster stays as it is".into()))
     }
 }
 

@@ -208,7 +208,6 @@ impl Backend for Memory {
             cluster: ClusterId(0xc0ffee),
             replicas_min: 1,
             replicas_wanted: 1,
-            removed: BTreeSet::new(),
             tables: data.tables.clone(),
             chains: vec![chain],
             nodes,

@@ -103,9 +103,11 @@ impl Placer {
 }
 
 /// Durable replicas that a write should need: two once every chain has had two, in a cluster of
-/// three nodes or more. Never lowered here.
+/// three nodes or more that have really begun a life: one that was admitted and never started
+/// holds nothing. Never lowered here.
 pub fn replicas_min(layout: &Layout) -> u8 {
-    let grown = layout.nodes.len() >= 3 && layout.chains.iter().all(|chain| chain.acking().count() >= 2);
+    let born = layout.nodes.values().filter(|node| node.incarnation.0 > 0).count();
+    let grown = born >= 3 && layout.chains.iter().all(|chain| chain.acking().count() >= 2);
     if grown { layout.replicas_min.max(2) } else { layout.replicas_min }
 }
 
@@ -471,5 +473,19 @@ mod tests {
         assert_eq!(world.settle(1), (vec![(2, Serving), (3, Serving), (1, Departing)], vec![1, 2, 3]));
         world.layout.chains[0].wanted = vec![NodeId(2), NodeId(1), NodeId(3)];
         assert_eq!(world.settle(2).0, vec![(2, Serving), (1, Serving), (3, Serving)]);
+    }
+
+    #[test]
+    fn a_joiner_that_never_began_a_life_raises_nothing() {
+        use MemberState::Serving;
+        let mut world = World::new(&[(1, Serving), (2, Serving)], &[1, 2]);
+        world.layout.replicas_min = 1;
+        world.layout.nodes.get_mut(&NodeId(3)).unwrap().incarnation = Incarnation(0);
+        assert_eq!(replicas_min(&world.layout), 1);
+        world.layout.nodes.get_mut(&NodeId(3)).unwrap().incarnation = Incarnation(1);
+        assert_eq!(replicas_min(&world.layout), 2);
+        world.layout.replicas_min = 2;
+        world.layout.nodes.remove(&NodeId(3));
+        assert_eq!(replicas_min(&world.layout), 2, "never lowered");
     }
 }

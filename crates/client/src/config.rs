@@ -75,6 +75,9 @@ pub struct Timeouts {
     pub block_hedge: Duration,
     /// How long a node may hold back the answer to "is there a newer map?".
     pub layout_poll: Duration,
+    /// How long what an upload stored is kept from collection without a reference. The upload relies on
+    /// a part of it only.
+    pub pin: Duration,
 }
 
 impl Default for Timeouts {
@@ -90,6 +93,7 @@ impl Default for Timeouts {
             block_stragglers: Duration::from_millis(1500),
             block_hedge: Duration::from_millis(500),
             layout_poll: Duration::from_secs(5),
+            pin: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -102,6 +102,21 @@ impl Router {
         targets
     }
 
+    /// Those who may have a block: the holders, then all other nodes: one that left the chain keeps its
+    /// copies until the others have them. One that lost its lease may answer all the same.
+    pub(crate) fn block_targets(&self, layout: &Layout, partition: PartitionId) -> Vec<Target> {
+        let mut targets = self.targets(layout, partition, Role::Holder);
+        let asked: BTreeSet<_> = targets.iter().map(|target| target.replica.node).collect();
+        let mut others: Vec<_> = layout.nodes.values().collect();
+        others.retain(|node| node.incarnation.0 > 0 && !asked.contains(&node.id));
+        others.sort_by_key(|node| !node.alive);
+        targets.extend(others.into_iter().map(|node| Target {
+            replica: ReplicaId { node: node.id, incarnation: node.incarnation },
+            address: node.address.clone(),
+        }));
+        targets
+    }
+
     /// One attempt at a replica. Given up when a newer map takes the replica out of its role.
     pub(crate) async fn attempt<R: DeserializeOwned>(
         &self,

@@ -5,7 +5,7 @@ use crate::patience::{Heard, Patience};
 use crate::router::Router;
 use crate::{Client, ClientError};
 use rpc::codec;
-use rpc::wire::{ChangeLayout, CreateTable, Fault, LayoutPreview, MakeToken, NodeStatus, method};
+use rpc::wire::{ChangeLayout, CreateTable, Fault, LayoutPreview, MakeToken, NodeStatus, ScrubReport, method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -124,10 +124,23 @@ impl Client {
 
     /// How every node of the map says it is.
     pub async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)> {
+        self.ask_every_node(method::STATUS, &()).await
+    }
+
+    /// How the verification of every node's blocks stands; with `start`, begins one.
+    pub async fn scrub(&self, start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)> {
+        self.ask_every_node(method::SCRUB, &start).await
+    }
+
+    async fn ask_every_node<R: DeserializeOwned>(
+        &self,
+        number: u16,
+        request: &impl Serialize,
+    ) -> Vec<(NodeId, Result<R, ClientError>)> {
         let layout = self.layout();
+        let body = codec::encode(request);
         let asked = layout.nodes.values().map(|node| async {
-            let result =
-                self.router.link.call::<NodeStatus>(&node.address, method::STATUS, codec::encode(&()), STATUS_TIMEOUT);
+            let result = self.router.link.call::<R>(&node.address, number, body.clone(), STATUS_TIMEOUT);
             let status = match result.await {
                 Ok((status, _)) => Ok(status),
                 Err(failure) => Err(failure.into_error(vec![node.address.clone()], &layout)),

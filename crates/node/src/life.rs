@@ -126,7 +126,7 @@ const REPORT_AGAIN: Duration = Duration::from_millis(150);
 /// Tells the controller what members report, many at a time, until the map shows that it was heard:
 /// a leader forgets reports when it goes.
 pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiver<Report>) {
-    let mut unheard: BTreeMap<PartitionId, Report> = BTreeMap::new();
+    let mut unheard: BTreeMap<(PartitionId, bool), Report> = BTreeMap::new();
     loop {
         let mut next = tokio::select! {
             one = reports.recv() => match one {
@@ -136,7 +136,7 @@ pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiv
             () = tokio::time::sleep(REPORT_AGAIN), if !unheard.is_empty() => None,
         };
         while let Some(one) = next {
-            unheard.insert(one.partition(), one);
+            unheard.insert(one.subject(), one);
             next = reports.try_recv().ok();
         }
         let me = *inner.me.read();
@@ -145,12 +145,12 @@ pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiv
         if unheard.is_empty() {
             continue;
         }
-        let mut report =
-            SyncedReport { node: me.node, incarnation: me.incarnation, synced: Vec::new(), departed: Vec::new() };
+        let mut report = SyncedReport { node: me.node, incarnation: me.incarnation, ..SyncedReport::default() };
         for one in unheard.values() {
             match *one {
                 Report::Synced(partition, epoch) => report.synced.push((partition, epoch)),
                 Report::Departed(partition, epoch) => report.departed.push((partition, epoch)),
+                Report::Whole(partition, epoch) => report.whole.push((partition, epoch)),
             }
         }
         let result = if inner.leads() {
@@ -165,15 +165,18 @@ pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiv
 }
 
 impl Report {
-    fn partition(&self) -> PartitionId {
+    /// What it is about: a newer report of the same takes its place.
+    fn subject(&self) -> (PartitionId, bool) {
         match *self {
-            Report::Synced(partition, _) | Report::Departed(partition, _) => partition,
+            Report::Synced(partition, _) | Report::Departed(partition, _) => (partition, false),
+            Report::Whole(partition, _) => (partition, true),
         }
     }
 
     /// Whether the controller, going by this map, still has to act upon it.
     fn is_news(&self, me: ReplicaId, layout: &Layout) -> bool {
-        let (Report::Synced(partition, epoch) | Report::Departed(partition, epoch)) = *self;
+        let (Report::Synced(partition, epoch) | Report::Departed(partition, epoch) | Report::Whole(partition, epoch)) =
+            *self;
         let Some(chain) = layout.chain(partition) else { return false };
         if chain.epoch != epoch {
             return chain.epoch < epoch;
@@ -184,6 +187,7 @@ impl Report {
                 state == Some(MemberState::Syncing) || (state.is_some() && !chain.complete.contains(&me.node))
             }
             Report::Departed(..) => state == Some(MemberState::Departing),
+            Report::Whole(..) => chain.members.iter().any(|member| member.state == MemberState::Departing),
         }
     }
 }

@@ -49,6 +49,8 @@ pub struct NodeConfig {
     pub replicas: u8,
     /// How memory and disk are used.
     pub storage: LsmOptions,
+    /// Blocks that nothing keeps any more go after this long.
+    pub collect_after: Duration,
 }
 
 impl NodeConfig {
@@ -63,6 +65,7 @@ impl NodeConfig {
             partitions: 64,
             replicas: 3,
             storage: LsmOptions::default(),
+            collect_after: Duration::from_secs(10 * 60),
         }
     }
 }
@@ -191,7 +194,14 @@ impl Node {
             full,
             throttle: Throttle::default(),
         });
-        let blocks = Arc::new(BlockKeeper::new(store, pool, layout.clone(), identity.node));
+        let blocks = Arc::new(BlockKeeper::new(
+            store,
+            pool,
+            layout.clone(),
+            identity.node,
+            config.collect_after,
+            health.clone(),
+        ));
         let inner = Arc::new(Inner {
             folder: config.folder.clone(),
             address: config.presence.address.clone(),
@@ -245,6 +255,8 @@ impl Node {
         node.run("the reporter", life::report(inner.clone(), reports));
         node.run("the care for voters", tend_electorate(inner.clone()));
         node.run("the block keeper", inner.blocks.clone().keep(inner.clone()));
+        node.run("the collection of blocks", inner.blocks.clone().collect(inner.clone()));
+        node.run("the scrub", inner.blocks.clone().scrub_slowly(inner.clone()));
         node.run("the keeper of the lease", inner.clone().live());
         Ok(node)
     }
@@ -440,6 +452,7 @@ impl Inner {
             syncing: count(MemberState::Syncing),
             waiting: layout.chains.iter().filter(|chain| chain.members.is_empty()).count() as u32,
             blocks_missing: self.blocks.missing() as u64,
+            blocks_unchecked: self.blocks.unchecked() as u64,
             blocks: self.blocks.store().count(),
             bytes_used: self.blocks.store().bytes_used()
                 + self.engine.stats().log_bytes

@@ -61,6 +61,8 @@ pub(crate) struct Shared {
 pub(crate) enum Report {
     Synced(PartitionId, Epoch),
     Departed(PartitionId, Epoch),
+    /// Every block that the partition's references name is here.
+    Whole(PartitionId, Epoch),
 }
 
 impl Shared {

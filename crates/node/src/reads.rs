@@ -34,7 +34,7 @@ impl Inner {
         if here { Ok(partition) } else { Err(self.not_serving(id)) }
     }
 
-    fn check_read(&self, partition: &Partition) -> Result<(), Fault> {
+    pub(crate) fn check_read(&self, partition: &Partition) -> Result<(), Fault> {
         partition.look(|replica, env| replica.check_read(env)).map_err(|failure| self.fault(partition.id, failure))
     }
 
@@ -147,7 +147,7 @@ impl Inner {
     }
 
     /// Waits until the tables hold everything that was committed when this was called.
-    async fn settled(&self, partition: &Arc<Partition>) -> Result<(), Fault> {
+    pub(crate) async fn settled(&self, partition: &Arc<Partition>) -> Result<(), Fault> {
         self.check_read(partition)?;
         let (head, progress) = partition.look(|replica, _| (replica.is_head(), replica.progress()));
         let committed = if progress.last.seq == progress.committed {

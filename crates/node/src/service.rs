@@ -90,9 +90,12 @@ impl Inner {
                 Err(fault) => Err(fault),
             }),
             method::STATUS => reply(Ok(self.status())),
-            method::PUT_BLOCK | method::GET_BLOCK | method::HAVE_BLOCKS | method::REPAIR_BLOCK => {
-                self.block_request(number, body).await
-            }
+            method::PUT_BLOCK
+            | method::GET_BLOCK
+            | method::HAVE_BLOCKS
+            | method::REPAIR_BLOCK
+            | method::NEED_BLOCKS
+            | method::SCRUB => self.block_request(number, body).await,
             method::RAFT => self.raft_message(body).await,
             other => match self.control(other, &body).await {
                 Some(reply) => Ok(reply.into()),

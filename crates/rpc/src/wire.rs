@@ -45,6 +45,11 @@ pub mod method {
     pub const HAVE_BLOCKS: u16 = 22;
     /// [`types::BlockHash`]: a reader found this node's copy missing or bad; it checks and repairs.
     pub const REPAIR_BLOCK: u16 = 23;
+    /// `Vec<BlockHash>` of one partition → `Vec<bool>`; to a serving replica: which are kept by a
+    /// reference or a pin and not there, so that a stray copy elsewhere must stay.
+    pub const NEED_BLOCKS: u16 = 24;
+    /// `bool` → [`super::ScrubReport`]: how scrubbing stands; true begins one of everything.
+    pub const SCRUB: u16 = 25;
     /// `()` → [`super::NodeStatus`].
     pub const STATUS: u16 = 30;
     /// [`super::MakeToken`] → `String`, a join token; to any node.
@@ -297,6 +302,29 @@ pub struct HaveBlocks {
     pub after: Version,
 }
 
+/// See [`method::SCRUB`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// One is under way; the numbers are those so far.
+    pub running: bool,
+    /// How many were begun on request and ended, since the node started.
+    pub passes: u64,
+    /// Blocks on the disk when it began.
+    pub total: u64,
+    /// Blocks read and compared with their names.
+    pub checked: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Blocks that failed.
+    pub bad: u64,
+    /// Blocks fetched from other nodes, bad and missing ones.
+    pub repaired: u64,
+    /// Blocks that a file needs and no copy was found of.
+    pub lost: u64,
+    /// What kept it from looking at everything.
+    pub problem: Option<String>,
+}
+
 /// See [`method::STATUS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -320,8 +348,10 @@ pub struct NodeStatus {
     pub syncing: u32,
     /// Partitions that wait for a replica known to be complete.
     pub waiting: u32,
-    /// Blocks that it should hold and does not yet.
+    /// Blocks that it should hold and does not, as far as is known.
     pub blocks_missing: u64,
+    /// Partitions whose references it has yet to compare with its disk.
+    pub blocks_unchecked: u64,
     /// Blocks held.
     pub blocks: u64,
     /// Bytes on disk.
@@ -434,7 +464,7 @@ pub enum LeaseReply {
 }
 
 /// See [`method::REPORT`]: what a member tells the controller of its chains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncedReport {
     /// Who.
     pub node: NodeId,
@@ -444,6 +474,9 @@ pub struct SyncedReport {
     pub synced: Vec<(PartitionId, types::Epoch)>,
     /// Departing members that have adopted that epoch, and so answer no reads.
     pub departed: Vec<(PartitionId, types::Epoch)>,
+    /// Serving members that hold every block that their tables refer to, compared under that epoch
+    /// (but for those that no node has).
+    pub whole: Vec<(PartitionId, types::Epoch)>,
 }
 
 /// See [`method::CREATE_TABLE`].

@@ -4,7 +4,7 @@ use crate::cli::ServerArgs;
 use crate::demo::is_caught_up;
 use crate::failure::Outcome;
 use crate::layout::{self, DrainArgs, LayoutArgs, RemoveArgs};
-use crate::{output, session, span};
+use crate::{output, session, span, verify};
 use clap::{Args, Subcommand};
 use client::remote::{ClusterStatus, NodeState};
 use serde_json::{Value, json};
@@ -38,6 +38,12 @@ pub enum ClusterCommand {
     Drain(DrainArgs),
     /// Take a drained machine out of the cluster, for good
     Remove(RemoveArgs),
+    /// Read every block on every machine now, and mend what is damaged or missing
+    Verify {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a token with which one more machine can join
     JoinToken {
         /// How long it may be used
@@ -64,6 +70,7 @@ pub async fn run(args: ClusterArgs) -> Outcome {
             let status = remote.cluster_status().await?;
             if json { output::json(&to_json(&status)) } else { output::print(text(&status)) }
         }
+        ClusterCommand::Verify { json } => verify::run(&remote, json).await,
         ClusterCommand::JoinToken { valid, json } => {
             let made = remote.join_token(valid).await?;
             if json {
@@ -122,7 +129,10 @@ fn text(status: &ClusterStatus) -> String {
                 0 => report.serving.to_string(),
                 behind => format!("{} (+{behind} on the way)", report.serving),
             }),
-            cell(&|report| report.blocks.to_string()),
+            cell(&|report| match report.blocks_missing {
+                0 => report.blocks.to_string(),
+                missing => format!("{} (-{missing} missing)", report.blocks),
+            }),
             cell(&|report| output::size(report.bytes_used)),
             cell(&|report| output::size(report.bytes_free)),
             node.release.clone(),

@@ -26,6 +26,7 @@ mod session;
 mod span;
 mod table;
 mod up;
+mod verify;
 
 use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};

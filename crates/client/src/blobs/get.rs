@@ -41,8 +41,8 @@ enum Round {
 }
 
 impl Client {
-    /// A block, verified. [`ClientError::Damaged`] only when every holder has answered and none has a
-    /// good copy; [`ClientError::NoSuchBlock`] when none of them has ever heard of it.
+    /// A block, verified. [`ClientError::Damaged`] only when every node has answered and none has a
+    /// good copy; [`ClientError::NoSuchBlock`] when none of them has one at all.
     pub async fn get_block(&self, hash: BlockHash) -> Result<Bytes, ClientError> {
         let router = &self.router;
         let partition = hash.partition(self.layout().partition_count());
@@ -51,7 +51,7 @@ impl Client {
         let mut sure = false;
         loop {
             let layout = router.map.current();
-            let targets = router.targets(&layout, partition, Role::Holder);
+            let targets = router.block_targets(&layout, partition);
             if targets.is_empty() {
                 heard.nobody(format!("no node holds partition {partition} now"));
             } else {
@@ -119,6 +119,7 @@ impl Router {
             next_at = Instant::now();
             match copy {
                 Copy::Good(raw) => {
+                    // Those that do not hold it by rule know that themselves.
                     missing.into_iter().chain(bad).for_each(|target| self.tell_to_repair(target, hash));
                     return Ok(Round::Good(raw));
                 }

@@ -10,10 +10,8 @@ use tokio::time::Instant;
 use types::layout::BLOCKS_TABLE;
 use types::{BlockHash, Transaction, Update, Version, WallMillis};
 
-/// How long a pin holds.
-const PIN_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a pin made here is relied on without asking: far less.
-const PIN_RELIED_ON: Duration = Duration::from_secs(60 * 60);
+/// The part of its time that a pin made here is relied on without asking: a small one.
+const RELIED_ON: u32 = 24;
 /// Pins remembered here.
 const REMEMBERED_MAX: usize = 16 * 1024;
 /// Transactions on blocks that one request has under way.
@@ -54,9 +52,9 @@ struct Remembered {
 }
 
 impl Pins {
-    fn get(&self, upload: UploadId, hash: BlockHash) -> Option<Pin> {
+    fn get(&self, upload: UploadId, hash: BlockHash, lasts: Duration) -> Option<Pin> {
         let remembered = self.remembered.lock();
-        remembered.pins.get(&(upload, hash)).filter(|pin| pin.made.elapsed() < PIN_RELIED_ON).copied()
+        remembered.pins.get(&(upload, hash)).filter(|pin| pin.made.elapsed() < lasts / RELIED_ON).copied()
     }
 
     fn insert(&self, upload: UploadId, hash: BlockHash, pin: Pin) {
@@ -87,10 +85,11 @@ pub(super) fn sort_key(prefix: u8, name: &[u8]) -> Vec<u8> {
 impl Client {
     /// Pins a block, unless that was done lately.
     pub(super) async fn pin(&self, upload: UploadId, hash: BlockHash) -> Result<Pin, ClientError> {
-        if let Some(pin) = self.pins.get(upload, hash) {
+        let lasts = self.router.config.timeouts.pin;
+        if let Some(pin) = self.pins.get(upload, hash, lasts) {
             return Ok(pin);
         }
-        let until = WallMillis(self.now().0 + PIN_LASTS.as_millis() as u64);
+        let until = WallMillis(self.now().0 + lasts.as_millis() as u64);
         let result = self
             .change_block(
                 hash,
@@ -144,19 +143,20 @@ mod tests {
     #[test]
     fn pins_are_remembered_for_a_while_and_not_without_bound() {
         let pins = Pins::default();
+        let lasts = Duration::from_secs(24 * 3600);
         let pin = Pin { version: Version::new(1, 1), found: Found::NotAsked, made: Instant::now() };
         for n in 0..REMEMBERED_MAX as u32 + 1 {
             pins.insert(UploadId(1), BlockHash::of(&n.to_be_bytes()), pin);
         }
         let last = BlockHash::of(&(REMEMBERED_MAX as u32).to_be_bytes());
-        assert!(pins.get(UploadId(1), BlockHash::of(&0u32.to_be_bytes())).is_none(), "the oldest made room");
+        assert!(pins.get(UploadId(1), BlockHash::of(&0u32.to_be_bytes()), lasts).is_none(), "the oldest made room");
         pins.found(UploadId(1), last, Found::Stored);
-        assert_eq!(pins.get(UploadId(1), last).map(|pin| pin.found), Some(Found::Stored));
-        assert!(pins.get(UploadId(2), last).is_none());
+        assert_eq!(pins.get(UploadId(1), last, lasts).map(|pin| pin.found), Some(Found::Stored));
+        assert!(pins.get(UploadId(2), last, lasts).is_none());
         assert_eq!(pins.remembered.lock().pins.len(), REMEMBERED_MAX);
-        if let Some(long_ago) = Instant::now().checked_sub(PIN_RELIED_ON) {
+        if let Some(long_ago) = Instant::now().checked_sub(lasts / RELIED_ON) {
             pins.insert(UploadId(1), last, Pin { made: long_ago, ..pin });
-            assert!(pins.get(UploadId(1), last).is_none(), "too old to rely on");
+            assert!(pins.get(UploadId(1), last, lasts).is_none(), "too old to rely on");
         }
     }
 }

@@ -94,7 +94,7 @@ impl Client {
 struct Holders {
     /// All members of the chain.
     members: Vec<Target>,
-    /// Those whose copies count.
+    /// Those whose copies count: not of members that fill up, nor of those on their way out.
     acking: BTreeSet<NodeId>,
     /// How many copies are enough.
     need: usize,
@@ -103,7 +103,7 @@ struct Holders {
 impl Holders {
     fn of(layout: &Layout, partition: PartitionId) -> Holders {
         let members = layout.chain(partition).map(|chain| chain.members.as_slice()).unwrap_or_default();
-        let acking = members.iter().filter(|member| member.state != MemberState::Syncing);
+        let acking = members.iter().filter(|member| member.state == MemberState::Serving);
         Holders {
             acking: acking.map(|member| member.replica.node).collect(),
             need: usize::from(layout.replicas_min).min(members.len()).max(1),

@@ -1,7 +1,7 @@
 //! The machines; for administrators.
 
 use super::{Remote, RemoteError};
-use crate::NodeStatus;
+use crate::{NodeStatus, ScrubReport};
 use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use rpc::grpc::v1::{self, cluster_client::ClusterClient};
 use std::time::Duration;
@@ -65,6 +65,15 @@ pub struct NodeState {
     pub report: Result<NodeStatus, String>,
 }
 
+/// How the verification of a node's blocks stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// The node.
+    pub node: NodeId,
+    /// What it says, or why it does not.
+    pub report: Result<ScrubReport, String>,
+}
+
 /// With this one more machine can join.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinToken {
@@ -111,6 +120,32 @@ impl Remote {
         })
     }
 
+    /// How the verification of every node's blocks stands; with `start`, begins one.
+    pub async fn verify_blocks(&self, start: bool) -> Result<Vec<Verification>, RemoteError> {
+        let message = v1::VerifyBlocksRequest { start };
+        // Where one is under way another does not begin.
+        let send = |channel, request| async move { service(channel).verify_blocks(request).await };
+        let reply = self.read(message, send).await?;
+        let verification = |node: v1::NodeVerification| Verification {
+            node: NodeId(node.node),
+            report: match node.unreachable.is_empty() {
+                false => Err(node.unreachable),
+                true => Ok(ScrubReport {
+                    running: node.running,
+                    passes: node.passes,
+                    total: node.total,
+                    checked: node.checked,
+                    bytes: node.bytes,
+                    bad: node.bad,
+                    repaired: node.repaired,
+                    lost: node.lost,
+                    problem: Some(node.problem).filter(|problem| !problem.is_empty()),
+                }),
+            },
+        };
+        Ok(reply.nodes.into_iter().map(verification).collect())
+    }
+
     /// Makes a token with which one more machine can join.
     pub async fn join_token(&self, valid: Duration) -> Result<JoinToken, RemoteError> {
         let valid_seconds = u32::try_from(valid.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -140,6 +175,7 @@ fn node(node: v1::ClusterNode) -> NodeState {
         bytes_used: report.bytes_used,
         bytes_free: report.bytes_free,
         stopped: report.stopped,
+        blocks_unchecked: report.blocks_unchecked,
     });
     NodeState {
         id,

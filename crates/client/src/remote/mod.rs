@@ -32,7 +32,7 @@ mod watch;
 mod tests;
 
 pub use accounts::{Account, SignedIn};
-pub use cluster::{ClusterStatus, JoinToken, NodeState, PartitionsHealth};
+pub use cluster::{ClusterStatus, JoinToken, NodeState, PartitionsHealth, Verification};
 pub use download::{DownloadOptions, DownloadProgress, Expect};
 pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage};
 pub use error::RemoteError;

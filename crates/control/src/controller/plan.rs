@@ -13,6 +13,8 @@ pub struct Reports {
     pub synced: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
     /// Departing members that have adopted their epoch.
     pub departed: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
+    /// Serving members that hold every block that their tables refer to.
+    pub whole: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
 }
 
 /// What each node held when its present life began.
@@ -267,10 +269,13 @@ fn settled(chain: &Chain, complete: &BTreeSet<NodeId>, members: &[ChainMember]) 
     equal && !chain.wanted.is_empty() && chain.wanted.iter().all(serves)
 }
 
-/// Members that are not wanted depart, and go once they said so.
+/// Members that are not wanted depart. They go once they said so, and all that stay hold every block.
 fn depart(knowledge: &Knowledge<'_>, partition: PartitionId, chain: &Chain, members: &mut Vec<ChainMember>) {
+    let mut staying = members.iter().filter(|member| member.state == MemberState::Serving);
+    let whole = staying.all(|member| knowledge.reports.whole.contains(&(partition, chain.epoch, member.replica)));
     members.retain(|member| {
         member.state != MemberState::Departing
+            || !whole
             || !knowledge.reports.departed.contains(&(partition, chain.epoch, member.replica))
     });
     for member in members.iter_mut().filter(|member| !chain.wanted.contains(&member.replica.node)) {
@@ -487,5 +492,21 @@ mod tests {
         world.layout.replicas_min = 2;
         world.layout.nodes.remove(&NodeId(3));
         assert_eq!(replicas_min(&world.layout), 2, "never lowered");
+    }
+
+    #[test]
+    fn a_member_departs_only_when_all_that_stay_hold_every_block_under_that_epoch() {
+        let mut world = World::new(&[(1, Serving), (2, Serving), (3, Serving)], &[1, 2, 3]);
+        world.layout.chains[0].wanted = vec![NodeId(2), NodeId(3)];
+        let early = world.layout.chains[0].epoch;
+        world.reports.whole.extend([2, 3].map(|n| (P, early, replica(n))));
+        let departing = vec![(2, Serving), (3, Serving), (1, Departing)];
+        assert_eq!(world.settle(1).0, departing);
+        let epoch = world.layout.chains[0].epoch;
+        world.reports.departed.insert((P, epoch, replica(1)));
+        world.reports.whole.insert((P, epoch, replica(2)));
+        assert_eq!(world.settle(3).0, departing, "what 3 said under another epoch is not enough");
+        world.reports.whole.insert((P, epoch, replica(3)));
+        assert_eq!(world.settle(1).0, vec![(2, Serving), (3, Serving)]);
     }
 }

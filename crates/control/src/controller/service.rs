@@ -232,6 +232,7 @@ impl Controller {
             |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch <= epoch);
         leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
+        leading.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
         let batch = write(&layout, &all, &plan, leading.placer.wanted(&layout));
         Some((plan, batch))
     }
@@ -330,6 +331,8 @@ impl Controller {
             leading.reports.synced.extend(synced);
             let departed = report.departed.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
             leading.reports.departed.extend(departed);
+            let whole = report.whole.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
+            leading.reports.whole.extend(whole);
         }
         self.wake.notify_one();
         Ok(())

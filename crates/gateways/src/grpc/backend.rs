@@ -5,7 +5,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use client::{BlockAt, BlockRef, Client, ClientError, Content, NodeStatus, ScanCursor, UploadId, WatchKey};
+use client::{
+    BlockAt, BlockRef, Client, ClientError, Content, NodeStatus, ScanCursor, ScrubReport, UploadId, WatchKey,
+};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use rpc::wire::{ChangeLayout, LayoutPreview};
@@ -57,6 +59,7 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Content, ClientError>;
     async fn blocks_of(&self, content: &Content, offset: u64, most: usize) -> Result<Vec<BlockAt>, ClientError>;
     async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)>;
+    async fn scrub(&self, start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)>;
     async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError>;
     async fn change_layout(&self, change: &ChangeLayout) -> Result<LayoutPreview, ClientError>;
 }
@@ -161,6 +164,10 @@ impl Backend for Client {
 
     async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)> {
         Client::node_status(self).await
+    }
+
+    async fn scrub(&self, start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)> {
+        Client::scrub(self, start).await
     }
 
     async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError> {

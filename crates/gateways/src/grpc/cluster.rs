@@ -77,6 +77,31 @@ impl Cluster for GrpcState {
         let token = self.inner.backend.make_join_token(Duration::from_secs(seconds.into())).await.map_err(status)?;
         Ok(Response::new(v1::JoinTokenReply { token, expires_ms: expires }))
     }
+
+    async fn verify_blocks(
+        &self,
+        request: Request<v1::VerifyBlocksRequest>,
+    ) -> Result<Response<v1::VerifyBlocksReply>, Status> {
+        administrator(&request)?;
+        let reports = self.inner.backend.scrub(request.into_inner().start).await;
+        let nodes = reports.into_iter().map(|(node, report)| match report {
+            Ok(report) => v1::NodeVerification {
+                node: node.0,
+                unreachable: String::new(),
+                running: report.running,
+                passes: report.passes,
+                total: report.total,
+                checked: report.checked,
+                bytes: report.bytes,
+                bad: report.bad,
+                repaired: report.repaired,
+                lost: report.lost,
+                problem: report.problem.unwrap_or_default(),
+            },
+            Err(error) => v1::NodeVerification { node: node.0, unreachable: error.to_string(), ..Default::default() },
+        });
+        Ok(Response::new(v1::VerifyBlocksReply { nodes: nodes.collect() }))
+    }
 }
 
 fn report(status: NodeStatus) -> v1::NodeReport {
@@ -95,6 +120,7 @@ fn report(status: NodeStatus) -> v1::NodeReport {
         bytes_used: status.bytes_used,
         bytes_free: status.bytes_free,
         stopped: status.stopped,
+        blocks_unchecked: status.blocks_unchecked,
     }
 }
 

@@ -146,6 +146,7 @@ pub fn is_caught_up(node: &NodeState) -> bool {
             && report.syncing == 0
             && report.waiting == 0
             && report.blocks_missing == 0
+            && report.blocks_unchecked == 0
             && report.stopped.is_none()
     };
     node.alive && node.report.as_ref().is_ok_and(complete)

@@ -60,6 +60,30 @@ fn a_big_file_goes_through_in_little_memory() {
     let back = base.join("back.bin");
     measured(&["download", "/big.bin", back.to_str().unwrap()]);
     assert_eq!(hash(&source), hash(&back));
+
+    // Four up and four down at once, all through one node.
+    let first = demo.grpc_addresses()[0].clone();
+    let begun = Instant::now();
+    let mut together = Vec::new();
+    for n in 0..4 {
+        // Contents of their own, or there would be nothing to store.
+        let own = base.join(format!("own-{n}.bin"));
+        let mut file = File::create(&own).unwrap();
+        let mut random = blake3::Hasher::new().update(&[n]).finalize_xof();
+        for _ in 0..megabytes / 4 {
+            random.fill(&mut block);
+            file.write_all(&block).unwrap();
+        }
+        let (to, back) = (format!("/own-{n}.bin"), base.join(format!("back-{n}.bin")));
+        let up = ["upload", own.to_str().unwrap(), &to, "--server", &first];
+        together.push(demo.command(&up).spawn().unwrap());
+        let down = ["download", "/big.bin", back.to_str().unwrap(), "--server", &first];
+        together.push(demo.command(&down).spawn().unwrap());
+    }
+    for mut child in together {
+        assert!(child.wait().unwrap().success());
+    }
+    println!("four of {megabytes} MiB down and four of {} MiB up at once: {:?}", megabytes / 4, begun.elapsed());
     for pid in demo.pids() {
         let most = peak(pid as u32);
         println!("node process {pid}: {} MiB at most", most >> 20);

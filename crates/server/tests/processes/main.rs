@@ -18,3 +18,4 @@ mod joining;
 mod newcomer;
 mod power_loss;
 mod rolling;
+mod verify;

@@ -79,6 +79,11 @@ impl World {
         }
         let process = self.machines[m].process.as_mut()?;
         let leading = process.leading.as_mut().filter(|leading| !leading.committing)?;
+        // There are no blocks here that anybody would wait for.
+        for (index, chain) in layout.chains.iter().enumerate() {
+            let whole = chain.serving().map(|replica| (types::PartitionId(index as u16), chain.epoch, replica));
+            leading.reports.whole.extend(whole);
+        }
         let knowledge = Knowledge {
             layout: &layout,
             leases: &leading.leases,
@@ -94,6 +99,7 @@ impl World {
             |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch == epoch);
         leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
+        leading.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
         let process = self.machines[m].process.as_ref()?;
         self.batch(m, process.leading.as_ref()?, &plan)
     }

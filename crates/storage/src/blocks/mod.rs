@@ -3,17 +3,20 @@
 //! **Owns** `<folder>/blocks/` (two hex digits, then the name) and `<folder>/quarantine/`.
 //! **Invariants**: a block that [`BlockStore::put`] or [`BlockStore::has`] speaks of is durable;
 //! [`BlockStore::get`] returns bytes with the right hash or none; a file that fails is moved away
-//! and never served. **Leaves to others**: which blocks to hold, and repair.
+//! and never served; after a sync that failed nothing more is taken; a condemned block goes only if
+//! nobody was told of it since. **Leaves to others**: which blocks to hold, and repair.
 //! **Proved by** the tests here and `tests/blocks.rs`.
 
 mod format;
 
 use crate::StorageError;
 use crate::files::{create_folder, sync_folder};
+use crate::poison::Poison;
 use crate::space::FreeSpace;
 use bytes::Bytes;
 use format::Unreadable;
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +33,11 @@ pub struct BlockStore {
     /// Held while a name in the folder of that first byte appears or goes, until that is durable.
     locks: Vec<Mutex<()>>,
     space: FreeSpace,
+    /// Blocks that are to be deleted, unless somebody is told of them first.
+    condemned: Mutex<BTreeSet<BlockHash>>,
+    poison: Poison,
+    /// Makes the names in a folder durable. Tests put one that fails.
+    sync: fn(&Path) -> io::Result<()>,
     temporary: AtomicU64,
     count: AtomicU64,
     bytes: AtomicU64,
@@ -48,6 +56,9 @@ impl BlockStore {
             quarantine: folder.join("quarantine"),
             locks: (0..FOLDERS).map(|_| Mutex::new(())).collect(),
             space: FreeSpace::new(folder, reserve_bytes),
+            condemned: Mutex::default(),
+            poison: Poison::default(),
+            sync: sync_folder,
             temporary: AtomicU64::new(0),
             count: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -89,6 +100,11 @@ impl BlockStore {
         self.locks[usize::from(hash.0[0])].lock()
     }
 
+    /// An error when an earlier write to the disk failed: nothing more is taken.
+    pub fn check(&self) -> Result<(), StorageError> {
+        self.poison.check()
+    }
+
     /// Stores a block durably; true when it was not there. `raw` must have that hash.
     pub fn put(&self, hash: BlockHash, raw: Bytes) -> Result<bool, StorageError> {
         let refuse = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
@@ -98,6 +114,7 @@ impl BlockStore {
         if BlockHash::of(&raw) != hash {
             return refuse(format!("these bytes do not have the hash {hash}"));
         }
+        self.poison.check()?;
         if self.has(&hash)? {
             return Ok(false);
         }
@@ -105,24 +122,47 @@ impl BlockStore {
         self.space.take(file.len() as u64)?;
         let folder = self.folder(hash.0[0]);
         let temporary = folder.join(format!("{hash}.{}.tmp", self.temporary.fetch_add(1, Ordering::Relaxed)));
-        let placed = write(&temporary, &file).and_then(|()| {
-            let _lock = self.lock(&hash);
-            let path = self.path(&hash);
-            if path.try_exists()? {
-                fs::remove_file(&temporary)?;
-                return Ok(false);
-            }
-            fs::rename(&temporary, &path)?;
-            self.count.fetch_add(1, Ordering::Relaxed);
-            self.bytes.fetch_add(file.len() as u64, Ordering::Relaxed);
-            sync_folder(&folder)?;
-            Ok(true)
-        });
+        let placed = self.write(&temporary, &file).and_then(|()| self.place(&hash, &temporary, file.len() as u64));
         if placed.is_err() {
             // What is left of it goes at the next opening at the latest.
             fs::remove_file(&temporary).ok();
         }
-        Ok(placed?)
+        placed
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+        let full = |error: io::Error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StorageError::Full { free: self.space.free(), needed: bytes.len() as u64 }
+            }
+            _ => error.into(),
+        };
+        let mut file = File::create_new(path).map_err(full)?;
+        file.write_all(bytes).map_err(full)?;
+        match file.sync_all().map_err(full) {
+            Err(StorageError::Io(error)) => self.poison.watch("making a block durable", Err(error)),
+            other => other,
+        }
+    }
+
+    fn place(&self, hash: &BlockHash, temporary: &Path, size: u64) -> Result<bool, StorageError> {
+        let _lock = self.lock(hash);
+        self.condemned.lock().remove(hash);
+        let path = self.path(hash);
+        if path.try_exists()? {
+            fs::remove_file(temporary)?;
+            return Ok(false);
+        }
+        fs::rename(temporary, &path)?;
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.sync_names(hash)?;
+        Ok(true)
+    }
+
+    /// After a failure it is not known which names are durable: nothing more is taken, and none is vouched for.
+    fn sync_names(&self, hash: &BlockHash) -> Result<(), StorageError> {
+        self.poison.watch("making a block's name durable", (self.sync)(&self.folder(hash.0[0])))
     }
 
     /// A block's raw bytes, verified; none when it is not here. A file that fails is moved to
@@ -151,7 +191,7 @@ impl BlockStore {
         }
     }
 
-    fn set_aside(&self, hash: &BlockHash) -> io::Result<()> {
+    fn set_aside(&self, hash: &BlockHash) -> Result<(), StorageError> {
         let _lock = self.lock(hash);
         // Another thread may have moved it, or even put a good one in its place.
         if self.read(hash)?.is_ok() {
@@ -162,8 +202,8 @@ impl BlockStore {
         let to = self.quarantine.join(format!("{hash}.{}", self.temporary.fetch_add(1, Ordering::Relaxed)));
         fs::rename(&path, to)?;
         self.forget(size);
-        sync_folder(&self.folder(hash.0[0]))?;
-        sync_folder(&self.quarantine)
+        self.sync_names(hash)?;
+        self.poison.watch("making quarantine durable", (self.sync)(&self.quarantine))
     }
 
     fn forget(&self, size: u64) {
@@ -172,25 +212,53 @@ impl BlockStore {
         self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
     }
 
-    /// Whether the block is here, durably. Reads nothing of it.
+    /// Whether the block is here, durably. Reads nothing of it. One that was condemned is so no longer.
     pub fn has(&self, hash: &BlockHash) -> Result<bool, StorageError> {
         let _lock = self.lock(hash);
+        self.poison.check()?;
+        self.condemned.lock().remove(hash);
         Ok(self.path(hash).try_exists()?)
+    }
+
+    /// Marks blocks for [`Self::delete_condemned`]. From here on, whoever asks whether one of them is
+    /// here, or puts it again, saves it.
+    pub fn condemn(&self, hashes: &[BlockHash]) {
+        self.condemned.lock().extend(hashes);
+    }
+
+    /// Takes marks back.
+    pub fn pardon(&self, hashes: &[BlockHash]) {
+        let mut condemned = self.condemned.lock();
+        condemned.retain(|hash| !hashes.contains(hash));
+    }
+
+    /// Deletes a block if it is condemned still; the bytes of its file, if it went.
+    pub fn delete_condemned(&self, hash: &BlockHash) -> Result<Option<u64>, StorageError> {
+        let _lock = self.lock(hash);
+        if !self.condemned.lock().remove(hash) {
+            return Ok(None);
+        }
+        self.remove(hash)
     }
 
     /// Deletes a block; true when it was there.
     pub fn delete(&self, hash: &BlockHash) -> Result<bool, StorageError> {
         let _lock = self.lock(hash);
+        Ok(self.remove(hash)?.is_some())
+    }
+
+    /// The lock is held.
+    fn remove(&self, hash: &BlockHash) -> Result<Option<u64>, StorageError> {
         let path = self.path(hash);
         let size = match fs::metadata(&path) {
             Ok(found) => found.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         fs::remove_file(&path)?;
         self.forget(size);
-        sync_folder(&self.folder(hash.0[0]))?;
-        Ok(true)
+        self.sync_names(hash)?;
+        Ok(Some(size))
     }
 
     /// Blocks after `after`, in order, at most `limit`.
@@ -230,8 +298,5 @@ fn name(entry: &fs::DirEntry) -> Option<BlockHash> {
     entry.file_name().to_str()?.parse().ok()
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
+#[cfg(test)]
+mod tests;

@@ -207,6 +207,10 @@ async fn administrators_see_the_cluster() {
     assert_eq!(status.nodes.len(), 2);
     assert!(status.nodes[0].report.as_ref().is_ok_and(|report| report.lease_valid));
     assert!(status.nodes[1].report.as_ref().is_err_and(|why| why.contains("gone")));
+    let verified = ada.verify_blocks(true).await.unwrap();
+    assert_eq!(verified.len(), 2);
+    assert!(verified.iter().all(|node| node.report.as_ref().is_ok_and(|report| report.lost == 1)));
+    assert!(matches!(world.ben().await.verify_blocks(true).await, Err(RemoteError::Denied(_))));
     let token = ada.join_token(Duration::from_secs(60)).await.unwrap();
     assert_eq!(token.token, "a token");
     assert!(matches!(ada.join_token(Duration::from_secs(1 << 40)).await, Err(RemoteError::Invalid(_))));

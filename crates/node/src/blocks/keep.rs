@@ -1,0 +1,275 @@
+//! What is missing here, and when to try for it again.
+
+use super::fetch::Fetched;
+use super::{BlockKeeper, is_referenced};
+use crate::node::Inner;
+use crate::partition::{Partition, Report};
+use crate::reads::blocking;
+use futures::{StreamExt, stream};
+use rpc::wire::Fault;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use storage::StorageEngine;
+use types::layout::{BLOCK_REFERENCE, BLOCKS_TABLE};
+use types::{BlockHash, Epoch, ItemKey, MemberState, PartitionId};
+
+/// The blocks are looked after no more often than this.
+const SETTLE: Duration = Duration::from_millis(1500);
+/// References compared with the disk at once.
+const PAGE: usize = 1000;
+/// Blocks fetched at the same time.
+const FETCHES: usize = 4;
+/// Blocks tried in one round, so that news does not wait for ever.
+const ROUND: usize = 512;
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Blocks known to be absent; beyond it the partitions are looked through again later.
+const ABSENT_MAX: usize = 500_000;
+
+/// A block that should be here and is not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absent {
+    next: Instant,
+    tries: u32,
+    /// At the last try no node that lives had it.
+    pub nowhere: bool,
+}
+
+impl Absent {
+    fn new() -> Absent {
+        Absent { next: Instant::now(), tries: 0, nowhere: false }
+    }
+
+    fn failed(&mut self, nowhere: bool) {
+        self.next = Instant::now() + (RETRY_MIN * (1 << self.tries.min(6))).min(RETRY_MAX);
+        self.tries += 1;
+        self.nowhere = nowhere;
+    }
+}
+
+impl BlockKeeper {
+    /// Keeps the blocks as they should be. Runs until dropped.
+    pub async fn keep(self: Arc<Self>, inner: Arc<Inner>) {
+        loop {
+            let _ = tokio::time::timeout(SETTLE, self.wake.notified()).await;
+            // Uploads place their blocks themselves: let them finish.
+            tokio::time::sleep(SETTLE / 3).await;
+            self.check_suspects(&inner).await;
+            self.check_expected().await;
+            self.look_through_dirty(&inner).await;
+            self.fetch_absent(&inner).await;
+            self.tell_whole(&inner);
+        }
+    }
+
+    /// Known to be absent from now on; false when there is no room to remember it.
+    pub(super) fn lacks(&self, hash: BlockHash) -> bool {
+        let mut absent = self.absent.lock();
+        let room = absent.len() < ABSENT_MAX;
+        if room {
+            absent.entry(hash).or_insert_with(Absent::new);
+        }
+        room
+    }
+
+    async fn check_suspects(&self, inner: &Arc<Inner>) {
+        let suspects = std::mem::take(&mut *self.suspects.lock());
+        for hash in suspects {
+            // Reading verifies; a bad file is put aside.
+            let good = matches!(self.read(hash).await, Ok(Some(_)));
+            if !good && self.belongs_here(inner, hash).await {
+                self.lacks(hash);
+            }
+        }
+    }
+
+    /// Whether this node is to hold the block. When in doubt, it is.
+    pub(super) async fn belongs_here(&self, inner: &Arc<Inner>, hash: BlockHash) -> bool {
+        let id = self.partition_of(&hash);
+        if !hosted(inner, id) {
+            return false;
+        }
+        let engine = inner.engine.clone();
+        blocking(move || is_referenced(&*engine.snapshot(id)?, hash)).await.unwrap_or(true)
+    }
+
+    /// Looks for the blocks that were referenced lately.
+    async fn check_expected(&self) {
+        let expected = std::mem::take(&mut *self.expected.lock());
+        if expected.is_empty() {
+            return;
+        }
+        let (store, asked) = (self.store.clone(), expected.clone());
+        let absent = blocking(move || {
+            let mut absent = Vec::new();
+            for hash in asked {
+                if !store.has(&hash)? {
+                    absent.push(hash);
+                }
+            }
+            Ok(absent)
+        });
+        match absent.await {
+            Ok(absent) => {
+                for hash in absent {
+                    if !self.lacks(hash) {
+                        self.scan(self.partition_of(&hash));
+                    }
+                }
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "cannot look for blocks");
+                self.expected.lock().extend(expected);
+            }
+        }
+    }
+
+    async fn look_through_dirty(&self, inner: &Arc<Inner>) {
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        self.looking.store(dirty.len(), Ordering::Relaxed);
+        for id in dirty {
+            if let Some(partition) = inner.partition(id)
+                && hosted(inner, id)
+            {
+                // What a member that only begins to sync finds absent can be fetched already.
+                let ready = self.ready(inner, partition).await;
+                match self.look_through(inner, id).await {
+                    Ok(true) => match ready {
+                        Some(epoch) => drop(self.looked.lock().insert(id, epoch)),
+                        None if serves(partition) => drop(self.dirty.lock().insert(id)),
+                        None => {}
+                    },
+                    Ok(false) => drop(self.dirty.lock().insert(id)),
+                    Err(fault) => {
+                        tracing::warn!(partition = %id, %fault, "cannot compare references with the disk");
+                        self.dirty.lock().insert(id);
+                    }
+                }
+            }
+            self.looking.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The epoch under which the tables contain every reference that was given before it.
+    async fn ready(&self, inner: &Arc<Inner>, partition: &Arc<Partition>) -> Option<Epoch> {
+        let epoch = partition.look(|replica, _| replica.progress().epoch);
+        if !serves(partition) {
+            return None;
+        }
+        inner.settled(partition).await.ok()?;
+        Some(epoch)
+    }
+
+    /// Finds what is missing in a partition; false when there was no room to remember it.
+    pub(super) async fn look_through(&self, inner: &Arc<Inner>, id: PartitionId) -> Result<bool, Fault> {
+        let mut after: Option<ItemKey> = None;
+        let mut remembered = true;
+        loop {
+            let (engine, store, from) = (inner.engine.clone(), self.store.clone(), after.clone());
+            let page = blocking(move || {
+                let items = engine.snapshot(id)?.scan(BLOCKS_TABLE, from.as_ref(), PAGE)?;
+                let next = items.last().map(|(key, _)| key.clone());
+                let mut absent = BTreeSet::new();
+                for (key, _) in &items {
+                    if key.sort_key.first() == Some(&BLOCK_REFERENCE)
+                        && let Ok(hash) = <[u8; 32]>::try_from(&key.partition_key[..])
+                        && !store.has(&BlockHash(hash))?
+                    {
+                        absent.insert(BlockHash(hash));
+                    }
+                }
+                Ok((absent, next))
+            });
+            let (absent, next) = page.await?;
+            for hash in absent {
+                remembered &= self.lacks(hash);
+            }
+            match next {
+                Some(key) => after = Some(key),
+                None => return Ok(remembered),
+            }
+        }
+    }
+
+    /// Tries for what is due.
+    async fn fetch_absent(&self, inner: &Arc<Inner>) {
+        let now = Instant::now();
+        let due: Vec<BlockHash> = {
+            let absent = self.absent.lock();
+            absent.iter().filter(|(_, entry)| entry.next <= now).map(|(hash, _)| *hash).take(ROUND).collect()
+        };
+        if due.len() == ROUND {
+            self.wake.notify_one();
+        }
+        stream::iter(due).for_each_concurrent(FETCHES, |hash| self.try_for(inner, hash)).await;
+    }
+
+    /// One try for a block that is known to be absent.
+    pub(super) async fn try_for(&self, inner: &Arc<Inner>, hash: BlockHash) {
+        let store = self.store.clone();
+        let here = blocking(move || store.has(&hash)).await.unwrap_or(false);
+        if here || !self.belongs_here(inner, hash).await {
+            self.absent.lock().remove(&hash);
+            return;
+        }
+        let fetched = self.fetch(hash).await;
+        let mut absent = self.absent.lock();
+        if fetched == Fetched::Here {
+            absent.remove(&hash);
+        } else if let Some(entry) = absent.get_mut(&hash) {
+            let nowhere = fetched == Fetched::Nowhere;
+            if nowhere && !entry.nowhere {
+                tracing::error!(%hash, "a file needs this block, and no node that answers has a good copy of it");
+            }
+            entry.failed(nowhere);
+        }
+    }
+
+    /// Where a member waits to depart: tells the controller that it need not wait for this node's sake.
+    fn tell_whole(&self, inner: &Arc<Inner>) {
+        let layout = self.layout.borrow().clone();
+        let waited_for: BTreeSet<PartitionId> = {
+            let absent = self.absent.lock();
+            // What nobody has, nobody takes along.
+            absent.iter().filter(|(_, entry)| !entry.nowhere).map(|(hash, _)| self.partition_of(hash)).collect()
+        };
+        let looked = self.looked.lock().clone();
+        for (id, epoch) in looked {
+            let departing = layout.chain(id).is_some_and(|chain| {
+                chain.epoch == epoch && chain.members.iter().any(|member| member.state == MemberState::Departing)
+            });
+            if departing && !waited_for.contains(&id) && !self.dirty.lock().contains(&id) {
+                let _ = inner.shared.reports.send(Report::Whole(id, epoch));
+            }
+        }
+    }
+}
+
+/// Whether this node is in the partition's chain.
+pub(super) fn hosted(inner: &Inner, id: PartitionId) -> bool {
+    inner.partition(id).is_some_and(|partition| partition.look(|replica, _| replica.state().is_some()))
+}
+
+fn serves(partition: &Partition) -> bool {
+    partition.look(|replica, _| replica.state() == Some(MemberState::Serving))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_is_tried_for_ever_less_and_less_often() {
+        let mut absent = Absent::new();
+        let mut before = Duration::ZERO;
+        for _ in 0..100 {
+            absent.failed(false);
+            let wait = absent.next.duration_since(Instant::now());
+            assert!(wait <= RETRY_MAX && wait + Duration::from_millis(100) >= before.min(RETRY_MAX), "{wait:?}");
+            before = wait;
+        }
+        assert!(before > RETRY_MAX / 2);
+    }
+}

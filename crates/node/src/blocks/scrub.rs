@@ -1,0 +1,150 @@
+//! Verifying every block on the disk: slowly in the background, or all at once on request.
+
+use super::BlockKeeper;
+use super::keep::hosted;
+use crate::node::Inner;
+use crate::reads::blocking;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use rpc::wire::ScrubReport;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use types::{BlockHash, PartitionId};
+
+/// Bytes a second in the background.
+const RATE: u64 = 4 << 20;
+/// From one background pass to the next, at least.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+const PAGE: usize = 64;
+/// Blocks verified at the same time on request: disks like a queue.
+const AT_ONCE: usize = 2;
+/// Rounds of trying for what is missing before it is reported as lost.
+const TRIES: u32 = 3;
+/// Where the background scrub is, in the data folder.
+const CURSOR: &str = "scrub";
+
+/// Where scrubbing is.
+#[derive(Default)]
+pub(super) struct Scrub {
+    running: AtomicBool,
+    report: Mutex<ScrubReport>,
+}
+
+impl BlockKeeper {
+    /// Verifies in the background, from where it was. Runs until dropped.
+    pub async fn scrub_slowly(self: Arc<Self>, inner: Arc<Inner>) {
+        let path = inner.folder.join(CURSOR);
+        let mut after: Option<BlockHash> = std::fs::read_to_string(&path).ok().and_then(|text| text.parse().ok());
+        loop {
+            let begun = Instant::now();
+            let (mut blocks, mut bad) = (0u64, 0u64);
+            loop {
+                let store = self.store.clone();
+                let page = blocking(move || store.list(after, PAGE)).await.unwrap_or_default();
+                let Some(last) = page.last().copied() else { break };
+                for hash in page {
+                    let (good, size) = self.verify(&inner, hash).await;
+                    blocks += 1;
+                    bad += u64::from(!good);
+                    tokio::time::sleep(Duration::from_secs(1) * size as u32 / RATE as u32).await;
+                }
+                after = Some(last);
+                // Only a hint: a crash may lose or tear it, and the pass begins again.
+                let (path, text) = (path.clone(), last.to_string());
+                let _ = tokio::task::spawn_blocking(move || std::fs::write(path, text)).await;
+            }
+            after = None;
+            let _ = std::fs::remove_file(&path);
+            tracing::info!(blocks, bad, "scrubbed all blocks");
+            tokio::time::sleep(EVERY.saturating_sub(begun.elapsed()).max(Duration::from_secs(60))).await;
+        }
+    }
+
+    /// Reads a block again. Whether it was good, and how large.
+    async fn verify(&self, inner: &Arc<Inner>, hash: BlockHash) -> (bool, u64) {
+        match self.read(hash).await {
+            Ok(Some(raw)) => (true, raw.len() as u64),
+            // Collected meanwhile.
+            Ok(None) => (true, 0),
+            Err(fault) => {
+                tracing::error!(%hash, %fault, "scrub found a block that cannot be read");
+                if self.belongs_here(inner, hash).await {
+                    self.lacks(hash);
+                    self.wake.notify_one();
+                }
+                (false, 0)
+            }
+        }
+    }
+
+    async fn scrub_now(&self, inner: &Arc<Inner>) {
+        let report = |change: &dyn Fn(&mut ScrubReport)| change(&mut self.scrub.report.lock());
+        let fetched_before = self.fetched.load(Ordering::Relaxed);
+        let mut after = None;
+        loop {
+            let store = self.store.clone();
+            let page = match blocking(move || store.list(after, PAGE)).await {
+                Ok(page) => page,
+                Err(fault) => return report(&|report| report.problem = Some(fault.to_string())),
+            };
+            let Some(last) = page.last().copied() else { break };
+            stream::iter(page)
+                .for_each_concurrent(AT_ONCE, |hash| async move {
+                    let (good, size) = self.verify(inner, hash).await;
+                    let mut report = self.scrub.report.lock();
+                    report.checked += 1;
+                    report.bytes += size;
+                    report.bad += u64::from(!good);
+                })
+                .await;
+            after = Some(last);
+        }
+        // Every reference has its block.
+        let partitions: Vec<PartitionId> = inner.partitions().iter().map(|partition| partition.id).collect();
+        for id in partitions.into_iter().filter(|id| hosted(inner, *id)) {
+            if let Err(fault) = self.look_through(inner, id).await {
+                report(&|report| report.problem = Some(fault.to_string()));
+            }
+        }
+        for round in 0..TRIES {
+            let absent: BTreeSet<BlockHash> = self.absent.lock().keys().copied().collect();
+            if absent.is_empty() {
+                break;
+            }
+            if round > 0 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            stream::iter(absent).for_each_concurrent(AT_ONCE, |hash| self.try_for(inner, hash)).await;
+        }
+        let repaired = self.fetched.load(Ordering::Relaxed) - fetched_before;
+        let lost = self.missing() as u64;
+        report(&|report| {
+            report.repaired = repaired;
+            report.lost = lost;
+        });
+    }
+}
+
+impl Inner {
+    /// How scrubbing stands. `start`: begins one of everything, unless one is under way.
+    pub(crate) fn scrub(self: &Arc<Self>, start: bool) -> ScrubReport {
+        let scrub = &self.blocks.scrub;
+        if start && !scrub.running.swap(true, Ordering::AcqRel) {
+            let total = self.blocks.store.count();
+            let passes = scrub.report.lock().passes;
+            *scrub.report.lock() = ScrubReport { running: true, passes, total, ..ScrubReport::default() };
+            let inner = self.clone();
+            tokio::spawn(async move {
+                inner.blocks.scrub_now(&inner).await;
+                let scrub = &inner.blocks.scrub;
+                let mut report = scrub.report.lock();
+                report.running = false;
+                report.passes += 1;
+                scrub.running.store(false, Ordering::Release);
+            });
+        }
+        scrub.report.lock().clone()
+    }
+}

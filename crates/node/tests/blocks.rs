@@ -1,0 +1,347 @@
+//! Files on nodes in one process: while partitions move, when copies go bad or missing, and when
+//! nothing keeps them any more.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
+
+use atoll_node::{JoinToken, Node, NodeConfig, NodeError};
+use bytes::Bytes;
+use client::{Body, Client, ClientConfig, Content, Timeouts, UploadId};
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+use rpc::wire::Presence;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use types::*;
+
+/// Elections do not take kindly to a busy machine: one cluster at a time.
+static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Starts a node. One that ran here before may hold its folder until its last long poll has ended.
+async fn start(folder: &Path, join: Option<JoinToken>, collect_after: Duration) -> (Node, String) {
+    let begun = Instant::now();
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let presence = Presence {
+            address: address.clone(),
+            grpc: String::new(),
+            web: String::new(),
+            zone: String::new(),
+            capacity: 1,
+            release: "test".into(),
+            protocols: rpc::PROTOCOLS,
+        };
+        // Few partitions: there is much to do for each.
+        let config =
+            NodeConfig { join: join.clone(), partitions: 16, collect_after, ..NodeConfig::new(folder, presence) };
+        match Node::start(config, listener).await {
+            Ok(node) => return (node, address),
+            Err(NodeError::Storage { error, .. }) if begun.elapsed() < PATIENCE => {
+                println!("not yet: {error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+struct Cluster {
+    folders: Vec<tempfile::TempDir>,
+    nodes: Vec<Option<Node>>,
+    client: Client,
+    collect_after: Duration,
+}
+
+impl Cluster {
+    async fn of(count: usize, collect_after: Duration, timeouts: Timeouts) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, address) = start(folder.path(), None, collect_after).await;
+        let credentials = one.credentials();
+        let config = ClientConfig::new(vec![address], credentials.key.clone(), credentials.cluster).timeouts(timeouts);
+        let client = Client::connect(config).await.unwrap();
+        let mut cluster = Cluster { folders: vec![folder], nodes: vec![Some(one)], client, collect_after };
+        for _ in 1..count {
+            cluster.join().await;
+        }
+        cluster.settled().await;
+        cluster
+    }
+
+    async fn join(&mut self) {
+        let token = self.client.make_join_token(Duration::from_secs(60)).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (node, _) = start(folder.path(), Some(token.parse().unwrap()), self.collect_after).await;
+        self.nodes.push(Some(node));
+        self.folders.push(folder);
+    }
+
+    async fn stop(&mut self, index: usize) {
+        self.nodes[index].take().unwrap().shutdown().await;
+    }
+
+    async fn start_again(&mut self, index: usize) {
+        self.nodes[index] = Some(start(self.folders[index].path(), None, self.collect_after).await.0);
+    }
+
+    fn up(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().flatten()
+    }
+
+    /// Every chain has exactly the members that are wanted, all serving, and they have looked at their blocks.
+    async fn settled(&self) {
+        let layout = self.up().next().unwrap().layout();
+        let all = self.up().count();
+        wait_until("the chains settle", || {
+            let layout = layout.borrow();
+            let three = all.min(3);
+            layout.nodes.len() == self.nodes.len()
+                && layout.chains.iter().all(|chain| {
+                    chain.wanted.len() == three
+                        && chain.members.len() == three
+                        && chain.serving().count() == three
+                        && chain.members.iter().all(|member| chain.wanted.contains(&member.replica.node))
+                })
+        })
+        .await;
+        wait_until("all blocks are in their places", || {
+            self.up().map(Node::status).all(|status| status.blocks_unchecked == 0 && status.blocks_missing == 0)
+        })
+        .await;
+    }
+
+    fn file(&self, index: usize, hash: &BlockHash) -> PathBuf {
+        let name = hash.to_string();
+        self.folders[index].path().join("blocks").join(&name[..2]).join(&name)
+    }
+
+    async fn end(self) {
+        for node in self.nodes.into_iter().flatten() {
+            node.shutdown().await;
+        }
+    }
+}
+
+async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Some blocks that are nobody else's.
+fn noise(seed: u64, bytes: usize) -> Bytes {
+    let mut out = vec![0; bytes];
+    blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof().fill(&mut out);
+    out.into()
+}
+
+async fn upload(client: &Client, owner: &[u8], raw: &Bytes) -> Result<Content, client::ClientError> {
+    let content = client.write_blob(UploadId::random(), &raw[..]).await?;
+    client.reference_content(owner, &content).await?;
+    Ok(content)
+}
+
+async fn download(client: &Client, content: &Content) -> Result<Bytes, client::ClientError> {
+    let parts: Vec<Bytes> = client.read_blob(content.clone(), 0..u64::MAX).try_collect().await?;
+    Ok(parts.concat().into())
+}
+
+fn hashes(content: &Content) -> Vec<BlockHash> {
+    match &content.body {
+        Body::Blocks(blocks) => blocks.iter().map(|block| block.hash).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_file_reads_whole_while_a_fourth_node_joins_and_after_others_stop() {
+    let _machine = MACHINE.lock().await;
+    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
+    let mut cluster = Cluster::of(3, Duration::from_millis(500), Timeouts::default()).await;
+    let client = cluster.client.clone();
+    let mut files = Vec::new();
+    for n in 0..40u64 {
+        let raw = noise(n, 300_000);
+        let content = upload(&client, format!("early {n}").as_bytes(), &raw).await.unwrap();
+        files.push((raw, content));
+    }
+    let early = Arc::new(files.clone());
+    let going = Arc::new(AtomicBool::new(true));
+    let reader = tokio::spawn({
+        let (client, going, early) = (client.clone(), going.clone(), early.clone());
+        async move {
+            let mut read = 0;
+            while going.load(Ordering::Relaxed) {
+                for (raw, content) in early.iter() {
+                    assert_eq!(download(&client, content).await.unwrap(), *raw);
+                    read += 1;
+                }
+            }
+            read
+        }
+    });
+    let writer = tokio::spawn({
+        let (client, going) = (client.clone(), going.clone());
+        async move {
+            let mut written = Vec::new();
+            for n in 1000u64.. {
+                if !going.load(Ordering::Relaxed) {
+                    break;
+                }
+                let raw = noise(n, 100_000);
+                let content = upload(&client, format!("late {n}").as_bytes(), &raw).await.unwrap();
+                written.push((raw, content));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            written
+        }
+    });
+    cluster.join().await;
+    cluster.settled().await;
+    going.store(false, Ordering::Relaxed);
+    files.extend(writer.await.unwrap());
+    println!("{} downloads, {} files in the end", reader.await.unwrap(), files.len());
+
+    // By now every member has every block of its partitions; those that left drop theirs.
+    cluster.settled().await;
+    let layout = cluster.nodes[0].as_ref().unwrap().layout().borrow().clone();
+    for (_, content) in &files {
+        for hash in hashes(content) {
+            for node in &layout.chain(hash.partition(layout.partition_count())).unwrap().wanted {
+                assert!(cluster.file(node.0 as usize - 1, &hash).exists(), "node {node} lacks block {hash}");
+            }
+        }
+    }
+    let blocks: u64 = files.iter().map(|(_, content)| hashes(content).len() as u64).sum();
+    wait_until("nobody keeps what others hold", || {
+        cluster.up().map(|node| node.status().blocks).sum::<u64>() == blocks * 3
+    })
+    .await;
+    for stopped in [0, 1] {
+        cluster.stop(stopped).await;
+        for (raw, content) in &files {
+            assert_eq!(download(&client, content).await.unwrap(), *raw);
+        }
+    }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn damaged_and_missing_copies_are_mended_and_what_is_lost_is_counted() {
+    let _machine = MACHINE.lock().await;
+    let cluster = Cluster::of(3, Duration::from_secs(600), Timeouts::default()).await;
+    let client = &cluster.client;
+    let raw = noise(1, 3 << 20);
+    let content = upload(client, b"owner", &raw).await.unwrap();
+    let blocks = hashes(&content);
+    cluster.settled().await;
+    // One copy rots, one goes missing, and of the third block none is left anywhere.
+    let rotten = cluster.file(0, &blocks[0]);
+    let mut bytes = std::fs::read(&rotten).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&rotten, bytes).unwrap();
+    std::fs::remove_file(cluster.file(1, &blocks[1])).unwrap();
+    let kept = std::fs::read(cluster.file(0, &blocks[2])).unwrap();
+    for node in 0..3 {
+        std::fs::remove_file(cluster.file(node, &blocks[2])).unwrap();
+    }
+    for (_, report) in client.scrub(true).await {
+        assert_eq!(report.unwrap().passes, 0);
+    }
+    let begun = Instant::now();
+    let reports = loop {
+        let reports: Vec<_> = client.scrub(false).await.into_iter().map(|(_, report)| report.unwrap()).collect();
+        if reports.iter().all(|report| report.passes == 1) {
+            break reports;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{reports:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(
+        reports.iter().map(|report| (report.bad, report.repaired)).collect::<Vec<_>>(),
+        [(1, 1), (0, 1), (0, 0)]
+    );
+    assert!(reports.iter().all(|report| report.lost == 1), "{reports:?}");
+    assert!(cluster.up().all(|node| node.status().blocks_missing == 1));
+    assert!(rotten.exists() && cluster.file(1, &blocks[1]).exists());
+    assert!(download(client, &content).await.is_err());
+    // It is not forgotten: once one copy is back, everybody has it again.
+    std::fs::write(cluster.file(2, &blocks[2]), kept).unwrap();
+    wait_until("the block is everywhere again", || cluster.up().all(|node| node.status().blocks_missing == 0)).await;
+    assert_eq!(download(client, &content).await.unwrap(), raw);
+    cluster.end().await;
+}
+
+/// Owners come and go over a few contents, which they all share, while nodes come and go too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn collection_takes_all_that_nothing_keeps_and_nothing_else() {
+    let _machine = MACHINE.lock().await;
+    let pin = Duration::from_secs(12);
+    let timeouts = Timeouts { pin, ..Timeouts::default() };
+    let mut cluster = Cluster::of(3, Duration::from_millis(50), timeouts).await;
+    let going = Arc::new(AtomicBool::new(true));
+    let (rounds, names) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let leftover = Arc::new(Mutex::new(Vec::new()));
+    let owners: Vec<_> = (0..6u64)
+        .map(|seed| {
+            let (client, going, rounds, names, leftover) =
+                (cluster.client.clone(), going.clone(), rounds.clone(), names.clone(), leftover.clone());
+            tokio::spawn(async move {
+                let mut kept: Option<(Bytes, Content, String)> = None;
+                while going.load(Ordering::Relaxed) {
+                    let n = names.fetch_add(1, Ordering::Relaxed);
+                    let (raw, name) = (noise((n + seed) % 4, 60_000), format!("owner {n}"));
+                    let begun = Instant::now();
+                    let uploaded = upload(&client, name.as_bytes(), &raw).await;
+                    // One that failed may have left references; one whose pins may have run out is no upload.
+                    let Some(content) = uploaded.ok().filter(|_| begun.elapsed() < pin / 2) else {
+                        leftover.lock().push(name);
+                        continue;
+                    };
+                    let read = download(&client, &content).await;
+                    assert_eq!(read.unwrap_or_else(|error| panic!("{name}: {error}")), raw, "{name}");
+                    if let Some((raw, content, name)) = kept.replace((raw, content, name)) {
+                        assert_eq!(download(&client, &content).await.unwrap(), raw, "{name}");
+                        // Repeated until it is done, as the sweeper does.
+                        while client.unreference_content(name.as_bytes(), &content).await.is_err() {}
+                    }
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                    // Long enough for collection to look at what was let go.
+                    tokio::time::sleep(Duration::from_millis(n % 40)).await;
+                }
+                kept
+            })
+        })
+        .collect();
+    let begun = Instant::now();
+    for node in [1, 2] {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cluster.stop(node).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        cluster.start_again(node).await;
+        cluster.settled().await;
+    }
+    going.store(false, Ordering::Relaxed);
+    let mut kept = Vec::new();
+    for owner in owners {
+        kept.extend(owner.await.unwrap());
+    }
+    println!("{} rounds in {:?}", rounds.load(Ordering::Relaxed), begun.elapsed());
+    let (raw, content, name) = kept.remove(0);
+    let mut others = std::mem::take(&mut *leftover.lock());
+    others.extend(kept.into_iter().map(|(_, _, name)| name));
+    let all: Vec<BlockHash> = (0..4).map(|seed| BlockHash::of(&noise(seed, 60_000))).collect();
+    for other in others {
+        cluster.client.unreference_blocks(other.as_bytes(), &all).await.unwrap();
+    }
+    wait_until("only one block is left", || cluster.up().all(|node| node.status().blocks == 1)).await;
+    assert_eq!(download(&cluster.client, &content).await.unwrap(), raw);
+    cluster.client.unreference_content(name.as_bytes(), &content).await.unwrap();
+    wait_until("no block is left", || cluster.up().all(|node| node.status().blocks == 0)).await;
+    cluster.end().await;
+}

@@ -6,7 +6,7 @@ use crate::invariants::Observed;
 use crate::scenario::MS;
 use rpc::wire::Holding;
 use std::sync::Arc;
-use types::{Incarnation, Layout, PartitionId, ReplicaId, Version};
+use types::{Incarnation, Layout, PartitionId, ReplicaId};
 
 impl World {
     fn lease_nanos(&self) -> u64 {
@@ -50,7 +50,6 @@ impl World {
                 torn: hosted.replica.torn(),
                 incomplete: hosted.replica.incomplete(),
             })
-            .filter(|holding| holding.last != Version::ZERO || holding.torn || holding.incomplete)
             .collect();
         self.log(format_args!("{} begins life {}", me.node, me.incarnation));
         self.call(m, CallKind::Register(holdings), 2000 * MS);

@@ -20,6 +20,12 @@ impl Inner {
             }
             match self.begin_life().await {
                 Ok(()) => self.renew().await,
+                // The controller's final word: this node is not a member any more.
+                Err(Fault::Denied(why)) => {
+                    self.health.fail(&why);
+                    self.dismissed.send_replace(Some(why));
+                    return;
+                }
                 Err(fault) => {
                     tracing::debug!(%fault, "cannot register yet");
                     tokio::time::sleep(self.lease_length / 8).await;

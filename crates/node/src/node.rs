@@ -135,6 +135,8 @@ pub(crate) struct Inner {
     pub retirement: Retirement,
     partitions: OnceLock<Vec<Arc<Partition>>>,
     pub health: Arc<Health>,
+    /// Set once the node was removed from the cluster, with the controller's words.
+    pub dismissed: watch::Sender<Option<String>>,
 }
 
 impl Node {
@@ -221,6 +223,7 @@ impl Node {
             retirement: Retirement::default(),
             partitions: OnceLock::new(),
             health,
+            dismissed: watch::Sender::default(),
             identity: Mutex::new(identity.clone()),
         });
         let server =
@@ -290,6 +293,15 @@ impl Node {
     /// How it is.
     pub fn status(&self) -> NodeStatus {
         self.inner.status()
+    }
+
+    /// Ends, with the reason, when this node has been removed from its cluster.
+    pub async fn dismissed(&self) -> String {
+        let mut dismissed = self.inner.dismissed.subscribe();
+        match dismissed.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Stops cleanly: see [`crate::retire`]; then makes the tables durable. On return the data folder

@@ -219,9 +219,13 @@ impl Running {
         self.node.identity().node
     }
 
-    /// Ends when a gateway has stopped by itself.
+    /// Ends when a gateway has stopped by itself, or the node was removed from its cluster.
     pub async fn failed(&mut self) -> Failure {
-        match self.gateways.join_next().await {
+        let ended = tokio::select! {
+            ended = self.gateways.join_next() => ended,
+            why = self.node.dismissed() => return Failure::failed(why),
+        };
+        match ended {
             Some(Ok((name, Err(error)))) => Failure::failed(format!("the {name} gateway stopped: {error}")),
             Some(Ok((name, Ok(())))) => Failure::failed(format!("the {name} gateway stopped")),
             Some(Err(error)) => Failure::failed(format!("a gateway failed: {error}")),

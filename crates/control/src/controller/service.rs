@@ -244,7 +244,10 @@ impl Controller {
         let key = keys::node(request.node);
         for _ in 0..TRIES {
             let Some(pair) = self.store.get(&key).await? else {
-                return Err(ControllerError::Denied(format!("node {} is not a member of this cluster", request.node)));
+                return Err(ControllerError::Denied(format!(
+                    "node {} was removed from this cluster: its data folder may be deleted, and the machine joined anew",
+                    request.node
+                )));
             };
             let old: NodeInfo = keys::decode(&pair).ok_or(ControllerError::Busy)?;
             if old.incarnation >= request.incarnation && old.incarnation != Incarnation(0) {

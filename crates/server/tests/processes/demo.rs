@@ -56,6 +56,27 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
 impl Demo {
     /// A fresh cluster, all of it in service, and a signed-in command line.
     pub fn start(nodes: u16) -> Demo {
+        let demo = Demo::begin(nodes);
+        demo.wait_whole(nodes as usize);
+        demo.ok(&["login"]);
+        demo
+    }
+
+    /// The same with more nodes than copies: none holds everything.
+    pub fn start_spread(nodes: u16) -> Demo {
+        let demo = Demo::begin(nodes);
+        wait_for("every partition to be whole", Duration::from_secs(120), || {
+            let status = demo.status()?;
+            let nodes_up = status["nodes"].as_array()?.iter().filter(|node| node["caught_up"] == true).count();
+            let whole =
+                status["partitions"]["full"] == status["partitions"]["total"] && status["partitions"].is_object();
+            (nodes_up == nodes as usize && whole).then_some(())
+        });
+        demo.ok(&["login"]);
+        demo
+    }
+
+    fn begin(nodes: u16) -> Demo {
         let machine = machine();
         let temp = tempfile::tempdir().unwrap();
         let (folder, home) = (temp.path().join("demo"), temp.path().join("home"));
@@ -67,10 +88,7 @@ impl Demo {
         } else {
             Some(temp)
         };
-        let demo = Demo { supervisor, folder, home, _temp: temp, _machine: machine };
-        demo.wait_whole(nodes as usize);
-        demo.ok(&["login"]);
-        demo
+        Demo { supervisor, folder, home, _temp: temp, _machine: machine }
     }
 
     fn supervise(folder: &Path, more: &[&str]) -> Child {

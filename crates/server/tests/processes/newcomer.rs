@@ -129,8 +129,11 @@ fn nodes_that_are_away_cost_little_and_are_named() {
     };
     wait_for("nobody else to answer for a node", Duration::from_secs(20), || (0..9).all(answered).then_some(()));
 
-    // Most are away.
+    // Most are away. What is left answers until its lease has run out.
     demo.kill(3);
+    wait_for("the last one's lease to run out", Duration::from_secs(20), || {
+        (demo.run(&["ls", "--server", &all.join(",")]).status.code() == Some(1)).then_some(())
+    });
     let began = Instant::now();
     let output = demo.run(&["ls", "--server", &all.join(",")]);
     println!("{:?}: {}", began.elapsed(), said(&output));

@@ -10,6 +10,7 @@ mod bad_input;
 mod big_file;
 mod browser;
 mod demo;
+mod disk_full;
 mod draining;
 mod failover;
 mod files;

@@ -155,7 +155,7 @@ pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
         return output::json(&json!({"node": args.node, "drained": true, "copies": preview.copies}));
     }
     output::line(format!(
-        "Node {0} holds nothing any more. To take it out of the cluster: atoll cluster remove {0}",
+        "Everything is off node {0} and whole elsewhere. To take it out of the cluster: atoll cluster remove {0}",
         args.node
     ))
 }
@@ -173,7 +173,7 @@ async fn watch(remote: &Remote, node: u64, shown: bool) -> Outcome {
     loop {
         match remote.cluster_layout().await {
             Ok(layout) => {
-                let held = layout.held(node) as u64;
+                let held = layout.to_be_moved(node) as u64;
                 let all = *first.get_or_insert(held);
                 bar.set_length(all);
                 bar.set_position(all.saturating_sub(held));
@@ -190,7 +190,7 @@ async fn watch(remote: &Remote, node: u64, shown: bool) -> Outcome {
                 }
                 if shown && !output::watched() && told.elapsed() > Duration::from_secs(10) {
                     told = Instant::now();
-                    eprintln!("{held} of {all} partitions are still on node {node}");
+                    eprintln!("{held} of {all} partitions are still to be moved off node {node}");
                 }
             }
             // A node may die in the middle of it: the drain goes on, and so do we.

@@ -64,11 +64,23 @@ impl ClusterLayout {
 
     /// Partitions that are on all nodes that they should be on, and on no other.
     pub fn settled(&self) -> usize {
-        let settled = |partition: &&LayoutPartition| {
-            partition.members.len() == partition.wanted.len()
-                && partition.members.iter().all(|(node, state)| state == "serving" && partition.wanted.contains(node))
+        self.partitions.iter().filter(|partition| partition.is_settled()).count()
+    }
+
+    /// Partitions that a drained node still has, or that are not yet complete on those that take its place.
+    pub fn to_be_moved(&self, node: u64) -> usize {
+        let held = |partition: &LayoutPartition| partition.members.iter().any(|(member, _)| *member == node);
+        self.partitions.iter().filter(|partition| held(partition) || !partition.is_settled()).count()
+    }
+}
+
+impl LayoutPartition {
+    /// It serves, with everything, on all nodes that it should be on, and on no other.
+    fn is_settled(&self) -> bool {
+        let in_place = |(node, state): &(u64, String)| {
+            state == "serving" && self.wanted.contains(node) && self.complete.contains(node)
         };
-        self.partitions.iter().filter(settled).count()
+        self.members.len() == self.wanted.len() && self.members.iter().all(in_place)
     }
 }
 

@@ -14,7 +14,7 @@
 pub mod controller;
 pub mod memory;
 pub mod raft;
-mod state;
+pub mod state;
 pub mod store;
 pub mod voters;
 

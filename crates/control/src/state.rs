@@ -9,21 +9,24 @@ use std::collections::BTreeMap;
 
 /// Keys, values, revisions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub struct State {
     revision: u64,
     keys: BTreeMap<String, (Bytes, u64)>,
 }
 
 impl State {
-    pub(crate) fn revision(&self) -> u64 {
+    /// Rises with every batch that changes anything.
+    pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<Pair> {
+    /// One key.
+    pub fn get(&self, key: &str) -> Option<Pair> {
         self.keys.get(key).map(|(value, revision)| pair(key, value, *revision))
     }
 
-    pub(crate) fn range(&self, prefix: &str) -> Range {
+    /// All keys under a prefix.
+    pub fn range(&self, prefix: &str) -> Range {
         let pairs = self
             .keys
             .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
@@ -37,7 +40,7 @@ impl State {
     ///
     /// The fence compares with the leadership under which the batch was *ordered*: whatever a
     /// newer leader orders comes later, so an equal token proves that no newer one came before.
-    pub(crate) fn apply(&mut self, batch: Batch, leadership: LeaderToken) -> Result<Committed, MetadataError> {
+    pub fn apply(&mut self, batch: Batch, leadership: LeaderToken) -> Result<Committed, MetadataError> {
         if let Some(token) = batch.fence.filter(|token| *token != leadership) {
             return Err(MetadataError::Fenced { token });
         }

@@ -38,7 +38,7 @@ pub fn change(layout: &Layout, edits: &[Edit]) -> Result<(Layout, LayoutPreview)
 }
 
 /// The newest change of any node's part in the layout, or of how many copies there are.
-pub(super) fn last_change(all: &Range) -> LayoutVersion {
+pub fn last_change(all: &Range) -> LayoutVersion {
     let counts =
         |pair: &&Pair| pair.key == keys::SETTINGS || pair.key.starts_with("nodes/") || pair.key.starts_with("removed/");
     LayoutVersion(all.pairs.iter().filter(counts).map(|pair| pair.revision).max().unwrap_or(0))
@@ -46,7 +46,7 @@ pub(super) fn last_change(all: &Range) -> LayoutVersion {
 
 /// The batch that carries a change out, valid only while no node's part is another than it was worked
 /// out with. None: there is nothing to change.
-pub(super) fn write(old: &Layout, next: &Layout, all: &Range) -> Option<Batch> {
+pub fn write(old: &Layout, next: &Layout, all: &Range) -> Option<Batch> {
     let mut batch = Batch::new();
     for pair in all.pairs.iter().filter(|pair| pair.key.starts_with("nodes/") || pair.key == keys::SETTINGS) {
         batch = batch.expect(&pair.key, Expect::Revision(pair.revision));

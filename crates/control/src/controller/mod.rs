@@ -5,14 +5,17 @@
 //! function ([`plan`]) of the map and of what it knows; it writes only what it compared, fenced
 //! by its leadership; a life's end is written only after its lease surely ran out ([`leases`]).
 //! **Leaves to others**: the data path, which goes on without it for as long as leases last.
-//! **Proved by** the simulator, whose control plane runs `plan` and `leases`, and by tests here.
+//! **Proved by** the simulator, which drives [`leading`], [`plan`], [`leases`] and [`change`] as the service does,
+//! and by tests here.
 
 pub mod change;
 pub mod keys;
+pub mod leading;
 pub mod leases;
 pub mod plan;
 mod service;
 
+pub use leading::{Known, Leading};
 pub use leases::{LeaseBook, Liveness};
 pub use plan::{HoldingsByNode, Knowledge, Plan, Reports};
-pub use service::{ClusterSettings, Controller, ControllerError};
+pub use service::{ClusterSettings, Controller, ControllerError, unborn};

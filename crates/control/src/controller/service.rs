@@ -2,9 +2,9 @@
 
 use super::change;
 use super::keys::{self, Settings, Token};
-use super::leases::LeaseBook;
-use super::plan::{self, Knowledge, Placer, Plan, Reports};
-use crate::store::{Batch, Expect, LeaderToken, MetadataError, MetadataStore, Range};
+use super::leading::{self, Known, Leading};
+use super::plan::Plan;
+use crate::store::{Batch, Expect, LeaderToken, MetadataError, MetadataStore};
 use parking_lot::Mutex;
 use rpc::wire::{
     ChangeLayout, CreateTable, JoinReply, JoinRequest, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply,
@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use types::layout::BLOCKS_TABLE;
 use types::limits::TABLE_NAME_BYTES_MAX;
 use types::{
-    Action, Chain, Classify, Clock, ClusterId, Epoch, Incarnation, Layout, LayoutVersion, Monotonic, NodeId, NodeInfo,
-    PartitionId, ReplicaId, TableId, TableKind, TableSpec,
+    Action, Chain, Classify, Clock, ClusterId, Incarnation, LayoutVersion, NodeId, NodeInfo, PartitionId, ReplicaId,
+    TableId, TableKind, TableSpec,
 };
 
 /// How often the controller looks, when nothing wakes it.
@@ -73,15 +73,6 @@ pub struct Controller {
     lease: Duration,
     leading: Mutex<Option<Leading>>,
     wake: Notify,
-}
-
-struct Leading {
-    token: LeaderToken,
-    /// When a majority last said so.
-    confirmed: Monotonic,
-    leases: LeaseBook,
-    reports: Reports,
-    placer: Placer,
 }
 
 impl Controller {
@@ -155,31 +146,14 @@ impl Controller {
     async fn confirm(&self) -> Result<LeaderToken, ControllerError> {
         let token = self.store.confirm_leadership().await?;
         let now = self.clock.monotonic();
-        let mut leading = self.leading.lock();
-        match leading.as_mut().filter(|leading| leading.token == token) {
-            Some(leading) => {
-                if now - leading.confirmed > self.lease {
-                    leading.leases.begin_again(now);
-                }
-                leading.confirmed = now;
-            }
-            None => {
-                tracing::info!(?token, "leading the control plane");
-                let leases = LeaseBook::new(self.lease, now);
-                *leading = Some(Leading {
-                    token,
-                    confirmed: now,
-                    leases,
-                    reports: Reports::default(),
-                    placer: Placer::default(),
-                });
-            }
+        if Leading::confirm(&mut self.leading.lock(), token, self.lease, now) {
+            tracing::info!(?token, "leading the control plane");
         }
         Ok(token)
     }
 
     async fn step(&self) -> Result<(), ControllerError> {
-        let led = self.leading.lock().as_ref().map(|leading| leading.token);
+        let led = self.leading.lock().as_ref().map(Leading::token);
         let token = match led {
             Some(token) => token,
             None => self.confirm().await?,
@@ -211,30 +185,10 @@ impl Controller {
 
     /// What is to be done now, by what is known. `final_word`: it will be tried, so no voided life may get a grant.
     fn decide(&self, token: LeaderToken, final_word: bool) -> Option<(Plan, Batch)> {
-        let all = self.store.local_range("");
-        let layout = keys::layout(&all)?;
-        let holdings = keys::all_holdings(&all);
+        let known = Known::read(self.store.local_range(""))?;
         let mut leading = self.leading.lock();
-        let leading = leading.as_mut().filter(|leading| leading.token == token)?;
-        let knowledge = Knowledge {
-            layout: &layout,
-            leases: &leading.leases,
-            reports: &leading.reports,
-            holdings: &holdings,
-            now: self.clock.monotonic(),
-        };
-        let plan = plan::plan(knowledge);
-        if final_word {
-            plan.voided.iter().for_each(|replica| leading.leases.void(*replica));
-        }
-        // A member may see an epoch before this node's own copy of the map does.
-        let current =
-            |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch <= epoch);
-        leading.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
-        leading.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
-        leading.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
-        let batch = write(&layout, &all, &plan, leading.placer.wanted(&layout));
-        Some((plan, batch))
+        let leading = leading.as_mut().filter(|leading| leading.token() == token)?;
+        Some(leading.decide(&known, self.clock.monotonic(), final_word))
     }
 
     /// A node begins a life.
@@ -243,42 +197,10 @@ impl Controller {
         let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
         let key = keys::node(request.node);
         for _ in 0..TRIES {
-            let Some(pair) = self.store.get(&key).await? else {
-                return Err(ControllerError::Denied(format!(
-                    "node {} was removed from this cluster: its data folder may be deleted, and the machine joined anew",
-                    request.node
-                )));
-            };
-            let old: NodeInfo = keys::decode(&pair).ok_or(ControllerError::Busy)?;
-            if old.incarnation >= request.incarnation && old.incarnation != Incarnation(0) {
-                return Err(ControllerError::Invalid(format!(
-                    "node {} has begun a later life: is its data folder used by two processes?",
-                    request.node
-                )));
-            }
-            let held = postcard::to_stdvec(&request.holdings).map_err(|e| ControllerError::Invalid(e.to_string()))?;
-            let info = NodeInfo {
-                id: request.node,
-                incarnation: request.incarnation,
-                alive: true,
-                address: request.presence.address.clone(),
-                grpc: request.presence.grpc.clone(),
-                web: request.presence.web.clone(),
-                zone: request.presence.zone.clone(),
-                capacity: old.capacity_set.unwrap_or(request.presence.capacity),
-                capacity_set: old.capacity_set,
-                draining: old.draining,
-                release: request.presence.release.clone(),
-                protocols: request.presence.protocols,
-            };
-            // The lease counts from here on, before anybody can see the new life.
+            let batch = leading::registration(self.store.get(&key).await?.as_ref(), &request)?;
             if let Some(leading) = self.leading.lock().as_mut() {
-                leading.leases.grant(replica, self.clock.monotonic());
+                leading.registers(replica, self.clock.monotonic());
             }
-            let batch = Batch::new()
-                .expect(&key, Expect::Revision(pair.revision))
-                .put(&key, keys::encode(&info))
-                .put(keys::holdings(request.node), held);
             match self.store.commit(batch).await {
                 Ok(committed) => {
                     self.wake.notify_one();
@@ -303,10 +225,10 @@ impl Controller {
             .any(|node| node.id == request.node && node.incarnation == request.incarnation && node.alive);
         let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
         let mut leading = self.leading.lock();
-        let Some(leading) = leading.as_mut().filter(|leading| leading.token == token) else {
+        let Some(leading) = leading.as_mut().filter(|leading| leading.token() == token) else {
             return Err(ControllerError::Metadata(MetadataError::NotLeader { leader: None }));
         };
-        if alive && leading.leases.grant(replica, self.clock.monotonic()) {
+        if leading.renews(replica, alive, self.clock.monotonic()) {
             Ok(LeaseReply::Granted { lease: self.lease, layout: LayoutVersion(all.revision) })
         } else {
             Ok(LeaseReply::Void)
@@ -318,24 +240,18 @@ impl Controller {
         let token = self.confirm().await?;
         let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
         let mut leading = self.leading.lock();
-        let Some(leading) = leading.as_mut().filter(|leading| leading.token == token) else {
+        let Some(leading) = leading.as_mut().filter(|leading| leading.token() == token) else {
             return Err(ControllerError::Metadata(MetadataError::NotLeader { leader: None }));
         };
-        leading.leases.void(replica);
+        leading.surrenders(replica);
         self.wake.notify_one();
         Ok(())
     }
 
     /// A member tells of its chains.
     pub async fn report(&self, report: SyncedReport) -> Result<(), ControllerError> {
-        let replica = ReplicaId { node: report.node, incarnation: report.incarnation };
         if let Some(leading) = self.leading.lock().as_mut() {
-            let synced = report.synced.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
-            leading.reports.synced.extend(synced);
-            let departed = report.departed.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
-            leading.reports.departed.extend(departed);
-            let whole = report.whole.into_iter().map(|(partition, epoch)| (partition, epoch, replica));
-            leading.reports.whole.extend(whole);
+            leading.hears(report);
         }
         self.wake.notify_one();
         Ok(())
@@ -496,7 +412,7 @@ impl Controller {
 }
 
 /// A member that has not begun a life yet.
-fn unborn(id: NodeId) -> NodeInfo {
+pub fn unborn(id: NodeId) -> NodeInfo {
     NodeInfo {
         id,
         incarnation: Incarnation(0),
@@ -520,38 +436,4 @@ fn hash(secret: &str) -> String {
 
 fn number(text: &[u8]) -> Result<u64, ControllerError> {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(ControllerError::Busy)
-}
-
-/// The batch that carries a plan out, guarded by what the plan was made from.
-fn write(layout: &Layout, all: &Range, plan: &Plan, wanted: Vec<Vec<NodeId>>) -> Batch {
-    let revision = |key: &str| all.pairs.iter().find(|pair| pair.key == key).map(|pair| pair.revision);
-    let mut batch = Batch::new();
-    let mut put = |key: String, value: bytes::Bytes| {
-        let guard = revision(&key).map_or(Expect::Absent, Expect::Revision);
-        batch = std::mem::take(&mut batch).expect(&key, guard).put(&key, value);
-    };
-    for replica in &plan.voided {
-        if let Some(node) = layout.nodes.get(&replica.node) {
-            put(keys::node(replica.node), keys::encode(&NodeInfo { alive: false, ..node.clone() }));
-        }
-    }
-    for (index, (chain, wanted)) in layout.chains.iter().zip(wanted).enumerate() {
-        let partition = PartitionId(index as u16);
-        let planned = plan.chains.iter().find(|(changed, _)| *changed == partition).map(|(_, chain)| chain);
-        // Nobody has a place yet: keep the first node's until it says what it can hold.
-        let wanted = if wanted.is_empty() { chain.wanted.clone() } else { wanted };
-        let next = Chain { wanted, ..planned.unwrap_or(chain).clone() };
-        if next != *chain {
-            put(keys::chain(partition), keys::encode(&next));
-        }
-    }
-    let replicas_min = plan::replicas_min(layout);
-    if replicas_min != layout.replicas_min
-        && let Some(pair) = all.pairs.iter().find(|pair| pair.key == keys::SETTINGS)
-        && let Some(settings) = keys::decode::<Settings>(pair)
-        && !settings.replicas_min_set
-    {
-        put(keys::SETTINGS.into(), keys::encode(&Settings { replicas_min, ..settings }));
-    }
-    batch
 }

@@ -1,0 +1,173 @@
+//! One leadership of the control plane, as a pure state machine: what it grants, what it is told, and
+//! what it writes. The service drives it with a store and a clock, the simulator with models of both.
+
+use super::keys::{self, Settings};
+use super::leases::LeaseBook;
+use super::plan::{self, HoldingsByNode, Knowledge, Placer, Plan, Reports};
+use super::service::ControllerError;
+use crate::store::{Batch, Expect, LeaderToken, Pair, Range};
+use rpc::wire::{RegisterRequest, SyncedReport};
+use std::time::Duration;
+use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId};
+
+/// The metadata as it was read at one revision, and what it says.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Everything, with the revisions that batches are guarded by.
+    pub all: Range,
+    /// The map.
+    pub layout: Layout,
+    /// What every node held when its present life began.
+    pub holdings: HoldingsByNode,
+}
+
+impl Known {
+    /// None before the cluster is made.
+    pub fn read(all: Range) -> Option<Known> {
+        let (layout, holdings) = (keys::layout(&all)?, keys::all_holdings(&all));
+        Some(Known { all, layout, holdings })
+    }
+}
+
+/// A leadership, in the leader's memory.
+pub struct Leading {
+    token: LeaderToken,
+    /// When a majority last said so.
+    confirmed: Monotonic,
+    leases: LeaseBook,
+    reports: Reports,
+    placer: Placer,
+}
+
+impl Leading {
+    /// Leadership was proved by now. True when it is a new one, which begins with an empty lease book.
+    pub fn confirm(slot: &mut Option<Leading>, token: LeaderToken, lease: Duration, now: Monotonic) -> bool {
+        if let Some(leading) = slot.as_mut().filter(|leading| leading.token == token) {
+            if now - leading.confirmed > lease {
+                leading.leases.begin_again(now);
+            }
+            leading.confirmed = now;
+            return false;
+        }
+        let leases = LeaseBook::new(lease, now);
+        let (reports, placer) = (Reports::default(), Placer::default());
+        *slot = Some(Leading { token, confirmed: now, leases, reports, placer });
+        true
+    }
+
+    /// Which leadership this is.
+    pub fn token(&self) -> LeaderToken {
+        self.token
+    }
+
+    /// What is to be done now, by what is known. `final_word`: it will be tried, so no voided life may get a grant.
+    pub fn decide(&mut self, known: &Known, now: Monotonic, final_word: bool) -> (Plan, Batch) {
+        let Known { all, layout, holdings } = known;
+        let plan = plan::plan(Knowledge { layout, leases: &self.leases, reports: &self.reports, holdings, now });
+        if final_word {
+            plan.voided.iter().for_each(|replica| self.leases.void(*replica));
+        }
+        // A member may see an epoch before this node's own copy of the map does.
+        let current =
+            |partition: &PartitionId, epoch: Epoch| layout.chain(*partition).is_some_and(|chain| chain.epoch <= epoch);
+        self.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
+        self.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
+        self.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
+        let batch = write(layout, all, &plan, self.placer.wanted(layout));
+        (plan, batch)
+    }
+
+    /// A life is about to be registered: its lease counts from here on, before anybody can see it.
+    pub fn registers(&mut self, replica: ReplicaId, now: Monotonic) {
+        self.leases.grant(replica, now);
+    }
+
+    /// Renews a lease, for a life that the metadata says is going on. False: that life is over.
+    pub fn renews(&mut self, replica: ReplicaId, alive: bool, now: Monotonic) -> bool {
+        alive && self.leases.grant(replica, now)
+    }
+
+    /// That life serves nothing any more: nobody need wait for its lease to run out.
+    pub fn surrenders(&mut self, replica: ReplicaId) {
+        self.leases.void(replica);
+    }
+
+    /// A member tells of its chains.
+    pub fn hears(&mut self, report: SyncedReport) {
+        let replica = ReplicaId { node: report.node, incarnation: report.incarnation };
+        let by = |(partition, epoch)| (partition, epoch, replica);
+        self.reports.synced.extend(report.synced.into_iter().map(by));
+        self.reports.departed.extend(report.departed.into_iter().map(by));
+        self.reports.whole.extend(report.whole.into_iter().map(by));
+    }
+}
+
+/// The batch that begins a node's life, guarded by what the metadata says of the node now.
+pub fn registration(now: Option<&Pair>, request: &RegisterRequest) -> Result<Batch, ControllerError> {
+    let Some(pair) = now else {
+        return Err(ControllerError::Denied(format!(
+            "node {} was removed from this cluster: its data folder may be deleted, and the machine joined anew",
+            request.node
+        )));
+    };
+    let old: NodeInfo = keys::decode(pair).ok_or(ControllerError::Busy)?;
+    if old.incarnation >= request.incarnation && old.incarnation != Incarnation(0) {
+        return Err(ControllerError::Invalid(format!(
+            "node {} has begun a later life: is its data folder used by two processes?",
+            request.node
+        )));
+    }
+    let held = postcard::to_stdvec(&request.holdings).map_err(|e| ControllerError::Invalid(e.to_string()))?;
+    let info = NodeInfo {
+        id: request.node,
+        incarnation: request.incarnation,
+        alive: true,
+        address: request.presence.address.clone(),
+        grpc: request.presence.grpc.clone(),
+        web: request.presence.web.clone(),
+        zone: request.presence.zone.clone(),
+        capacity: old.capacity_set.unwrap_or(request.presence.capacity),
+        capacity_set: old.capacity_set,
+        draining: old.draining,
+        release: request.presence.release.clone(),
+        protocols: request.presence.protocols,
+    };
+    Ok(Batch::new()
+        .expect(&pair.key, Expect::Revision(pair.revision))
+        .put(&pair.key, keys::encode(&info))
+        .put(keys::holdings(request.node), held))
+}
+
+/// The batch that carries a plan out, guarded by what the plan was made from.
+fn write(layout: &Layout, all: &Range, plan: &Plan, wanted: Vec<Vec<NodeId>>) -> Batch {
+    let revision = |key: &str| all.pairs.iter().find(|pair| pair.key == key).map(|pair| pair.revision);
+    let mut batch = Batch::new();
+    let mut put = |key: String, value: bytes::Bytes| {
+        let guard = revision(&key).map_or(Expect::Absent, Expect::Revision);
+        batch = std::mem::take(&mut batch).expect(&key, guard).put(&key, value);
+    };
+    for replica in &plan.voided {
+        if let Some(node) = layout.nodes.get(&replica.node) {
+            put(keys::node(replica.node), keys::encode(&NodeInfo { alive: false, ..node.clone() }));
+        }
+    }
+    for (index, (chain, wanted)) in layout.chains.iter().zip(wanted).enumerate() {
+        let partition = PartitionId(index as u16);
+        let planned = plan.chains.iter().find(|(changed, _)| *changed == partition).map(|(_, chain)| chain);
+        // Nobody has a place yet: keep the first node's until it says what it can hold.
+        let wanted = if wanted.is_empty() { chain.wanted.clone() } else { wanted };
+        let next = Chain { wanted, ..planned.unwrap_or(chain).clone() };
+        if next != *chain {
+            put(keys::chain(partition), keys::encode(&next));
+        }
+    }
+    let replicas_min = plan::replicas_min(layout);
+    if replicas_min != layout.replicas_min
+        && let Some(pair) = all.pairs.iter().find(|pair| pair.key == keys::SETTINGS)
+        && let Some(settings) = keys::decode::<Settings>(pair)
+        && !settings.replicas_min_set
+    {
+        put(keys::SETTINGS.into(), keys::encode(&Settings { replicas_min, ..settings }));
+    }
+    batch
+}

@@ -4,7 +4,7 @@ use crate::node::Inner;
 use async_trait::async_trait;
 use bytes::Bytes;
 use control::controller::ControllerError;
-use control::{MetadataError, MetadataStore, RaftRpc, RaftTransport, TransportError};
+use control::{MetadataError, RaftRpc, RaftTransport, TransportError};
 use rpc::wire::{
     ChangeLayout, CreateTable, Fault, JoinReply, JoinRequest, LayoutPreview, LeaseRequest, MakeToken, RegisterRequest,
     SyncedReport, method,
@@ -53,13 +53,13 @@ pub(crate) fn fault(error: ControllerError) -> Fault {
 impl Inner {
     /// True while this node leads the control plane.
     pub fn leads(&self) -> bool {
-        self.raft.leader().borrow().is_self
+        self.coordination.leader().borrow().is_self
     }
 
     /// Where the leader may be: by our own knowledge first, then anybody who may know.
     fn candidates(&self) -> Vec<String> {
-        let leader = self.raft.leader().borrow().leader;
-        let members = self.raft.members();
+        let leader = self.coordination.leader().borrow().leader;
+        let members = self.coordination.members();
         let of_leader = members.iter().filter(|member| Some(member.id) == leader).map(|member| member.address.clone());
         let layout = self.layout.borrow().clone();
         let others = layout.nodes.values().map(|node| node.address.clone());
@@ -159,21 +159,22 @@ pub(crate) async fn tend_electorate(inner: Arc<Inner>) {
             continue;
         }
         let layout = inner.layout.borrow().clone();
-        let members = inner.raft.members();
+        let members = inner.coordination.members();
         for node in layout.nodes.values().filter(|node| node.incarnation.0 > 0) {
             let known = members.iter().any(|member| member.id == node.id && member.address == node.address);
-            if !known && let Err(error) = inner.raft.add_learner(node.id, &node.address).await {
+            if !known && let Err(error) = inner.coordination.add_learner(node.id, &node.address).await {
                 tracing::debug!(node = %node.id, %error, "cannot add to the control plane yet");
             }
         }
         for member in members.iter().filter(|member| layout.removed.contains(&member.id)) {
-            match inner.raft.remove(member.id).await {
+            match inner.coordination.remove(member.id).await {
                 Ok(()) => tracing::info!(node = %member.id, "removed from the control plane"),
                 Err(error) => tracing::debug!(node = %member.id, %error, "cannot remove from the control plane yet"),
             }
         }
         let leaving = layout.nodes.values().filter(|node| node.draining).map(|node| node.id);
-        match inner.raft.tend_voters(DEAD_AFTER, &leaving.chain(layout.removed.iter().copied()).collect()).await {
+        match inner.coordination.tend_voters(DEAD_AFTER, &leaving.chain(layout.removed.iter().copied()).collect()).await
+        {
             Ok(Some(voters)) => tracing::info!(?voters, "voters of the control plane"),
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "cannot change voters yet"),

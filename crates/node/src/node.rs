@@ -12,7 +12,7 @@ use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
 use crate::{JoinToken, SystemClock, bond, life, service};
 use control::controller::{ClusterSettings, Controller, keys};
-use control::{MetadataStore, RaftNode, RaftTiming};
+use control::{Coordination, RaftNode, RaftTiming};
 use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use replication::Lease;
@@ -124,7 +124,7 @@ pub(crate) struct Inner {
     pub clock: Arc<dyn Clock>,
     pub lease: Mutex<Lease>,
     pub lease_length: Duration,
-    pub raft: Arc<RaftNode>,
+    pub coordination: Arc<dyn Coordination>,
     pub controller: Arc<Controller>,
     pub control_pool: Pool,
     pub shared: Arc<Shared>,
@@ -167,9 +167,9 @@ impl Node {
         let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
         let transport = Arc::new(Transport(control_pool.clone()));
         let raft = RaftNode::open(&config.folder, identity.node, config.timing, transport).await;
-        let raft = Arc::new(raft.map_err(control::controller::ControllerError::from)?);
+        let coordination: Arc<dyn Coordination> = Arc::new(raft.map_err(control::controller::ControllerError::from)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let controller = Controller::new(raft.clone(), clock.clone(), config.lease);
+        let controller = Controller::new(coordination.clone(), clock.clone(), config.lease);
 
         let health = Arc::new(Health::default());
         let full = Arc::new(AtomicBool::new(false));
@@ -212,7 +212,7 @@ impl Node {
             clock,
             lease: Mutex::new(Lease::default()),
             lease_length: config.lease,
-            raft,
+            coordination,
             controller,
             control_pool,
             shared,
@@ -236,15 +236,16 @@ impl Node {
             threads: vec![log_thread, applier_thread],
         };
         {
-            let (controller, raft) = (inner.controller.clone(), inner.raft.clone());
+            let (controller, coordination) = (inner.controller.clone(), inner.coordination.clone());
             // Without its controller a node must not lead: nobody would cut anybody out.
-            let resign = async move { raft.shutdown().await };
+            let resign = async move { coordination.shutdown().await };
             let watched = inner.health.clone().watch_task("the controller", controller.run());
             node.controller = Some(tokio::spawn(watched.then(|()| resign)));
         }
         if identity.node == NodeId(1) {
-            let known = inner.raft.is_initialized().await.map_err(control::controller::ControllerError::from)?;
-            inner.raft.initialize(&inner.address).await.map_err(control::controller::ControllerError::from)?;
+            let known =
+                inner.coordination.is_initialized().await.map_err(control::controller::ControllerError::from)?;
+            inner.coordination.initialize(&inner.address).await.map_err(control::controller::ControllerError::from)?;
             let founding = inner.clone().found(identity.partitions, config.replicas);
             // Who was cut short, and who is only one of many by now, need not be waited for.
             if known { node.tasks.push(tokio::spawn(founding)) } else { founding.await }
@@ -314,7 +315,7 @@ impl Node {
             controller.abort();
             let _ = controller.await;
         }
-        self.inner.raft.shutdown().await;
+        self.inner.coordination.shutdown().await;
         if let Some(server) = self.server.take() {
             server.shutdown(Duration::from_secs(2)).await;
         }
@@ -383,7 +384,7 @@ impl Inner {
     /// was done before, so that a first start may be cut short anywhere.
     async fn found(self: Arc<Self>, partitions: u16, replicas: u8) {
         let settings = ClusterSettings { cluster: self.identity.lock().cluster, partitions, replicas };
-        while self.raft.local_range(keys::SETTINGS).pairs.is_empty() {
+        while self.coordination.local_range(keys::SETTINGS).pairs.is_empty() {
             // Compared and set by whoever leads; on a node that merely has not heard yet it fails.
             match self.controller.create_cluster(&settings).await {
                 Ok(()) => return,
@@ -422,7 +423,7 @@ impl Inner {
 
     /// Takes up what this node's copy of the metadata says, if it is newer.
     pub fn adopt_layout(&self) {
-        let all = self.raft.local_range("");
+        let all = self.coordination.local_range("");
         let Some(layout) = keys::layout(&all) else { return };
         let newer = self.layout_sender.send_if_modified(|old| {
             // Invariant 24: an older map changes nothing.
@@ -451,13 +452,19 @@ impl Inner {
             let of = |partition: &&Arc<Partition>| partition.look(|replica, _| replica.state() == Some(state));
             self.partitions().iter().filter(of).count() as u32
         };
-        let leadership = *self.raft.leader().borrow();
+        let leadership = *self.coordination.leader().borrow();
         NodeStatus {
             node: me.node,
             incarnation: me.incarnation,
             leader: leadership.is_self,
             leader_id: leadership.leader,
-            voters: self.raft.members().iter().filter(|member| member.is_voter).map(|member| member.id).collect(),
+            voters: self
+                .coordination
+                .members()
+                .iter()
+                .filter(|member| member.is_voter)
+                .map(|member| member.id)
+                .collect(),
             lease_valid: self.lease.lock().valid(self.clock.monotonic()),
             layout: layout.version,
             serving: count(MemberState::Serving),

@@ -87,7 +87,7 @@ impl Inner {
         if tokio::time::timeout(CUT_MAX, self.leave_chains()).await.is_err() {
             tracing::info!("the cluster has not let this node go yet; it will once the lease has run out");
         }
-        if self.leads() && !self.raft.hand_over().await {
+        if self.leads() && !self.coordination.hand_over().await {
             tracing::info!("nobody took over the control plane yet");
         }
     }

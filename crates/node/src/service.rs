@@ -3,7 +3,7 @@
 use crate::node::Inner;
 use crate::partition::{Durable, Partition};
 use bytes::Bytes;
-use control::{MetadataStore, RaftRpc};
+use control::RaftRpc;
 use futures::future::BoxFuture;
 use replication::chain::{Answer, Failure, Message};
 use rpc::wire::{Fault, LayoutRequest, TransactReply, TransactRequest, method};
@@ -108,7 +108,7 @@ impl Inner {
         let invalid = || Status::new(Code::Invalid, "not a Raft message");
         let kind = body.get(..2).and_then(|kind| <[u8; 2]>::try_from(kind).ok()).ok_or_else(invalid)?;
         let kind = RaftRpc::try_from(u16::from_be_bytes(kind)).map_err(|_| invalid())?;
-        self.raft.handle(kind, body.slice(2..)).await.map(Body::from).map_err(|error| Status::of(&error))
+        self.coordination.handle(kind, body.slice(2..)).await.map(Body::from).map_err(|error| Status::of(&error))
     }
 
     async fn newer_layout(&self, request: LayoutRequest) -> Option<types::Layout> {
@@ -216,7 +216,7 @@ fn fingerprint(transaction: &Transaction) -> u128 {
 
 /// Takes up new maps as the metadata changes.
 pub(crate) async fn follow_layout(inner: Arc<Inner>) {
-    let mut revision = inner.raft.watch();
+    let mut revision = inner.coordination.watch();
     loop {
         revision.borrow_and_update();
         inner.adopt_layout();

@@ -15,8 +15,8 @@ use control::controller::{ClusterSettings, Controller, keys};
 use control::{Coordination, RaftNode, RaftTiming};
 use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
-use replication::Lease;
 use replication::chain::Holdings;
+use replication::node::Life;
 use rpc::wire::{Fault, JoinReply, JoinRequest, NodeStatus, Presence, method};
 use rpc::{ClientConfig, ClusterKey, Credentials, Peer, Pool, Server, ServerConfig};
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ pub(crate) struct Inner {
     pub identity: Mutex<Identity>,
     pub me: RwLock<ReplicaId>,
     pub clock: Arc<dyn Clock>,
-    pub lease: Mutex<Lease>,
+    pub life: Mutex<Life>,
     pub lease_length: Duration,
     pub coordination: Arc<dyn Coordination>,
     pub controller: Arc<Controller>,
@@ -210,7 +210,7 @@ impl Node {
             presence: config.presence.clone(),
             me: RwLock::new(me),
             clock,
-            lease: Mutex::new(Lease::default()),
+            life: Mutex::new(Life::new(me, config.lease)),
             lease_length: config.lease,
             coordination,
             controller,
@@ -465,7 +465,7 @@ impl Inner {
                 .filter(|member| member.is_voter)
                 .map(|member| member.id)
                 .collect(),
-            lease_valid: self.lease.lock().valid(self.clock.monotonic()),
+            lease_valid: self.life.lock().lease().valid(self.clock.monotonic()),
             layout: layout.version,
             serving: count(MemberState::Serving),
             syncing: count(MemberState::Syncing),

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use replication::chain::{
     Answer, Command, CopyId, Environment, Holdings, Message, Replica, RequestId, Tables, TablesFailed,
 };
+use replication::node::Report;
 use rpc::Pool;
 use rpc::wire::method;
 use std::collections::{BTreeMap, HashMap};
@@ -54,15 +55,6 @@ pub(crate) struct Shared {
     /// The disk has only its reserve left.
     pub full: Arc<AtomicBool>,
     pub throttle: Throttle,
-}
-
-/// What the controller should be told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Report {
-    Synced(PartitionId, Epoch),
-    Departed(PartitionId, Epoch),
-    /// Every block that the partition's references name is here.
-    Whole(PartitionId, Epoch),
 }
 
 impl Shared {

@@ -5,6 +5,7 @@
 
 use crate::node::Inner;
 use control::controller::ControllerError;
+use replication::node::Life;
 use rpc::wire::{LeaseRequest, method};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,8 +20,6 @@ const CUT_MAX: Duration = Duration::from_millis(1500);
 pub(crate) struct Retirement {
     /// Takes no new writes.
     draining: AtomicBool,
-    /// Serves nothing: its lease is not renewed, whatever an answer under way says.
-    surrendered: AtomicBool,
     /// Writes under way.
     writes: AtomicUsize,
     /// Long polls are to end.
@@ -29,8 +28,8 @@ pub(crate) struct Retirement {
 
 impl Default for Retirement {
     fn default() -> Retirement {
-        let (draining, surrendered) = (AtomicBool::new(false), AtomicBool::new(false));
-        Retirement { draining, surrendered, writes: AtomicUsize::new(0), closing: watch::Sender::new(false) }
+        let draining = AtomicBool::new(false);
+        Retirement { draining, writes: AtomicUsize::new(0), closing: watch::Sender::new(false) }
     }
 }
 
@@ -50,11 +49,6 @@ impl Retirement {
         self.writes.fetch_add(1, Ordering::SeqCst);
         let writing = Writing(self);
         (!self.draining.load(Ordering::SeqCst)).then_some(writing)
-    }
-
-    /// Whether the node's present life is given up, and is its last.
-    pub(crate) fn surrendered(&self) -> bool {
-        self.surrendered.load(Ordering::SeqCst)
     }
 
     /// Ends when long polls should.
@@ -83,19 +77,14 @@ impl Inner {
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
             tracing::info!("writes are still under way: their clients will ask what became of them");
         }
-        self.surrender_for_good();
+        // From here on this life serves nothing, and only then says so (ruling 1).
+        self.change_life(Life::end);
         if tokio::time::timeout(CUT_MAX, self.leave_chains()).await.is_err() {
             tracing::info!("the cluster has not let this node go yet; it will once the lease has run out");
         }
         if self.leads() && !self.coordination.hand_over().await {
             tracing::info!("nobody took over the control plane yet");
         }
-    }
-
-    /// From here on this life serves nothing, and only then says so (ruling 1).
-    fn surrender_for_good(&self) {
-        self.retirement.surrendered.store(true, Ordering::SeqCst);
-        self.surrender_lease();
     }
 
     async fn leave_chains(&self) {

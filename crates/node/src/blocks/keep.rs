@@ -3,9 +3,10 @@
 use super::fetch::Fetched;
 use super::{BlockKeeper, is_referenced};
 use crate::node::Inner;
-use crate::partition::{Partition, Report};
+use crate::partition::Partition;
 use crate::reads::blocking;
 use futures::{StreamExt, stream};
+use replication::node::Report;
 use rpc::wire::Fault;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Sets of configurations: what may be, at one point of the history, after everything that has returned.
 
-use super::timeline::{Effect, ValueId};
+use super::timeline::{Cells, Effect};
 use std::collections::BTreeMap;
 
 /// Unknown operations that have been given a moment: how many of each like sort.
@@ -46,8 +46,8 @@ impl Used {
 pub(super) struct Configuration {
     /// Operations under way that have had their moment, by bit.
     pub done: u128,
-    /// What the register holds.
-    pub state: ValueId,
+    /// What the registers hold.
+    pub state: Cells,
     /// Unknown operations that have had theirs.
     pub used: Used,
 }
@@ -56,7 +56,7 @@ pub(super) struct Configuration {
 /// operations are used up can also follow when fewer are, since none of them ever has to happen.
 #[derive(Debug, Default)]
 pub(super) struct Frontier {
-    best: BTreeMap<(u128, ValueId), Vec<Used>>,
+    best: BTreeMap<(u128, Cells), Vec<Used>>,
     len: usize,
 }
 
@@ -78,7 +78,7 @@ impl Frontier {
         self.len
     }
 
-    pub fn states(&self) -> impl Iterator<Item = ValueId> {
+    pub fn states(&self) -> impl Iterator<Item = Cells> {
         self.best.keys().map(|(_, state)| *state)
     }
 }
@@ -106,13 +106,15 @@ impl FromIterator<Configuration> for Frontier {
 
 #[cfg(test)]
 mod tests {
+    use super::super::timeline::{ITEMS_MAX, ValueId};
     use super::*;
 
     #[test]
     fn fewer_used_makes_more_used_needless_and_nothing_else_does() {
-        let effect = |to| Effect { to: ValueId(to), from: None };
+        let cells = |value| Cells([ValueId(value); ITEMS_MAX]);
+        let effect = |to| Effect { to: cells(to), from: Cells::NONE };
         let configuration = |used: &[(u32, u32)], state| {
-            let mut configuration = Configuration { done: 0, state: ValueId(state), used: Used::default() };
+            let mut configuration = Configuration { done: 0, state: cells(state), used: Used::default() };
             used.iter().for_each(|(to, count)| configuration.used.add(effect(*to), *count));
             configuration
         };

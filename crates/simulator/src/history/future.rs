@@ -4,7 +4,7 @@
 //! [`FORGOTTEN`]. That is what keeps the search narrow: an unknown write whose value is never seen, or no more,
 //! is one of a heap of like writes and soon not even that.
 
-use super::timeline::{ABSENT, Effect, Event, FORGOTTEN, Step, Timeline, ValueId};
+use super::timeline::{Cells, Effect, Event, FORGOTTEN, Step, Timeline, ValueId};
 use std::collections::BTreeSet;
 
 pub(super) struct Future {
@@ -16,13 +16,21 @@ pub(super) struct Future {
     holds: Vec<u32>,
     /// Answered operations, not yet returned, that found "some other value".
     negatives: u32,
-    /// By value: from what a swap of unknown outcome may lead to it. Such a swap asks about what it starts from
-    /// only while what it leads to matters.
-    swaps_into: Vec<Vec<ValueId>>,
+    /// Swaps of unknown outcome. Such a swap asks about what it starts from only while something that it leads to
+    /// matters.
+    swaps: Vec<Swap>,
+    /// By value: the swaps that may lead to it.
+    swaps_into: Vec<Vec<usize>>,
     /// Starts of unknown swaps to dead values, which matter while there are negatives.
     parked: Vec<ValueId>,
     /// Something died since last asked.
     changed: bool,
+}
+
+struct Swap {
+    from: Cells,
+    /// Values that it leads to and that matter.
+    living: usize,
 }
 
 impl Future {
@@ -34,6 +42,7 @@ impl Future {
             writers: vec![0; count],
             holds: vec![0; count],
             negatives: 0,
+            swaps: Vec::new(),
             swaps_into: vec![Vec::new(); count],
             parked: Vec::new(),
             changed: false,
@@ -42,31 +51,33 @@ impl Future {
             future.holds[at(*value)] += 1;
         }
         for step in &timeline.steps {
-            if let Some(value) = found(*step) {
+            for value in found(*step).said() {
                 future.waiting[at(value)] += 1;
                 future.holds[at(value)] += 1;
             }
             match step {
                 Step::Saw(_) => {}
-                Step::SawNot(value) => {
+                Step::SawNot(cells) => {
                     future.negatives += 1;
-                    future.holds[at(*value)] += 1;
+                    cells.said().for_each(|value| future.holds[at(value)] += 1);
                 }
-                Step::Did(effect) => future.writers[at(effect.to)] += 1,
+                Step::Did(effect) => effect.to.said().for_each(|value| future.writers[at(value)] += 1),
             }
         }
         let mut swaps = BTreeSet::new();
         for event in &timeline.events {
             if let Event::Maybe(effect) = event {
-                future.writers[at(effect.to)] += 1;
-                if let (Some(from), true) = (effect.from, swaps.insert(*effect)) {
-                    future.swaps_into[at(effect.to)].push(from);
-                    future.holds[at(from)] += 1;
+                effect.to.said().for_each(|value| future.writers[at(value)] += 1);
+                if effect.from != Cells::NONE && swaps.insert(*effect) {
+                    effect.to.said().for_each(|value| future.swaps_into[at(value)].push(future.swaps.len()));
+                    effect.from.said().for_each(|value| future.holds[at(value)] += 1);
+                    future.swaps.push(Swap { from: effect.from, living: effect.to.said().count() });
                 }
             }
         }
-        for value in (ABSENT.0..count as u32).map(ValueId).filter(|value| future.is_dead(*value)).collect::<Vec<_>>() {
-            future.bury(value);
+        for value in timeline.numbered().filter(|value| future.is_dead(*value)).collect::<Vec<_>>() {
+            let freed = future.bury(value);
+            future.release(freed);
         }
         future
     }
@@ -82,13 +93,13 @@ impl Future {
 
     /// What an answered operation's effect amounts to.
     pub fn effect(&self, effect: Effect) -> Effect {
-        Effect { to: self.value(effect.to), from: effect.from }
+        Effect { to: effect.to.map(|value| self.value(value)), from: effect.from }
     }
 
     /// What an unknown operation's effect amounts to; none if it can serve nobody any more.
     pub fn chance(&self, effect: Effect) -> Option<Effect> {
         let effect = self.effect(effect);
-        (effect.to != FORGOTTEN || self.negatives > 0).then_some(effect)
+        (self.negatives > 0 || effect.to.said().any(|value| value != FORGOTTEN)).then_some(effect)
     }
 
     /// Will any answered operation say that it found "some other value"?
@@ -110,15 +121,14 @@ impl Future {
     pub fn returned(&mut self, step: Step) -> bool {
         self.changed = false;
         if let Step::Did(effect) = step {
-            self.writers[at(effect.to)] -= 1;
+            effect.to.said().for_each(|value| self.writers[at(value)] -= 1);
         }
-        if let Some(value) = found(step) {
-            self.waiting[at(value)] -= 1;
-            self.release(vec![value]);
-        }
-        if let Step::SawNot(value) = step {
+        let found: Vec<ValueId> = found(step).said().collect();
+        found.iter().for_each(|value| self.waiting[at(*value)] -= 1);
+        self.release(found);
+        if let Step::SawNot(cells) = step {
             self.negatives -= 1;
-            let mut freed = vec![value];
+            let mut freed: Vec<ValueId> = cells.said().collect();
             if self.negatives == 0 {
                 self.changed = true;
                 freed.append(&mut self.parked);
@@ -133,24 +143,30 @@ impl Future {
             self.holds[at(value)] -= 1;
             if self.is_dead(value) {
                 self.changed = true;
-                let starts = std::mem::take(&mut self.swaps_into[at(value)]);
-                if self.negatives == 0 { freed.extend(starts) } else { self.parked.extend(starts) }
+                freed.extend(self.bury(value));
             }
         }
     }
 
-    /// The value has been dead from the beginning.
-    fn bury(&mut self, value: ValueId) {
-        let starts = std::mem::take(&mut self.swaps_into[at(value)]);
-        if self.negatives == 0 { self.release(starts) } else { self.parked.extend(starts) }
+    /// The value is dead: what is no longer asked about because of that.
+    fn bury(&mut self, value: ValueId) -> Vec<ValueId> {
+        let mut freed = Vec::new();
+        for swap in std::mem::take(&mut self.swaps_into[at(value)]) {
+            self.swaps[swap].living -= 1;
+            if self.swaps[swap].living == 0 {
+                let starts = self.swaps[swap].from.said();
+                if self.negatives == 0 { freed.extend(starts) } else { self.parked.extend(starts) }
+            }
+        }
+        freed
     }
 }
 
-/// The value that an answered operation needed to find.
-pub(super) fn found(step: Step) -> Option<ValueId> {
+/// The values that an answered operation needed to find.
+pub(super) fn found(step: Step) -> Cells {
     match step {
-        Step::Saw(value) => Some(value),
-        Step::SawNot(_) => None,
+        Step::Saw(cells) => cells,
+        Step::SawNot(_) => Cells::NONE,
         Step::Did(effect) => effect.from,
     }
 }

@@ -4,9 +4,10 @@
 //! ([`check`], [`acknowledged_writes_present`]). The simulator and the tests over real processes record
 //! histories; how they do so, and what they do with a verdict, is theirs.
 //!
-//! A key is a register that begins absent. Linearizability is local, so keys are judged one by one: a history is
+//! A key is a register that begins absent, or up to four of them, its *items*, which one operation may read, test
+//! and write together ([`Call::GetMany`], [`Call::Transact`]). Linearizability is local, so keys are judged one by one: a history is
 //! good when every operation can be given one moment between its invocation and its return such that, in the
-//! order of these moments, each answer is what a register would have answered. A refused operation has no
+//! order of these moments, each answer is what such registers would have answered. A refused operation has no
 //! moment; one of unknown outcome has any moment from its invocation on, or none. Times that are equal count as
 //! overlapping, so a coarse clock can hide a violation but never make one up.
 //!
@@ -20,7 +21,7 @@
 //! Invariant: a verdict is never a guess. Within the [`Effort`] allowed, the answer is exact; beyond it, it is
 //! [`CheckError::Undecided`].
 //!
-//! Proved by `tests/linearizability.rs`: known good and bad histories, agreement with an independent checker on
+//! Proved by `tests/linearizability.rs` and `tests/several_items.rs`: known good and bad histories, agreement with an independent checker on
 //! thousands of small ones, and large histories of a register that is correct by construction.
 
 mod final_state;
@@ -97,7 +98,11 @@ pub fn check_within(history: &[Operation], effort: Effort) -> Result<(), CheckEr
     let mut undecided = None;
     for (key, operations) in keys {
         let moments = timeline::moments(&operations);
-        match Search::decide(&Timeline::new(&operations, &moments), effort) {
+        let Some(timeline) = Timeline::new(&operations, &moments) else {
+            let reason = "its key has more items than can be judged together";
+            return Err(CheckError::Malformed { operation: Box::new(operations[0].clone()), reason });
+        };
+        match Search::decide(&timeline, effort) {
             Ok(()) => {}
             Err(Stopped::Stuck) => {
                 let violation = violation::explain(key, &operations, &moments, effort);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A small opaque value. In JSON it is a string, or `{"hex": "…"}` where its bytes are not UTF-8; a whole
@@ -89,13 +90,26 @@ pub enum Call {
         /// What it shall hold.
         new: Value,
     },
+    /// Read several items of the key at one moment.
+    GetMany {
+        /// Which.
+        items: Vec<String>,
+    },
+    /// Test some items of the key, and if all tests hold write some, at one moment.
+    Transact {
+        /// By item: what it must hold; none is absent.
+        #[serde(default)]
+        tests: BTreeMap<String, Option<Value>>,
+        /// By item: what it shall hold; none is absent.
+        writes: BTreeMap<String, Option<Value>>,
+    },
 }
 
 /// What a client was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Reply {
-    /// To a put or a delete.
+    /// To a put, a delete, or a transaction whose tests held.
     Done,
     /// To a get.
     Read {
@@ -109,6 +123,17 @@ pub enum Reply {
         /// What it found instead, if the answer said so.
         #[serde(default, deserialize_with = "told", skip_serializing_if = "Option::is_none")]
         observed: Option<Option<Value>>,
+    },
+    /// To a reading of several items.
+    ReadMany {
+        /// By item; none is absent.
+        values: BTreeMap<String, Option<Value>>,
+    },
+    /// To a transaction.
+    TestFailed {
+        /// The item whose test did not hold; if none is named, at least one did not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<String>,
     },
 }
 
@@ -160,13 +185,50 @@ impl Operation {
             (_, Outcome::Refused | Outcome::Unknown) => return Ok(()),
             (Call::Get, Outcome::Ok(Reply::Read { .. }))
             | (Call::Put { .. } | Call::Delete, Outcome::Ok(Reply::Done))
-            | (Call::CompareAndSet { .. }, Outcome::Ok(Reply::Swapped | Reply::Mismatch { .. })) => {}
+            | (Call::CompareAndSet { .. }, Outcome::Ok(Reply::Swapped | Reply::Mismatch { .. }))
+            | (Call::Transact { .. }, Outcome::Ok(Reply::Done | Reply::TestFailed { item: None })) => {}
+            (Call::Transact { tests, .. }, Outcome::Ok(Reply::TestFailed { item: Some(item) }))
+                if tests.contains_key(item) => {}
+            (Call::GetMany { items }, Outcome::Ok(Reply::ReadMany { values }))
+                if items.len() == values.len() && items.iter().all(|item| values.contains_key(item)) => {}
             _ => return Err("the answer is not one to what was asked"),
         }
         match self.returned {
             None => Err("it was answered, but not at any time"),
             Some(returned) if returned < self.invoked => Err("it was answered before it was asked"),
             Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Call {
+    /// The items that it is about. Calls of one item only are about the one without a name.
+    pub(super) fn items(&self) -> Vec<&str> {
+        match self {
+            Call::GetMany { items } => items.iter().map(String::as_str).collect(),
+            Call::Transact { tests, writes } => tests.keys().chain(writes.keys()).map(String::as_str).collect(),
+            Call::Get | Call::Put { .. } | Call::Delete | Call::CompareAndSet { .. } => vec![""],
+        }
+    }
+
+    /// What it leaves behind, by item, if it is applied.
+    pub(super) fn writes(&self) -> Vec<(&str, Option<Value>)> {
+        match self {
+            Call::Get | Call::GetMany { .. } => vec![],
+            Call::Delete => vec![("", None)],
+            Call::Put { value } | Call::CompareAndSet { new: value, .. } => vec![("", Some(value.clone()))],
+            Call::Transact { writes, .. } => {
+                writes.iter().map(|(item, value)| (item.as_str(), value.clone())).collect()
+            }
+        }
+    }
+
+    /// What it must find, by item, to be applied.
+    pub(super) fn tests(&self) -> Vec<(&str, Option<Value>)> {
+        match self {
+            Call::CompareAndSet { expected, .. } => vec![("", expected.clone())],
+            Call::Transact { tests, .. } => tests.iter().map(|(item, value)| (item.as_str(), value.clone())).collect(),
+            Call::Get | Call::GetMany { .. } | Call::Put { .. } | Call::Delete => vec![],
         }
     }
 }

@@ -1,25 +1,28 @@
 //! The search for an order that explains one key's answers.
 //!
 //! It walks the history once and keeps every configuration (who, of those under way, has had his moment; what
-//! the register holds; which unknown operations are used up) that explains all answers so far. At an
+//! the registers hold; which unknown operations are used up) that explains all answers so far. At an
 //! operation's return, configurations in which it has had no moment are followed through every order of
 //! moments that ends in its own; at the end of the history, any configuration left means that it is good.
 //!
 //! Five things keep the configurations few, and none of them can lose the last good one:
-//! 1. *Reads at once.* A pending operation that changes nothing has its moment as soon as the register holds
+//! 1. *Reads at once.* A pending operation that changes nothing has its moment as soon as the registers hold
 //!    what it found: moving it forward to there disturbs nobody.
 //! 2. *Unknown writes for a purpose.* One is used only right before an operation that needs what it writes (or
-//!    before another unknown one that leads there); used for nobody, it may as well never have happened.
+//!    before another unknown one that leads there); used for nobody, it may as well never have happened. One that
+//!    is about several registers may be used at any moment: whoever needs what it wrote into one may come only
+//!    after what it wrote into another is gone.
 //! 3. *Likes in line.* Of pending writes with the same effect, the one that returns first goes first.
-//! 4. *Dead writes in passing.* When an unconditional write has its moment, pending ones of dead values have
-//!    theirs right before it, where nobody sees them. Not while somebody may need "some other value".
-//! 5. *No deserting.* The register does not leave a value that somebody has yet to find and nobody can write
+//! 4. *Dead writes in passing.* When an unconditional write has its moment, pending ones of dead values into the
+//!    same registers have theirs right before it, where nobody sees them. Not while somebody may need "some other
+//!    value".
+//! 5. *No deserting.* A register does not leave a value that somebody has yet to find and nobody can write
 //!    again.
 
 use super::Effort;
 use super::frontier::{Configuration, Frontier, Used};
 use super::future::{Future, found};
-use super::timeline::{ABSENT, Effect, Event, FORGOTTEN, Step, Timeline, ValueId};
+use super::timeline::{ANY, Cells, Effect, Event, FORGOTTEN, Step, Timeline, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Configurations that narrow searches keep.
@@ -45,6 +48,15 @@ struct Pending {
 struct Candidate {
     effect: Effect,
     bit: Option<u128>,
+}
+
+/// Of a value that a register holds.
+#[derive(Clone, Copy, Default)]
+struct Stake {
+    /// Those that have yet to find it.
+    waiting: u32,
+    /// Those that can write it again.
+    writers: u32,
 }
 
 pub(super) struct Search<'a> {
@@ -81,7 +93,8 @@ impl<'a> Search<'a> {
     /// A search that tells `kept` values apart to the end.
     pub fn keeping(timeline: &'a Timeline, effort: Effort, kept: &BTreeSet<ValueId>) -> Search<'a> {
         let future = Future::new(timeline, kept);
-        let start = Configuration { done: 0, state: future.value(ABSENT), used: Used::default() };
+        let start =
+            Configuration { done: 0, state: timeline.start.map(|value| future.value(value)), used: Used::default() };
         Search {
             timeline,
             effort,
@@ -94,8 +107,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Walks the history; gives what the register may hold at its end.
-    pub fn run(mut self) -> Result<BTreeSet<ValueId>, Stopped> {
+    /// Walks the history; gives what the registers may hold at its end.
+    pub fn run(mut self) -> Result<BTreeSet<Cells>, Stopped> {
         for event in &self.timeline.events {
             match *event {
                 Event::Invoke(index) => self.invoke(index)?,
@@ -146,7 +159,7 @@ impl<'a> Search<'a> {
             .map(|mut configuration| {
                 configuration.done &= !bit;
                 if changed {
-                    configuration.state = self.future.value(configuration.state);
+                    configuration.state = configuration.state.map(|value| self.future.value(value));
                     let mut used = Used::default();
                     for (effect, count) in configuration.used.iter() {
                         self.future.chance(effect).into_iter().for_each(|effect| used.add(effect, count));
@@ -198,25 +211,34 @@ impl<'a> Search<'a> {
 
     /// One moment further.
     fn successors(&self, configuration: &Configuration) -> Vec<Configuration> {
-        let state = configuration.state;
-        let (mut waiting, mut writers) = (self.future.waiting(state), self.future.writers(state));
-        for pending in self.pending.iter().filter(|pending| configuration.done & pending.bit != 0) {
-            waiting -= u32::from(found(pending.step) == Some(state));
-            writers -= u32::from(matches!(pending.step, Step::Did(effect) if effect.to == state));
-        }
-        if state != FORGOTTEN {
-            let used = configuration.used.iter().filter(|(effect, _)| effect.to == state);
-            writers -= used.map(|(_, count)| count).sum::<u32>();
-        }
-
+        let held = configuration.state.0.map(|value| self.stake(configuration, value));
         let mut candidates = self.answered(configuration);
         candidates.extend(self.unknown(configuration));
         candidates.retain(|Candidate { effect, bit }| {
-            // Whoever leaves with a swap has found the value himself.
-            let others = waiting - u32::from(bit.is_some() && effect.from == Some(state));
-            effect.from.is_none_or(|from| from == state) && (others == 0 || writers > 0)
+            let deserts = |item: usize| {
+                let Stake { waiting, writers } = held[item];
+                // Whoever leaves with a swap has found the value himself.
+                let himself = bit.is_some() && effect.from.0[item] != ANY;
+                effect.to.0[item] != ANY && waiting > u32::from(himself) && writers == 0
+            };
+            effect.from.hold_in(&configuration.state) && !(0..held.len()).any(deserts)
         });
         candidates.into_iter().map(|candidate| self.after(configuration, &candidate)).collect()
+    }
+
+    /// Who, in this configuration, has yet to find or to write what a register holds.
+    fn stake(&self, configuration: &Configuration, value: ValueId) -> Stake {
+        if value == ANY || value == FORGOTTEN {
+            return Stake::default();
+        }
+        let (mut waiting, mut writers) = (self.future.waiting(value), self.future.writers(value));
+        for pending in self.pending.iter().filter(|pending| configuration.done & pending.bit != 0) {
+            waiting -= u32::from(found(pending.step).said().any(|found| found == value));
+            writers -= u32::from(matches!(pending.step, Step::Did(effect) if effect.to.said().any(|to| to == value)));
+        }
+        let used = configuration.used.iter().filter(|(effect, _)| effect.to.said().any(|to| to == value));
+        writers -= used.map(|(_, count)| count).sum::<u32>();
+        Stake { waiting, writers }
     }
 
     /// Pending operations that may be next: of likes, the one with the first deadline.
@@ -233,35 +255,42 @@ impl<'a> Search<'a> {
         candidates
     }
 
-    /// Unknown operations that lead, at once or through others, to what a pending operation needs.
+    /// Unknown operations that lead, at once or through others, to what a pending operation needs; and all that are
+    /// about several registers.
     fn unknown(&self, configuration: &Configuration) -> Vec<Candidate> {
         let is_left = |(effect, count): &(&Effect, &u32)| configuration.used.count(**effect) < **count;
+        let left: Vec<Effect> = self.chances.iter().filter(is_left).map(|(effect, _)| *effect).collect();
+        if left.is_empty() {
+            return Vec::new();
+        }
         let mut wanted = Vec::new();
         for pending in self.pending.iter().filter(|pending| configuration.done & pending.bit == 0) {
             match pending.step {
-                // Reads were settled: what has not had its moment needs any value but this.
+                // Reads were settled: what has not had its moment needs anything but this.
                 Step::SawNot(_) => {
-                    let all = self.chances.iter().filter(is_left).map(|(effect, _)| *effect);
-                    let changing = all.filter(|effect| effect.to != configuration.state);
+                    let changing = left.into_iter().filter(|effect| !effect.to.hold_in(&configuration.state));
                     return changing.map(|effect| Candidate { effect, bit: None }).collect();
                 }
-                step => wanted.extend(found(step).filter(|value| *value != configuration.state)),
+                step => wanted.extend(missing(found(step), &configuration.state)),
             }
         }
-        let (mut candidates, mut next) = (Vec::new(), 0);
+        let mut candidates: Vec<Effect> = left.iter().filter(|effect| effect.is_wide()).copied().collect();
+        wanted.extend(candidates.iter().flat_map(|effect| missing(effect.from, &configuration.state)));
         wanted.sort_unstable();
         wanted.dedup();
+        let mut next = 0;
         while let Some(&to) = wanted.get(next) {
             next += 1;
-            let writers = Effect { to, from: None }..=Effect { to, from: Some(ValueId(u32::MAX)) };
-            for (effect, _) in self.chances.range(writers).filter(is_left) {
-                candidates.push(Candidate { effect: *effect, bit: None });
-                if let Some(from) = effect.from.filter(|from| !wanted.contains(from)) {
-                    wanted.push(from);
+            for effect in left.iter().filter(|effect| !effect.is_wide() && effect.to.said().any(|value| value == to)) {
+                candidates.push(*effect);
+                for from in missing(effect.from, &configuration.state) {
+                    if !wanted.contains(&from) {
+                        wanted.push(from);
+                    }
                 }
             }
         }
-        candidates
+        candidates.into_iter().map(|effect| Candidate { effect, bit: None }).collect()
     }
 
     fn after(&self, configuration: &Configuration, candidate: &Candidate) -> Configuration {
@@ -271,12 +300,15 @@ impl<'a> Search<'a> {
             Some(bit) => next.done |= bit,
             None => next.used.add(effect, 1),
         }
-        next.state = effect.to;
-        if effect.from.is_none() && !self.future.has_negatives() {
+        next.state = configuration.state.overlaid(&effect.to);
+        if !self.future.has_negatives() {
+            let covers = |item: usize| effect.to.0[item] != ANY && effect.from.0[item] == ANY;
             for pending in &self.pending {
-                if let Step::Did(Effect { to, from: None }) = pending.step
-                    && self.future.value(to) == FORGOTTEN
-                {
+                let Step::Did(Effect { to, from: Cells::NONE }) = pending.step else { continue };
+                let unseen = |(item, value): (usize, &ValueId)| {
+                    *value == ANY || covers(item) && self.future.value(*value) == FORGOTTEN
+                };
+                if to.0.iter().enumerate().all(unseen) {
                     next.done |= pending.bit;
                 }
             }
@@ -288,8 +320,8 @@ impl<'a> Search<'a> {
     fn settled(&self, mut configuration: Configuration) -> Configuration {
         for pending in &self.pending {
             let sees = match pending.step {
-                Step::Saw(value) => value == configuration.state,
-                Step::SawNot(value) => value != configuration.state,
+                Step::Saw(cells) => cells.hold_in(&configuration.state),
+                Step::SawNot(cells) => !cells.hold_in(&configuration.state),
                 Step::Did(_) => false,
             };
             if sees {
@@ -298,4 +330,10 @@ impl<'a> Search<'a> {
         }
         configuration
     }
+}
+
+/// What is said, and is not so in `state`.
+fn missing(said: Cells, state: &Cells) -> Vec<ValueId> {
+    let differ = said.0.iter().zip(&state.0).filter(|(wanted, held)| **wanted != ANY && wanted != held);
+    differ.map(|(wanted, _)| *wanted).collect()
 }

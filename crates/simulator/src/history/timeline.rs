@@ -1,9 +1,13 @@
-//! One key's operations, reduced to what bears on the verdict: numbered values, steps, and events in time.
+//! One key's operations, reduced to what bears on the verdict: numbered registers and values, steps, and events in
+//! time.
 
 use super::{Call, Operation, Outcome, Reply, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// A value of the register, by number.
+/// Items that a key may have: each is a register.
+pub(super) const ITEMS_MAX: usize = 4;
+
+/// A value of one of the registers, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ValueId(pub u32);
 
@@ -11,25 +15,62 @@ pub(super) struct ValueId(pub u32);
 pub(super) const FORGOTTEN: ValueId = ValueId(0);
 /// Seen by an answer that contradicts itself; never written.
 const IMPOSSIBLE: ValueId = ValueId(1);
-/// What the register holds at first.
-pub(super) const ABSENT: ValueId = ValueId(2);
+/// In [`Cells`]: nothing is said about that register.
+pub(super) const ANY: ValueId = ValueId(2);
+/// The first number of a real value.
+const FIRST: u32 = 3;
 
-/// A change of the register: unconditional, or only from a certain value. Ordered by what is written, so that
-/// all that write a value are found together.
+/// A value for each register, or [`ANY`]. Which register a value is in is in its number, but for those of no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Cells(pub [ValueId; ITEMS_MAX]);
+
+impl Cells {
+    pub const NONE: Cells = Cells([ANY; ITEMS_MAX]);
+
+    /// Values of which something is said.
+    pub fn said(self) -> impl Iterator<Item = ValueId> {
+        self.0.into_iter().filter(|value| *value != ANY)
+    }
+
+    /// Does `state` hold all that is said here?
+    pub fn hold_in(&self, state: &Cells) -> bool {
+        self.0.iter().zip(&state.0).all(|(wanted, held)| *wanted == ANY || wanted == held)
+    }
+
+    /// These, with what is said in `over` instead.
+    pub fn overlaid(mut self, over: &Cells) -> Cells {
+        self.0.iter_mut().zip(over.0).filter(|(_, new)| *new != ANY).for_each(|(cell, new)| *cell = new);
+        self
+    }
+
+    pub fn map(self, change: impl Fn(ValueId) -> ValueId) -> Cells {
+        Cells(self.0.map(|value| if value == ANY { ANY } else { change(value) }))
+    }
+}
+
+/// A change of the registers: unconditional, or only from certain values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Effect {
-    pub to: ValueId,
-    pub from: Option<ValueId>,
+    pub to: Cells,
+    pub from: Cells,
+}
+
+impl Effect {
+    /// Is it about more registers than one?
+    pub fn is_wide(&self) -> bool {
+        let touched = self.to.0.iter().zip(&self.from.0).filter(|(to, from)| **to != ANY || **from != ANY);
+        touched.count() > 1
+    }
 }
 
 /// What an answered operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Found the value.
-    Saw(ValueId),
-    /// Found some other value.
-    SawNot(ValueId),
-    /// Changed it.
+    /// Found these values.
+    Saw(Cells),
+    /// Found other values, in one register at least.
+    SawNot(Cells),
+    /// Changed them.
     Did(Effect),
 }
 
@@ -74,21 +115,38 @@ pub(super) struct Timeline {
     pub steps: Vec<Step>,
     /// By step: the event of its return.
     pub deadlines: Vec<usize>,
-    /// By number; the first two stand for no value.
-    pub values: Vec<Option<Value>>,
-    numbers: HashMap<Option<Value>, ValueId>,
+    /// What the registers hold at first.
+    pub start: Cells,
+    /// By number: item and value; the first ones stand for no value.
+    pub values: Vec<Option<(usize, Option<Value>)>>,
+    numbers: HashMap<(usize, Option<Value>), ValueId>,
+    /// Items by name.
+    pub items: BTreeMap<String, usize>,
 }
 
 impl Timeline {
-    /// The history as far as `moments` go, which are some first ones of [`moments`].
-    pub fn new(operations: &[&Operation], moments: &[Moment]) -> Timeline {
+    /// The history as far as `moments` go, which are some first ones of [`moments`]. None if it has too many items.
+    pub fn new(operations: &[&Operation], moments: &[Moment]) -> Option<Timeline> {
+        let mut items = BTreeMap::new();
+        for name in operations.iter().flat_map(|operation| operation.call.items()) {
+            let next = items.len();
+            items.entry(name.to_owned()).or_insert(next);
+        }
+        if items.len() > ITEMS_MAX {
+            return None;
+        }
         let mut timeline = Timeline {
             events: Vec::with_capacity(moments.len()),
             steps: Vec::new(),
             deadlines: Vec::new(),
-            values: vec![None; 3],
-            numbers: HashMap::from([(None, ABSENT)]),
+            start: Cells::NONE,
+            values: vec![None; FIRST as usize],
+            numbers: HashMap::new(),
+            items,
         };
+        for item in 0..timeline.items.len() {
+            timeline.start.0[item] = timeline.number(item, &None);
+        }
         let mut answered = vec![false; operations.len()];
         for moment in moments.iter().filter(|moment| moment.end) {
             answered[moment.operation] = true;
@@ -109,41 +167,60 @@ impl Timeline {
                 timeline.events.push(Event::Maybe(effect));
             }
         }
-        timeline
+        Some(timeline)
     }
 
-    /// The number of a value.
-    pub fn number(&mut self, value: &Option<Value>) -> ValueId {
-        *self.numbers.entry(value.clone()).or_insert_with(|| {
-            self.values.push(value.clone());
+    /// The number of a value of an item.
+    pub fn number(&mut self, item: usize, value: &Option<Value>) -> ValueId {
+        *self.numbers.entry((item, value.clone())).or_insert_with(|| {
+            self.values.push(Some((item, value.clone())));
             ValueId(self.values.len() as u32 - 1)
         })
     }
 
-    fn step(&mut self, call: &Call, reply: &Reply) -> Step {
-        match (call, reply) {
-            (_, Reply::Read { found }) => Step::Saw(self.number(found)),
-            (Call::CompareAndSet { expected, .. }, Reply::Mismatch { observed }) => match observed {
-                None => Step::SawNot(self.number(expected)),
-                Some(observed) if observed == expected => Step::Saw(IMPOSSIBLE),
-                Some(observed) => Step::Saw(self.number(observed)),
-            },
-            // Swapped for what was there already.
-            (Call::CompareAndSet { expected, new }, Reply::Swapped) if expected.as_ref() == Some(new) => {
-                Step::Saw(self.number(expected))
+    /// Numbers of all values.
+    pub fn numbered(&self) -> impl Iterator<Item = ValueId> + use<> {
+        (FIRST..self.values.len() as u32).map(ValueId)
+    }
+
+    fn cells<'v>(&mut self, said: impl IntoIterator<Item = (&'v str, Option<Value>)>) -> Cells {
+        let mut cells = Cells::NONE;
+        for (name, value) in said {
+            if let Some(item) = self.items.get(name).copied() {
+                cells.0[item] = self.number(item, &value);
             }
-            _ => self.effect(call).map_or(Step::Saw(IMPOSSIBLE), Step::Did),
+        }
+        cells
+    }
+
+    fn step(&mut self, call: &Call, reply: &Reply) -> Step {
+        let impossible = Step::Saw(Cells([IMPOSSIBLE; ITEMS_MAX]));
+        match (call, reply) {
+            (_, Reply::Read { found }) => Step::Saw(self.cells([("", found.clone())])),
+            (_, Reply::ReadMany { values }) => {
+                Step::Saw(self.cells(values.iter().map(|(item, value)| (item.as_str(), value.clone()))))
+            }
+            (Call::CompareAndSet { expected, .. }, Reply::Mismatch { observed: Some(observed) }) => {
+                if observed == expected { impossible } else { Step::Saw(self.cells([("", observed.clone())])) }
+            }
+            (_, Reply::Mismatch { .. } | Reply::TestFailed { item: None }) => Step::SawNot(self.cells(call.tests())),
+            (_, Reply::TestFailed { item: Some(failed) }) => {
+                Step::SawNot(self.cells(call.tests().into_iter().filter(|(item, _)| item == failed)))
+            }
+            // Applied, perhaps over what was there already.
+            (_, Reply::Done | Reply::Swapped) => match self.effect(call) {
+                Some(effect) => Step::Did(effect),
+                None => Step::Saw(self.cells(call.tests())),
+            },
         }
     }
 
-    /// What the call does to the register if it is applied; none if that is nothing.
+    /// What the call does to the registers if it is applied; none if that is nothing.
     fn effect(&mut self, call: &Call) -> Option<Effect> {
-        let (to, from) = match call {
-            Call::Get => return None,
-            Call::Put { value } => (self.number(&Some(value.clone())), None),
-            Call::Delete => (ABSENT, None),
-            Call::CompareAndSet { expected, new } => (self.number(&Some(new.clone())), Some(self.number(expected))),
-        };
-        (from != Some(to)).then_some(Effect { to, from })
+        let from = self.cells(call.tests());
+        let mut to = self.cells(call.writes());
+        // Written over by itself.
+        to.0.iter_mut().zip(from.0).filter(|(to, from)| **to == *from).for_each(|(to, _)| *to = ANY);
+        (to != Cells::NONE).then_some(Effect { to, from })
     }
 }

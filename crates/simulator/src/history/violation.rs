@@ -1,9 +1,9 @@
 //! A violation, cut down to what a person needs to see.
 
 use super::search::{Search, Stopped};
-use super::timeline::{FORGOTTEN, Moment, Timeline, ValueId};
+use super::timeline::{Cells, FORGOTTEN, Moment, Timeline, ValueId};
 use super::{Call, Effort, Operation, Outcome, Reply, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Recent moments whose values are told apart for the explanation.
@@ -18,8 +18,8 @@ pub struct Violation {
     pub key: String,
     /// The first operation whose answer cannot be explained, in order of return.
     pub stuck: Operation,
-    /// What the key could have held when it returned, but for what was under way then; empty if not known.
-    pub possible: BTreeSet<Option<Value>>,
+    /// What the key could have held when it returned, but for what was under way then, in words; empty if not known.
+    pub possible: BTreeSet<String>,
     /// The operations that bear on it, by invocation: itself, writes under way when it returned, the last writers
     /// of what it found and of what the key could have held.
     pub window: Vec<Operation>,
@@ -37,25 +37,25 @@ pub(super) fn explain(key: &str, operations: &[&Operation], moments: &[Moment], 
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         let timeline = Timeline::new(operations, &moments[..middle]);
-        match Search::decide(&timeline, effort) {
-            Err(Stopped::Stuck) => bad = middle,
+        match timeline.map(|timeline| Search::decide(&timeline, effort)) {
+            Some(Err(Stopped::Stuck)) => bad = middle,
             _ => good = middle,
         }
     }
     let (last, before) = (moments[bad - 1].operation, &moments[..bad - 1]);
     let stuck = operations[last];
     let sought = found(stuck);
-    let possible = possible_values(operations, before, effort);
+    let possible = possible_states(operations, before, effort);
 
     let invoked: Vec<usize> = before.iter().filter(|moment| !moment.end).map(|moment| moment.operation).collect();
     let ended: BTreeSet<usize> = before.iter().filter(|moment| moment.end).map(|moment| moment.operation).collect();
-    let writer = |value: &Option<Value>| invoked.iter().rev().copied().find(|index| writes(operations[*index], value));
+    let writer = |held: &Held| invoked.iter().rev().copied().find(|index| written(operations[*index]).contains(held));
     let mut window = BTreeSet::from([last]);
-    window.extend(possible.iter().chain(&sought).filter_map(writer));
+    window.extend(possible.iter().flatten().chain(&sought).filter_map(writer).take(WINDOW_MAX / 2));
     // Reads under way bear on nothing; unknown writes are under way for good, and told of only as writers above.
     let under_way = |index: &usize| {
         let operation = operations[*index];
-        !ended.contains(index) && operation.outcome != Outcome::Unknown && written(operation).is_some()
+        !ended.contains(index) && operation.outcome != Outcome::Unknown && !written(operation).is_empty()
     };
     for index in invoked.iter().copied().filter(under_way) {
         if window.len() < WINDOW_MAX {
@@ -67,47 +67,75 @@ pub(super) fn explain(key: &str, operations: &[&Operation], moments: &[Moment], 
     Violation {
         key: key.to_owned(),
         stuck: stuck.clone(),
-        unwritten: sought.is_some_and(|value| value.is_some() && writer(&value).is_none()),
-        possible,
+        unwritten: sought.iter().any(|held| held.1.is_some() && writer(held).is_none()),
+        possible: possible.iter().map(|state| in_words(state)).collect(),
         window,
         seen: invoked.len(),
     }
 }
 
-/// What the register may hold after `moments`. Only recent values are told apart, or a long history would take
+/// An item and what it holds.
+type Held = (String, Option<Value>);
+
+/// What the registers may hold after `moments`. Only recent values are told apart, or a long history would take
 /// too long; no others can be there unless nobody touched them recently.
-fn possible_values(operations: &[&Operation], moments: &[Moment], effort: Effort) -> BTreeSet<Option<Value>> {
-    let mut timeline = Timeline::new(operations, moments);
+fn possible_states(operations: &[&Operation], moments: &[Moment], effort: Effort) -> Vec<Vec<Held>> {
+    let Some(mut timeline) = Timeline::new(operations, moments) else { return Vec::new() };
     let mut kept = BTreeSet::new();
     for moment in moments.iter().rev().take(RECENT) {
         let operation = operations[moment.operation];
-        kept.extend(written(operation).iter().chain(&found(operation)).map(|value| timeline.number(value)));
+        for (item, value) in written(operation).iter().chain(&found(operation)) {
+            if let Some(item) = timeline.items.get(item).copied() {
+                kept.insert(timeline.number(item, value));
+            }
+        }
     }
     let states = Search::keeping(&timeline, effort, &kept).run().unwrap_or_default();
-    let value = |state: ValueId| timeline.values[state.0 as usize].clone();
-    states.into_iter().filter(|state| *state != FORGOTTEN).map(value).collect()
+    let held = |value: ValueId| {
+        let (item, value) = timeline.values[value.0 as usize].clone()?;
+        Some((timeline.items.iter().find(|(_, number)| **number == item)?.0.clone(), value))
+    };
+    let state = |cells: Cells| -> Vec<Held> {
+        let known = cells.said().filter(|value| *value != FORGOTTEN);
+        known.filter_map(held).collect()
+    };
+    states.into_iter().map(state).filter(|state| !state.is_empty()).collect()
+}
+
+fn in_words(state: &[Held]) -> String {
+    let words: Vec<String> = state.iter().map(|(item, value)| format!("{}{}", Named(item), Shown(value))).collect();
+    words.join(" and ")
 }
 
 /// What the operation leaves behind if it is applied.
-fn written(operation: &Operation) -> Option<Option<Value>> {
-    match (&operation.call, &operation.outcome) {
-        (Call::Get, _) | (_, Outcome::Refused | Outcome::Ok(Reply::Mismatch { .. })) => None,
-        (Call::Delete, _) => Some(None),
-        (Call::Put { value } | Call::CompareAndSet { new: value, .. }, _) => Some(Some(value.clone())),
+fn written(operation: &Operation) -> Vec<Held> {
+    match &operation.outcome {
+        Outcome::Refused | Outcome::Ok(Reply::Mismatch { .. } | Reply::TestFailed { .. }) => Vec::new(),
+        Outcome::Ok(_) | Outcome::Unknown => owned(operation.call.writes()),
     }
 }
 
-fn writes(operation: &Operation, value: &Option<Value>) -> bool {
-    written(operation).as_ref() == Some(value)
+/// What the operation's answer says that the key held.
+fn found(operation: &Operation) -> Vec<Held> {
+    match &operation.outcome {
+        Outcome::Ok(Reply::Read { found }) => owned(vec![("", found.clone())]),
+        Outcome::Ok(Reply::ReadMany { values }) => values.clone().into_iter().collect(),
+        Outcome::Ok(Reply::Mismatch { observed: Some(observed) }) => owned(vec![("", observed.clone())]),
+        Outcome::Ok(Reply::Swapped | Reply::Done) => owned(operation.call.tests()),
+        _ => Vec::new(),
+    }
 }
 
-/// What the operation's answer says that the key held.
-fn found(operation: &Operation) -> Option<Option<Value>> {
-    match (&operation.call, &operation.outcome) {
-        (_, Outcome::Ok(Reply::Read { found })) => Some(found.clone()),
-        (_, Outcome::Ok(Reply::Mismatch { observed })) => observed.clone(),
-        (Call::CompareAndSet { expected, .. }, Outcome::Ok(Reply::Swapped)) => Some(expected.clone()),
-        _ => None,
+fn owned(held: Vec<(&str, Option<Value>)>) -> Vec<Held> {
+    held.into_iter().map(|(item, value)| (item.to_owned(), value)).collect()
+}
+
+/// An item's name before what it holds; nothing for the one without a name.
+struct Named<'a>(&'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "{}=", self.0) }
     }
 }
 
@@ -122,6 +150,11 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+fn listed(values: &BTreeMap<String, Option<Value>>) -> String {
+    let words: Vec<String> = values.iter().map(|(item, value)| format!("{}{}", Named(item), Shown(value))).collect();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let call = match &self.call {
@@ -129,6 +162,8 @@ impl fmt::Display for Operation {
             Call::Put { value } => format!("put {value}"),
             Call::Delete => "delete".to_owned(),
             Call::CompareAndSet { expected, new } => format!("cas {} to {new}", Shown(expected)),
+            Call::GetMany { items } => format!("get {}", items.join(" ")),
+            Call::Transact { tests, writes } => format!("if {} write {}", listed(tests), listed(writes)),
         };
         let outcome = match &self.outcome {
             Outcome::Ok(Reply::Done) => "ok".to_owned(),
@@ -136,6 +171,9 @@ impl fmt::Display for Operation {
             Outcome::Ok(Reply::Swapped) => "swapped".to_owned(),
             Outcome::Ok(Reply::Mismatch { observed: None }) => "mismatch".to_owned(),
             Outcome::Ok(Reply::Mismatch { observed: Some(observed) }) => format!("mismatch, {}", Shown(observed)),
+            Outcome::Ok(Reply::ReadMany { values }) => listed(values),
+            Outcome::Ok(Reply::TestFailed { item: None }) => "a test failed".to_owned(),
+            Outcome::Ok(Reply::TestFailed { item: Some(item) }) => format!("test of {item} failed"),
             Outcome::Refused => "refused".to_owned(),
             Outcome::Unknown => "unknown".to_owned(),
         };
@@ -155,8 +193,8 @@ impl fmt::Display for Violation {
             writeln!(f, "It found a value that nobody had written.")?;
         }
         if !self.possible.is_empty() {
-            let values: Vec<String> = self.possible.iter().map(|value| Shown(value).to_string()).collect();
-            writeln!(f, "But for what was under way, the key could only have held: {}", values.join(", "))?;
+            let states: Vec<&str> = self.possible.iter().map(String::as_str).collect();
+            writeln!(f, "But for what was under way, the key could only have held: {}", states.join(", "))?;
         }
         writeln!(f, "What bears on it (client, call, answer, invoked .. returned):")?;
         for operation in &self.window {

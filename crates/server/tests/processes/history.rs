@@ -72,6 +72,7 @@ async fn client(remote: Remote, id: u64, seed: u64, recorder: Arc<Recorder>, sto
                 remote.transact(&transaction.put(TABLE, Bytes::new(), new.0.clone())).await.map(|_| Reply::Done)
             }
             Call::Delete => remote.transact(&transaction.delete(TABLE, Bytes::new())).await.map(|_| Reply::Done),
+            Call::GetMany { .. } | Call::Transact { .. } => unreachable!("not asked for here"),
             Call::CompareAndSet { expected, new } => {
                 let test = match expected {
                     Some(expected) => Test::ValueIs(expected.0.clone()),

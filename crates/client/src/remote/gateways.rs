@@ -130,7 +130,7 @@ impl Gateways {
 
     /// Somebody said that there are gateways here. Unreadable addresses are passed over.
     pub(super) fn heard_of(&self, addresses: impl IntoIterator<Item = String>) {
-        for address in addresses {
+        for address in addresses.into_iter().filter(|_| self.options.roam) {
             self.named(&address);
         }
     }
@@ -359,6 +359,14 @@ mod tests {
         known.prefer(&known.at(2));
         let order: Vec<_> = (0..3).map(|n| known.at(n).address().to_string()).collect();
         assert_eq!(order, ["c:3", "a:1", "b:2"]);
+    }
+
+    #[tokio::test]
+    async fn only_those_given_are_tried_where_that_is_wanted() {
+        let options = Options { roam: false, ..Options::default() };
+        let known = Gateways::new(&["a:1".to_string()], None, options).expect("an address");
+        known.heard_of(["b:2".to_string()]);
+        assert_eq!(known.addresses(), ["a:1"]);
     }
 
     #[tokio::test]

@@ -72,6 +72,8 @@ pub struct Options {
     pub idle: Duration,
     /// The same, once something was answered: the cluster may just be between two leaders.
     pub idle_later: Duration,
+    /// Whether gateways that others tell of are asked too, or only those given.
+    pub roam: bool,
 }
 
 impl Default for Options {
@@ -86,6 +88,7 @@ impl Default for Options {
             hedge: Duration::from_millis(300),
             idle: Duration::from_secs(4),
             idle_later: Duration::from_secs(25),
+            roam: true,
         }
     }
 }

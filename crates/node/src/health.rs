@@ -11,6 +11,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use storage::StorageError;
+use types::{Action, Classify};
 
 /// What all parts of a node share about its going on.
 #[derive(Debug, Default)]
@@ -28,6 +30,14 @@ impl Health {
         tracing::error!(%why, "this node takes no more: it gives up its lease");
         self.why.lock().get_or_insert(why);
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// Invariant 12: a node that finds its log or its tables damaged takes no more; it is brought up to date
+    /// as a new one, from others.
+    pub fn check(&self, error: &StorageError) {
+        if error.action() == Action::Fatal {
+            self.fail(format!("{error}: move the data folder away, and let the machine join anew"));
+        }
     }
 
     /// True once it takes no more.

@@ -99,15 +99,22 @@ struct SendingCopy {
 }
 
 /// The engine's tables as the replica's head sees them.
-struct EngineTables<'a>(&'a dyn StorageEngine, PartitionId);
+struct EngineTables<'a>(&'a Shared, PartitionId);
+
+impl EngineTables<'_> {
+    fn failed(&self, error: StorageError) -> TablesFailed {
+        self.0.health.check(&error);
+        TablesFailed(error.to_string())
+    }
+}
 
 impl Tables for EngineTables<'_> {
     fn get(&self, key: &ItemKey) -> Result<Option<Item>, TablesFailed> {
-        self.0.get(self.1, key).map_err(|error| TablesFailed(error.to_string()))
+        self.0.engine.get(self.1, key).map_err(|error| self.failed(error))
     }
 
     fn outcome(&self, operation: &OperationId) -> Result<Option<Outcome>, TablesFailed> {
-        self.0.outcome(self.1, operation).map_err(|error| TablesFailed(error.to_string()))
+        self.0.engine.outcome(self.1, operation).map_err(|error| self.failed(error))
     }
 }
 
@@ -141,7 +148,7 @@ impl Partition {
             || format!("partition {}", self.id),
             || {
                 let mut commands = Vec::new();
-                let tables = EngineTables(&*self.shared.engine, self.id);
+                let tables = EngineTables(&self.shared, self.id);
                 event(&mut inner.replica, &env, &tables, &mut commands);
                 for command in commands {
                     self.carry_out(inner, command);
@@ -267,6 +274,7 @@ impl Partition {
                 Err(StorageError::Compacted { .. }) => None,
                 Err(error) => {
                     tracing::error!(partition = %here.id, %error, "cannot read the log for catch-up");
+                    here.shared.health.check(&error);
                     None
                 }
             };
@@ -284,6 +292,7 @@ impl Partition {
             let page = here.page(copy, index);
             if let Err(error) = &page {
                 tracing::error!(partition = %here.id, %error, "cannot read the tables for a full copy");
+                here.shared.health.check(error);
             }
             let bytes = page.as_ref().map_or(0, |(rows, _)| rows.len());
             (page.ok(), bytes)

@@ -100,7 +100,10 @@ impl Inner {
             let underway = partition.look(|replica, _| replica.committed_item(key).cloned());
             let item = match underway {
                 Some(item) => item,
-                None => self.engine.get(partition.id, key).map_err(storage_fault)?,
+                None => {
+                    let item = self.engine.get(partition.id, key).inspect_err(|error| self.health.check(error));
+                    item.map_err(storage_fault)?
+                }
             };
             return Ok(ReadReply::Items { items: vec![item], at: at_least });
         }
@@ -112,10 +115,19 @@ impl Inner {
         self.look_up(partition, read).await
     }
 
+    /// Reads log or tables.
+    async fn look_at<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let health = self.health.clone();
+        blocking(move || work().inspect_err(|error| health.check(error))).await
+    }
+
     /// Reads a snapshot of the tables.
     async fn look_up(self: &Arc<Self>, partition: &Arc<Partition>, read: Read) -> Result<ReadReply, Fault> {
         let (engine, id) = (self.engine.clone(), partition.id);
-        blocking(move || {
+        self.look_at(move || {
             let snapshot = engine.snapshot(id)?;
             Ok(match read {
                 Read::Items(keys) => ReadReply::Items { items: multi_get(&*snapshot, &keys)?, at: snapshot.at().seq },
@@ -131,7 +143,7 @@ impl Inner {
         self.settled(partition).await?;
         let (engine, id) = (self.engine.clone(), partition.id);
         let limit = request.limit.clamp(1, QUERY_ITEMS_MAX) as usize;
-        let reply = blocking(move || scan_page(&*engine.snapshot(id)?, &request, limit)).await?;
+        let reply = self.look_at(move || scan_page(&*engine.snapshot(id)?, &request, limit)).await?;
         self.check_read(partition)?;
         Ok(reply)
     }
@@ -141,7 +153,7 @@ impl Inner {
         self.check_table(request.table).await?;
         self.settled(partition).await?;
         let (engine, id) = (self.engine.clone(), partition.id);
-        let count = blocking(move || engine.snapshot(id)?.count(request.table)).await?;
+        let count = self.look_at(move || engine.snapshot(id)?.count(request.table)).await?;
         self.check_read(partition)?;
         Ok(count)
     }
@@ -188,7 +200,7 @@ impl Inner {
             let upto = *applied.borrow_and_update();
             if upto > after {
                 let (engine, id) = (self.engine.clone(), partition.id);
-                let read = blocking(move || match engine.entries(id, after.next(), WATCH_BYTES) {
+                let read = self.look_at(move || match engine.entries(id, after.next(), WATCH_BYTES) {
                     Err(StorageError::Compacted { .. }) => Ok(None),
                     other => other.map(Some),
                 });

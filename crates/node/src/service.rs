@@ -295,7 +295,10 @@ pub(crate) async fn expire(inner: Arc<Inner>) {
                 match partition.shared.engine.due(partition.id, now, EXPIRE_BATCH) {
                     Ok(due) if due.is_empty() => {}
                     Ok(due) => partition.step(|replica, env, tables, out| replica.expire(env, &due, tables, out)),
-                    Err(error) => tracing::error!(partition = %partition.id, %error, "cannot look for what expired"),
+                    Err(error) => {
+                        tracing::error!(partition = %partition.id, %error, "cannot look for what expired");
+                        partition.shared.health.check(&error);
+                    }
                 }
             }
         });

@@ -1,62 +1,76 @@
-//! Bugs that can be put into the driver on purpose, to prove that the simulator finds them.
+//! Bugs that can be put in on purpose, to prove that the simulator finds them.
+//!
+//! Each makes the *simulator's own driver* do wrongly what `node` or `control` do rightly around the same pure code:
+//! it swallows a record, skips a check, tells a replica what is not so. Nothing of it is in the product, which does
+//! not depend on this crate (`crates/types/tests/layers.rs`).
 
 /// Which are in. Without any, the driver is as careful as a real node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bugs {
-    /// An append counts as durable at once (invariant 11).
-    pub ack_before_durable: bool,
-    /// The lease counts for ever (invariants 2 and 3).
-    pub lease_unchecked: bool,
-    /// The lease counts from the answer, not from the request (invariant 4).
-    pub lease_from_answer: bool,
-    /// An epoch is adopted, and never written (invariant 1).
-    pub epoch_not_persisted: bool,
-    /// Remembered operations are not looked up (invariant 13).
-    pub operations_forgotten: bool,
-    /// A restarted process goes on as the one before (invariant 9).
-    pub incarnation_reused: bool,
-    /// Anybody may restart a chain (invariant 10).
-    pub anyone_restarts: bool,
-    /// A failed fsync is taken for a good one (invariant 11).
-    pub failed_sync_ignored: bool,
-    /// Reads answer what is under way as if it were committed (invariant 5).
-    pub reads_pending: bool,
-    /// A strong read does not look at the lease again before replying (invariant 3).
-    pub read_not_rechecked: bool,
-    /// A client that timed out says *failed* (invariant 6).
-    pub timeout_is_failure: bool,
+    bits: u64,
     /// Not a bug: only clients judge, by what they saw; no invariant is looked at. Shows what histories alone find.
     pub blind: bool,
+}
+
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[allow(non_camel_case_types)]
+        enum Known { $($name,)* }
+
+        impl Bugs {
+            $($(#[$doc])* pub fn $name(self) -> bool {
+                self.bits & (1 << Known::$name as u64) != 0
+            })*
+
+            /// The names of all.
+            pub fn names() -> Vec<&'static str> {
+                vec![$(stringify!($name)),*]
+            }
+        }
+    };
+}
+
+bugs! {
+    /// An append counts as durable at once (invariant 11).
+    ack_before_durable,
+    /// The lease counts for ever: a head that was cut out goes on acknowledging (invariants 2 and 3).
+    lease_unchecked,
+    /// The lease counts from the answer, not from the request (invariant 4).
+    lease_from_answer,
+    /// An epoch is adopted, and never written (invariant 1).
+    epoch_not_persisted,
+    /// Remembered operations are not looked up (invariant 13).
+    operations_forgotten,
+    /// A new head does not know the operations that earlier heads carried out (invariant 13).
+    operations_lost_at_failover,
+    /// A restarted process goes on as the one before (invariant 9).
+    incarnation_reused,
+    /// Anybody may restart a chain (invariant 10).
+    anyone_restarts,
+    /// A promoted member counts as complete before it said that it caught up (invariant 10).
+    complete_too_wide,
+    /// A log whose end was cut is taken for whole (invariant 10).
+    torn_end_taken_for_whole,
+    /// A node is removed although partitions rest on it.
+    removed_while_needed,
+    /// A failed fsync is taken for a good one (invariant 11).
+    failed_sync_ignored,
+    /// What does not pass its checksum is taken for absent (invariant 12).
+    rot_taken_for_absence,
+    /// Reads answer what is under way as if it were committed (invariant 5).
+    reads_pending,
+    /// A replica that is still being filled answers strong reads (ruling 1).
+    syncing_serves,
+    /// A strong read looks at the lease before it reads, and not again before it replies (invariant 3).
+    read_not_rechecked,
+    /// A client that timed out says *failed* (invariant 6).
+    timeout_is_failure,
 }
 
 impl Bugs {
     /// One bug by its name, for the command line and tests.
     pub fn named(name: &str) -> Option<Bugs> {
-        let mut bugs = Bugs::default();
-        let all = bugs.fields();
-        let (_, field) = all.into_iter().find(|(known, _)| *known == name)?;
-        *field = true;
-        Some(bugs)
-    }
-
-    /// The names of all.
-    pub fn names() -> Vec<&'static str> {
-        Bugs::default().fields().into_iter().map(|(name, _)| name).collect()
-    }
-
-    fn fields(&mut self) -> [(&'static str, &mut bool); 11] {
-        [
-            ("ack_before_durable", &mut self.ack_before_durable),
-            ("lease_unchecked", &mut self.lease_unchecked),
-            ("lease_from_answer", &mut self.lease_from_answer),
-            ("epoch_not_persisted", &mut self.epoch_not_persisted),
-            ("operations_forgotten", &mut self.operations_forgotten),
-            ("incarnation_reused", &mut self.incarnation_reused),
-            ("anyone_restarts", &mut self.anyone_restarts),
-            ("failed_sync_ignored", &mut self.failed_sync_ignored),
-            ("reads_pending", &mut self.reads_pending),
-            ("read_not_rechecked", &mut self.read_not_rechecked),
-            ("timeout_is_failure", &mut self.timeout_is_failure),
-        ]
+        let at = Bugs::names().iter().position(|known| *known == name)?;
+        Some(Bugs { bits: 1 << at, blind: false })
     }
 }

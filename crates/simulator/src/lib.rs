@@ -16,10 +16,12 @@ pub mod invariants;
 pub mod random;
 mod run;
 pub mod scenario;
+mod strikes;
 mod trace;
 mod world;
 
 pub use bugs::Bugs;
 pub use run::{Range, run, sweep};
+pub use strikes::{FAULTS, Strikes};
 pub use trace::Trace;
 pub use world::{Ended, World};

@@ -1,6 +1,6 @@
 //! Runs seeds, and tells how to repeat the ones that fail.
 
-use atoll_simulator::{Bugs, Ended, Range, World, sweep};
+use atoll_simulator::{Bugs, Ended, Range, Strikes, World, sweep};
 use clap::Parser;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,10 +21,13 @@ struct Options {
     /// Prints the trace, which `--seed` does anyway unless `--quiet`.
     #[arg(long)]
     trace: bool,
-    /// Runs these seeds: FROM..TO.
-    #[arg(long, value_parser = range)]
-    seeds: Option<(u64, u64)>,
-    /// Stops after so many minutes.
+    /// The first of many seeds.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many. Without this and `--minutes`: 500.
+    #[arg(long)]
+    count: Option<u64>,
+    /// Goes on for so many minutes.
     #[arg(long)]
     minutes: Option<f64>,
     /// Goes on after a failure.
@@ -39,14 +42,6 @@ struct Options {
     /// Looks at no invariant: only the clients' histories judge.
     #[arg(long)]
     blind: bool,
-}
-
-fn range(text: &str) -> Result<(u64, u64), String> {
-    let parse = || {
-        let (from, to) = text.split_once("..")?;
-        Some((from.parse().ok()?, to.parse().ok()?))
-    };
-    parse().filter(|(from, to)| from < to).ok_or_else(|| "seeds look like 0..500".into())
 }
 
 fn main() -> ExitCode {
@@ -92,17 +87,20 @@ fn one(seed: u64, bugs: Bugs, options: &Options) -> ExitCode {
 }
 
 fn many(bugs: Bugs, options: &Options) -> ExitCode {
-    let (from, to) = options.seeds.unwrap_or((0, if options.minutes.is_some() { u64::MAX } else { 500 }));
+    let count = options.count.unwrap_or(if options.minutes.is_some() { u64::MAX } else { 500 });
+    let (from, to) = (options.from, options.from.saturating_add(count));
     let until = options.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
     let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let mut bug = options.bug.as_ref().map(|name| format!(" --bug {name}")).unwrap_or_default();
     bug.push_str(if options.blind { " --blind" } else { "" });
     let (mut failed, mut undecided, mut events) = (0u64, 0u64, 0u64);
+    let mut strikes = Strikes::default();
     std::panic::set_hook(Box::new(|_| {}));
     let begun = Instant::now();
     let done = sweep(Range { from, to }, bugs, threads, until, |seed, ended| {
         undecided += u64::from(ended.undecided);
         events += ended.events;
+        strikes.add(&ended.strikes);
         if let Some(why) = &ended.failure {
             failed += 1;
             println!("seed {seed} FAILED: {why}");
@@ -111,6 +109,8 @@ fn many(bugs: Bugs, options: &Options) -> ExitCode {
         ended.failure.is_none() || options.all
     });
     let seconds = begun.elapsed().as_secs_f64();
+    println!("what struck, and how often:");
+    strikes.lines().for_each(|line| println!("{line}"));
     println!(
         "{done} seeds in {seconds:.1} s ({:.1} per second, {events} events), {failed} failed, {undecided} undecided",
         done as f64 / seconds

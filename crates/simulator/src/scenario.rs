@@ -34,18 +34,30 @@ pub enum FaultKind {
     SyncFails,
     /// Another node takes over the control plane.
     NewLeader,
-    /// A node's capacity changes: data moves.
+    /// A node's share changes: data moves.
     Capacity,
     /// A disk becomes very slow for a while.
     SlowDisk,
-    /// A machine stays away, loses its disk, and joins as a new node.
+    /// A machine loses its disk, and joins as a new node.
     Wipe,
     /// Only the reserve of a disk is left, for a while.
     FullDisk,
+    /// A record of the log rots.
+    RotLog,
+    /// An item in the tables rots.
+    RotTables,
+    /// Another machine joins.
+    Join,
+    /// A node is drained, and then kept after all, or removed.
+    Drain,
+    /// A machine is moved to another zone, and starts again there.
+    Zone,
+    /// How many copies are wanted changes.
+    Copies,
 }
 
 /// All kinds.
-pub const FAULT_KINDS: [FaultKind; 12] = [
+pub const FAULT_KINDS: [FaultKind; 19] = [
     FaultKind::Crash,
     FaultKind::Kill,
     FaultKind::CrashMany,
@@ -58,7 +70,26 @@ pub const FAULT_KINDS: [FaultKind; 12] = [
     FaultKind::Capacity,
     FaultKind::SlowDisk,
     FaultKind::Wipe,
+    FaultKind::FullDisk,
+    FaultKind::RotLog,
+    FaultKind::RotTables,
+    FaultKind::Join,
+    FaultKind::Drain,
+    FaultKind::Zone,
+    FaultKind::Copies,
 ];
+
+impl FaultKind {
+    /// How many runs in a thousand have it.
+    fn likely(self) -> u64 {
+        match self {
+            FaultKind::FullDisk | FaultKind::Copies | FaultKind::Zone => 150,
+            FaultKind::RotLog | FaultKind::RotTables | FaultKind::Join | FaultKind::Capacity => 250,
+            FaultKind::Drain | FaultKind::Wipe => 300,
+            _ => 400,
+        }
+    }
+}
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -69,6 +100,8 @@ pub struct Scenario {
     pub partitions: u16,
     /// Replicas wanted.
     pub replicas: u8,
+    /// Failure domains.
+    pub zones: u64,
     /// Clients.
     pub clients: usize,
     /// Partition keys.
@@ -104,21 +137,16 @@ pub struct Scenario {
 impl Scenario {
     /// Chooses.
     pub fn choose(random: &mut Random) -> Scenario {
-        let machines = *random.pick(&[3, 3, 3, 4, 5]).unwrap_or(&3);
+        let machines = *random.pick(&[3, 3, 3, 4, 4, 5]).unwrap_or(&3);
         let replicas = if random.permille(150) { 2 } else { 3 };
+        let zones = *random.pick(&[1, 1, 2, 3]).unwrap_or(&1);
         let mut faults = Vec::new();
         let calm = random.permille(60);
         let often = random.permille(250);
         for kind in FAULT_KINDS {
-            let likely = if kind == FaultKind::Capacity && machines == 3 && replicas == 3 { 150 } else { 400 };
-            if !calm && random.permille(likely) {
+            if random.permille(kind.likely()) && !calm {
                 faults.push((kind, random.between(1500, 8000) * MS / if often { 3 } else { 1 }));
             }
-        }
-        // Drawn from what was drawn already, so that the seeds known from before stay what they are.
-        let full_disks = faults.iter().map(|(_, every)| *every).sum::<u64>() % (5 * MS) < MS && !calm;
-        if full_disks {
-            faults.push((FaultKind::FullDisk, 3 * SECOND));
         }
         let rough = random.permille(600);
         let busy = random.permille(250);
@@ -127,6 +155,7 @@ impl Scenario {
             machines,
             partitions: random.between(1, 4) as u16,
             replicas,
+            zones,
             clients: random.between(2, 6) as usize,
             keys: random.between(1, 4),
             think: if busy { random.between(1, 10) } else { random.between(10, 150) } * MS,

@@ -25,4 +25,4 @@ mod space;
 pub use blocks::BlockStore;
 pub use engine::{Export, Recovered, Row, Snapshot, StorageEngine, StorageError};
 pub use lsm::{LsmEngine, LsmOptions, StorageStats};
-pub use memory::MemoryEngine;
+pub use memory::{Lost, MemoryEngine};

@@ -16,6 +16,9 @@ impl CompleteRestart {
     fn check(&self, partition: PartitionId, ledger: &Ledger) -> Result<(), String> {
         let history = ledger.committed(partition);
         for node in self.complete.get(&partition).into_iter().flatten() {
+            if ledger.is_spoilt(*node, partition) {
+                continue;
+            }
             let entries = ledger.disk(*node, partition).map_or(&[][..], |disk| &disk.entries);
             if !entries.starts_with(history) {
                 return Err(format!(

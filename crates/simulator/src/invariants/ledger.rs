@@ -54,6 +54,10 @@ pub struct Ledger {
     entries: BTreeMap<(PartitionId, Version), Option<(OperationId, bool)>>,
     /// Nodes that have a disk that failed since they started.
     failed: BTreeSet<NodeId>,
+    /// Copies that a disk's damage may have spoilt since they were last known to be complete.
+    spoilt: BTreeSet<(NodeId, PartitionId)>,
+    /// Nodes whose disks rot.
+    rotten: BTreeSet<NodeId>,
     /// When the lease of a life ends, by its holder's clock, counted from the request.
     leases: BTreeMap<ReplicaId, Monotonic>,
 }
@@ -78,6 +82,11 @@ impl Ledger {
     /// The operation of an entry, and whether it was applied rather than fenced.
     pub fn operation(&self, partition: PartitionId, version: Version) -> Option<(OperationId, bool)> {
         self.entries.get(&(partition, version)).copied().flatten()
+    }
+
+    /// True when damage to the disk may have spoilt the copy: nothing is expected of it before it is made complete again.
+    pub fn is_spoilt(&self, node: NodeId, partition: PartitionId) -> bool {
+        self.spoilt.contains(&(node, partition))
     }
 
     /// True when the node's disk has failed since it started.
@@ -135,6 +144,19 @@ impl Ledger {
                 disk.incomplete = false;
                 disk.entries = entries;
             }
+            Observed::Sound { node } => drop(self.rotten.remove(node)),
+            Observed::Rotten { node } | Observed::Wiped { node } => {
+                self.rotten.insert(*node);
+                let copies = self.disks.keys().filter(|(at, _)| at == node).copied();
+                self.spoilt.extend(copies.collect::<Vec<_>>());
+            }
+            Observed::Layout { before, now } => {
+                for (index, (old, new)) in before.chains.iter().zip(&now.chains).enumerate() {
+                    for node in new.complete.difference(&old.complete).filter(|node| !self.rotten.contains(node)) {
+                        self.spoilt.remove(&(*node, PartitionId(index as u16)));
+                    }
+                }
+            }
             Observed::Committed { replica, partition, seq, .. } => {
                 return self.commit(replica.node, *partition, *seq);
             }
@@ -178,6 +200,7 @@ impl Ledger {
         incomplete: bool,
     ) -> Result<(), String> {
         let history = self.committed(partition).to_vec();
+        let spoilt = self.is_spoilt(node, partition);
         let disk = self.disks.entry((node, partition)).or_default();
         disk.incomplete = incomplete;
         let before = std::mem::take(&mut disk.entries);
@@ -196,8 +219,10 @@ impl Ledger {
             disk.entries.get(*index) != Some(*version) && history.get(*index) == Some(*version)
         };
         match before.iter().enumerate().find(lost) {
-            Some((_, version)) => Err(format!("{node} had {version} of {partition} durable, and lost it at a restart")),
-            None => Ok(()),
+            Some((_, version)) if !spoilt => {
+                Err(format!("{node} had {version} of {partition} durable, and lost it at a restart"))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -14,6 +14,7 @@ mod lease_time;
 mod leases;
 mod ledger;
 mod once;
+mod removed;
 mod syncing_only;
 mod unknown_not_failed;
 mod versions;
@@ -51,6 +52,12 @@ pub enum Observed<'a> {
     Synced { node: NodeId, upto: &'a [(PartitionId, u64)] },
     /// A full copy is durable.
     Installed { node: NodeId, partition: PartitionId, version: Version },
+    /// Something rots on a node's disk: what is there does not count any more.
+    Rotten { node: NodeId },
+    /// Nothing rots there any more; what was lost to it is lost.
+    Sound { node: NodeId },
+    /// A node's disk is lost, and its number not used again.
+    Wiped { node: NodeId },
     /// A disk failed.
     StorageFailed { node: NodeId },
     /// A replica acknowledges to the one above; `now` by its clock.
@@ -107,6 +114,7 @@ impl Invariants {
             ("10 (only a complete replica restarts a chain)", Box::<complete_restart::CompleteRestart>::default()),
             ("11 (fsync before acknowledgement)", Box::<durable_acks::DurableAcks>::default()),
             ("13 (a retried write applies once)", Box::<once::Once>::default()),
+            ("14 (a removed node is not counted on, and never acts again)", Box::<removed::Removed>::default()),
         ];
         Invariants { ledger: Ledger::default(), all }
     }

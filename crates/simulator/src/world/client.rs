@@ -176,7 +176,7 @@ impl World {
     fn unanswered(&mut self, c: usize) {
         let verify = self.random.permille(400);
         let hasty = !self.healed && self.random.permille(80);
-        let lies = self.bugs.timeout_is_failure && self.random.permille(500);
+        let lies = self.bugs.timeout_is_failure() && self.random.permille(500);
         let Some(doing) = &mut self.clients[c].doing else { return };
         doing.attempt = 0;
         if let What::Write { transaction, .. } = &doing.what {

@@ -28,6 +28,11 @@ impl Clock {
         Clock { rate, origin: random.between(1, 1 << 50), wall: 1_700_000_000_000 + random.below(8_000) }
     }
 
+    /// As fast or as slow as clocks may be.
+    pub fn at_the_edge(&self) -> bool {
+        self.rate.abs_diff(1_000_000) == RATE_PPM_MAX
+    }
+
     fn elapsed(&self, at: u64) -> u64 {
         (u128::from(at) * u128::from(self.rate) / 1_000_000) as u64
     }

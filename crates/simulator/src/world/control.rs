@@ -1,44 +1,37 @@
-//! The metadata store as a model: one linearizable state, batches guarded by revisions and fenced by
-//! the leader's term, leaders that come and go. What nodes hear of it comes late and out of order.
+//! The metadata store as a model: the one linearizable state that every backend keeps, leaders that come and
+//! go, batches that arrive late or never. What nodes hear of it comes late and out of order.
 
 use super::World;
 use super::event::{CallReply, Event, Packet};
-use super::leader::Leading;
 use crate::invariants::Observed;
 use crate::scenario::{MS, Scenario};
-use control::controller::{HoldingsByNode, Plan, plan};
-use rpc::wire::Holding;
-use std::collections::{BTreeMap, BTreeSet};
+use control::controller::{Known, keys, unborn};
+use control::state::State;
+use control::voters::{self, Candidate};
+use control::{Batch, Expect, LeaderToken, MetadataError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use types::{Chain, Incarnation, Layout, LayoutVersion, NodeId, NodeInfo, PartitionId, ReplicaId};
+use types::{Chain, ClusterId, Layout, MemberState, NodeId, PartitionId, ReplicaId};
 
 /// Who leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Leader {
     pub machine: usize,
     pub boot: u64,
-    pub term: u64,
+    pub token: LeaderToken,
 }
 
 /// The state, and who leads.
 pub(crate) struct Control {
+    pub state: State,
+    /// What it says now.
+    pub known: Arc<Known>,
     pub layout: Arc<Layout>,
-    pub holdings: HoldingsByNode,
-    /// When each key last changed.
-    pub revisions: BTreeMap<Key, u64>,
     pub leader: Option<Leader>,
     pub terms: u64,
     /// Since when the leader was not heard of by most voters.
     pub silent_since: Option<u64>,
-    pub voters: usize,
-}
-
-/// A key of the metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
-    Node(NodeId),
-    Chain(PartitionId),
-    Settings,
+    pub voters: BTreeSet<NodeId>,
 }
 
 /// A batch on its way into the store.
@@ -46,87 +39,84 @@ pub(crate) enum Key {
 pub(crate) struct Commit {
     pub machine: usize,
     pub boot: u64,
-    pub term: u64,
-    /// What was read, and when it had last changed.
-    pub guards: Vec<(Key, u64)>,
-    pub nodes: Vec<NodeInfo>,
-    pub chains: Vec<(PartitionId, Chain)>,
-    pub replicas_min: Option<u8>,
-    pub holdings: Option<(NodeId, Vec<Holding>)>,
-    /// The controller's own step waits for it.
-    pub step: bool,
-    /// A caller waits for it.
-    pub caller: Option<(usize, u64, u64)>,
+    /// The leadership under which it is proposed.
+    pub token: LeaderToken,
+    pub batch: Batch,
+    pub why: Why,
+}
+
+/// Who waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Why {
+    /// The controller's own step.
+    Step,
+    /// A call.
+    Call { from: usize, boot: u64, call: u64 },
+    /// A machine that joins.
+    Join(usize),
+    /// An administrator's act.
+    Act(u64),
 }
 
 impl Control {
-    /// A cluster just made: every chain is the first node's, and nobody has begun a life.
+    /// A cluster just made: every chain is the first node's, and it has not begun a life.
     pub fn new(scenario: &Scenario) -> Control {
         let first = NodeId(1);
-        let chain = Chain { complete: BTreeSet::from([first]), wanted: vec![first], ..Chain::default() };
-        let node = |id: u64| NodeInfo {
-            id: NodeId(id),
-            incarnation: Incarnation(0),
-            alive: false,
-            address: format!("node-{id}"),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
-            capacity: 0,
-            capacity_set: None,
-            draining: false,
-            release: String::new(),
-            protocols: (1, 1),
-        };
-        let layout = Layout {
-            version: LayoutVersion(1),
-            replicas_min: 1,
+        let settings = keys::Settings {
+            cluster: ClusterId::default(),
+            partitions: scenario.partitions,
             replicas_wanted: scenario.replicas,
-            nodes: (1..=scenario.machines as u64).map(|id| (NodeId(id), node(id))).collect(),
-            chains: vec![chain; scenario.partitions as usize],
-            ..Layout::default()
+            replicas_min: 1,
+            replicas_min_set: false,
+            feature_level: 1,
         };
-        let voters = if scenario.machines >= 5 { 5 } else { 3 };
-        let revisions = BTreeMap::new();
+        let mut batch = Batch::new()
+            .put(keys::SETTINGS, keys::encode(&settings))
+            .put(keys::NEXT_NODE, "2")
+            .put(keys::node(first), keys::encode(&unborn(first)));
+        for partition in 0..scenario.partitions {
+            let chain = Chain { complete: BTreeSet::from([first]), wanted: vec![first], ..Chain::default() };
+            batch = batch.put(keys::chain(PartitionId(partition)), keys::encode(&chain));
+        }
+        let mut state = State::default();
+        // Nothing is expected of an empty store.
+        let _ = state.apply(batch, LeaderToken { term: 0, node: first });
+        let known = Known::read(state.range("")).unwrap_or_default();
         Control {
-            layout: Arc::new(layout),
-            holdings: BTreeMap::new(),
-            revisions,
+            layout: Arc::new(known.layout.clone()),
+            known: Arc::new(known),
+            state,
             leader: None,
             terms: 0,
             silent_since: None,
-            voters,
+            voters: BTreeSet::from([first]),
         }
-    }
-
-    pub fn revision(&self, key: Key) -> u64 {
-        self.revisions.get(&key).copied().unwrap_or_default()
     }
 }
 
 impl World {
     /// Whether a machine hears, and is heard by, most voters.
     fn has_majority(&self, m: usize) -> bool {
-        let voters = self.control.voters;
-        let hears =
-            |other: &usize| self.machines[*other].up() && self.network.up(m, *other) && self.network.up(*other, m);
-        self.machines[m].up() && (0..voters).filter(hears).count() * 2 > voters
+        let voters = &self.control.voters;
+        let hears = |other: usize| self.machines[other].up() && self.network.both(m, other);
+        let heard = voters.iter().filter(|voter| self.machine_of(**voter).is_some_and(hears)).count();
+        self.machines[m].up() && heard * 2 > voters.len()
     }
 
     /// Whether this process leads at this moment, provably.
-    pub(crate) fn confirmed(&self, m: usize) -> Option<u64> {
+    pub(crate) fn confirmed(&self, m: usize) -> Option<LeaderToken> {
         let boot = self.machines[m].process.as_ref()?.boot;
         let leader = self.control.leader.filter(|leader| leader.machine == m && leader.boot == boot)?;
-        self.has_majority(m).then_some(leader.term)
+        self.has_majority(m).then_some(leader.token)
     }
 
     /// The voters look: a leader that is not heard of for long is followed by another.
     pub(crate) fn election(&mut self) {
         self.at(self.now + 50 * MS, Event::Election);
-        let healthy = self.control.leader.is_some_and(|leader| self.confirmed(leader.machine).is_some());
-        if healthy {
+        let leader = self.control.leader.filter(|leader| self.confirmed(leader.machine).is_some());
+        if let Some(leader) = leader {
             self.control.silent_since = None;
-            return;
+            return self.tend_voters(leader.machine);
         }
         let since = *self.control.silent_since.get_or_insert(self.now);
         if self.now - since > 250 * MS + self.random.below(500 * MS) {
@@ -137,17 +127,38 @@ impl World {
     /// Another leader, if some machine can lead.
     pub(crate) fn elect(&mut self) {
         self.flush_commits();
-        let able: Vec<usize> = (0..self.control.voters).filter(|m| self.has_majority(*m)).collect();
+        let machines: Vec<usize> = self.control.voters.iter().filter_map(|voter| self.machine_of(*voter)).collect();
+        let able: Vec<usize> = machines.into_iter().filter(|m| self.has_majority(*m)).collect();
         let Some(machine) = self.random.pick(&able).copied() else {
             self.control.leader = None;
             return;
         };
         self.control.terms += 1;
         self.control.silent_since = None;
-        let boot = self.machines[machine].boots;
-        self.control.leader = Some(Leader { machine, boot, term: self.control.terms });
-        let (node, term) = (self.machines[machine].node, self.control.terms);
-        self.log(format_args!("{node} leads, term {term}"));
+        let (boot, node) = (self.machines[machine].boots, self.machines[machine].node);
+        let token = LeaderToken { term: self.control.terms, node };
+        self.control.leader = Some(Leader { machine, boot, token });
+        self.log(format_args!("{node} leads, term {}", token.term));
+    }
+
+    /// Who votes is changed as `node` has it changed, one step at a time.
+    fn tend_voters(&mut self, leader: usize) {
+        let layout = &self.control.layout;
+        let known = layout.nodes.values().filter(|node| node.incarnation.0 > 0).map(|node| node.id);
+        let members: BTreeSet<NodeId> = known.chain(self.control.voters.iter().copied()).collect();
+        let candidate = |id: NodeId| {
+            let machine = self.machine_of(id);
+            let alive = machine.is_some_and(|m| self.machines[m].up() && self.network.both(leader, m));
+            let leaving = layout.nodes.get(&id).is_none_or(|node| node.draining);
+            Candidate { id, is_voter: self.control.voters.contains(&id), alive, caught_up: alive, leaving }
+        };
+        let candidates: Vec<Candidate> = members.into_iter().map(candidate).collect();
+        let removed = self.control.voters.iter().find(|voter| !layout.nodes.contains_key(voter));
+        let without = removed.and_then(|gone| voters::without(&candidates, *gone));
+        if let Some(voters) = without.or_else(|| voters::desired(&candidates)) {
+            self.log(format_args!("voters are {voters:?}"));
+            self.control.voters = voters;
+        }
     }
 
     /// What an old leader had under way is decided before another leads: some of it happened.
@@ -156,114 +167,126 @@ impl World {
         for commit in self.take_commits() {
             if self.random.permille(500) {
                 self.commit(commit);
+            } else {
+                // Its proposer never hears.
+                self.committed(&commit, false);
             }
         }
         self.electing = false;
     }
 
-    /// Applies a batch if its guards and its fence hold.
+    /// Applies a batch if its checks and its fence hold.
     pub(crate) fn commit(&mut self, commit: Commit) {
-        let fenced = self.control.leader.is_none_or(|leader| leader.term != commit.term);
-        if !fenced && self.confirmed(commit.machine).is_none() && !self.electing {
+        let leads = self.control.leader.is_some_and(|leader| leader.token == commit.token);
+        if leads && self.confirmed(commit.machine).is_none() && !self.electing {
             // Without most voters it waits: it takes effect with them, or at another's election, or never.
             return self.at(self.now + 50 * MS, Event::Commit(Box::new(commit)));
         }
-        let conflict = commit.guards.iter().any(|(key, revision)| self.control.revision(*key) != *revision);
-        let applied = !fenced && !conflict;
-        if applied {
-            self.write(&commit);
+        let result = match leads {
+            true => self.control.state.apply(commit.batch.clone(), commit.token).map(drop),
+            false => Err(MetadataError::NotLeader { leader: None }),
+        };
+        if result.is_ok() {
+            self.written(commit.machine);
         }
+        self.committed(&commit, result.is_ok());
+    }
+
+    /// Whoever waits for a batch hears of it.
+    fn committed(&mut self, commit: &Commit, applied: bool) {
+        match commit.why {
+            Why::Join(m) => return self.joined(m, &commit.batch, applied),
+            Why::Act(act) => return self.acted(act, applied),
+            Why::Step | Why::Call { .. } => {}
+        }
+        let leads = self.control.leader.is_some_and(|leader| leader.token == commit.token);
         let Some(process) = self.machines[commit.machine].process.as_mut().filter(|p| p.boot == commit.boot) else {
             return;
         };
-        if let Some(leading) = process.leading.as_mut().filter(|leading| leading.term == commit.term && commit.step) {
-            leading.committing = false;
-            if fenced {
-                process.leading = None;
+        match commit.why {
+            Why::Step => {
+                process.committing = None;
+                if !leads {
+                    process.leading = None;
+                }
             }
-        }
-        if let Some((caller, boot, call)) = commit.caller {
-            let reply = if applied { CallReply::Registered } else { CallReply::NotLeader };
-            self.send(commit.machine, caller, Packet::Reply { boot, call, reply });
+            Why::Call { from, boot, call } => {
+                let reply = if applied { CallReply::Registered } else { CallReply::NotLeader };
+                self.send(commit.machine, from, Packet::Reply { boot, call, reply });
+            }
+            Why::Join(_) | Why::Act(_) => {}
         }
     }
 
-    fn write(&mut self, commit: &Commit) {
-        let mut layout = Layout::clone(&self.control.layout);
-        layout.version = LayoutVersion(layout.version.0 + 1);
-        let revision = layout.version.0;
-        for node in &commit.nodes {
-            let before = layout.nodes.insert(node.id, node.clone());
-            self.control.revisions.insert(Key::Node(node.id), revision);
-            let replica = ReplicaId { node: node.id, incarnation: node.incarnation };
-            if !node.alive && before.is_some_and(|before| before.alive) {
-                self.log(format_args!("{} life {} is over", node.id, node.incarnation));
-                self.observe(Observed::Voided { replica });
-            }
-        }
-        for (partition, chain) in &commit.chains {
-            if let Some(old) = layout.chains.get_mut(partition.0 as usize) {
-                *old = chain.clone();
-            }
-            self.control.revisions.insert(Key::Chain(*partition), revision);
-            let members: Vec<_> = chain.members.iter().map(|m| (m.replica.node.0, m.state)).collect();
-            let complete: Vec<_> = chain.complete.iter().map(|node| node.0).collect();
-            self.log(format_args!("{partition} epoch {}: {members:?} complete {complete:?}", chain.epoch));
-        }
-        if let Some(replicas_min) = commit.replicas_min {
-            layout.replicas_min = replicas_min;
-            self.control.revisions.insert(Key::Settings, revision);
-        }
-        if let Some((node, held)) = &commit.holdings {
-            let held = held.iter().map(|holding| (holding.partition, *holding)).collect();
-            self.control.holdings.insert(*node, held);
-        }
-        let before = std::mem::replace(&mut self.control.layout, Arc::new(layout));
+    /// The metadata changed.
+    fn written(&mut self, leader: usize) {
+        let Some(known) = Known::read(self.control.state.range("")) else { return };
+        let before = std::mem::replace(&mut self.control.layout, Arc::new(known.layout.clone()));
+        self.control.known = Arc::new(known);
         let now = self.control.layout.clone();
+        for (id, node) in &before.nodes {
+            let replica = ReplicaId { node: *id, incarnation: node.incarnation };
+            match now.nodes.get(id) {
+                None => self.log(format_args!("{id} is removed")),
+                Some(next) if node.alive && !next.alive => {
+                    self.log(format_args!("{id} life {} is over", node.incarnation));
+                    self.strike("leases run out");
+                    self.observe(Observed::Voided { replica });
+                }
+                Some(_) => {}
+            }
+        }
+        for (index, (chain, old)) in now.chains.iter().zip(&before.chains).enumerate() {
+            if chain != old {
+                let members: Vec<_> = chain.members.iter().map(|m| (m.replica.node.0, m.state)).collect();
+                let complete: Vec<_> = chain.complete.iter().map(|node| node.0).collect();
+                self.log(format_args!("{index} epoch {}: {members:?} complete {complete:?}", chain.epoch));
+                let departing = |chain: &Chain| chain.members.iter().any(|m| m.state == MemberState::Departing);
+                if departing(chain) && !departing(old) {
+                    self.strike("members departed");
+                }
+            }
+        }
         self.observe(Observed::Layout { before: &before, now: &now });
         for m in 0..self.machines.len() {
-            if self.network.up(commit.machine, m) && !self.random.permille(self.scenario.drop * 4) {
-                self.send(commit.machine, m, Packet::Layout(now.clone()));
+            if self.network.up(leader, m) && !self.random.permille(self.scenario.drop * 4) {
+                self.send(leader, m, Packet::Layout(now.clone()));
             }
         }
     }
 
-    /// The batch that carries a plan out, as the controller writes it.
-    pub(crate) fn batch(&self, m: usize, leading: &Leading, plan: &Plan) -> Option<Commit> {
-        let layout = &self.control.layout;
-        let mut commit = Commit {
-            machine: m,
-            boot: self.machines[m].boots,
-            term: leading.term,
-            guards: Vec::new(),
-            nodes: Vec::new(),
-            chains: Vec::new(),
-            replicas_min: None,
-            holdings: None,
-            step: true,
-            caller: None,
+    pub(crate) fn commit_soon(&mut self, machine: usize, token: LeaderToken, batch: Batch, why: Why) {
+        let after = self.delay() + self.random.below(self.scenario.sync * 2 + 1);
+        let boot = self.machines[machine].boots;
+        let commit = Commit { machine, boot, token, batch, why };
+        self.at(self.now + after, Event::Commit(Box::new(commit)));
+    }
+
+    /// A machine that is of no cluster asks to be admitted.
+    pub(crate) fn join(&mut self, m: usize) {
+        let leader = self.control.leader.filter(|leader| self.confirmed(leader.machine).is_some());
+        let (Some(leader), Some(next)) = (leader, self.control.state.get(keys::NEXT_NODE)) else {
+            return self.at(self.now + 200 * MS, Event::Join(m));
         };
-        for replica in &plan.voided {
-            if let Some(node) = layout.nodes.get(&replica.node) {
-                commit.guards.push((Key::Node(node.id), self.control.revision(Key::Node(node.id))));
-                commit.nodes.push(NodeInfo { alive: false, ..node.clone() });
-            }
+        let id = std::str::from_utf8(&next.value).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+        let batch = Batch::new()
+            .expect(keys::NEXT_NODE, Expect::Revision(next.revision))
+            .put(keys::NEXT_NODE, (id + 1).to_string())
+            .put(keys::node(NodeId(id)), keys::encode(&unborn(NodeId(id))));
+        self.commit_soon(leader.machine, leader.token, batch, Why::Join(m));
+    }
+
+    fn joined(&mut self, m: usize, batch: &Batch, applied: bool) {
+        if !applied {
+            return self.at(self.now + 100 * MS, Event::Join(m));
         }
-        for (index, (chain, wanted)) in layout.chains.iter().zip(plan::wanted(layout)).enumerate() {
-            let partition = PartitionId(index as u16);
-            let planned = plan.chains.iter().find(|(changed, _)| *changed == partition).map(|(_, chain)| chain);
-            let wanted = if wanted.is_empty() { chain.wanted.clone() } else { wanted };
-            let next = Chain { wanted, ..planned.unwrap_or(chain).clone() };
-            if next != *chain {
-                commit.guards.push((Key::Chain(partition), self.control.revision(Key::Chain(partition))));
-                commit.chains.push((partition, next));
-            }
-        }
-        let replicas_min = plan::replicas_min(layout);
-        if replicas_min != layout.replicas_min {
-            commit.guards.push((Key::Settings, self.control.revision(Key::Settings)));
-            commit.replicas_min = Some(replicas_min);
-        }
-        (!commit.guards.is_empty()).then_some(commit)
+        let id = batch.operations.iter().find_map(|operation| match operation {
+            control::Operation::Put { key, .. } => key.strip_prefix("nodes/")?.parse().ok(),
+            control::Operation::Delete { .. } => None,
+        });
+        let node = NodeId(id.unwrap_or_default());
+        self.machines[m].node = node;
+        self.log(format_args!("machine {m} joins as {node}"));
+        self.at(self.now + MS, Event::Start(m));
     }
 }

@@ -38,7 +38,7 @@ impl World {
 
     /// The sync under way ends.
     pub(crate) fn sync(&mut self, m: usize) {
-        let ignore = self.bugs.failed_sync_ignored;
+        let ignore = self.bugs.failed_sync_ignored();
         let machine = &mut self.machines[m];
         let node = machine.node;
         let Some(process) = machine.process.as_mut().filter(|process| !process.stopped) else { return };
@@ -63,18 +63,26 @@ impl World {
     }
 
     /// Invariant 11: after a failure of the disk nothing more is taken.
-    fn storage_failed(&mut self, m: usize, error: &StorageError, during: &str) {
+    pub(crate) fn storage_failed(&mut self, m: usize, error: &StorageError, during: &str) {
         let node = self.machines[m].node;
         self.log(format_args!("{node} storage failed during {during}: {error}"));
-        let injected = matches!(error, StorageError::Poisoned(_))
+        let rot = matches!(error, StorageError::Damaged(_)) && self.machines[m].rotten;
+        self.strike_if(!matches!(error, StorageError::Poisoned(_)) && !rot, "syncs failed");
+        self.strike_if(rot, "rot found in use");
+        let injected = rot
+            || matches!(error, StorageError::Poisoned(_))
             || matches!(error, StorageError::Io(io) if io.to_string().contains("simulated disk"));
         if !injected {
             self.fail(format!("{node}: storage refused {during}: {error}"));
         }
-        if let Some(process) = &mut self.machines[m].process {
-            process.stopped = true;
-        }
+        let first =
+            self.machines[m].process.as_mut().is_some_and(|process| !std::mem::replace(&mut process.stopped, true));
         self.observe(Observed::StorageFailed { node });
+        if rot && first {
+            // The node says so, and what is to be done; somebody does it.
+            let after = self.random.between(300, 3000) * MS;
+            self.at(self.now + after, Event::Replace(m));
+        }
     }
 
     pub(crate) fn push_work(&mut self, m: usize, work: Work) {
@@ -167,7 +175,10 @@ impl World {
         let entries = match self.machines[m].engine.entries(partition, from, self.scenario.transfer) {
             Ok(entries) => Some(entries),
             Err(StorageError::Compacted { .. }) => None,
-            Err(error) => return self.fail(format!("reading the log from {from}: {error}")),
+            Err(error) => {
+                self.storage_failed(m, &error, "a read of the log");
+                None
+            }
         };
         let after = self.random.below(self.scenario.apply + 1);
         self.local(m, after, Local::Fetched(partition, epoch, entries));
@@ -185,13 +196,18 @@ impl World {
         }
         let Some(going) = sending.as_mut() else { return };
         let after = going.cursors.get(&index).cloned().flatten();
-        let page = going.snapshot.export(after.as_ref(), transfer).ok().map(|export| {
+        let export = going.snapshot.export(after.as_ref(), transfer);
+        let damaged = export.as_ref().err().map(ToString::to_string);
+        let page = export.ok().map(|export| {
             let end = export.next.is_none().then(|| (going.snapshot.at(), going.snapshot.time()));
             going.cursors = BTreeMap::from([(index, after), (index + 1, export.next)]);
             (rpc::codec::encode(&export.rows), end)
         });
         if page.as_ref().is_some_and(|(_, end)| end.is_some()) {
             *sending = None;
+        }
+        if let Some(why) = damaged {
+            self.storage_failed(m, &StorageError::Damaged(why), "a read of the tables");
         }
         let after = self.random.below(self.scenario.apply + 1);
         self.local(m, after, Local::PageRead(partition, copy, index, page));

@@ -1,33 +1,49 @@
 //! Runs events on replicas and carries out what they command, as `node::partition` does.
 
 use super::World;
-use super::event::{Call, CallKind, Event, Local, Packet, Reply};
+use super::event::{Event, Local, Packet, Reply};
 use super::machine::{Work, swallowed};
 use super::serve::Waiter;
 use crate::invariants::Observed;
 use replication::chain::{Answer, Body, RequestId, Tables, TablesFailed};
+use replication::node::Report;
 use replication::{Command, Environment, Replica};
+use std::cell::RefCell;
 use std::sync::Arc;
-use storage::{MemoryEngine, StorageEngine};
-use types::{Effect, Item, ItemKey, OperationId, Outcome, PartitionId, Record};
+use storage::{MemoryEngine, StorageEngine, StorageError};
+use types::{Effect, Epoch, Item, ItemKey, OperationId, Outcome, PartitionId, Record};
 
 /// The engine's tables, as the head sees them.
 pub(crate) struct EngineTables {
     engine: Arc<MemoryEngine>,
     partition: PartitionId,
-    forgetful: bool,
+    /// Knows no operation from before this epoch.
+    forgets_before: Option<Epoch>,
+    rot_is_absence: bool,
+    /// What could not be read.
+    failed: RefCell<Option<StorageError>>,
+}
+
+impl EngineTables {
+    fn failed(&self, error: StorageError) -> TablesFailed {
+        let why = TablesFailed(error.to_string());
+        self.failed.replace(Some(error));
+        why
+    }
 }
 
 impl Tables for EngineTables {
     fn get(&self, key: &ItemKey) -> Result<Option<Item>, TablesFailed> {
-        self.engine.get(self.partition, key).map_err(|error| TablesFailed(error.to_string()))
+        match self.engine.get(self.partition, key) {
+            Err(StorageError::Damaged(_)) if self.rot_is_absence => Ok(None),
+            read => read.map_err(|error| self.failed(error)),
+        }
     }
 
     fn outcome(&self, operation: &OperationId) -> Result<Option<Outcome>, TablesFailed> {
-        if self.forgetful {
-            return Ok(None);
-        }
-        self.engine.outcome(self.partition, operation).map_err(|error| TablesFailed(error.to_string()))
+        let outcome = self.engine.outcome(self.partition, operation).map_err(|error| self.failed(error))?;
+        let known = |outcome: &Outcome| self.forgets_before.is_none_or(|epoch| outcome.version.epoch >= epoch);
+        Ok(outcome.filter(known))
     }
 }
 
@@ -40,11 +56,18 @@ impl World {
         event: impl FnOnce(&mut Replica, &Environment, &dyn Tables, &mut Vec<Command>),
     ) {
         let env = self.environment(m);
-        let forgetful = self.bugs.operations_forgotten;
+        let bugs = self.bugs;
         let machine = &mut self.machines[m];
-        let tables = EngineTables { engine: machine.engine.clone(), partition, forgetful };
+        let engine = machine.engine.clone();
         let Some(process) = &mut machine.process else { return };
         let Some(hosted) = process.hosted.get_mut(partition.0 as usize) else { return };
+        let forgets_before = match (bugs.operations_forgotten(), bugs.operations_lost_at_failover()) {
+            (true, _) => Some(Epoch(u64::MAX)),
+            (_, true) => Some(hosted.replica.progress().epoch),
+            _ => None,
+        };
+        let rot_is_absence = bugs.rot_taken_for_absence();
+        let tables = EngineTables { engine, partition, forgets_before, rot_is_absence, failed: RefCell::default() };
         let mut commands = Vec::new();
         let before = hosted.replica.progress();
         event(&mut hosted.replica, &env, &tables, &mut commands);
@@ -79,6 +102,9 @@ impl World {
         for command in commands {
             self.carry_out(m, partition, command);
         }
+        if let Some(error) = tables.failed.take() {
+            self.storage_failed(m, &error, "a read of the tables");
+        }
     }
 
     fn carry_out(&mut self, m: usize, partition: PartitionId, command: Command) {
@@ -91,7 +117,7 @@ impl World {
                 if !skip {
                     self.observe(Observed::Appended { node: me.node, partition, number, record: &record });
                 }
-                let early = self.bugs.ack_before_durable;
+                let early = self.bugs.ack_before_durable();
                 if let Some(process) = &mut self.machines[m].process {
                     process.log.push_back((partition, number, (!skip).then_some(record)));
                     if early {
@@ -136,8 +162,8 @@ impl World {
             Command::Install { copy, version, time } => {
                 self.push_work(m, Work::Install { partition, copy, version, time });
             }
-            Command::ReportSynced(epoch) => self.report(m, CallKind::Synced(partition, epoch)),
-            Command::ReportDeparted(epoch) => self.report(m, CallKind::Departed(partition, epoch)),
+            Command::ReportSynced(epoch) => self.report(m, Report::Synced(partition, epoch)),
+            Command::ReportDeparted(epoch) => self.report(m, Report::Departed(partition, epoch)),
             // Nodes look for new maps by themselves.
             Command::RefreshLayout => {}
         }
@@ -150,12 +176,6 @@ impl World {
             }
             other => self.log(format_args!("{node} logs {other:?}")),
         }
-    }
-
-    fn report(&mut self, m: usize, what: CallKind) {
-        let Some(process) = &self.machines[m].process else { return };
-        let call = Call { from: m, boot: process.boot, call: 0, replica: process.me, what };
-        self.call_leader(m, call);
     }
 
     /// A replica answers a request.

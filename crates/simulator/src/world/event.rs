@@ -2,8 +2,10 @@
 
 use crate::scenario::FaultKind;
 use bytes::Bytes;
+use control::LeaderToken;
 use replication::chain::{Answer, CopyId, Message};
-use rpc::wire::Holding;
+use replication::node::Next;
+use rpc::wire::{RegisterRequest, SyncedReport};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{
@@ -24,8 +26,12 @@ pub(crate) enum Event {
     Client { client: usize, what: ClientEvent },
     /// A machine's process starts.
     Start(usize),
-    /// A machine that was away has lost its disk.
-    Wiped(usize),
+    /// A machine that is of no cluster asks to be admitted.
+    Join(usize),
+    /// A machine gets an empty disk, and is to join anew.
+    Replace(usize),
+    /// An administrator tries what is wished for.
+    Act(u64),
     /// A frozen process goes on.
     Resume(usize),
     /// A batch reaches the metadata store.
@@ -70,9 +76,10 @@ pub(crate) enum Local {
     ReadTake(u64),
     ReadReply(u64),
     ReadGivenUp(u64),
-    /// A new life, or the next renewal of the lease.
-    BeginLife,
-    Renew,
+    /// The next step of the node's life.
+    Live(Next),
+    /// What the controller has not heard yet is said again.
+    Report,
     CallTimeout(u64),
     /// A look at the metadata for newer maps.
     Poll,
@@ -80,7 +87,7 @@ pub(crate) enum Local {
     Lead,
     /// Leadership is confirmed for a caller, and its grant is written into the book.
     Confirm(Box<Call>),
-    Grant(Box<Call>, u64),
+    Grant(Box<Call>, LeaderToken),
 }
 
 pub(crate) type PageRows = (Bytes, Option<(Version, HybridTime)>);
@@ -107,10 +114,9 @@ pub(crate) struct Call {
 
 #[derive(Clone, Debug)]
 pub(crate) enum CallKind {
-    Register(Vec<Holding>),
+    Register(Box<RegisterRequest>),
     Lease,
-    Synced(PartitionId, Epoch),
-    Departed(PartitionId, Epoch),
+    Report(SyncedReport),
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +125,8 @@ pub(crate) enum CallReply {
     Granted(Duration),
     Void,
     NotLeader,
+    /// The node is not a member any more.
+    Denied,
 }
 
 /// What a client asks of a node.

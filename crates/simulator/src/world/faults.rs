@@ -1,10 +1,15 @@
 //! Faults: when, where, for how long.
 
 use super::World;
+use super::acts::Rot;
 use super::event::Event;
+use super::machine::Machine;
 use crate::scenario::{FaultKind, MS, SECOND};
-use std::sync::Arc;
-use types::{LayoutVersion, NodeId};
+use rpc::wire::Edit;
+use types::NodeId;
+
+/// Machines that join besides those of the beginning.
+const SPARES: usize = 2;
 
 impl World {
     /// Something goes wrong; the next of its kind is due later.
@@ -12,6 +17,9 @@ impl World {
         let Some((_, every)) = self.scenario.faults.iter().find(|(known, _)| *known == kind).copied() else { return };
         let next = self.now + self.random.below(2 * every) + MS;
         self.at(next, Event::Fault(kind));
+        if self.loss_under_way() {
+            return;
+        }
         let count = self.machines.len() as u64;
         let m = self.random.below(count) as usize;
         let other = (m + 1 + self.random.below(count - 1) as usize) % self.machines.len();
@@ -22,6 +30,10 @@ impl World {
             FaultKind::Kill => self.end_process(m, false),
             FaultKind::CrashMany => {
                 let spare = if self.random.permille(500) { None } else { Some(m) };
+                self.strike_if(spare.is_none(), "power lost by all");
+                if self.random.permille(700) {
+                    self.rot(other, Rot::LogEnd);
+                }
                 for one in (0..self.machines.len()).filter(|one| Some(*one) != spare) {
                     self.end_process(one, true);
                 }
@@ -30,85 +42,71 @@ impl World {
                 if self.machines[m].process.is_some() && !self.machines[m].frozen {
                     self.machines[m].frozen = true;
                     let long = self.random.between(50, 4000) * MS;
+                    self.strike("machines frozen");
+                    self.strike_if(long > 2 * self.scenario.lease.as_nanos() as u64, "frozen beyond their lease");
                     self.at(self.now + long, Event::Resume(m));
                 }
             }
-            FaultKind::Cut => self.cut(&[(m, other), (other, m)]),
-            FaultKind::CutOneWay => self.cut(&[(m, other)]),
+            FaultKind::Cut => {
+                self.strike("links cut");
+                self.cut(&[(m, other), (other, m)]);
+            }
+            FaultKind::CutOneWay => {
+                self.strike("links cut one way");
+                self.cut(&[(m, other)]);
+            }
             FaultKind::Isolate => {
+                self.strike("machines cut off");
                 let others = (0..self.machines.len()).filter(|one| *one != m);
                 let links: Vec<_> = others.flat_map(|one| [(m, one), (one, m)]).collect();
                 self.cut(&links);
             }
             FaultKind::SyncFails => self.machines[m].engine.fail_next_sync(),
-            FaultKind::NewLeader => self.elect(),
-            FaultKind::Capacity => {
-                let node = self.machines[m].node;
-                let capacity = *self.random.pick(&[0, 50, 100, 100, 200]).unwrap_or(&100);
-                self.set_capacity(node, capacity);
+            FaultKind::NewLeader => {
+                self.strike("leaders changed");
+                self.elect();
             }
             FaultKind::SlowDisk => {
+                self.strike("slow disks");
                 self.machines[m].slow_disk = true;
                 let long = self.random.between(200, 3000) * MS;
                 self.at(self.now + long, Event::FastDisk(m));
             }
             FaultKind::FullDisk => {
+                self.strike("full disks");
                 self.machines[m].engine.set_full(true);
                 let long = self.random.between(200, 4000) * MS;
                 self.at(self.now + long, Event::Room(m));
             }
-            FaultKind::Wipe => {
-                if self.machines[m].process.is_some() {
-                    self.stop(m, true);
-                    let long = self.random.between(2000, 6000) * MS;
-                    self.at(self.now + long, Event::Wiped(m));
+            FaultKind::Wipe => self.wipe(m),
+            FaultKind::RotLog => self.rot(m, Rot::Log),
+            FaultKind::RotTables => self.rot(m, Rot::Tables),
+            FaultKind::Join if self.machines.len() < self.scenario.machines + SPARES => {
+                let machine = Machine::new(NodeId(0), &self.scenario, &mut self.random);
+                self.machines.push(machine);
+                self.strike("machines joined late");
+                self.at(self.now + MS, Event::Join(self.machines.len() - 1));
+            }
+            FaultKind::Join => {}
+            FaultKind::Drain => self.drain(node),
+            FaultKind::Capacity => {
+                let share = *self.random.pick(&[20, 50, 100, 100, 200]).unwrap_or(&100);
+                self.wish(Edit::Capacity(node, share), false);
+            }
+            FaultKind::Copies => {
+                let copies = if self.scenario.replicas == 2 { [2, 3] } else { [3, 4] };
+                let copies = *self.random.pick(&copies).unwrap_or(&3);
+                self.wish(Edit::Replicas(copies), false);
+            }
+            FaultKind::Zone => {
+                let zone = format!("z{}", self.random.below(self.scenario.zones + 1));
+                let moved = std::mem::replace(&mut self.machines[m].zone, zone.clone()) != zone;
+                if moved && self.machines[m].process.is_some() {
+                    self.strike("zones changed");
+                    self.end_process(m, false);
                 }
             }
         }
-    }
-
-    /// A machine lost its disk: it joins as another node. Not while the cluster counts on what it had.
-    pub(crate) fn wiped(&mut self, m: usize) {
-        let old = self.machines[m].node;
-        let counted_on = self.control.layout.chains.iter().any(|chain| chain.complete.contains(&old));
-        if self.machines[m].process.is_none() && !counted_on {
-            let layout = Arc::make_mut(&mut self.control.layout);
-            let id = NodeId(layout.nodes.keys().next_back().map_or(1, |last| last.0 + 1));
-            // An administrator removes the old one.
-            let unborn = layout.nodes.remove(&old).map(|info| types::NodeInfo {
-                id,
-                incarnation: types::Incarnation(0),
-                alive: false,
-                capacity: 0,
-                ..info
-            });
-            layout.nodes.extend(unborn.map(|info| (id, info)));
-            layout.version = LayoutVersion(layout.version.0 + 1);
-            let revision = layout.version.0;
-            self.control.revisions.insert(super::control::Key::Node(old), revision);
-            self.control.holdings.remove(&old);
-            let machine = &mut self.machines[m];
-            machine.node = id;
-            machine.incarnation = types::Incarnation(0);
-            machine.engine.wipe();
-            self.log(format_args!("{old} lost its disk, and is {id} now"));
-        }
-        self.at(self.now + MS, Event::Start(m));
-    }
-
-    /// An administrator's act: the node should hold so much.
-    pub(crate) fn set_capacity(&mut self, node: NodeId, capacity: u64) {
-        let layout = Arc::make_mut(&mut self.control.layout);
-        let others = layout.nodes.values().filter(|other| other.id != node && other.capacity > 0).count();
-        let Some(info) = layout.nodes.get_mut(&node).filter(|info| info.incarnation.0 > 0) else { return };
-        if info.capacity == capacity || (others == 0 && capacity == 0) {
-            return;
-        }
-        info.capacity = capacity;
-        layout.version = LayoutVersion(layout.version.0 + 1);
-        let revision = layout.version.0;
-        self.control.revisions.insert(super::control::Key::Node(node), revision);
-        self.log(format_args!("{node} has capacity {capacity}"));
     }
 
     fn end_process(&mut self, m: usize, power: bool) {
@@ -153,11 +151,8 @@ impl World {
             }
             let after = self.random.below(SECOND);
             self.at(self.now + after, Event::Start(m));
-        }
-        for m in 0..self.machines.len() {
-            let node = self.machines[m].node;
-            if self.control.layout.nodes.get(&node).is_some_and(|node| node.capacity == 0) {
-                self.set_capacity(node, 100);
+            if self.machines[m].rotten {
+                self.at(self.now + after + SECOND, Event::Replace(m));
             }
         }
         self.at(self.now + 100 * MS, Event::Converged);

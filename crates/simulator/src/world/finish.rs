@@ -69,9 +69,18 @@ impl World {
     /// What is not as it should be, if anything is.
     fn not_well(&self) -> Option<String> {
         let layout = &self.control.layout;
+        if let Some((_, wish)) = self.wishes.first_key_value() {
+            return Some(format!("still to be done: {wish:?}"));
+        }
+        if let Some(node) = layout.nodes.values().find(|node| self.machine_of(node.id).is_none()) {
+            return Some(format!("{} is a member and nobody runs it", node.id));
+        }
         for machine in &self.machines {
+            if machine.rotten {
+                return Some(format!("{} has a damaged disk", machine.node));
+            }
             let Some(process) = &machine.process else { return Some(format!("{} does not run", machine.node)) };
-            if !process.lease.valid(machine.clock.monotonic(self.now)) {
+            if !process.life.lease().valid(machine.clock.monotonic(self.now)) {
                 return Some(format!("{} has no lease", machine.node));
             }
         }

@@ -2,16 +2,18 @@
 
 use super::World;
 use super::event::{Event, Local};
-use super::leader::Leading;
 use super::serve::{PendingRead, Waiter};
 use crate::bugs::Bugs;
 use crate::invariants::Observed;
 use crate::random::Random;
-use crate::scenario::{MS, SECOND};
+use crate::scenario::{MS, SECOND, Scenario};
 use crate::world::clock::Clock;
 use bytes::Bytes;
+use control::LeaderToken;
+use control::controller::Leading;
+use replication::Command;
 use replication::chain::{CopyId, Holdings, Replica, RequestId};
-use replication::{Command, Lease};
+use replication::node::{Life, Next, Unheard};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use storage::{MemoryEngine, Recovered, Snapshot, StorageEngine};
@@ -32,13 +34,16 @@ pub(crate) struct Machine {
     /// What came while frozen.
     pub deferred: Vec<Event>,
     pub slow_disk: bool,
+    pub zone: String,
+    /// Something on its disk rots.
+    pub rotten: bool,
 }
 
 /// A process: everything that is lost when it ends.
 pub(crate) struct Process {
     pub boot: u64,
     pub me: ReplicaId,
-    pub lease: Lease,
+    pub life: Life,
     pub layout: Arc<Layout>,
     pub hosted: Vec<Hosted>,
     /// Records on their way into the log.
@@ -51,13 +56,16 @@ pub(crate) struct Process {
     pub reported_at: u64,
     /// Storage failed: nothing more is taken.
     pub stopped: bool,
-    /// The present life is known to the controller.
-    pub registered: bool,
+    /// The call under way asks to be registered.
+    pub registering: bool,
+    pub unheard: Unheard,
     /// The last call to the control plane, and whether it is open.
     pub call: u64,
     pub call_open: bool,
     pub call_sent: Monotonic,
     pub leading: Option<Leading>,
+    /// The leadership under which a batch of the controller is under way.
+    pub committing: Option<LeaderToken>,
     pub reads: BTreeMap<u64, PendingRead>,
     pub reads_begun: u64,
 }
@@ -88,17 +96,19 @@ pub(crate) enum Work {
 }
 
 impl Machine {
-    pub fn new(node: NodeId, retain: usize, random: &mut Random) -> Machine {
+    pub fn new(node: NodeId, scenario: &Scenario, random: &mut Random) -> Machine {
         Machine {
             node,
             clock: Clock::choose(random),
-            engine: Arc::new(MemoryEngine::retaining(retain)),
+            engine: Arc::new(MemoryEngine::retaining(scenario.retain)),
             boots: 0,
             incarnation: Incarnation(0),
             process: None,
             frozen: false,
             deferred: Vec::new(),
             slow_disk: false,
+            zone: format!("z{}", random.below(scenario.zones)),
+            rotten: false,
         }
     }
 
@@ -123,21 +133,36 @@ impl World {
 
     /// A process starts on what the disk holds.
     pub(crate) fn start(&mut self, m: usize) {
-        let machine = &mut self.machines[m];
-        if machine.process.is_some() {
+        let machine = &self.machines[m];
+        if machine.process.is_some() || machine.node == NodeId(0) {
             return;
         }
+        if machine.rotten && self.alone(machine.node) {
+            self.mend(m);
+        }
+        let machine = &self.machines[m];
+        if let Some(why) = machine.engine.damaged() {
+            return self.refuses_to_start(m, &why);
+        }
+        let life = self.life(m);
+        let machine = &mut self.machines[m];
+        let cut = machine.rotten && !machine.engine.rotten();
+        machine.rotten &= !cut;
         machine.boots += 1;
         let (node, boot) = (machine.node, machine.boots);
         let me = ReplicaId { node, incarnation: machine.incarnation };
         let mut recovered = machine.engine.recovered();
         let torn = recovered.values().any(|found| found.torn);
+        self.strike_if(cut, "rot cut off like a torn end");
         self.log(format_args!("{node} starts, boot {boot}{}", if torn { ", torn" } else { "" }));
         self.observe(Observed::Boot { node, boot });
         for (partition, found) in &recovered {
             let entries: Vec<Version> = found.unapplied.iter().map(|entry| entry.version).collect();
             let (partition, applied, incomplete) = (*partition, found.applied, found.incomplete);
             self.observe(Observed::Recovered { node, partition, applied, entries: &entries, incomplete });
+        }
+        if cut {
+            self.observe(Observed::Sound { node });
         }
         let hosted = (0..self.scenario.partitions)
             .map(|index| {
@@ -150,7 +175,7 @@ impl World {
                     time: found.time,
                     unapplied: found.unapplied,
                     incomplete: found.incomplete,
-                    torn: found.torn,
+                    torn: found.torn && !self.bugs.torn_end_taken_for_whole(),
                 };
                 let replica = Replica::new(me, id, holdings);
                 Hosted { replica, requests: 0, waiting: BTreeMap::new(), applied, copy: None }
@@ -159,7 +184,7 @@ impl World {
         self.machines[m].process = Some(Process {
             boot,
             me,
-            lease: Lease::default(),
+            life,
             layout: Arc::default(),
             hosted,
             log: VecDeque::new(),
@@ -168,11 +193,13 @@ impl World {
             working: false,
             reported_at: 0,
             stopped: false,
-            registered: false,
+            registering: false,
+            unheard: Unheard::default(),
             call: 0,
             call_open: false,
             call_sent: Monotonic(0),
             leading: None,
+            committing: None,
             reads: BTreeMap::new(),
             reads_begun: 0,
         });
@@ -180,25 +207,32 @@ impl World {
         self.local(m, within, Local::Tick);
         self.local(m, within, Local::Poll);
         self.local(m, within, Local::Lead);
-        self.local(m, within, Local::BeginLife);
+        self.local(m, within, Local::Live(Next::Register));
         self.local(m, SECOND, Local::Expire);
         self.local(m, self.scenario.checkpoint, Local::Checkpoint);
     }
 
     /// The process ends. `power`: and the machine with it, so that what was not synced may be lost.
     pub(crate) fn stop(&mut self, m: usize, power: bool) {
+        // A lost copy and torn ends of all others are more than is promised.
+        let power = power && !self.doomed_is_counted();
         let machine = &mut self.machines[m];
         if machine.process.take().is_none() {
             return;
         }
         machine.frozen = false;
         machine.deferred.clear();
+        let node = machine.node;
         if power {
-            machine.engine.crash(&mut self.random);
+            let lost = machine.engine.crash(&mut self.random);
+            self.strike("power lost");
+            self.strike_if(lost.records > 0, "unsynced records lost");
+            self.strike_if(lost.torn, "torn log ends");
+            self.strike_if(lost.tables, "tables set back");
         } else {
             machine.engine.reopen();
+            self.strike("processes killed");
         }
-        let node = machine.node;
         self.log(format_args!("{node} {}", if power { "loses power" } else { "is killed" }));
     }
 
@@ -206,8 +240,10 @@ impl World {
     pub(crate) fn environment(&self, m: usize) -> replication::Environment {
         let machine = &self.machines[m];
         let (lease_until, replicas_min) =
-            machine.process.as_ref().map_or((Monotonic(0), 1), |p| (p.lease.until(), p.layout.replicas_min));
-        let lease_until = if self.bugs.lease_unchecked { Monotonic(u64::MAX) } else { lease_until };
+            machine.process.as_ref().map_or((Monotonic(0), 1), |p| (p.life.lease().until(), p.layout.replicas_min));
+        let stopped = machine.process.as_ref().is_some_and(|process| process.stopped);
+        let lease_until = if stopped { Monotonic(0) } else { lease_until };
+        let lease_until = if self.bugs.lease_unchecked() { Monotonic(u64::MAX) } else { lease_until };
         let (now, wall) = (machine.clock.monotonic(self.now), machine.clock.wall(self.now));
         let hosted = machine.process.iter().flat_map(|process| &process.hosted);
         let under_way = hosted.map(|hosted| hosted.replica.under_way()).sum();
@@ -218,5 +254,5 @@ impl World {
 
 /// Whether a bug makes the driver say that it did what it did not do.
 pub(crate) fn swallowed(bugs: &Bugs, command: &Command) -> bool {
-    bugs.epoch_not_persisted && matches!(command, Command::Append { record: Record::Epoch { .. }, .. })
+    bugs.epoch_not_persisted() && matches!(command, Command::Append { record: Record::Epoch { .. }, .. })
 }

@@ -1,6 +1,6 @@
 //! A cluster in a world where a seed decides everything: virtual time, one queue of events, skewed clocks,
-//! disks and links that fail. Nodes are driven as `node` drives them, around the real replicas, leases,
-//! plans and the engine in memory; only the metadata store is a model.
+//! disks and links that fail. Nodes are driven as `node` drives them, around the real replicas, lives, leases,
+//! plans, changes of the layout and the engine in memory; only the voters of the metadata store are a model.
 //!
 //! **Invariants**: nothing here looks at the machine's own clock or randomness, or at an unordered map; the
 //! same seed gives the same trace. **Leaves to others**: what must hold ([`crate::invariants`]) and the
@@ -12,8 +12,9 @@
 //! | `machine` · `driver` · `disk` · `serve` · `life` | a node |
 //! | `control` · `leader` | the metadata store and the controller |
 //! | `client` · `load` | clients and what they do |
-//! | `faults` · `finish` | what goes wrong, and how it must end |
+//! | `faults` · `acts` · `finish` | what goes wrong, what administrators do, and how it must end |
 
+mod acts;
 mod client;
 mod clock;
 mod control;
@@ -34,7 +35,9 @@ use crate::history::History;
 use crate::invariants::{Invariants, Observed};
 use crate::random::Random;
 use crate::scenario::{MS, Scenario};
+use crate::strikes::Strikes;
 use crate::trace::Trace;
+use acts::Wish;
 use client::Client;
 use control::{Commit, Control};
 use event::{ClientEvent, Event, Local, Packet};
@@ -75,6 +78,10 @@ pub struct World {
     undecided: bool,
     /// The voters decide what an old leader had under way.
     electing: bool,
+    /// What administrators want.
+    wishes: BTreeMap<u64, Wish>,
+    wishes_made: u64,
+    strikes: Strikes,
 }
 
 /// How a run ended.
@@ -92,6 +99,8 @@ pub struct Ended {
     pub operations: usize,
     /// The history was too entangled to judge.
     pub undecided: bool,
+    /// How often each fault struck.
+    pub strikes: Strikes,
 }
 
 impl World {
@@ -99,8 +108,9 @@ impl World {
     pub fn new(seed: u64, bugs: Bugs, keep_trace: bool) -> World {
         let mut random = Random::new(seed);
         let scenario = Scenario::choose(&mut random);
-        let machines =
-            (1..=scenario.machines as u64).map(|id| Machine::new(NodeId(id), scenario.retain, &mut random)).collect();
+        // The first makes the cluster, the others join it.
+        let id = |m: usize| NodeId(u64::from(m == 0));
+        let machines = (0..scenario.machines).map(|m| Machine::new(id(m), &scenario, &mut random)).collect();
         let clients = (0..scenario.clients).map(|_| Client::new()).collect();
         let mut world = World {
             now: 0,
@@ -121,6 +131,9 @@ impl World {
             ending: Ending::default(),
             undecided: false,
             electing: false,
+            wishes: BTreeMap::new(),
+            wishes_made: 0,
+            strikes: Strikes::default(),
             random,
             scenario,
             bugs,
@@ -135,7 +148,9 @@ impl World {
             // Some join late.
             let late = m > 0 && self.random.permille(200);
             let at = self.random.below(if late { 4000 } else { 100 }) * MS;
-            self.at(at, Event::Start(m));
+            self.at(at, if m == 0 { Event::Start(m) } else { Event::Join(m) });
+            let edge = self.machines[m].clock.at_the_edge();
+            self.strike_if(edge, "clocks at the edge");
         }
         self.at(150 * MS, Event::Election);
         for client in 0..self.clients.len() {
@@ -176,6 +191,7 @@ impl World {
             duration: self.now,
             operations: self.history.operations().len(),
             undecided: self.undecided,
+            strikes: self.strikes.clone(),
         }
     }
 
@@ -191,6 +207,17 @@ impl World {
 
     fn log(&mut self, what: fmt::Arguments<'_>) {
         self.trace.line(self.now, what);
+    }
+
+    /// A fault took effect.
+    fn strike(&mut self, what: &'static str) {
+        self.strikes.count(what);
+    }
+
+    fn strike_if(&mut self, struck: bool, what: &'static str) {
+        if struck {
+            self.strike(what);
+        }
     }
 
     /// The first violation ends the run.
@@ -244,7 +271,9 @@ impl World {
             Event::Answer { client, attempt, reply } => self.answer(client, attempt, reply),
             Event::Client { client, what } => self.client_event(client, what),
             Event::Start(m) => self.start(m),
-            Event::Wiped(m) => self.wiped(m),
+            Event::Join(m) => self.join(m),
+            Event::Replace(m) => self.replace(m),
+            Event::Act(act) => self.act(act),
             Event::Resume(m) => {
                 if self.machines[m].frozen {
                     self.resume(m);
@@ -322,13 +351,13 @@ impl World {
             Local::ReadTake(read) => self.read_take(m, read),
             Local::ReadReply(read) => self.read_reply(m, read),
             Local::ReadGivenUp(read) => self.read_failed(m, read),
-            Local::BeginLife => self.begin_life(m),
-            Local::Renew => self.renew(m),
+            Local::Live(next) => self.live(m, next),
+            Local::Report => self.say_reports(m),
             Local::CallTimeout(call) => self.call_timeout(m, call),
             Local::Poll => self.poll(m),
             Local::Lead => self.lead(m),
             Local::Confirm(call) => self.confirm_call(m, *call),
-            Local::Grant(call, term) => self.grant(m, *call, term),
+            Local::Grant(call, token) => self.grant(m, *call, token),
         }
     }
 

@@ -16,6 +16,16 @@ impl Network {
         from == to || !self.cut.contains_key(&(from, to))
     }
 
+    /// In both directions.
+    pub fn both(&self, one: usize, other: usize) -> bool {
+        self.up(one, other) && self.up(other, one)
+    }
+
+    /// Nothing is cut.
+    pub fn whole(&self) -> bool {
+        self.cut.is_empty()
+    }
+
     pub fn cut(&mut self, from: usize, to: usize) {
         *self.cut.entry((from, to)).or_default() += 1;
     }
@@ -37,11 +47,15 @@ impl Network {
 impl World {
     /// Sends from machine to machine; may fail silently.
     pub(crate) fn send(&mut self, from: usize, to: usize, packet: Packet) {
-        if !self.network.up(from, to) || (from != to && self.random.permille(self.scenario.drop)) {
+        if !self.network.up(from, to) {
             return;
+        }
+        if from != to && self.random.permille(self.scenario.drop) {
+            return self.strike("packets lost");
         }
         // Only the chain's messages may be repeated by those who carry them.
         if matches!(packet, Packet::Chain(_)) && self.random.permille(self.scenario.duplicate) {
+            self.strike("packets repeated");
             let at = self.now + self.delay() + self.random.below(50 * MS);
             self.at(at, Event::Packet { machine: to, packet: packet.clone() });
         }
@@ -53,6 +67,7 @@ impl World {
     pub(crate) fn delay(&mut self) -> u64 {
         let mean = self.scenario.delay;
         let straggles = self.random.permille(self.scenario.straggle);
+        self.strike_if(straggles, "packets late");
         let extra = if straggles { self.random.below(1500 * MS) } else { 0 };
         mean / 2 + self.random.below(mean + 1) + extra
     }

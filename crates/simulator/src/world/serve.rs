@@ -4,10 +4,10 @@ use super::World;
 use super::event::{Local, Reply, Request};
 use crate::invariants::Observed;
 use crate::scenario::MS;
-use replication::chain::{ReadPlan, RequestId};
+use replication::chain::{Failure, ReadPlan, RequestId};
 use replication::{Command, Environment, Replica};
-use storage::StorageEngine;
-use types::{Effect, Item, KeyHash, PartitionId, Read, Seq, Transaction, Version};
+use storage::{StorageEngine, StorageError};
+use types::{Effect, Item, KeyHash, MemberState, PartitionId, Read, Seq, Transaction, Version};
 
 /// How long a node waits for the head, or for its tables, before it gives a read up.
 const READ_WAIT: u64 = 2000 * MS;
@@ -85,7 +85,9 @@ impl World {
         let Some(process) = &mut self.machines[m].process else { return };
         let replica = &process.hosted[partition.0 as usize].replica;
         let here = replica.state().is_some() && !replica.incomplete();
-        let Some(plan) = here.then(|| replica.plan_read(&env, &read).ok()).flatten() else {
+        let syncing = self.bugs.syncing_serves() && replica.state() == Some(MemberState::Syncing);
+        let plan = |plan: Result<ReadPlan, Failure>| if syncing { Some(ReadPlan::Clean(Seq(0))) } else { plan.ok() };
+        let Some(plan) = here.then(|| plan(replica.plan_read(&env, &read))).flatten() else {
             return self.reply(m, client, attempt, Reply::NotHere);
         };
         process.reads_begun += 1;
@@ -94,7 +96,7 @@ impl World {
         process.reads.insert(id, pending);
         self.local(m, READ_WAIT, Local::ReadGivenUp(id));
         match plan {
-            ReadPlan::Ask if !self.bugs.reads_pending => {
+            ReadPlan::Ask if !self.bugs.reads_pending() => {
                 self.ask(m, partition, Waiter::Read(id), |replica, env, request, _, out| {
                     replica.ask(env, request, out)
                 });
@@ -123,7 +125,7 @@ impl World {
 
     /// Takes what is to be read.
     pub(crate) fn read_take(&mut self, m: usize, id: u64) {
-        let unsafe_read = self.bugs.reads_pending;
+        let unsafe_read = self.bugs.reads_pending();
         let engine = self.machines[m].engine.clone();
         let Some(process) = &mut self.machines[m].process else { return };
         let Some(pending) = process.reads.get_mut(&id) else { return };
@@ -140,7 +142,11 @@ impl World {
                         pending.looked = true;
                         return self.local(m, 50_000, Local::ReadTake(id));
                     }
-                    None => engine.get(partition, &keys[0]).unwrap_or_default(),
+                    None => match engine.get(partition, &keys[0]) {
+                        Ok(item) => item,
+                        Err(_) if self.bugs.rot_taken_for_absence() => None,
+                        Err(error) => return self.cannot_read(m, id, &error),
+                    },
                 };
                 let items = vec![item];
                 pending.taken = Some((Reply::Items(items.clone()), versions(&items)));
@@ -148,12 +154,19 @@ impl World {
             // The tables are behind: look again soon.
             _ if hosted.applied < pending.at_least => return self.local(m, MS, Local::ReadTake(id)),
             Read::Items(keys) => {
-                let Ok(snapshot) = engine.snapshot(partition) else { return };
-                let items: Vec<_> = keys.iter().map(|key| snapshot.get(key).unwrap_or_default()).collect();
+                let read = engine.snapshot(partition);
+                let read = read.and_then(|snapshot| keys.iter().map(|key| snapshot.get(key)).collect());
+                let items: Vec<Option<Item>> = match read {
+                    Ok(items) => items,
+                    Err(error) => return self.cannot_read(m, id, &error),
+                };
                 pending.taken = Some((Reply::Items(items.clone()), versions(&items)));
             }
             Read::Range(query) => {
-                let Ok(page) = engine.snapshot(partition).and_then(|snapshot| snapshot.query(query)) else { return };
+                let page = match engine.snapshot(partition).and_then(|snapshot| snapshot.query(query)) {
+                    Ok(page) => page,
+                    Err(error) => return self.cannot_read(m, id, &error),
+                };
                 let versions = page.items.iter().map(|at| at.item.version).collect();
                 pending.taken = Some((Reply::Page(page.items), versions));
             }
@@ -162,16 +175,22 @@ impl World {
         self.local(m, after, Local::ReadReply(id));
     }
 
+    fn cannot_read(&mut self, m: usize, id: u64, error: &StorageError) {
+        self.storage_failed(m, error, "a read of the tables");
+        self.read_failed(m, id);
+    }
+
     /// Invariant 3: the lease counts after the reading, before the reply.
     pub(crate) fn read_reply(&mut self, m: usize, id: u64) {
         let env = self.environment(m);
-        let recheck = !self.bugs.read_not_rechecked;
+        let recheck = !self.bugs.read_not_rechecked();
         let now = self.machines[m].clock.monotonic(self.now);
         let Some(process) = &mut self.machines[m].process else { return };
         let me = process.me;
         let Some(pending) = process.reads.remove(&id) else { return };
         let replica = &process.hosted[pending.partition.0 as usize].replica;
-        if recheck && replica.check_read(&env).is_err() {
+        let syncing = self.bugs.syncing_serves() && replica.state() == Some(MemberState::Syncing);
+        if recheck && !syncing && replica.check_read(&env).is_err() {
             return self.reply(m, pending.client, pending.attempt, Reply::NotHere);
         }
         if let Some((reply, versions)) = pending.taken {

@@ -12,7 +12,7 @@ use crate::history::History;
 use crate::poison::Poison;
 use crate::{Recovered, Row, Snapshot, StorageEngine, StorageError};
 use parking_lot::Mutex;
-use state::{Facts, State, Stored, misuse};
+use state::{Facts, State, misuse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tables::MemorySnapshot;
@@ -24,6 +24,17 @@ use types::{
 const RETAIN_RECORDS: usize = 10_000;
 /// What a disk that is not full says.
 const ROOMY: u64 = 1 << 40;
+
+/// What a loss of power took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Records of the log.
+    pub records: usize,
+    /// The log's end is torn.
+    pub torn: bool,
+    /// The tables are back where they were durably.
+    pub tables: bool,
+}
 
 /// [`StorageEngine`] in memory.
 pub struct MemoryEngine {
@@ -50,25 +61,83 @@ impl MemoryEngine {
     }
 
     /// Power is lost. A random part of what was not synced is gone, the tables may be back where
-    /// they were at the last checkpoint, and the engine is as if opened again.
-    pub fn crash(&self, rng: &mut dyn Rng) {
+    /// they were at the last checkpoint, and the engine is as if opened again. Gives what was lost.
+    pub fn crash(&self, rng: &mut dyn Rng) -> Lost {
         let mut state = self.state.lock();
         let unsynced = state.records.len() - state.synced;
+        let mut lost = Lost::default();
         if unsynced > 0 {
             let kept = (rng.next_u64() % (unsynced as u64 + 1)) as usize;
             // The first record lost may have left a piece of itself, or others behind it.
-            let torn = kept < unsynced && rng.next_u64() & 1 == 1;
+            lost.torn = kept < unsynced && rng.next_u64() & 1 == 1;
+            lost.records = unsynced - kept;
             let length = state.synced + kept;
             state.records.truncate(length);
-            if torn {
-                state.records.push_back(Stored::Cut);
+            if lost.torn {
+                state.store(None);
             }
         }
-        if rng.next_u64() & 1 == 1 {
+        lost.tables = rng.next_u64() & 1 == 1;
+        if lost.tables {
             state.tables = state.durable.clone();
         }
         state.open();
         self.poison.clear();
+        lost
+    }
+
+    /// A durable record of the log rots: the last, or any. False: there is none.
+    pub fn rot_log(&self, last: bool, rng: &mut dyn Rng) -> bool {
+        let mut state = self.state.lock();
+        if state.synced == 0 {
+            return false;
+        }
+        let at = if last { state.synced - 1 } else { (rng.next_u64() % state.synced as u64) as usize };
+        let Some(stored) = state.records.get_mut(at) else { return false };
+        stored.rotten = true;
+        if let Some(Record::Entry { partition, entry }) = &stored.record {
+            let which = (*partition, entry.version);
+            state.rotten.insert(which);
+        }
+        true
+    }
+
+    /// An item in the tables rots. False: there is none.
+    pub fn rot_tables(&self, rng: &mut dyn Rng) -> bool {
+        let mut state = self.state.lock();
+        let items: Vec<(PartitionId, ItemKey)> = state
+            .tables
+            .iter()
+            .flat_map(|(partition, tables)| tables.keys().map(|key| (*partition, key.clone())))
+            .collect();
+        let Some((partition, key)) = items.get((rng.next_u64() % items.len().max(1) as u64) as usize) else {
+            return false;
+        };
+        let state = &mut *state;
+        for tables in [&mut state.tables, &mut state.durable] {
+            if let Some(tables) = tables.get_mut(partition) {
+                Arc::make_mut(tables).rot(key);
+            }
+        }
+        true
+    }
+
+    /// What rotted is as it was. To be called on a disk that is not in use.
+    pub fn mend(&self) {
+        self.state.lock().mend();
+    }
+
+    /// Whether anything on the disk rots.
+    pub fn rotten(&self) -> bool {
+        let state = self.state.lock();
+        let tables = state.tables.values().chain(state.durable.values());
+        state.records.iter().any(|stored| stored.rotten)
+            || tables.into_iter().any(|tables| tables.check(|_| true).is_err())
+    }
+
+    /// Why the disk cannot be opened, if it cannot: what it holds must not be looked at.
+    pub fn damaged(&self) -> Option<String> {
+        self.state.lock().damaged.clone()
     }
 
     /// The process ends and starts again: everything written is there, synced or not.
@@ -137,6 +206,9 @@ impl StorageEngine for MemoryEngine {
             if bytes > bytes_max && !out.is_empty() {
                 break;
             }
+            if state.rotten.contains(&(partition, entry.version)) {
+                return Err(StorageError::Damaged(format!("log record of {}: its checksum fails", entry.version)));
+            }
             out.push(LogEntry::clone(entry));
         }
         Ok(out)
@@ -175,7 +247,10 @@ impl StorageEngine for MemoryEngine {
     }
 
     fn get(&self, partition: PartitionId, key: &ItemKey) -> Result<Option<Item>, StorageError> {
-        Ok(self.state.lock().tables.get(&partition).and_then(|tables| tables.get(key)))
+        let state = self.state.lock();
+        let Some(tables) = state.tables.get(&partition) else { return Ok(None) };
+        tables.check(|rotten| rotten == key)?;
+        Ok(tables.get(key))
     }
 
     fn outcome(&self, partition: PartitionId, operation: &OperationId) -> Result<Option<Outcome>, StorageError> {
@@ -223,6 +298,7 @@ impl StorageEngine for MemoryEngine {
         let mut state = self.state.lock();
         state.sync(&self.poison)?;
         state.durable = state.tables.clone();
+        state.checkpointed = state.released_count + state.records.len() as u64;
         let released = state.histories.iter().map(|(partition, history)| (*partition, Facts::of(history))).collect();
         state.release(self.retain);
         state.released = released;

@@ -4,7 +4,7 @@ use super::tables::AllTables;
 use crate::StorageError;
 use crate::history::{History, Span};
 use crate::poison::Poison;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use types::{Epoch, HybridTime, LogEntry, PartitionId, Record, Seq, Version};
@@ -15,6 +15,16 @@ pub(super) struct State {
     pub records: VecDeque<Stored>,
     /// How many of `records` are durable.
     pub synced: usize,
+    /// How many were released before the first of `records`.
+    pub released_count: u64,
+    /// How many there were at the last checkpoint, all durable.
+    pub checkpointed: u64,
+    /// Entries whose records do not pass their checksum any more.
+    pub rotten: BTreeSet<(PartitionId, Version)>,
+    /// What was cut off with the first rotten record, and how long the log was then.
+    pub cut_off: Option<(u64, Vec<Stored>)>,
+    /// Why opening was refused.
+    pub damaged: Option<String>,
     /// What only records said that were released since.
     pub released: BTreeMap<PartitionId, Facts>,
     /// The tables as they are durably.
@@ -27,10 +37,12 @@ pub(super) struct State {
 
 /// A record on the simulated disk.
 #[derive(Clone, Debug)]
-pub(super) enum Stored {
-    Record(Record),
-    /// The log was found torn here.
-    Cut,
+pub(super) struct Stored {
+    /// None: the log was found torn here.
+    pub record: Option<Record>,
+    /// How many records were durable when it was written, the released ones counted.
+    pub synced: u64,
+    pub rotten: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -47,17 +59,21 @@ pub(super) fn misuse(why: String) -> StorageError {
 impl State {
     /// What opening does: reads the log again, and empties what is incomplete.
     pub fn open(&mut self) {
-        self.synced = self.records.len();
         self.fail_next_sync = false;
         self.histories.clear();
+        self.damaged = self.check_rot().err();
+        if self.damaged.is_some() {
+            return;
+        }
+        self.synced = self.records.len();
         let mut cut = false;
         for stored in &self.records {
-            match stored {
-                Stored::Cut => {
+            match &stored.record {
+                None => {
                     cut = true;
                     self.histories.values_mut().for_each(|history| history.torn = true);
                 }
-                Stored::Record(record) => {
+                Some(record) => {
                     let history = self.histories.entry(record.partition()).or_insert_with(|| {
                         let facts = self.released.get(&record.partition()).copied().unwrap_or_default();
                         facts.begin(cut)
@@ -78,9 +94,50 @@ impl State {
                 self.tables.remove(partition);
             }
             let applied = self.tables.get(partition).map_or(Seq(0), |tables| tables.version.seq);
+            if history.span().is_some_and(|span| span.next <= applied.0) {
+                self.damaged = Some(format!("partition {partition}: the log ends before {applied}, which is applied"));
+            }
             history.settle(applied);
             debug_assert!(history.range().0 <= applied.next(), "partition {partition}: the log was released too early");
         }
+    }
+
+    /// The first record that fails its checksum: a torn end if nothing proves that it was durable once.
+    fn check_rot(&mut self) -> Result<(), String> {
+        let Some(bad) = self.records.iter().position(|stored| stored.rotten) else { return Ok(()) };
+        let at = self.released_count + bad as u64;
+        let proves = |behind: &Stored| !behind.rotten && behind.synced > at;
+        if at < self.checkpointed || self.records.iter().skip(bad + 1).any(proves) {
+            return Err(format!("a hole at record {at}, in what was acknowledged"));
+        }
+        let lost: Vec<Stored> = self.records.drain(bad..).collect();
+        self.rotten.clear();
+        self.synced = self.synced.min(bad);
+        self.store(None);
+        self.cut_off = Some((at + 1, lost));
+        Ok(())
+    }
+
+    /// What rotted is as it was; and what was cut off for it, if nothing came after.
+    pub fn mend(&mut self) {
+        if let Some((length, lost)) = self.cut_off.take()
+            && length == self.released_count + self.records.len() as u64
+        {
+            self.records.pop_back();
+            self.records.extend(lost);
+        }
+        self.records.iter_mut().for_each(|stored| stored.rotten = false);
+        self.rotten.clear();
+        for tables in self.tables.values_mut().chain(self.durable.values_mut()) {
+            Arc::make_mut(tables).mend();
+        }
+        self.open();
+    }
+
+    /// Adds to the log's end.
+    pub fn store(&mut self, record: Option<Record>) {
+        let synced = self.released_count + self.synced as u64;
+        self.records.push_back(Stored { record, synced, rotten: false });
     }
 
     pub fn applied(&self, partition: PartitionId) -> (Version, HybridTime) {
@@ -91,7 +148,10 @@ impl State {
         let partition = record.partition();
         let history = self.histories.entry(partition).or_insert_with(|| History::after(Seq(0)));
         history.observe(record, Arc::clone).map_err(|why| misuse(format!("partition {partition}: {why}")))?;
-        self.records.push_back(Stored::Record(record.clone()));
+        if let Record::Entry { entry, .. } = record {
+            self.rotten.remove(&(partition, entry.version));
+        }
+        self.store(Some(record.clone()));
         Ok(())
     }
 
@@ -106,8 +166,8 @@ impl State {
 
     /// Whether any entry up to these is not durable yet.
     pub fn unsynced_any(&self, ends: &BTreeMap<PartitionId, Seq>) -> bool {
-        self.records.range(self.synced..).any(|stored| match stored {
-            Stored::Record(Record::Entry { partition, entry }) => {
+        self.records.range(self.synced..).any(|stored| match &stored.record {
+            Some(Record::Entry { partition, entry }) => {
                 ends.get(partition).is_some_and(|end| entry.version.seq <= *end)
             }
             _ => false,
@@ -144,7 +204,7 @@ impl State {
             self.durable.iter().map(|(partition, tables)| (*partition, tables.version.seq)).collect();
         while self.records.len() > retain && self.synced > 0 {
             let Some(front) = self.records.front() else { break };
-            if let Stored::Record(record) = front {
+            if let Some(record) = &front.record {
                 let partition = record.partition();
                 let done = applied.get(&partition).copied().unwrap_or_default();
                 if let Record::Entry { entry, .. } = record {
@@ -163,6 +223,7 @@ impl State {
             }
             self.records.pop_front();
             self.synced -= 1;
+            self.released_count += 1;
         }
     }
 }

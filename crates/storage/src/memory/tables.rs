@@ -26,6 +26,8 @@ pub(super) struct Tables {
     items: BTreeMap<ItemKey, Item>,
     expiry: BTreeSet<(WallMillis, ItemKey)>,
     operations: BTreeMap<OperationId, Outcome>,
+    /// Items that do not pass their checksum any more.
+    rotten: BTreeSet<ItemKey>,
 }
 
 /// A row of a full copy.
@@ -63,7 +65,30 @@ impl Tables {
         self.items.insert(key, item);
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &ItemKey> {
+        self.items.keys()
+    }
+
+    pub fn rot(&mut self, key: &ItemKey) {
+        if self.items.contains_key(key) {
+            self.rotten.insert(key.clone());
+        }
+    }
+
+    pub fn mend(&mut self) {
+        self.rotten.clear();
+    }
+
+    /// An error when anything rotten is read.
+    pub fn check(&self, read: impl Fn(&ItemKey) -> bool) -> Result<(), StorageError> {
+        match self.rotten.iter().any(read) {
+            true => Err(StorageError::Damaged("tables: a checksum fails".into())),
+            false => Ok(()),
+        }
+    }
+
     fn remove(&mut self, key: &ItemKey) {
+        self.rotten.remove(key);
         if let Some(at) = self.items.remove(key).and_then(|old| old.expires) {
             self.expiry.remove(&(at, key.clone()));
         }
@@ -148,10 +173,12 @@ impl Snapshot for MemorySnapshot {
     }
 
     fn get(&self, key: &ItemKey) -> Result<Option<Item>, StorageError> {
+        self.0.check(|rotten| rotten == key)?;
         Ok(self.0.get(key))
     }
 
     fn query(&self, query: &Query) -> Result<QueryPage, StorageError> {
+        self.0.check(|rotten| rotten.table == query.table && rotten.partition_key == query.partition_key)?;
         let mut page = PageBuilder::new(query);
         let mut more = false;
         for (key, item) in self.0.under(query) {
@@ -170,6 +197,7 @@ impl Snapshot for MemorySnapshot {
         after: Option<&ItemKey>,
         limit: usize,
     ) -> Result<Vec<(ItemKey, Item)>, StorageError> {
+        self.0.check(|rotten| rotten.table == table)?;
         let start = ItemKey::new(table, Bytes::new(), Bytes::new());
         let from = match after {
             Some(after) if *after >= start => Edge::Excluded(after.clone()),
@@ -184,6 +212,7 @@ impl Snapshot for MemorySnapshot {
     }
 
     fn export(&self, after: Option<&Bytes>, bytes_max: usize) -> Result<Export, StorageError> {
+        self.0.check(|_| true)?;
         let mut export = Export::default();
         let mut bytes = 0;
         for row in self.0.copied(after)? {

@@ -13,7 +13,8 @@ esac
 step() { printf '\n== %s (after %d min)\n' "$1" $((SECONDS / 60)); }
 
 command -v cargo >/dev/null || { echo "test.sh: install Rust first: https://rustup.rs" >&2; exit 1; }
-# A browser for the page's test; curl for the set-up link's; networks and file systems for the nemesis.
+# A browser for the page's test; curl for the set-up link's; networks and file systems for the nemesis;
+# ZooKeeper, which runs on Java.
 PATH="$PATH:/usr/sbin:/sbin"
 need=()
 command -v chromedriver >/dev/null || need+=(chromium-driver)
@@ -22,6 +23,8 @@ command -v curl >/dev/null || need+=(curl)
 command -v ip >/dev/null || need+=(iproute2)
 command -v nft >/dev/null || need+=(nftables)
 command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)
+[ -e /usr/share/java/zookeeper.jar ] || need+=(libzookeeper-java)
+command -v java >/dev/null || need+=(default-jre-headless)
 if ((${#need[@]})); then
     step "installing ${need[*]}"
     as_root=()

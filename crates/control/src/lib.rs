@@ -11,16 +11,21 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod codec;
 pub mod controller;
 pub mod coordination;
 pub mod memory;
+mod pace;
 pub mod raft;
 pub mod state;
 pub mod store;
 pub mod voters;
+pub mod zookeeper;
 
 pub use coordination::Coordination;
 pub use raft::{MemberStatus, RAFT_BODY_BYTES_MAX, RaftNode, RaftRpc, RaftTiming, RaftTransport, TransportError};
 pub use store::{
-    Batch, Committed, Expect, LeaderToken, Leadership, MetadataError, MetadataStore, Operation, Pair, Range,
+    Batch, Committed, Expect, LeaderToken, Leadership, LifeChange, Lives, MetadataError, MetadataStore, Operation,
+    Pair, Range, Renewal,
 };
+pub use zookeeper::{Backend, ZooKeeperAddress, ZooKeeperNode, ZooKeeperOptions};

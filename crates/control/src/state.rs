@@ -36,11 +36,11 @@ impl State {
         Range { pairs, revision: self.revision }
     }
 
-    /// Applies a batch that was proposed under `leadership`, or says why not.
+    /// Whether a batch that is proposed under `leadership` would be applied, or why not.
     ///
     /// The fence compares with the leadership under which the batch was *ordered*: whatever a
     /// newer leader orders comes later, so an equal token proves that no newer one came before.
-    pub fn apply(&mut self, batch: Batch, leadership: LeaderToken) -> Result<Committed, MetadataError> {
+    pub(crate) fn check(&self, batch: &Batch, leadership: LeaderToken) -> Result<(), MetadataError> {
         if let Some(token) = batch.fence.filter(|token| *token != leadership) {
             return Err(MetadataError::Fenced { token });
         }
@@ -55,6 +55,12 @@ impl State {
                 return Err(MetadataError::Conflict { key: key.clone(), found });
             }
         }
+        Ok(())
+    }
+
+    /// Applies a batch that was proposed under `leadership`, or says why not.
+    pub(crate) fn apply(&mut self, batch: Batch, leadership: LeaderToken) -> Result<Committed, MetadataError> {
+        self.check(&batch, leadership)?;
         if !batch.operations.is_empty() {
             self.revision += 1;
         }

@@ -12,13 +12,15 @@
 //!   after the call began;
 //! - errors keep apart *surely not applied* from *unknown*.
 //!
-//! Leases are left to the controller: they live in the leader's memory.
+//! Leases are left to the controller, and live in the leader's memory; or in the store, where it keeps
+//! [`Lives`].
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tokio::sync::watch;
-use types::{Action, Classify, NodeId};
+use types::{Action, Classify, NodeId, ReplicaId};
 
 /// Most bytes in a key.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -252,6 +254,46 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Proves, by asking a quorum after the call began, that this node leads,
     /// and waits until it has applied everything that was committed before.
     async fn confirm_leadership(&self) -> Result<LeaderToken, MetadataError>;
+
+    /// The nodes' lives, where the store itself keeps their leases. None: the leader's memory does.
+    fn lives(&self) -> Option<&dyn Lives> {
+        None
+    }
+}
+
+/// What a batch begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeChange {
+    /// A life begins: from now on it can be renewed.
+    Begin(ReplicaId),
+    /// A life ends, whenever it was renewed last: it serves nothing any more, as is known from elsewhere.
+    End(ReplicaId),
+    /// A life ends, unless it was renewed after the renewal of this number.
+    EndUnrenewed(ReplicaId, i32),
+}
+
+/// The last renewal of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// Rises with each.
+    pub number: i32,
+    /// For how long, from the sending of it. Zero: it only began.
+    pub lease: Duration,
+}
+
+/// Leases as the nodes' own conditional writes: a renewal succeeds exactly as long as the life has not been
+/// ended, and a life that is ended *unrenewed* was not renewed since the renewal that the leader saw.
+#[async_trait]
+pub trait Lives: Send + Sync {
+    /// Renews a life, for `lease` from the moment of the call. False: it was ended, or never begun.
+    async fn renew(&self, life: ReplicaId, lease: Duration) -> Result<bool, MetadataError>;
+
+    /// The last renewals, as they were seen after the call; none for a life that is not there.
+    async fn look(&self, lives: &[ReplicaId]) -> Result<Vec<Option<Renewal>>, MetadataError>;
+
+    /// As [`MetadataStore::commit`], together with these changes. [`MetadataError::Conflict`] also when a
+    /// life was renewed that was to end unrenewed.
+    async fn commit(&self, batch: Batch, changes: &[LifeChange]) -> Result<Committed, MetadataError>;
 }
 
 #[cfg(test)]

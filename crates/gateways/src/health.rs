@@ -4,7 +4,7 @@ use client::NodeStatus;
 use std::sync::Arc;
 
 /// A lease is the leader's word, heard a moment ago: without one, the node does not know of a majority.
-const NO_LEASE: &str = "this node has no lease: most of the cluster's voters are away, or it cannot reach them";
+const NO_LEASE: &str = "this node has no lease: most of the cluster's voters (or of its ZooKeeper's servers) are away, or it cannot reach them";
 
 /// How the gateway is, as whoever composed it knows.
 #[derive(Clone, Debug, Default)]

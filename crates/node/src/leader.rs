@@ -62,10 +62,12 @@ impl Inner {
         let members = self.coordination.members();
         let of_leader = members.iter().filter(|member| Some(member.id) == leader).map(|member| member.address.clone());
         let layout = self.layout.borrow().clone();
+        // Where the metadata is kept elsewhere the map alone tells.
+        let mapped = leader.and_then(|leader| layout.nodes.get(&leader)).map(|node| node.address.clone());
         let others = layout.nodes.values().map(|node| node.address.clone());
         let mut all: Vec<String> = Vec::new();
         let contacts = self.identity.lock().contacts.clone();
-        for address in of_leader.chain(others).chain(contacts) {
+        for address in of_leader.chain(mapped).chain(others).chain(contacts) {
             if !address.is_empty() && address != self.address && !all.contains(&address) {
                 all.push(address);
             }
@@ -121,13 +123,21 @@ impl Inner {
             method::REGISTER => answer!(RegisterRequest, rpc::wire::RegisterReply, |r| controller.register(r)),
             method::SURRENDER => answer!(LeaseRequest, (), |r| controller.surrender(r)),
             method::REPORT => answer!(SyncedReport, (), |r| controller.report(r)),
-            method::JOIN => answer!(JoinRequest, JoinReply, |r| controller.join(r)),
+            method::JOIN => answer!(JoinRequest, JoinReply, |r| self.admit(r)),
             method::CHANGE_LAYOUT => answer!(ChangeLayout, LayoutPreview, |r| controller.change_layout(r)),
             method::CREATE_TABLE => answer!(CreateTable, types::TableSpec, |r| controller.create_table(r)),
             method::DELETE_TABLE => answer!(TableId, (), |r| controller.delete_table(r)),
             method::MAKE_TOKEN => answer!(MakeToken, String, |r| self.make_token(r)),
             _ => return None,
         })
+    }
+
+    /// Admits a machine that means this very cluster.
+    async fn admit(&self, request: JoinRequest) -> Result<JoinReply, ControllerError> {
+        let admitted = crate::coordination::admit(&self.backend, request.coordination.as_deref());
+        let coordination = admitted.map_err(ControllerError::Denied)?;
+        let reply = self.controller.join(request).await?;
+        Ok(JoinReply { coordination, ..reply })
     }
 
     async fn make_token(&self, request: MakeToken) -> Result<String, ControllerError> {

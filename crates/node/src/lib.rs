@@ -11,6 +11,7 @@
 //! | `node` | start, stop, the parts put together |
 //! | `health` | whether the node may go on; the watch over its parts |
 //! | `identity` | who this data folder is |
+//! | `coordination` | what keeps the metadata |
 //! | `bond` | that the folders are its own, and all there |
 //! | `partition` | one replica and those who wait for it |
 //! | `log_writer` · `applier` | the two storage threads |
@@ -25,6 +26,7 @@ mod applier;
 mod blocks;
 mod bond;
 mod clock;
+mod coordination;
 mod health;
 mod identity;
 mod leader;
@@ -40,6 +42,7 @@ mod throttle;
 mod token;
 
 pub use clock::SystemClock;
+pub use control::Backend;
 pub use identity::{Identity, IdentityError};
 pub use node::{LocalBlocks, Node, NodeConfig, NodeError};
 pub use token::JoinToken;

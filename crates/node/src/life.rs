@@ -95,7 +95,14 @@ impl Inner {
         let request = LeaseRequest { node: me.node, incarnation: me.incarnation };
         // Counted from before the request is sent (invariant 4).
         let sent = self.clock.monotonic();
-        let reply = if self.leads() {
+        let reply = if let Some(lives) = self.coordination.lives() {
+            // The node's own write, where the metadata's store keeps the leases: who leads need not answer.
+            match lives.renew(me, self.lease_length).await {
+                Ok(true) => Ok(LeaseReply::Granted { lease: self.lease_length, layout: self.layout.borrow().version }),
+                Ok(false) => Ok(LeaseReply::Void),
+                Err(error) => Err(crate::leader::fault(error.into())),
+            }
+        } else if self.leads() {
             self.controller.lease(request).await.map_err(crate::leader::fault)
         } else {
             self.ask_leader::<_, LeaseReply>(method::LEASE, &request, self.lease_length / 2).await

@@ -2,6 +2,7 @@
 
 use crate::applier::{Applier, Work};
 use crate::blocks::BlockKeeper;
+use crate::coordination::Choice;
 use crate::health::Health;
 use crate::identity::{Identity, IdentityError};
 use crate::leader::{Transport, tend_electorate};
@@ -12,7 +13,7 @@ use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
 use crate::{JoinToken, SystemClock, bond, life, service};
 use control::controller::{ClusterSettings, Controller, keys};
-use control::{Coordination, RaftNode, RaftTiming};
+use control::{Backend, Coordination, RaftTiming};
 use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use replication::chain::Holdings;
@@ -39,6 +40,9 @@ pub struct NodeConfig {
     pub presence: Presence,
     /// Joins that cluster, when the folder is new. Without it a new folder makes a new cluster.
     pub join: Option<JoinToken>,
+    /// What keeps the metadata of a new cluster; a folder that is known already must agree. None: what the
+    /// folder or the cluster has, or Raft.
+    pub coordination: Option<Backend>,
     /// Length of leases; the same on all nodes.
     pub lease: Duration,
     /// Raft's timing.
@@ -60,6 +64,7 @@ impl NodeConfig {
             folder: folder.into(),
             presence,
             join: None,
+            coordination: None,
             lease: Duration::from_millis(1200),
             timing: RaftTiming::default(),
             partitions: 64,
@@ -90,6 +95,9 @@ pub enum NodeError {
     /// Joining was refused, or nobody answered.
     #[error("cannot join the cluster: {0}")]
     Join(String),
+    /// The cluster's metadata is kept elsewhere.
+    #[error("{0}")]
+    Coordination(String),
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -125,6 +133,7 @@ pub(crate) struct Inner {
     pub life: Mutex<Life>,
     pub lease_length: Duration,
     pub coordination: Arc<dyn Coordination>,
+    pub backend: Backend,
     pub controller: Arc<Controller>,
     pub control_pool: Pool,
     pub shared: Arc<Shared>,
@@ -143,15 +152,17 @@ impl Node {
     /// Starts on a listener that is already bound; returns once the node knows its cluster.
     pub async fn start(config: NodeConfig, listener: TcpListener) -> Result<Node, NodeError> {
         std::fs::create_dir_all(&config.folder)?;
-        let mut identity = match Identity::load(&config.folder)? {
-            Some(identity) => identity,
+        let asked = config.coordination.as_ref();
+        let (mut identity, mut choice) = match Identity::load(&config.folder)? {
+            Some(identity) => (identity, Choice::load(&config.folder, asked)?),
             None => {
-                let identity = match &config.join {
-                    Some(token) => join(token, &config.presence).await?,
-                    None => Identity::new_cluster(config.partitions),
+                let (identity, choice) = match &config.join {
+                    Some(token) => join(token, &config.presence, asked).await?,
+                    None => (Identity::new_cluster(config.partitions), Choice::new(asked)),
                 };
+                choice.save(&config.folder)?;
                 identity.save(&config.folder)?;
-                identity
+                (identity, choice)
             }
         };
         bond::tie(&config.folder, &mut identity)?;
@@ -165,9 +176,8 @@ impl Node {
         let opened =
             tokio::task::spawn_blocking(move || open(&folder, options)).await.map_err(std::io::Error::other)?;
         let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
-        let transport = Arc::new(Transport(control_pool.clone()));
-        let raft = RaftNode::open(&config.folder, identity.node, config.timing, transport).await;
-        let coordination: Arc<dyn Coordination> = Arc::new(raft.map_err(control::controller::ControllerError::from)?);
+        let transport = Transport(control_pool.clone());
+        let coordination = choice.open(&config, &identity, identity.key, transport).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let controller = Controller::new(coordination.clone(), clock.clone(), config.lease);
 
@@ -213,6 +223,7 @@ impl Node {
             life: Mutex::new(Life::new(me, config.lease)),
             lease_length: config.lease,
             coordination,
+            backend: choice.backend.clone(),
             controller,
             control_pool,
             shared,
@@ -248,7 +259,12 @@ impl Node {
             inner.coordination.initialize(&inner.address).await.map_err(control::controller::ControllerError::from)?;
             let founding = inner.clone().found(identity.partitions, config.replicas);
             // Who was cut short, and who is only one of many by now, need not be waited for.
-            if known { node.tasks.push(tokio::spawn(founding)) } else { founding.await }
+            if known {
+                node.tasks.push(tokio::spawn(founding))
+            } else {
+                founding.await
+            }
+            choice.founded(&config.folder)?;
         }
         inner.make_partitions(identity.partitions);
         node.run("the follower of the map", service::follow_layout(inner.clone()));
@@ -343,15 +359,23 @@ fn open(folder: &Path, options: LsmOptions) -> Result<(Arc<LsmEngine>, Arc<Block
 }
 
 /// Asks the members that the token names to be admitted.
-async fn join(token: &JoinToken, presence: &Presence) -> Result<Identity, NodeError> {
+async fn join(
+    token: &JoinToken,
+    presence: &Presence,
+    asked: Option<&Backend>,
+) -> Result<(Identity, Choice), NodeError> {
     let peer = Peer::joining(presence.address.clone());
     let pool = Pool::new(ClientConfig::new(Credentials::new(token.cluster_key(), token.cluster, peer)));
-    let request = JoinRequest { secret: token.secret.clone(), presence: presence.clone() };
+    let coordination = asked.map(Backend::to_string);
+    let request = JoinRequest { secret: token.secret.clone(), presence: presence.clone(), coordination };
     let mut tried = Vec::new();
     for address in &token.addresses {
         let reply = pool.call(address, method::JOIN, rpc::codec::encode(&request), Duration::from_secs(8)).await;
         match reply.and_then(|reply| rpc::codec::decode::<Result<JoinReply, Fault>>(&reply)) {
-            Ok(Ok(reply)) => return Ok(Identity::joined(token, reply.node, reply.partitions)),
+            Ok(Ok(reply)) => {
+                let choice = Choice::joined(asked, &reply.coordination)?;
+                return Ok((Identity::joined(token, reply.node, reply.partitions), choice));
+            }
             Ok(Err(Fault::Denied(why))) => return Err(NodeError::Join(why)),
             Ok(Err(fault)) => tried.push(format!("{address}: {fault}")),
             Err(error) => tried.push(format!("{address}: {error}")),

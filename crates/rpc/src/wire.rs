@@ -395,6 +395,8 @@ pub struct JoinRequest {
     pub secret: String,
     /// The joiner.
     pub presence: Presence,
+    /// Where it thinks that the metadata is kept; none: wherever it is.
+    pub coordination: Option<String>,
 }
 
 /// See [`method::JOIN`].
@@ -404,6 +406,8 @@ pub struct JoinReply {
     pub node: NodeId,
     /// Partitions of the cluster.
     pub partitions: u16,
+    /// Where the metadata is kept: `raft`, or an address.
+    pub coordination: String,
 }
 
 /// See [`method::REGISTER`]: a node begins a life.

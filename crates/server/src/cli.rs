@@ -125,7 +125,9 @@ mod tests {
         for words in [
             "atoll up",
             "atoll up --data d --join T --listen 127.0.0.1 --web-port 1 --grpc-port 2 --node-port 3 --zone z --capacity 5",
+            "atoll up --coordination zookeeper://zk1:2181,zk2:2181,zk3:2181/atoll",
             "atoll demo --nodes 3",
+            "atoll demo --nodes 3 --coordination zookeeper://localhost:2181/demo",
             "atoll demo --nodes 5 --data x --fresh",
             "atoll demo kill 2",
             "atoll demo status --json",
@@ -162,6 +164,7 @@ mod tests {
         for words in [
             "atoll",
             "atoll up --web-port 0",
+            "atoll up --coordination etcd://a:1",
             "atoll up --web-port 70000",
             "atoll kv",
             "atoll demo --nodes 0",

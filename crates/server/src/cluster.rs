@@ -107,7 +107,8 @@ fn verdict(status: &ClusterStatus) -> String {
                 parts.total
             )
         }
-        (all, _) if voters.is_some_and(|voters| voters < 3) => {
+        // None: the control plane is elsewhere, and no machine of the cluster's own votes.
+        (all, _) if voters.is_some_and(|voters| (1..3).contains(&voters)) => {
             format!("Not yet: of {all} machines, the control plane is still on one.")
         }
         (all, _) => format!("Yes, any 1 of {all}."),

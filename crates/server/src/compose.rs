@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use gateways::grpc::{self, GrpcState, LocalBlocks};
 use gateways::web::{self, WebState};
 use gateways::{Health, HealthCheck, Metrics};
-use node::{Identity, Node, NodeConfig, NodeError};
+use node::{Backend, Identity, Node, NodeConfig, NodeError};
 use rpc::wire::Presence;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub struct Plan {
     pub presence: Presence,
     /// Token of the cluster to join.
     pub join: Option<String>,
+    /// What keeps the metadata; none: what the folder or the cluster has.
+    pub coordination: Option<Backend>,
     /// Whom to make when there is no administrator yet.
     pub first_admin: Option<FirstAdmin>,
     /// Proxies whose word about a caller's address is taken.
@@ -93,6 +95,7 @@ impl LocalBlocks for OwnBlocks {
 /// Starts everything; returns once requests are taken.
 pub async fn start(plan: Plan) -> Outcome<Running> {
     let mut config = NodeConfig::new(&plan.data, plan.presence.clone());
+    config.coordination = plan.coordination.clone();
     if let Some(token) = &plan.join {
         // Who has joined needs no token; one that is left in a unit file must not stop a restart.
         let known = Identity::load(&plan.data).map_err(|error| Failure::failed(error.to_string()))?;
@@ -209,6 +212,7 @@ fn explain(error: NodeError) -> Failure {
         NodeError::Storage { .. } => failure
             .safe("the other machines' copies are not touched by this")
             .next("look at the disk; if it is lost, start with an empty folder and --join TOKEN"),
+        NodeError::Coordination(_) => failure.safe("neither this machine nor the cluster was changed"),
         _ => failure,
     }
 }

@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. Servers tell what they do; clients only what goes wrong.
 pub fn start(command: &Command) {
     let default = match command {
-        // Raft repeats for every dead member, many times a second, what the node says once.
-        Command::Up(_) | Command::Demo(_) => "warn,openraft=off,atoll=info",
+        // Raft repeats for every dead member, many times a second, what the node says once; and so does
+        // ZooKeeper's client.
+        Command::Up(_) | Command::Demo(_) => "warn,openraft=off,zookeeper_client=off,atoll=info",
         _ => "error",
     };
     let filter = std::env::var("ATOLL_LOG")

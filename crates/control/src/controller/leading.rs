@@ -3,9 +3,10 @@
 
 use super::keys::{self, Settings};
 use super::leases::LeaseBook;
+use super::lives::Watched;
 use super::plan::{self, HoldingsByNode, Knowledge, Placer, Plan, Reports};
 use super::service::ControllerError;
-use crate::store::{Batch, Expect, LeaderToken, Pair, Range};
+use crate::store::{Batch, Expect, LeaderToken, LifeChange, Pair, Range, Renewal};
 use rpc::wire::{RegisterRequest, SyncedReport};
 use std::time::Duration;
 use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId};
@@ -35,6 +36,8 @@ pub struct Leading {
     /// When a majority last said so.
     confirmed: Monotonic,
     leases: LeaseBook,
+    /// Where the store keeps the lives: what was seen of them.
+    watched: Option<Watched>,
     reports: Reports,
     placer: Placer,
 }
@@ -43,7 +46,7 @@ impl Leading {
     /// Leadership was proved by now. True when it is a new one, which begins with an empty lease book.
     pub fn confirm(slot: &mut Option<Leading>, token: LeaderToken, lease: Duration, now: Monotonic) -> bool {
         if let Some(leading) = slot.as_mut().filter(|leading| leading.token == token) {
-            if now - leading.confirmed > lease {
+            if leading.watched.is_none() && now - leading.confirmed > lease {
                 leading.leases.begin_again(now);
             }
             leading.confirmed = now;
@@ -51,8 +54,26 @@ impl Leading {
         }
         let leases = LeaseBook::new(lease, now);
         let (reports, placer) = (Reports::default(), Placer::default());
-        *slot = Some(Leading { token, confirmed: now, leases, reports, placer });
+        *slot = Some(Leading { token, confirmed: now, leases, watched: None, reports, placer });
         true
+    }
+
+    /// From now on lives are renewed in the store, not here: see [`super::lives`].
+    pub fn watch_lives(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    /// What the store says of the lives, in answer to a question that was answered by `now`.
+    pub fn sees(&mut self, lives: &[(ReplicaId, Option<Renewal>)], now: Monotonic) {
+        if let Some(watched) = &mut self.watched {
+            watched.look(&mut self.leases, lives, now);
+        }
+    }
+
+    /// How the store is to end the lives that this plan declares void.
+    pub fn endings(&self, plan: &Plan) -> Vec<LifeChange> {
+        let Some(watched) = &self.watched else { return Vec::new() };
+        plan.voided.iter().map(|life| watched.ending(&self.leases, *life)).collect()
     }
 
     /// Which leadership this is.
@@ -60,11 +81,15 @@ impl Leading {
         self.token
     }
 
-    /// What is to be done now, by what is known. `final_word`: it will be tried, so no voided life may get a grant.
+    /// What is to be done now, by what is known. `final_word`: it will be tried, so no voided life may get a
+    /// grant; where the store keeps the lives, it sees to that when it is tried.
     pub fn decide(&mut self, known: &Known, now: Monotonic, final_word: bool) -> (Plan, Batch) {
         let Known { all, layout, holdings } = known;
+        if let Some(watched) = &self.watched {
+            watched.presume_unseen(&mut self.leases, layout, now);
+        }
         let plan = plan::plan(Knowledge { layout, leases: &self.leases, reports: &self.reports, holdings, now });
-        if final_word {
+        if final_word && self.watched.is_none() {
             plan.voided.iter().for_each(|replica| self.leases.void(*replica));
         }
         // A member may see an epoch before this node's own copy of the map does.

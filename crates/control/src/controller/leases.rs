@@ -23,6 +23,8 @@ pub struct LeaseBook {
     lease: Duration,
     takeover: Monotonic,
     granted: BTreeMap<ReplicaId, Monotonic>,
+    /// By whomever, as late as that.
+    presumed: BTreeMap<ReplicaId, Monotonic>,
     /// The first grant of each life.
     began: BTreeMap<ReplicaId, Monotonic>,
     voided: BTreeSet<ReplicaId>,
@@ -31,7 +33,8 @@ pub struct LeaseBook {
 impl LeaseBook {
     /// A leadership begins at `now`.
     pub fn new(lease: Duration, now: Monotonic) -> LeaseBook {
-        LeaseBook { lease, takeover: now, granted: BTreeMap::new(), began: BTreeMap::new(), voided: BTreeSet::new() }
+        let (granted, presumed, began) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        LeaseBook { lease, takeover: now, granted, presumed, began, voided: BTreeSet::new() }
     }
 
     /// For a while no majority was heard, so nobody could renew: presume again what a new leader
@@ -39,6 +42,19 @@ impl LeaseBook {
     pub fn begin_again(&mut self, now: Monotonic) {
         self.takeover = now;
         self.granted.clear();
+        self.presumed.clear();
+    }
+
+    /// That life's lease may have been renewed as late as `at`, though not under this leader's eyes.
+    pub fn presume(&mut self, replica: ReplicaId, at: Monotonic) {
+        let known = self.presumed.entry(replica).or_insert(at);
+        *known = (*known).max(at);
+    }
+
+    /// Since when that life's lease may run, at the latest.
+    fn since(&self, replica: ReplicaId) -> Monotonic {
+        let granted = self.granted.get(&replica).copied().unwrap_or(self.takeover);
+        self.presumed.get(&replica).map_or(granted, |presumed| granted.max(*presumed))
     }
 
     /// Renews at `now`, after leadership was confirmed for it. False: that life is over.
@@ -65,10 +81,9 @@ impl LeaseBook {
 
     /// What is known at `now`.
     pub fn liveness(&self, replica: ReplicaId, now: Monotonic) -> Liveness {
-        let since = self.granted.get(&replica).copied();
-        if self.voided.contains(&replica) || now - since.unwrap_or(self.takeover) > void_after(self.lease) {
+        if self.voided.contains(&replica) || now - self.since(replica) > void_after(self.lease) {
             Liveness::Void
-        } else if since.is_some() {
+        } else if self.granted.contains_key(&replica) {
             Liveness::Alive
         } else {
             Liveness::Unsettled
@@ -80,14 +95,16 @@ impl LeaseBook {
         self.voided.insert(replica);
     }
 
+    /// Whether that life is known to be over.
+    pub fn is_voided(&self, replica: ReplicaId) -> bool {
+        self.voided.contains(&replica)
+    }
+
     /// When the next thing may run out, if nothing is renewed.
     pub fn next_end(&self, nodes: impl Iterator<Item = ReplicaId>, now: Monotonic) -> Option<(NodeId, Monotonic)> {
         nodes
             .filter(|replica| self.liveness(*replica, now) != Liveness::Void)
-            .map(|replica| {
-                let since = self.granted.get(&replica).copied().unwrap_or(self.takeover);
-                (replica.node, since + void_after(self.lease))
-            })
+            .map(|replica| (replica.node, self.since(replica) + void_after(self.lease)))
             .min_by_key(|(_, at)| *at)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! **Owns** every key of the metadata ([`keys`]). **Invariants**: what it decides is a pure
 //! function ([`plan`]) of the map and of what it knows; it writes only what it compared, fenced
-//! by its leadership; a life's end is written only after its lease surely ran out ([`leases`]).
+//! by its leadership; a life's end is written only after its lease surely ran out ([`leases`], [`lives`]).
 //! **Leaves to others**: the data path, which goes on without it for as long as leases last.
 //! **Proved by** the simulator, which drives [`leading`], [`plan`], [`leases`] and [`change`] as the service does,
 //! and by tests here.
@@ -12,6 +12,7 @@ pub mod change;
 pub mod keys;
 pub mod leading;
 pub mod leases;
+pub mod lives;
 pub mod plan;
 mod service;
 

@@ -3,8 +3,9 @@
 use super::change;
 use super::keys::{self, Settings, Token};
 use super::leading::{self, Known, Leading};
+use super::lives;
 use super::plan::Plan;
-use crate::store::{Batch, Expect, LeaderToken, MetadataError, MetadataStore};
+use crate::store::{Batch, Committed, Expect, LeaderToken, LifeChange, MetadataError, MetadataStore};
 use parking_lot::Mutex;
 use rpc::wire::{
     ChangeLayout, CreateTable, JoinReply, JoinRequest, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply,
@@ -146,8 +147,12 @@ impl Controller {
     async fn confirm(&self) -> Result<LeaderToken, ControllerError> {
         let token = self.store.confirm_leadership().await?;
         let now = self.clock.monotonic();
-        if Leading::confirm(&mut self.leading.lock(), token, self.lease, now) {
+        let mut leading = self.leading.lock();
+        if Leading::confirm(&mut leading, token, self.lease, now) {
             tracing::info!(?token, "leading the control plane");
+            if let Some(leading) = leading.as_mut().filter(|_| self.store.lives().is_some()) {
+                leading.watch_lives();
+            }
         }
         Ok(token)
     }
@@ -158,16 +163,17 @@ impl Controller {
             Some(token) => token,
             None => self.confirm().await?,
         };
-        if self.decide(token, false).is_none_or(|(_, batch)| batch.operations.is_empty()) {
+        self.look_at_lives(token).await?;
+        if self.decide(token, false).is_none_or(|(_, batch, _)| batch.operations.is_empty()) {
             return Ok(());
         }
         // Decided without a majority it would be carried out once there is one again, when it is no longer true.
         let token = self.confirm().await?;
-        let Some((plan, batch)) = self.decide(token, true) else { return Ok(()) };
+        let Some((plan, batch, lives)) = self.decide(token, true) else { return Ok(()) };
         if batch.operations.is_empty() {
             return Ok(());
         }
-        match self.store.commit(batch.fenced(token)).await {
+        match self.commit(batch.fenced(token), &lives).await {
             Ok(_) => {
                 for replica in &plan.voided {
                     tracing::warn!(node = %replica.node, "lease ran out: the node was cut out of its chains");
@@ -183,12 +189,37 @@ impl Controller {
         }
     }
 
-    /// What is to be done now, by what is known. `final_word`: it will be tried, so no voided life may get a grant.
-    fn decide(&self, token: LeaderToken, final_word: bool) -> Option<(Plan, Batch)> {
+    /// Sees which lives were renewed, where the store keeps them.
+    async fn look_at_lives(&self, token: LeaderToken) -> Result<(), ControllerError> {
+        let Some(store) = self.store.lives() else { return Ok(()) };
+        let nodes: Vec<NodeInfo> = self.store.local_range("nodes/").pairs.iter().filter_map(keys::decode).collect();
+        let lives = lives::living(&nodes);
+        let renewals = store.look(&lives).await?;
+        // After the answers: whatever was seen was sent before.
+        let now = self.clock.monotonic();
+        let seen: Vec<_> = lives.into_iter().zip(renewals).collect();
+        if let Some(leading) = self.leading.lock().as_mut().filter(|leading| leading.token() == token) {
+            leading.sees(&seen, now);
+        }
+        Ok(())
+    }
+
+    /// Writes a batch, and what it means for lives where the store keeps them.
+    async fn commit(&self, batch: Batch, lives: &[LifeChange]) -> Result<Committed, MetadataError> {
+        match self.store.lives() {
+            Some(store) => store.commit(batch, lives).await,
+            None => self.store.commit(batch).await,
+        }
+    }
+
+    /// What is to be done now, by what is known. `final_word`: it will be tried.
+    fn decide(&self, token: LeaderToken, final_word: bool) -> Option<(Plan, Batch, Vec<LifeChange>)> {
         let known = Known::read(self.store.local_range(""))?;
         let mut leading = self.leading.lock();
         let leading = leading.as_mut().filter(|leading| leading.token() == token)?;
-        Some(leading.decide(&known, self.clock.monotonic(), final_word))
+        let (plan, batch) = leading.decide(&known, self.clock.monotonic(), final_word);
+        let lives = leading.endings(&plan);
+        Some((plan, batch, lives))
     }
 
     /// A node begins a life.
@@ -197,11 +228,16 @@ impl Controller {
         let replica = ReplicaId { node: request.node, incarnation: request.incarnation };
         let key = keys::node(request.node);
         for _ in 0..TRIES {
-            let batch = leading::registration(self.store.get(&key).await?.as_ref(), &request)?;
+            let now = self.store.get(&key).await?;
+            let batch = leading::registration(now.as_ref(), &request)?;
+            // Who registers anew serves nothing any more of what it was.
+            let last = now.as_ref().and_then(keys::decode::<NodeInfo>).filter(|node| node.alive);
+            let last = last.map(|node| LifeChange::End(ReplicaId { node: node.id, incarnation: node.incarnation }));
+            let lives: Vec<LifeChange> = last.into_iter().chain([LifeChange::Begin(replica)]).collect();
             if let Some(leading) = self.leading.lock().as_mut() {
                 leading.registers(replica, self.clock.monotonic());
             }
-            match self.store.commit(batch).await {
+            match self.commit(batch, &lives).await {
                 Ok(committed) => {
                     self.wake.notify_one();
                     return Ok(RegisterReply { layout: LayoutVersion(committed.revision) });
@@ -215,6 +251,10 @@ impl Controller {
 
     /// Renews a lease.
     pub async fn lease(&self, request: LeaseRequest) -> Result<LeaseReply, ControllerError> {
+        if self.store.lives().is_some() {
+            // The leader's word counts for nothing there.
+            return Err(ControllerError::Invalid("the nodes of this cluster renew their leases in ZooKeeper".into()));
+        }
         // After this, nobody else can have led between the request's arrival and the grant.
         let token = self.confirm().await?;
         let all = self.store.local_range("nodes/");
@@ -296,7 +336,8 @@ impl Controller {
             match self.store.commit(batch).await {
                 Ok(_) => {
                     let partitions = self.store.local_range("chains/").pairs.len() as u16;
-                    return Ok(JoinReply { node, partitions });
+                    // Where the metadata is kept the node says that asks.
+                    return Ok(JoinReply { node, partitions, coordination: String::new() });
                 }
                 Err(MetadataError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -331,7 +372,10 @@ impl Controller {
                     "nothing was changed: the nodes have changed since layout {at}; look at the plan again"
                 )));
             }
-            match self.store.commit(batch.fenced(token)).await {
+            let gone =
+                lives::living(layout.nodes.values()).into_iter().filter(|life| !next.nodes.contains_key(&life.node));
+            let lives: Vec<LifeChange> = gone.map(LifeChange::End).collect();
+            match self.commit(batch.fenced(token), &lives).await {
                 Ok(committed) => {
                     self.wake.notify_one();
                     preview.layout = LayoutVersion(committed.revision);

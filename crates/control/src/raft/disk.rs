@@ -9,10 +9,10 @@
 //! for what a failed sync left on disk is not known. Values stay below 4000 bytes,
 //! for a torn larger one makes the database refuse to open: entries are cut into pieces.
 
-use super::election::Pace;
 use super::load::{self, Loaded, log_key};
 use super::tail::{Tail, TailFile};
 use super::types::{LogId, Types, Vote, seal};
+use crate::pace::Pace;
 use crate::store::MetadataError;
 use fjall::{Database, Keyspace, PersistMode};
 use openraft::storage::LogFlushed;

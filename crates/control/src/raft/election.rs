@@ -7,45 +7,18 @@
 
 use super::types::{Types, Vote};
 use super::{RaftTiming, leads};
+use crate::pace::Pace;
 use openraft::Raft;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// What the disk takes is remembered for this long, up to twice.
-const REMEMBERED: Duration = Duration::from_secs(10);
 /// A disk quicker than this needs no more patience.
 const QUICK: Duration = Duration::from_millis(10);
 /// Writes that follow each other in an election: the candidate's, the voter's, the new leader's; and one more.
 const WRITES: u32 = 4;
 /// However slow the disk, no more patience than this is added.
 const SLACK_MAX: Duration = Duration::from_secs(6);
-
-/// How long the disk lately took to make something durable.
-#[derive(Default)]
-pub(super) struct Pace(Mutex<Option<(Instant, Duration, Duration)>>);
-
-impl Pace {
-    /// It took so long this time.
-    pub(super) fn took(&self, time: Duration) {
-        self.took_at(time, Instant::now());
-    }
-
-    fn took_at(&self, time: Duration, now: Instant) {
-        let mut pace = self.0.lock();
-        let (since, before, lately) = pace.unwrap_or((now, Duration::ZERO, Duration::ZERO));
-        *pace = Some(match now - since < REMEMBERED {
-            true => (since, before, lately.max(time)),
-            false => (now, lately, time),
-        });
-    }
-
-    /// The worst of late.
-    pub(super) fn worst(&self) -> Duration {
-        self.0.lock().map_or(Duration::ZERO, |(_, before, lately)| before.max(lately))
-    }
-}
 
 /// What was heard of a leader.
 #[derive(Default)]
@@ -138,19 +111,5 @@ mod tests {
         // Two voters' times differ by more than what one of them needs for its vote.
         assert!(patience(&timing, slow, 1.0) - patience(&timing, slow, 0.0) > slow * 2);
         assert!(patience(&timing, Duration::from_secs(60), 1.0) <= timing.election_max + SLACK_MAX);
-    }
-
-    #[test]
-    fn the_pace_is_forgotten_in_time() {
-        let (pace, start) = (Pace::default(), Instant::now());
-        assert_eq!(pace.worst(), Duration::ZERO);
-        let second = Duration::from_secs(1);
-        pace.took_at(second, start);
-        pace.took_at(second / 10, start + second);
-        assert_eq!(pace.worst(), second);
-        pace.took_at(second / 10, start + REMEMBERED);
-        assert_eq!(pace.worst(), second);
-        pace.took_at(second / 10, start + REMEMBERED * 2);
-        assert_eq!(pace.worst(), second / 10);
     }
 }

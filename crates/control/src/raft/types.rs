@@ -1,10 +1,7 @@
-//! The Raft library's types, as this crate instantiates them, and how they are
-//! written to disk and wire: a version byte, then postcard.
+//! The Raft library's types, as this crate instantiates them. Written to disk and wire by [`crate::codec`].
 
 use crate::store::{Batch, Committed, LeaderToken, MetadataError};
 use openraft::CommittedLeaderId;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::io::Cursor;
 use types::NodeId;
 
@@ -22,6 +19,8 @@ openraft::declare_raft_types!(
 /// What applying an entry returned. `None`: the entry held no batch.
 pub type Applied = Option<Result<Committed, MetadataError>>;
 
+pub(super) use crate::codec::{decode, encode, seal, unseal};
+
 pub(super) type Entry = openraft::Entry<Types>;
 pub(super) type LogId = openraft::LogId<u64>;
 pub(super) type Vote = openraft::Vote<u64>;
@@ -30,41 +29,9 @@ pub(super) type SnapshotMeta = openraft::SnapshotMeta<u64, openraft::BasicNode>;
 pub(super) type StorageError = openraft::StorageError<u64>;
 pub(super) type StorageIOError = openraft::StorageIOError<u64>;
 
-const VERSION: u8 = 1;
-
 /// The leadership that a log entry was proposed under.
 pub(super) fn token(leader: &CommittedLeaderId<u64>) -> LeaderToken {
     LeaderToken { term: leader.term, node: NodeId(leader.node_id) }
-}
-
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    let start = vec![VERSION];
-    postcard::to_extend(value, start).map_err(|error| error.to_string())
-}
-
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match bytes.split_first() {
-        Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|error| error.to_string()),
-        Some((version, _)) => Err(format!("written in format {version}, which this release does not know")),
-        None => Err("empty".to_string()),
-    }
-}
-
-/// As [`encode`], with a checksum in front.
-pub(super) fn seal<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    let mut sealed = postcard::to_extend(value, vec![0, 0, 0, 0, VERSION]).map_err(|error| error.to_string())?;
-    let checksum = crc32fast::hash(&sealed[4..]);
-    sealed[..4].copy_from_slice(&checksum.to_le_bytes());
-    Ok(sealed)
-}
-
-/// The reverse of [`seal`].
-pub(super) fn unseal<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, String> {
-    let Some((checksum, body)) = sealed.split_at_checked(4) else { return Err("too short".to_string()) };
-    if crc32fast::hash(body).to_le_bytes() != checksum {
-        return Err("checksum does not match".to_string());
-    }
-    decode(body)
 }
 
 #[cfg(test)]
@@ -72,6 +39,7 @@ mod tests {
     use super::*;
     use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, VoteRequest};
     use openraft::{BasicNode, EntryPayload};
+    use serde::{Serialize, de::DeserializeOwned};
     use std::collections::{BTreeMap, BTreeSet};
 
     fn roundtrip<T: Serialize + DeserializeOwned + std::fmt::Debug>(value: &T) {

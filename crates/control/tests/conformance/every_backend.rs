@@ -9,7 +9,7 @@ use types::NodeId;
 
 /// Three nodes of some backend.
 #[async_trait]
-trait Deployment: Send + Sync {
+pub trait Deployment: Send + Sync {
     fn stores(&self) -> Vec<Arc<dyn MetadataStore>>;
     /// Gives leadership to another node; the former leader lives on, and hears of it.
     async fn change_leader(&self);
@@ -202,7 +202,7 @@ async fn followers_refer_to_the_leader(deployment: &dyn Deployment) {
     assert_eq!(store.confirm_leadership().await, Err(expected));
 }
 
-async fn all(deployment: &dyn Deployment) {
+pub async fn all(deployment: &dyn Deployment) {
     a_race_has_one_winner(deployment).await;
     batches_are_atomic(deployment).await;
     ranges_are_ordered(deployment).await;

@@ -4,6 +4,7 @@ use super::state::DemoState;
 use super::{child, leftovers, state};
 use crate::failure::{Failure, Outcome};
 use crate::ports;
+use node::Backend;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, TcpListener};
 use std::path::Path;
@@ -12,7 +13,13 @@ use std::path::Path;
 const NODES: u16 = 3;
 
 /// The demo of the folder, old or new; written down.
-pub async fn arrange(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool) -> Outcome<DemoState> {
+pub async fn arrange(
+    folder: &Path,
+    nodes: Option<u16>,
+    listen: IpAddr,
+    fresh: bool,
+    coordination: Option<&Backend>,
+) -> Outcome<DemoState> {
     leftovers::refuse_foreign(folder)?;
     leftovers::end_processes(folder).await?;
     if fresh {
@@ -21,10 +28,16 @@ pub async fn arrange(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: b
     let state = match DemoState::load(folder)? {
         Some(mut state) => {
             state.listen = listen;
+            if let Some(asked) = coordination {
+                state.coordinate(asked)?;
+            }
             resume(&mut state, folder, nodes)?;
             state
         }
-        None => DemoState::new(listen, nodes.unwrap_or(NODES))?,
+        None => DemoState {
+            coordination: coordination.map(Backend::to_string),
+            ..DemoState::new(listen, nodes.unwrap_or(NODES))?
+        },
     };
     state.save(folder)?;
     Ok(state)
@@ -78,18 +91,18 @@ mod tests {
     async fn a_demo_comes_back_on_its_ports() {
         let folder = tempfile::tempdir().expect("folder");
         let ip = IpAddr::from([127, 0, 0, 1]);
-        let first = arrange(folder.path(), Some(2), ip, false).await.expect("new");
-        let again = arrange(folder.path(), None, ip, false).await.expect("old");
+        let first = arrange(folder.path(), Some(2), ip, false, None).await.expect("new");
+        let again = arrange(folder.path(), None, ip, false, None).await.expect("old");
         assert_eq!(first, again);
-        assert!(arrange(folder.path(), Some(1), ip, false).await.is_err(), "data would be orphaned");
-        let grown = arrange(folder.path(), Some(3), ip, false).await.expect("grown");
+        assert!(arrange(folder.path(), Some(1), ip, false, None).await.is_err(), "data would be orphaned");
+        let grown = arrange(folder.path(), Some(3), ip, false, None).await.expect("grown");
         assert_eq!(&grown.nodes[..2], &first.nodes[..]);
         let moved = {
             let _busy = TcpListener::bind((ip, first.web_port)).expect("free");
-            arrange(folder.path(), None, ip, false).await.expect("moved")
+            arrange(folder.path(), None, ip, false, None).await.expect("moved")
         };
         assert_ne!(moved.web_port, first.web_port);
         let _busy = TcpListener::bind((ip, first.nodes[0].node_port)).expect("free");
-        assert!(arrange(folder.path(), None, ip, false).await.is_err());
+        assert!(arrange(folder.path(), None, ip, false, None).await.is_err());
     }
 }

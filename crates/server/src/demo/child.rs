@@ -68,6 +68,9 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     for (flag, port) in ports {
         command.arg(flag).arg(port.to_string());
     }
+    if let Some(coordination) = &state.coordination {
+        command.arg("--coordination").arg(coordination);
+    }
     // Neither this process's variables nor a configuration file beside it are meant for its children.
     let mine = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with("ATOLL_") && name != "ATOLL_LOG");
     for (name, _) in std::env::vars_os().filter(|(name, _)| mine(name)) {

@@ -23,6 +23,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use clap::{Args, Subcommand};
 use control::{Request, ask};
+use node::Backend;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -48,6 +49,9 @@ pub struct DemoArgs {
     /// Throw away what the demo holds, and begin again
     #[arg(long)]
     pub fresh: bool,
+    /// What keeps a new demo's metadata: raft, or zookeeper://host:port,…/path
+    #[arg(long, env = "ATOLL_COORDINATION", value_name = "WHERE")]
+    pub coordination: Option<Backend>,
     /// Address to listen on
     #[arg(long, env = "ATOLL_LISTEN", value_name = "IP", default_value = "127.0.0.1")]
     pub listen: IpAddr,
@@ -89,7 +93,7 @@ pub async fn run(args: DemoArgs) -> Outcome {
     let folder =
         std::path::absolute(&args.data).map_err(|error| Failure::io("cannot tell the demo's folder", &error))?;
     let Some(action) = args.action else {
-        return supervisor::run(&folder, args.nodes, args.listen, args.fresh).await;
+        return supervisor::run(&folder, args.nodes, args.listen, args.fresh, args.coordination.as_ref()).await;
     };
     let request = match action {
         Action::Kill(Which { node }) => Request::Kill { node },

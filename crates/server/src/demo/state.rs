@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::ports;
+use node::Backend;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -31,6 +32,9 @@ pub struct DemoState {
     pub user: String,
     /// And with what. The reason why the file is its owner's alone.
     pub password: String,
+    /// What keeps the cluster's metadata; none: Raft.
+    #[serde(default)]
+    pub coordination: Option<String>,
     /// In order of their numbers, from 1.
     pub nodes: Vec<DemoNode>,
 }
@@ -59,12 +63,25 @@ impl DemoState {
             web_port: 0,
             user: USER.to_string(),
             password: password(),
+            coordination: None,
             nodes: Vec::new(),
         };
         let mut taken = BTreeSet::new();
         state.web_port = ports::find_free(listen, 8080, &mut taken)?;
         state.grow(count, &mut taken)?;
         Ok(state)
+    }
+
+    /// Takes other names of the ensemble's servers; not another place.
+    pub fn coordinate(&mut self, asked: &Backend) -> Outcome {
+        let kept = self.coordination.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
+        if !asked.same_place(&kept) {
+            return Err(Failure::failed(format!("this demo keeps its metadata in {kept}, not in {asked}"))
+                .safe("nothing was changed")
+                .next("leave out --coordination, or begin again with --fresh, or elsewhere with --data DIR"));
+        }
+        self.coordination = Some(asked.to_string());
+        Ok(())
     }
 
     /// Adds nodes until there are `count`.

@@ -9,6 +9,7 @@ use super::status;
 use crate::failure::{Failure, Outcome};
 use crate::{front, lock, output, up};
 use futures::future::{join_all, try_join_all};
+use node::Backend;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +44,13 @@ pub struct Node {
 }
 
 /// Runs the demo until it is told to stop.
-pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool) -> Outcome {
+pub async fn run(
+    folder: &Path,
+    nodes: Option<u16>,
+    listen: IpAddr,
+    fresh: bool,
+    coordination: Option<&Backend>,
+) -> Outcome {
     let mut stop = up::stop_asked(false)?;
     state::make_folder(folder)?;
     let held = lock::take(folder, LOCK)?.map_err(|holder| {
@@ -51,7 +58,7 @@ pub async fn run(folder: &Path, nodes: Option<u16>, listen: IpAddr, fresh: bool)
             .safe("it was not disturbed")
             .next("atoll demo status   shows it; atoll demo stop   ends it; --data DIR runs another beside it")
     })?;
-    let state = arrange(folder, nodes, listen, fresh).await?;
+    let state = arrange(folder, nodes, listen, fresh, coordination).await?;
     // Held from now on: another demo may look for free ports at the same time.
     let front = TcpListener::bind((state.listen, state.web_port)).await.map_err(|error| {
         Failure::io(format!("port {} was taken just now", state.web_port), &error).next("run the same command again")

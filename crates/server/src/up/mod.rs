@@ -14,6 +14,7 @@ use crate::compose::{self, FirstAdmin, Plan};
 use crate::failure::{Failure, Outcome};
 use crate::{cli, lock, ports};
 use clap::Args;
+use node::Backend;
 use rpc::wire::Presence;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub const LOCK: &str = "lock";
   atoll up --data /srv/atoll --zone hall-a  the same, with the data's and the machine's place
   atoll up --join TOKEN                     one more machine for the cluster that made TOKEN
                                             (there: atoll cluster join-token)
+  atoll up --coordination zookeeper://zk1:2181,zk2:2181,zk3:2181/atoll
+                                            a cluster that keeps its metadata in that ensemble
 
 The node stops cleanly on Ctrl-C or SIGTERM, and may be killed at any time: what was
 acknowledged stays.")]
@@ -38,6 +41,10 @@ pub struct UpArgs {
     /// Join a cluster, by the token that `atoll cluster join-token` prints there. Ignored once joined
     #[arg(long, env = "ATOLL_JOIN", value_name = "TOKEN", hide_env_values = true)]
     pub join: Option<String>,
+    /// What keeps the cluster's metadata: raft (the nodes themselves), or zookeeper://host:port,…/path, an
+    /// ensemble that is there already. Chosen when the cluster is made; other nodes and restarts know it
+    #[arg(long, env = "ATOLL_COORDINATION", value_name = "WHERE")]
+    pub coordination: Option<Backend>,
     /// Address to listen on; 0.0.0.0 is all of this machine's
     #[arg(long, env = "ATOLL_LISTEN", value_name = "IP", default_value = "0.0.0.0")]
     pub listen: IpAddr,
@@ -107,6 +114,7 @@ pub async fn run(args: UpArgs) -> Outcome {
             protocols: rpc::PROTOCOLS,
         },
         join: args.join.clone(),
+        coordination: args.coordination.clone(),
         first_admin: args
             .admin_user
             .clone()

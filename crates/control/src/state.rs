@@ -40,7 +40,7 @@ impl State {
     ///
     /// The fence compares with the leadership under which the batch was *ordered*: whatever a
     /// newer leader orders comes later, so an equal token proves that no newer one came before.
-    pub(crate) fn check(&self, batch: &Batch, leadership: LeaderToken) -> Result<(), MetadataError> {
+    pub fn check(&self, batch: &Batch, leadership: LeaderToken) -> Result<(), MetadataError> {
         if let Some(token) = batch.fence.filter(|token| *token != leadership) {
             return Err(MetadataError::Fenced { token });
         }
@@ -59,7 +59,7 @@ impl State {
     }
 
     /// Applies a batch that was proposed under `leadership`, or says why not.
-    pub(crate) fn apply(&mut self, batch: Batch, leadership: LeaderToken) -> Result<Committed, MetadataError> {
+    pub fn apply(&mut self, batch: Batch, leadership: LeaderToken) -> Result<Committed, MetadataError> {
         self.check(&batch, leadership)?;
         if !batch.operations.is_empty() {
             self.revision += 1;

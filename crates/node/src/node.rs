@@ -213,6 +213,7 @@ impl Node {
             identity.node,
             config.collect_after,
             health.clone(),
+            clock.clone(),
         ));
         let inner = Arc::new(Inner {
             folder: config.folder.clone(),

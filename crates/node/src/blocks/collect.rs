@@ -10,23 +10,21 @@ use super::keep::hosted;
 use super::{BlockKeeper, is_kept};
 use crate::node::Inner;
 use crate::reads::blocking;
+use replication::blocks::{Collector, settled_without};
 use rpc::wire::{Fault, method};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::StorageEngine;
-use types::{BlockHash, MemberState, PartitionId};
+use types::{BlockHash, PartitionId};
 
 /// Blocks looked at together.
 const PAGE: usize = 512;
-/// Blocks that wait for their grace to end; others wait for the pass after.
-const MARKED_MAX: usize = 200_000;
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one pass did.
 #[derive(Default)]
 struct Pass {
-    marked: BTreeSet<BlockHash>,
     deleted: u64,
     bytes: u64,
 }
@@ -34,24 +32,24 @@ struct Pass {
 impl BlockKeeper {
     /// Collects, again and again. Runs until dropped.
     pub async fn collect(self: Arc<Self>, inner: Arc<Inner>) {
-        let mut marked = BTreeSet::new();
+        let mut collector = Collector::default();
         loop {
             tokio::time::sleep(self.grace).await;
             if inner.stopped().is_some() {
                 return;
             }
             let mut pass = Pass::default();
-            if let Err(fault) = self.pass(&inner, &marked, &mut pass).await {
+            if let Err(fault) = self.pass(&inner, &mut collector, &mut pass).await {
                 tracing::warn!(%fault, "collection of blocks broke off; the next pass goes on");
             }
             if pass.deleted > 0 {
                 tracing::info!(blocks = pass.deleted, bytes = pass.bytes, "collected blocks that nothing kept");
             }
-            marked = pass.marked;
+            collector.end();
         }
     }
 
-    async fn pass(&self, inner: &Arc<Inner>, before: &BTreeSet<BlockHash>, pass: &mut Pass) -> Result<(), Fault> {
+    async fn pass(&self, inner: &Arc<Inner>, collector: &mut Collector, pass: &mut Pass) -> Result<(), Fault> {
         let mut after = None;
         loop {
             let store = self.store.clone();
@@ -65,9 +63,7 @@ impl BlockKeeper {
             for (id, hashes) in groups {
                 let here = hosted(inner, id);
                 let free = if here { self.unkept(inner, id, hashes).await? } else { hashes };
-                let (again, fresh): (Vec<_>, Vec<_>) = free.into_iter().partition(|hash| before.contains(hash));
-                let room = MARKED_MAX.saturating_sub(pass.marked.len());
-                pass.marked.extend(fresh.into_iter().take(room));
+                let again = collector.look(free);
                 if again.is_empty() {
                     continue;
                 }
@@ -99,7 +95,7 @@ impl BlockKeeper {
                 pass.deleted += deleted.len() as u64;
                 pass.bytes += deleted.iter().map(|(_, size)| size).sum::<u64>();
                 let gone: BTreeSet<BlockHash> = deleted.into_iter().map(|(hash, _)| hash).collect();
-                pass.marked.extend(again.into_iter().filter(|hash| !gone.contains(hash)));
+                collector.stay(again.into_iter().filter(|hash| !gone.contains(hash)));
                 if let Some(fault) = failed {
                     self.check_disk();
                     return Err(fault);
@@ -151,12 +147,9 @@ impl BlockKeeper {
         hashes: &[BlockHash],
     ) -> Result<Vec<BlockHash>, Fault> {
         let layout = self.layout.borrow().clone();
-        let whole = |chain: &&types::Chain| {
-            let serving = chain.members.iter().all(|member| member.state == MemberState::Serving);
-            let wanted = chain.wanted.iter().all(|node| chain.member(*node).is_some() && *node != self.me);
-            serving && wanted && !chain.wanted.is_empty() && chain.member(self.me).is_none()
+        let Some(chain) = layout.chain(id).filter(|chain| settled_without(chain, self.me)) else {
+            return Err(inner.not_serving(id));
         };
-        let Some(chain) = layout.chain(id).filter(whole) else { return Err(inner.not_serving(id)) };
         let mut needed = vec![false; hashes.len()];
         let body = rpc::codec::encode(&hashes.to_vec());
         for member in &chain.members {

@@ -11,7 +11,7 @@ use rpc::wire::Fault;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use storage::StorageEngine;
 use types::layout::{BLOCK_REFERENCE, BLOCKS_TABLE};
 use types::{BlockHash, Epoch, ItemKey, MemberState, PartitionId};
@@ -24,32 +24,6 @@ const PAGE: usize = 1000;
 const FETCHES: usize = 4;
 /// Blocks tried in one round, so that news does not wait for ever.
 const ROUND: usize = 512;
-const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
-/// Blocks known to be absent; beyond it the partitions are looked through again later.
-const ABSENT_MAX: usize = 500_000;
-
-/// A block that should be here and is not.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Absent {
-    next: Instant,
-    tries: u32,
-    /// At the last try no node that lives had it.
-    pub nowhere: bool,
-}
-
-impl Absent {
-    fn new() -> Absent {
-        Absent { next: Instant::now(), tries: 0, nowhere: false }
-    }
-
-    fn failed(&mut self, nowhere: bool) {
-        self.next = Instant::now() + (RETRY_MIN * (1 << self.tries.min(6))).min(RETRY_MAX);
-        self.tries += 1;
-        self.nowhere = nowhere;
-    }
-}
-
 impl BlockKeeper {
     /// Keeps the blocks as they should be. Runs until dropped.
     pub async fn keep(self: Arc<Self>, inner: Arc<Inner>) {
@@ -67,12 +41,7 @@ impl BlockKeeper {
 
     /// Known to be absent from now on; false when there is no room to remember it.
     pub(super) fn lacks(&self, hash: BlockHash) -> bool {
-        let mut absent = self.absent.lock();
-        let room = absent.len() < ABSENT_MAX;
-        if room {
-            absent.entry(hash).or_insert_with(Absent::new);
-        }
-        room
+        self.upkeep.lock().lacks(hash, self.clock.monotonic())
     }
 
     async fn check_suspects(&self, inner: &Arc<Inner>) {
@@ -128,7 +97,7 @@ impl BlockKeeper {
     }
 
     async fn look_through_dirty(&self, inner: &Arc<Inner>) {
-        let dirty = std::mem::take(&mut *self.dirty.lock());
+        let dirty = self.upkeep.lock().take_dirty();
         self.looking.store(dirty.len(), Ordering::Relaxed);
         for id in dirty {
             if let Some(partition) = inner.partition(id)
@@ -138,14 +107,14 @@ impl BlockKeeper {
                 let ready = self.ready(inner, partition).await;
                 match self.look_through(inner, id).await {
                     Ok(true) => match ready {
-                        Some(epoch) => drop(self.looked.lock().insert(id, epoch)),
-                        None if serves(partition) => drop(self.dirty.lock().insert(id)),
+                        Some(epoch) => self.upkeep.lock().looked(id, epoch),
+                        None if serves(partition) => self.upkeep.lock().scan(id),
                         None => {}
                     },
-                    Ok(false) => drop(self.dirty.lock().insert(id)),
+                    Ok(false) => self.upkeep.lock().scan(id),
                     Err(fault) => {
                         tracing::warn!(partition = %id, %fault, "cannot compare references with the disk");
-                        self.dirty.lock().insert(id);
+                        self.upkeep.lock().scan(id);
                     }
                 }
             }
@@ -196,11 +165,7 @@ impl BlockKeeper {
 
     /// Tries for what is due.
     async fn fetch_absent(&self, inner: &Arc<Inner>) {
-        let now = Instant::now();
-        let due: Vec<BlockHash> = {
-            let absent = self.absent.lock();
-            absent.iter().filter(|(_, entry)| entry.next <= now).map(|(hash, _)| *hash).take(ROUND).collect()
-        };
+        let due = self.upkeep.lock().due(self.clock.monotonic(), ROUND);
         if due.len() == ROUND {
             self.wake.notify_one();
         }
@@ -212,38 +177,23 @@ impl BlockKeeper {
         let store = self.store.clone();
         let here = blocking(move || store.has(&hash)).await.unwrap_or(false);
         if here || !self.belongs_here(inner, hash).await {
-            self.absent.lock().remove(&hash);
+            self.upkeep.lock().found(hash);
             return;
         }
         let fetched = self.fetch(hash).await;
-        let mut absent = self.absent.lock();
+        let mut upkeep = self.upkeep.lock();
         if fetched == Fetched::Here {
-            absent.remove(&hash);
-        } else if let Some(entry) = absent.get_mut(&hash) {
-            let nowhere = fetched == Fetched::Nowhere;
-            if nowhere && !entry.nowhere {
-                tracing::error!(%hash, "a file needs this block, and no node that answers has a good copy of it");
-            }
-            entry.failed(nowhere);
+            upkeep.found(hash);
+        } else if upkeep.failed(hash, fetched == Fetched::Nowhere, self.clock.monotonic()) {
+            tracing::error!(%hash, "a file needs this block, and no node that answers has a good copy of it");
         }
     }
 
     /// Where a member waits to depart: tells the controller that it need not wait for this node's sake.
     fn tell_whole(&self, inner: &Arc<Inner>) {
         let layout = self.layout.borrow().clone();
-        let waited_for: BTreeSet<PartitionId> = {
-            let absent = self.absent.lock();
-            // What nobody has, nobody takes along.
-            absent.iter().filter(|(_, entry)| !entry.nowhere).map(|(hash, _)| self.partition_of(hash)).collect()
-        };
-        let looked = self.looked.lock().clone();
-        for (id, epoch) in looked {
-            let departing = layout.chain(id).is_some_and(|chain| {
-                chain.epoch == epoch && chain.members.iter().any(|member| member.state == MemberState::Departing)
-            });
-            if departing && !waited_for.contains(&id) && !self.dirty.lock().contains(&id) {
-                let _ = inner.shared.reports.send(Report::Whole(id, epoch));
-            }
+        for (id, epoch) in self.upkeep.lock().whole(&layout) {
+            let _ = inner.shared.reports.send(Report::Whole(id, epoch));
         }
     }
 }
@@ -255,22 +205,4 @@ pub(super) fn hosted(inner: &Inner, id: PartitionId) -> bool {
 
 fn serves(partition: &Partition) -> bool {
     partition.look(|replica, _| replica.state() == Some(MemberState::Serving))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_absent_is_tried_for_ever_less_and_less_often() {
-        let mut absent = Absent::new();
-        let mut before = Duration::ZERO;
-        for _ in 0..100 {
-            absent.failed(false);
-            let wait = absent.next.duration_since(Instant::now());
-            assert!(wait <= RETRY_MAX && wait + Duration::from_millis(100) >= before.min(RETRY_MAX), "{wait:?}");
-            before = wait;
-        }
-        assert!(before > RETRY_MAX / 2);
-    }
 }

@@ -22,19 +22,19 @@ mod scrub;
 use crate::health::Health;
 use crate::reads::blocking;
 use bytes::Bytes;
-use keep::Absent;
 use parking_lot::Mutex;
+use replication::blocks::Upkeep;
 use rpc::Pool;
 use rpc::wire::Fault;
 use scrub::Scrub;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::{BlockStore, Snapshot, StorageError};
 use tokio::sync::{Notify, Semaphore, watch};
 use types::layout::{BLOCK_REFERENCE, BLOCKS_TABLE};
-use types::{BlockHash, Effect, Epoch, Layout, NodeId, PartitionId, Query};
+use types::{BlockHash, Clock, Effect, Layout, NodeId, PartitionId, Query};
 
 /// Blocks written at the same time.
 const WRITES_MAX: usize = 8;
@@ -72,17 +72,14 @@ pub(crate) struct BlockKeeper {
     grace: Duration,
     health: Arc<Health>,
     writes: Semaphore,
-    /// Partitions to be looked through.
-    dirty: Mutex<BTreeSet<PartitionId>>,
+    clock: Arc<dyn Clock>,
+    /// What is missing, and what is to be looked through.
+    upkeep: Mutex<Upkeep>,
     looking: AtomicUsize,
-    /// The epochs under which all references of a partition were last compared with the disk.
-    looked: Mutex<BTreeMap<PartitionId, Epoch>>,
     /// Blocks that were given a reference lately.
     expected: Mutex<BTreeSet<BlockHash>>,
     /// Blocks found damaged or missing by readers.
     suspects: Mutex<BTreeSet<BlockHash>>,
-    /// Blocks that should be here and are not.
-    absent: Mutex<BTreeMap<BlockHash, Absent>>,
     fetched: AtomicU64,
     scrub: Scrub,
     wake: Notify,
@@ -96,6 +93,7 @@ impl BlockKeeper {
         me: NodeId,
         grace: Duration,
         health: Arc<Health>,
+        clock: Arc<dyn Clock>,
     ) -> BlockKeeper {
         BlockKeeper {
             store,
@@ -105,12 +103,11 @@ impl BlockKeeper {
             grace,
             health,
             writes: Semaphore::new(WRITES_MAX),
-            dirty: Mutex::default(),
+            clock,
+            upkeep: Mutex::default(),
             looking: AtomicUsize::new(0),
-            looked: Mutex::default(),
             expected: Mutex::default(),
             suspects: Mutex::default(),
-            absent: Mutex::default(),
             fetched: AtomicU64::new(0),
             scrub: Scrub::default(),
             wake: Notify::new(),
@@ -123,17 +120,19 @@ impl BlockKeeper {
 
     /// Blocks that should be here and are not.
     pub fn missing(&self) -> usize {
-        self.absent.lock().len()
+        self.upkeep.lock().missing()
     }
 
     /// Partitions whose references have yet to be compared with the disk.
     pub fn unchecked(&self) -> usize {
-        self.dirty.lock().len() + self.looking.load(Ordering::Relaxed) + usize::from(!self.suspects.lock().is_empty())
+        self.upkeep.lock().dirty().len()
+            + self.looking.load(Ordering::Relaxed)
+            + usize::from(!self.suspects.lock().is_empty())
     }
 
     /// Look through that partition soon.
     pub fn scan(&self, partition: PartitionId) {
-        self.dirty.lock().insert(partition);
+        self.upkeep.lock().scan(partition);
         self.wake.notify_one();
     }
 
@@ -146,8 +145,8 @@ impl BlockKeeper {
         if expected.len() < EXPECTED_MAX {
             expected.extend(referenced);
         } else {
-            let partitions = referenced.iter().map(|hash| self.partition_of(hash));
-            self.dirty.lock().extend(partitions);
+            let mut upkeep = self.upkeep.lock();
+            referenced.iter().for_each(|hash| upkeep.scan(self.partition_of(hash)));
         }
     }
 

@@ -109,7 +109,7 @@ impl BlockKeeper {
             }
         }
         for round in 0..TRIES {
-            let absent: BTreeSet<BlockHash> = self.absent.lock().keys().copied().collect();
+            let absent: BTreeSet<BlockHash> = self.upkeep.lock().absent().collect();
             if absent.is_empty() {
                 break;
             }

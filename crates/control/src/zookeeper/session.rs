@@ -115,10 +115,12 @@ async fn keep(address: ZooKeeperAddress, password: String, present: Present, tro
                         *trouble.lock() = Some(lost.clone());
                         match tokio::time::timeout(LOST, states.changed()).await {
                             Ok(changed) => state = changed,
+                            // By itself it would try again more and more seldom. A new session costs a new
+                            // registration and nothing else.
                             Err(_) => {
                                 tracing::warn!("{lost}: {CONSEQUENCE}");
                                 told = Some(Instant::now());
-                                state = states.changed().await;
+                                break;
                             }
                         }
                     } else {
@@ -130,8 +132,10 @@ async fn keep(address: ZooKeeperAddress, password: String, present: Present, tro
                     }
                 }
                 present.0.send_replace(None);
-                tracing::warn!(%place, %state, "the session with ZooKeeper has ended: beginning another");
-                *trouble.lock() = Some(format!("the session with {place} has ended ({state})"));
+                if state.is_terminated() {
+                    tracing::warn!(%place, %state, "the session with ZooKeeper has ended: beginning another");
+                    *trouble.lock() = Some(format!("the session with {place} has ended ({state})"));
+                }
             }
             Err(error) => {
                 let why = match error {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -18,6 +18,8 @@ const NEEDED: [&str; 7] =
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Ensemble {
+    /// Where the servers listen.
+    host: IpAddr,
     folder: TempDir,
     /// Clients', by server.
     ports: Vec<u16>,
@@ -38,8 +40,14 @@ impl Drop for Server {
 }
 
 impl Ensemble {
-    /// So many servers, which answer.
+    /// So many servers on this machine, which answer.
+    #[allow(dead_code)]
     pub fn start(count: usize) -> Ensemble {
+        Ensemble::start_at(Ipv4Addr::LOCALHOST.into(), count, "")
+    }
+
+    /// The same, listening at that address, with these lines in their configuration.
+    pub fn start_at(host: IpAddr, count: usize, settings: &str) -> Ensemble {
         let needed = NEEDED.map(|name| format!("{JARS}/{name}.jar"));
         assert!(
             needed.iter().all(|jar| Path::new(jar).exists()),
@@ -47,7 +55,7 @@ impl Ensemble {
         );
         // A port that is free now may be taken when the server wants it: then all over again.
         for _ in 0..3 {
-            let ensemble = Ensemble::configure(count);
+            let ensemble = Ensemble::configure(host, count, settings);
             (0..count).for_each(|server| ensemble.start_server(server));
             if ensemble.answers() {
                 return ensemble;
@@ -57,9 +65,9 @@ impl Ensemble {
         panic!("ZooKeeper does not start");
     }
 
-    fn configure(count: usize) -> Ensemble {
+    fn configure(host: IpAddr, count: usize, settings: &str) -> Ensemble {
         let folder = tempfile::tempdir().unwrap();
-        let listeners: Vec<TcpListener> = (0..count * 3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let listeners: Vec<TcpListener> = (0..count * 3).map(|_| TcpListener::bind((host, 0)).unwrap()).collect();
         let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let (clients, peers) = ports.split_at(count);
         for (server, port) in clients.iter().enumerate() {
@@ -67,19 +75,19 @@ impl Ensemble {
             fs::create_dir(&home).unwrap();
             fs::write(home.join("myid"), (server + 1).to_string()).unwrap();
             let mut config = format!(
-                "tickTime=500\ninitLimit=40\nsyncLimit=20\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
-                 admin.enableServer=false\n4lw.commands.whitelist=srvr\nmaxClientCnxns=0\n",
+                "tickTime=500\ninitLimit=40\nsyncLimit=20\ndataDir={}\nclientPort={port}\nclientPortAddress={host}\n\
+                 admin.enableServer=false\n4lw.commands.whitelist=srvr\nmaxClientCnxns=0\n{settings}\n",
                 home.display()
             );
             if count > 1 {
                 for (number, pair) in (1..).zip(peers.chunks(2)) {
-                    config += &format!("server.{number}=127.0.0.1:{}:{}\n", pair[0], pair[1]);
+                    config += &format!("server.{number}={host}:{}:{}\n", pair[0], pair[1]);
                 }
             }
             fs::write(home.join("zoo.cfg"), config).unwrap();
         }
         let ports = clients.to_vec();
-        Ensemble { folder, ports, servers: Mutex::new((0..count).map(|_| None).collect()) }
+        Ensemble { host, folder, ports, servers: Mutex::new((0..count).map(|_| None).collect()) }
     }
 
     fn home(&self, server: usize) -> PathBuf {
@@ -135,7 +143,7 @@ impl Ensemble {
     }
 
     fn mode(&self, server: usize) -> Option<String> {
-        let address = ([127, 0, 0, 1], self.ports[server]).into();
+        let address = (self.host, self.ports[server]).into();
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
         stream.write_all(b"srvr").ok()?;
@@ -151,7 +159,7 @@ impl Ensemble {
 
     /// `host:port` of each server.
     pub fn hosts(&self) -> Vec<String> {
-        self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect()
+        self.ports.iter().map(|port| format!("{}:{port}", self.host)).collect()
     }
 
     /// As a node is told of it.

@@ -173,7 +173,7 @@ async fn reaches(node: &ZooKeeperNode, revision: u64) {
 async fn zookeeper_conforms() {
     let ensemble = Arc::new(Ensemble::start(1));
     every_backend::all(&ZooKeeperCluster::start(&ensemble, "/conformance").await).await;
-    an_unheard_answer_is_found_in_the_log(&ensemble).await;
+    an_unheard_answer_is_found_in_the_log(&ensemble, 0).await;
     a_silent_leader_is_deposed_and_writes_nothing_more(&ensemble).await;
     a_late_reader_begins_at_a_snapshot(&ensemble).await;
     lives_end_only_unrenewed(&ensemble).await;
@@ -181,13 +181,24 @@ async fn zookeeper_conforms() {
     leadership_is_handed_over_at_once(&ensemble).await;
 }
 
+/// Sessions so short that a leader's runs out in the middle of a commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_expires_takes_no_answer_with_it() {
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let ensemble = Arc::new(Ensemble::start_at(host, 1, "minSessionTimeout=1000\nmaxSessionTimeout=1500"));
+    let expired = an_unheard_answer_is_found_in_the_log(&ensemble, 3).await;
+    assert!(expired > 0, "no session ran out");
+}
+
 /// Requests go through, answers do not: the leader finds out what became of its batch, or does not claim to know.
-async fn an_unheard_answer_is_found_in_the_log(ensemble: &Arc<Ensemble>) {
+/// Returns how often the registration under which it was sent was gone in the end.
+async fn an_unheard_answer_is_found_in_the_log(ensemble: &Arc<Ensemble>, at_least: u64) -> u64 {
     let cluster = ZooKeeperCluster::start(ensemble, "/unheard").await;
-    let mut applied = 0;
+    let (mut applied, mut gone) = (0, 0);
     for round in 0..6 {
         let leading = cluster.leading().await;
         let (relay, leader) = &cluster.nodes[leading];
+        let token = leader.confirm_leadership().await.unwrap();
         let before = leader.get("counter").await.unwrap().map_or(0, |pair| pair.revision);
         relay.set(Relaying::Requests);
         let sent = relay.sent.load(Ordering::SeqCst);
@@ -203,11 +214,12 @@ async fn an_unheard_answer_is_found_in_the_log(ensemble: &Arc<Ensemble>) {
         // Cut for a moment, or until others have taken over.
         relay.set(Relaying::Nothing);
         if round % 2 == 1 {
-            tokio::time::sleep(Duration::from_millis(2500)).await;
+            tokio::time::sleep(Duration::from_millis(2800)).await;
         }
         relay.set(Relaying::Everything);
         let outcome = tokio::time::timeout(PATIENCE, committing).await.unwrap().unwrap();
         let now = cluster.nodes[cluster.leading().await].1.clone();
+        gone += u64::from(now.confirm_leadership().await.is_ok_and(|now| now != token));
         let pair = now.get("counter").await.unwrap();
         let there = pair.as_ref().is_some_and(|pair| pair.value == round.to_string());
         println!("round {round}: {outcome:?}, there: {there}");
@@ -222,8 +234,9 @@ async fn an_unheard_answer_is_found_in_the_log(ensemble: &Arc<Ensemble>) {
             assert!(revision > before, "applied once");
         }
     }
-    assert!(applied > 0);
+    assert!(applied > 0 && gone >= at_least, "{applied} applied, {gone} leaderships ended");
     cluster.end().await;
+    gone
 }
 
 async fn a_silent_leader_is_deposed_and_writes_nothing_more(ensemble: &Arc<Ensemble>) {

@@ -2,7 +2,7 @@
 
 use crate::fault::Kind;
 use crate::sandbox;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use std::time::Duration;
 #[derive(Parser, Debug)]
 #[command(name = "nemesis")]
 #[command(after_help = "Without --minutes and --faults: three minutes of everything, then one in which all nodes are
-killed every few seconds (ATOLL_TEST_LONG=1: fifteen and three).")]
+killed every few seconds (ATOLL_TEST_LONG=1: fifteen and three). Before that, most of a minute on ZooKeeper
+(ATOLL_TEST_LONG=1: ten).")]
 pub struct Args {
     /// How long
     #[arg(long)]
@@ -24,6 +25,9 @@ pub struct Args {
     /// How many nodes
     #[arg(long, default_value = "3", value_parser = clap::value_parser!(u16).range(1..=9))]
     pub nodes: u16,
+    /// What keeps the metadata. Without any of these: ZooKeeper for a moment, then Raft
+    #[arg(long, value_enum)]
+    pub coordination: Option<Coordination>,
     /// How many clients
     #[arg(long, default_value = "16", value_parser = clap::value_parser!(u64).range(1..=256))]
     pub clients: u64,
@@ -40,6 +44,15 @@ pub struct Args {
     pub nocapture: bool,
     #[arg(long, hide = true)]
     pub list: bool,
+}
+
+/// What keeps the cluster's metadata.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coordination {
+    /// The nodes themselves.
+    Raft,
+    /// An ensemble beside them.
+    Zookeeper,
 }
 
 /// A stretch of time and its faults.
@@ -59,8 +72,11 @@ impl Args {
         };
         let needs_root = |kind: &Kind| matches!(kind, Kind::Power | Kind::Blackout);
         // Wiped with fewer nodes, a disk takes the majority or the write quorum with it.
-        let possible =
-            |kind: &Kind| (sandbox::is_root() || !needs_root(kind)) && (self.nodes > 1 || *kind != Kind::Wipe);
+        let possible = |kind: &Kind| {
+            (sandbox::is_root() || !needs_root(kind))
+                && (self.nodes > 1 || *kind != Kind::Wipe)
+                && (self.on_zookeeper() || *kind != Kind::Server)
+        };
         let kinds: Vec<Kind> = kinds.into_iter().filter(possible).collect();
         if self.minutes.is_some() || !self.faults.is_empty() {
             return vec![Phase { lasts: minutes(self.minutes.unwrap_or(3.0)), kinds }];
@@ -70,9 +86,22 @@ impl Args {
         vec![Phase { lasts: minutes(mixed), kinds }, Phase { lasts: minutes(deadly), kinds: vec![Kind::AllAtOnce] }]
     }
 
+    /// Whether an ensemble keeps the metadata.
+    pub fn on_zookeeper(&self) -> bool {
+        self.coordination == Some(Coordination::Zookeeper)
+    }
+
+    /// Whether nothing in particular is asked for.
+    pub fn is_usual(&self) -> bool {
+        self.minutes.is_none() && self.faults.is_empty() && self.coordination.is_none() && self.seed.is_none()
+    }
+
     /// The words that do this again.
     pub fn again(&self, seed: u64) -> String {
         let mut words = format!("--seed {seed} --nodes {} --clients {}", self.nodes, self.clients);
+        if self.on_zookeeper() {
+            words += " --coordination zookeeper";
+        }
         if let Some(minutes) = self.minutes {
             words += &format!(" --minutes {minutes}");
         }

@@ -1,8 +1,9 @@
 //! The cluster under test: all nodes, what they stand on, and an administrator of it.
 
 use crate::clock;
-use crate::fault::{Act, CLIENTS};
-use crate::network::Network;
+use crate::ensemble::Ensemble;
+use crate::fault::{Act, CLIENTS, SERVERS};
+use crate::network::{Network, address};
 use crate::node::{Node, PASSWORD, USER};
 use client::remote::{ClusterStatus, Options, Remote, RemoteError};
 use nix::sys::signal::Signal;
@@ -21,6 +22,7 @@ pub const TABLES: [&str; 2] = ["ant", "bee"];
 pub struct Cluster {
     work: PathBuf,
     pub nodes: Vec<Node>,
+    ensemble: Option<Ensemble>,
     network: Network,
     runtime: Handle,
     token: String,
@@ -31,13 +33,18 @@ pub struct Cluster {
 
 impl Cluster {
     /// A new one, whole and with its tables.
-    pub fn start(work: &Path, nodes: u16, runtime: Handle) -> Result<Cluster, String> {
+    pub fn start(work: &Path, nodes: u16, on_zookeeper: bool, runtime: Handle) -> Result<Cluster, String> {
         let skew = clock::library(work)?;
         let network = Network::new(nodes)?;
-        let nodes: Vec<Node> = (1..=nodes).map(|number| Node::new(work, number, &skew)).collect::<Result<_, _>>()?;
+        let host = address(CLIENTS).parse().map_err(|_| "the clients' address")?;
+        let ensemble = on_zookeeper.then(|| Ensemble::start_at(host, SERVERS, ""));
+        let mut nodes: Vec<Node> =
+            (1..=nodes).map(|number| Node::new(work, number, &skew)).collect::<Result<_, _>>()?;
+        // The others are told when they join.
+        nodes[0].coordination = ensemble.as_ref().map(|ensemble| ensemble.address("/nemesis"));
         let (token, complaints) = (String::new(), Vec::new());
         let mut cluster =
-            Cluster { work: work.to_path_buf(), nodes, network, runtime, token, remote: None, complaints };
+            Cluster { work: work.to_path_buf(), nodes, ensemble, network, runtime, token, remote: None, complaints };
         cluster.nodes[0].start(None)?;
         let begun = Instant::now();
         let remote = loop {
@@ -123,6 +130,11 @@ impl Cluster {
             }
             Act::Jump { node, seconds } => self.node(*node).clock.jump(*seconds)?,
             Act::Drift { node, millionths } => self.node(*node).clock.rate(*millionths)?,
+            Act::Server { server } => {
+                if let Some(ensemble) = &self.ensemble {
+                    ensemble.kill_server(*server);
+                }
+            }
             Act::Wipe { node } => self.wipe(*node)?,
         }
         Ok(())
@@ -152,6 +164,12 @@ impl Cluster {
             }),
             Act::Jump { node, seconds } => self.node(*node).clock.jump(-seconds),
             Act::Drift { node, .. } => self.node(*node).clock.rate(0),
+            Act::Server { server } => {
+                if let Some(ensemble) = &self.ensemble {
+                    ensemble.start_server(*server);
+                }
+                Ok(())
+            }
             Act::Wipe { .. } => Ok(()),
         }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Clients, as an end of a link; nodes are numbered from one.
 pub const CLIENTS: u16 = 0;
+/// Servers of a ZooKeeper ensemble.
+pub const SERVERS: usize = 3;
 
 /// A sort of fault, as it is asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,13 +44,15 @@ pub enum Kind {
     AllAtOnce,
     /// All nodes lose power at once.
     Blackout,
+    /// A server of the ensemble that keeps the metadata is killed, and started later.
+    Server,
     /// A node's folder is lost for good; it is drained, removed, and joins anew with an empty one.
     Wipe,
 }
 
 impl Kind {
     /// All of them, with the names by which they are asked for.
-    pub const ALL: [(&str, Kind); 17] = [
+    pub const ALL: [(&str, Kind); 18] = [
         ("kill", Kind::Kill),
         ("stop", Kind::Stop),
         ("pause", Kind::Pause),
@@ -65,6 +69,7 @@ impl Kind {
         ("drift", Kind::Drift),
         ("all-at-once", Kind::AllAtOnce),
         ("blackout", Kind::Blackout),
+        ("server", Kind::Server),
         ("wipe", Kind::Wipe),
     ];
 
@@ -126,6 +131,9 @@ pub enum Act {
         node: u16,
         millionths: i32,
     },
+    Server {
+        server: usize,
+    },
     Wipe {
         node: u16,
     },
@@ -166,6 +174,7 @@ impl fmt::Display for Fault {
             Act::Flaky { node, percent } => write!(f, "{node} {percent} %")?,
             Act::Slow { node, kilobits } => write!(f, "{node} {kilobits} kbit/s")?,
             Act::Jump { node, seconds } => write!(f, "{node} {seconds:+} s")?,
+            Act::Server { server } => write!(f, "{server} of ZooKeeper")?,
             Act::Drift { node, millionths } => write!(f, "{node} {:+.1} %", f64::from(*millionths) / 10_000.0)?,
         }
         write!(f, " for {:.1} s", self.lasts.as_secs_f64())

@@ -16,6 +16,8 @@ mod clients;
 mod clock;
 mod cluster;
 mod disk;
+#[path = "../../../control/tests/conformance/ensemble.rs"]
+mod ensemble;
 mod fault;
 mod last_reads;
 mod load;
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
         return report::judge_file(path);
     }
     if !sandbox::is_inside() {
+        if args.is_usual() && !on_zookeeper_first() {
+            return ExitCode::FAILURE;
+        }
         eprintln!("nemesis: {}", sandbox::enter());
         return ExitCode::FAILURE;
     }
@@ -83,4 +88,13 @@ fn main() -> ExitCode {
     eprintln!("logs and disks: {}", work.keep().display());
     eprintln!("again: {}", args.again(seed));
     ExitCode::FAILURE
+}
+
+/// The same program, for a while with the metadata in ZooKeeper. Whether all was well.
+fn on_zookeeper_first() -> bool {
+    let minutes = if std::env::var_os("ATOLL_TEST_LONG").is_some() { "10" } else { "0.8" };
+    let Ok(program) = std::env::current_exe() else { return false };
+    let mut command = std::process::Command::new(program);
+    command.args(["--coordination", "zookeeper", "--minutes", minutes]);
+    command.status().is_ok_and(|status| status.success())
 }

@@ -25,6 +25,8 @@ pub struct Node {
     pub clock: Clock,
     pub log: PathBuf,
     skew: PathBuf,
+    /// What it is told of what keeps the metadata.
+    pub coordination: Option<String>,
     process: Option<Child>,
     /// Times that it ended without being told to.
     pub ended_by_itself: u32,
@@ -39,6 +41,7 @@ impl Node {
             clock: Clock::new(work, number)?,
             log: work.join(format!("node-{number}.log")),
             skew: skew.to_path_buf(),
+            coordination: None,
             process: None,
             ended_by_itself: 0,
         })
@@ -61,6 +64,9 @@ impl Node {
         command.arg("up").arg("--data").arg(self.disk.data()).args(["--advertise", &address(self.number)]);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ATOLL_")) {
             command.env_remove(name);
+        }
+        if let Some(coordination) = &self.coordination {
+            command.args(["--coordination", coordination]);
         }
         command.env("ATOLL_ADMIN_USER", USER).env("ATOLL_ADMIN_PASSWORD", PASSWORD);
         command.env("LD_PRELOAD", &self.skew).env(Clock::VARIABLE, self.clock.path());

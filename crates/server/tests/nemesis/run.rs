@@ -40,7 +40,7 @@ pub fn run(args: &Args, seed: u64, work: &Path, recorder: &Arc<Recorder>) -> Res
         }
     });
     let begun = Instant::now();
-    let mut cluster = Cluster::start(work, args.nodes, runtime.handle().clone())?;
+    let mut cluster = Cluster::start(work, args.nodes, args.on_zookeeper(), runtime.handle().clone())?;
     println!("{} nodes serve after {:.1} s", args.nodes, begun.elapsed().as_secs_f64());
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();

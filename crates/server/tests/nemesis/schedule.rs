@@ -4,7 +4,7 @@
 //! whole; after the others the next one follows while nodes may still be catching up. Kinds are drawn like cards, so
 //! that each comes up before any comes up again.
 
-use crate::fault::{Act, CLIENTS, Fault, Kind, Way};
+use crate::fault::{Act, CLIENTS, Fault, Kind, SERVERS, Way};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -156,6 +156,7 @@ impl Schedule {
                 Act::Jump { node, seconds: if self.rng.random_bool(0.5) { magnitude } else { -magnitude } }
             }
             Kind::Drift => Act::Drift { node, millionths: self.rng.random_range(-DRIFT_MAX..=DRIFT_MAX) },
+            Kind::Server => Act::Server { server: self.rng.random_range(0..SERVERS) },
             Kind::Wipe => Act::Wipe { node },
         }
     }

@@ -1,5 +1,6 @@
 //! A demo cluster under test.
 
+use crate::ensemble::Ensemble;
 use client::remote::{Options, Remote};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,17 @@ pub fn machine() -> MutexGuard<'static, ()> {
     MACHINE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// What keeps the metadata.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum On {
+    Raft,
+    ZooKeeper,
+}
+
 pub struct Demo {
     supervisor: Child,
+    /// What keeps the metadata, if not the nodes.
+    pub ensemble: Option<Ensemble>,
     pub folder: PathBuf,
     home: PathBuf,
     _temp: Option<tempfile::TempDir>,
@@ -56,7 +66,12 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
 impl Demo {
     /// A fresh cluster, all of it in service, and a signed-in command line.
     pub fn start(nodes: u16) -> Demo {
-        let demo = Demo::begin(nodes);
+        Demo::start_on(On::Raft, nodes)
+    }
+
+    /// The same, on a backend; with ZooKeeper, on an ensemble of three servers.
+    pub fn start_on(on: On, nodes: u16) -> Demo {
+        let demo = Demo::begin(on, nodes);
         demo.wait_whole(nodes as usize);
         demo.ok(&["login"]);
         demo
@@ -64,7 +79,7 @@ impl Demo {
 
     /// The same with more nodes than copies: none holds everything.
     pub fn start_spread(nodes: u16) -> Demo {
-        let demo = Demo::begin(nodes);
+        let demo = Demo::begin(On::Raft, nodes);
         wait_for("every partition to be whole", Duration::from_secs(120), || {
             let status = demo.status()?;
             let nodes_up = status["nodes"].as_array()?.iter().filter(|node| node["caught_up"] == true).count();
@@ -76,19 +91,22 @@ impl Demo {
         demo
     }
 
-    fn begin(nodes: u16) -> Demo {
+    fn begin(on: On, nodes: u16) -> Demo {
         let machine = machine();
         let temp = tempfile::tempdir().unwrap();
         let (folder, home) = (temp.path().join("demo"), temp.path().join("home"));
         std::fs::create_dir_all(&home).unwrap();
-        let supervisor = Demo::supervise(&folder, &["--nodes", &nodes.to_string(), "--fresh"]);
+        let ensemble = (on == On::ZooKeeper).then(|| Ensemble::start(3));
+        let coordination = ensemble.as_ref().map_or("raft".to_string(), |ensemble| ensemble.address("/demo"));
+        let words = ["--nodes", &nodes.to_string(), "--fresh", "--coordination", &coordination];
+        let supervisor = Demo::supervise(&folder, &words);
         let temp = if std::env::var_os("ATOLL_TEST_KEEP").is_some() {
             println!("kept: {}", temp.keep().display());
             None
         } else {
             Some(temp)
         };
-        Demo { supervisor, folder, home, _temp: temp, _machine: machine }
+        Demo { supervisor, ensemble, folder, home, _temp: temp, _machine: machine }
     }
 
     fn supervise(folder: &Path, more: &[&str]) -> Child {

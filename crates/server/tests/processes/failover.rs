@@ -2,7 +2,7 @@
 //! control plane included. `ATOLL_TEST_LONG=1` kills thirty times. Prints the distribution; asserts only
 //! that no request fails, because how fast it goes is the machine's affair.
 
-use crate::demo::{Demo, long};
+use crate::demo::{Demo, On, long};
 use bytes::Bytes;
 use client::Client;
 use std::sync::Arc;
@@ -59,10 +59,20 @@ fn distribution(what: &str, mut stalls: Vec<Duration>) {
 
 #[test]
 fn the_stall_after_a_kill_is_short() {
-    let demo = Demo::start(3);
+    kill_each_in_turn(On::Raft, if long() { 30 } else { 4 });
+}
+
+#[test]
+fn the_stall_after_a_kill_is_short_on_zookeeper() {
+    kill_each_in_turn(On::ZooKeeper, if long() { 30 } else { 4 });
+}
+
+/// Kills each node in turn; with ZooKeeper, every fourth time its leading server instead.
+fn kill_each_in_turn(on: On, rounds: u16) {
+    let demo = Demo::start_on(on, 3);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (mut writes, mut reads) = (Vec::new(), Vec::new());
-    for round in 0..if long() { 30u16 } else { 4 } {
+    for round in 0..rounds {
         let node = round % 3 + 1;
         // Placed as at first: whoever came back last is not the tail of everything.
         demo.wait_whole(3);
@@ -91,8 +101,18 @@ fn the_stall_after_a_kill_is_short() {
             clients
         });
         std::thread::sleep(Duration::from_millis(700));
-        let pid = demo.nodes()[node as usize - 1]["pid"].as_i64().expect("it runs") as i32;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        let server = demo.ensemble.as_ref().filter(|_| round % 4 == 3).map(|ensemble| ensemble.leading_server());
+        let victim = match (&demo.ensemble, server) {
+            (Some(ensemble), Some(server)) => {
+                ensemble.kill_server(server);
+                "ZooKeeper's leading server".to_string()
+            }
+            _ => {
+                let pid = demo.nodes()[node as usize - 1]["pid"].as_i64().expect("it runs") as i32;
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+                format!("node {node}")
+            }
+        };
         std::thread::sleep(Duration::from_millis(3500));
         stop.store(true, Ordering::Relaxed);
         let (mut write, mut read) = (Duration::ZERO, Duration::ZERO);
@@ -104,9 +124,12 @@ fn the_stall_after_a_kill_is_short() {
             read = read.max(stalled);
             reads.push(stalled);
         }
-        println!("kill {}: node {node}, writes stalled {write:?}, reads {read:?}", round + 1);
-        demo.start_node(node);
+        println!("kill {}: {victim}, writes stalled {write:?}, reads {read:?}", round + 1);
+        match (&demo.ensemble, server) {
+            (Some(ensemble), Some(server)) => ensemble.start_server(server),
+            _ => demo.start_node(node),
+        }
     }
-    distribution("stall of writes", writes);
-    distribution("stall of reads", reads);
+    distribution(&format!("{on:?}, stall of writes"), writes);
+    distribution(&format!("{on:?}, stall of reads"), reads);
 }

@@ -13,6 +13,8 @@ mod coming_back;
 mod demo;
 mod disk_full;
 mod draining;
+#[path = "../../../control/tests/conformance/ensemble.rs"]
+mod ensemble;
 mod failover;
 mod files;
 mod interrupted;
@@ -21,3 +23,4 @@ mod load;
 mod newcomer;
 mod rolling;
 mod verify;
+mod zookeeper;

@@ -63,6 +63,10 @@ bugs! {
     syncing_serves,
     /// A strong read looks at the lease before it reads, and not again before it replies (invariant 3).
     read_not_rechecked,
+    /// Collection looks for references only (invariant 21).
+    collection_ignores_pins,
+    /// A node says that it has every block without having looked, so that a mover lets the old copy go (invariant 21).
+    whole_unchecked,
     /// A client that timed out says *failed* (invariant 6).
     timeout_is_failure,
 }

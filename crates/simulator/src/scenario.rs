@@ -46,6 +46,8 @@ pub enum FaultKind {
     RotLog,
     /// An item in the tables rots.
     RotTables,
+    /// A block's file rots.
+    RotBlock,
     /// Another machine joins.
     Join,
     /// A node is drained, and then kept after all, or removed.
@@ -57,7 +59,7 @@ pub enum FaultKind {
 }
 
 /// All kinds.
-pub const FAULT_KINDS: [FaultKind; 19] = [
+pub const FAULT_KINDS: [FaultKind; 20] = [
     FaultKind::Crash,
     FaultKind::Kill,
     FaultKind::CrashMany,
@@ -73,6 +75,7 @@ pub const FAULT_KINDS: [FaultKind; 19] = [
     FaultKind::FullDisk,
     FaultKind::RotLog,
     FaultKind::RotTables,
+    FaultKind::RotBlock,
     FaultKind::Join,
     FaultKind::Drain,
     FaultKind::Zone,
@@ -130,6 +133,10 @@ pub struct Scenario {
     pub retain: usize,
     /// Time between checkpoints.
     pub checkpoint: u64,
+    /// Clients upload files and take them away.
+    pub blocks: bool,
+    /// Blocks that nothing keeps go after this long.
+    pub grace: u64,
     /// Bytes of a page of a copy, and of a read of the log.
     pub transfer: usize,
 }
@@ -170,6 +177,8 @@ impl Scenario {
             apply: random.between(20, if slow { 20_000 } else { 3000 }) * 1000,
             retain: *random.pick(&[0, 5, 20, 200, 10_000]).unwrap_or(&200),
             checkpoint: random.between(300, 6000) * MS,
+            blocks: random.permille(600),
+            grace: random.between(300, 1500) * MS,
             transfer: *random.pick(&[150, 600, 4000, 100_000]).unwrap_or(&4000),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every fault that a sweep of many seeds is to contain. What is counted is the effect, not the attempt.
-pub const FAULTS: [&str; 33] = [
+pub const FAULTS: [&str; 34] = [
     "packets lost",
     "packets repeated",
     "packets late",
@@ -29,6 +29,7 @@ pub const FAULTS: [&str; 33] = [
     "rot found in use",
     "rot found at a start",
     "rot cut off like a torn end",
+    "blocks rotten",
     "clocks at the edge",
     "leaders changed",
     "machines joined late",

@@ -85,7 +85,8 @@ impl Upkeep {
 
     /// All references of the partition that were given before that epoch were compared with the disk.
     pub fn looked(&mut self, partition: PartitionId, epoch: Epoch) {
-        self.looked.insert(partition, epoch);
+        let last = self.looked.entry(partition).or_default();
+        *last = epoch.max(*last);
     }
 
     /// Partitions where a member waits to depart, and need not wait for this node's sake.

@@ -4,6 +4,7 @@
 //! each disk, and what really is committed, the [`Ledger`] works out from the same observations and without asking
 //! the replicas. Each file has a test that its checker can fire.
 
+mod blocks;
 mod clean_reads;
 mod committed_only;
 mod complete_restart;
@@ -25,8 +26,8 @@ use replication::chain::{Answer, Message};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{
-    Epoch, Layout, LogEntry, MemberState, Monotonic, NodeId, OperationId, PartitionId, Record, ReplicaId, Seq,
-    TransactionResult, Version,
+    BlockHash, Epoch, Layout, LogEntry, MemberState, Monotonic, NodeId, OperationId, PartitionId, Record, ReplicaId,
+    Seq, TransactionResult, Version,
 };
 
 /// Something that happened.
@@ -76,6 +77,14 @@ pub enum Observed<'a> {
     Refused { client: usize, attempt: u64, operation: OperationId },
     /// It hears that the write was applied.
     Told { operation: OperationId, result: Option<&'a TransactionResult> },
+    /// A block is durable on a node.
+    BlockStored { node: NodeId, hash: BlockHash },
+    /// It is there no longer, or not whole.
+    BlockGone { node: NodeId, hash: BlockHash },
+    /// A client hears that its file is kept.
+    FileKept { name: u64, blocks: &'a [BlockHash] },
+    /// A client is about to have it taken away.
+    FileGoing { name: u64 },
     /// It hears that the write was not applied and never will be.
     NeverApplied { operation: OperationId },
 }
@@ -114,7 +123,8 @@ impl Invariants {
             ("10 (only a complete replica restarts a chain)", Box::<complete_restart::CompleteRestart>::default()),
             ("11 (fsync before acknowledgement)", Box::<durable_acks::DurableAcks>::default()),
             ("13 (a retried write applies once)", Box::<once::Once>::default()),
-            ("14 (a removed node is not counted on, and never acts again)", Box::<removed::Removed>::default()),
+            ("21 (an acknowledged file is whole)", Box::<blocks::Blocks>::default()),
+            ("removal (a removed node is not counted on, and never acts again)", Box::<removed::Removed>::default()),
         ];
         Invariants { ledger: Ledger::default(), all }
     }

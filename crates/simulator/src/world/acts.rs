@@ -152,6 +152,7 @@ impl World {
             && !self.doomed_is_counted()
             && self.calm()
             && self.voters_remain_without(node)
+            && self.blocks_elsewhere(m)
             && self.control.layout.chains.iter().all(whole)
     }
 
@@ -185,6 +186,30 @@ impl World {
         if self.bears_the_loss_of(m, 2) && self.machines[m].process.is_some() {
             self.strike("disks wiped");
             self.replace_now(m);
+        }
+    }
+
+    /// Whether every block on this machine is whole on another of the cluster's, too.
+    fn blocks_elsewhere(&self, m: usize) -> bool {
+        let others = |hash| {
+            self.machines.iter().enumerate().any(|(other, machine)| {
+                let member = self.control.layout.nodes.contains_key(&machine.node);
+                other != m && member && machine.blocks.files.get(hash) == Some(&true)
+            })
+        };
+        self.machines[m].blocks.files.keys().all(others)
+    }
+
+    /// A block's file rots, unnoticed for now; never the last.
+    pub(crate) fn rot_block(&mut self, m: usize) {
+        let hashes: Vec<_> = self.machines[m].blocks.files.keys().copied().collect();
+        if let Some(hash) = self.random.pick(&hashes).copied()
+            && self.blocks_elsewhere(m)
+        {
+            let node = self.machines[m].node;
+            self.machines[m].blocks.files.insert(hash, false);
+            self.strike("blocks rotten");
+            self.observe(Observed::BlockGone { node, hash });
         }
     }
 
@@ -232,12 +257,14 @@ impl World {
         if node == NodeId(0) || !(removed || self.machines[m].rotten) {
             return;
         }
-        let free = removed || !self.counted_on(node) || (self.calm() && self.others_hold(node));
+        let known = !self.counted_on(node) || (self.calm() && self.others_hold(node));
+        let free = removed || (known && self.blocks_elsewhere(m));
         if free && self.voters_remain_without(node) {
             return self.replace_now(m);
         }
         let last_voter = self.healed && !self.voters_remain_without(node);
-        if removed || !(self.alone(node) || last_voter) {
+        let last_block = self.healed && !self.blocks_elsewhere(m);
+        if removed || !(self.alone(node) || last_voter || last_block) {
             return self.at(self.now + 300 * MS, Event::Replace(m));
         }
         self.stop(m, false);
@@ -275,6 +302,7 @@ impl World {
         machine.incarnation = Incarnation(0);
         machine.rotten = false;
         machine.engine.wipe();
+        machine.blocks.files.clear();
         self.log(format_args!("{old} has an empty disk"));
         self.observe(Observed::Wiped { node: old });
         if self.control.layout.nodes.contains_key(&old) {

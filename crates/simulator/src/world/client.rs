@@ -4,13 +4,14 @@
 use super::World;
 use super::event::{ClientEvent, Event, Packet, Reply, Request};
 use super::load::Plan;
+use super::uploads::Upload;
 use crate::history::{Call, Outcome, Reply as Told, Ticket};
 use crate::invariants::Observed;
 use crate::scenario::{MS, SECOND};
 use replication::chain::{Answer, Failure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{Layout, OperationId, PartitionId, Read, Refusal, Transaction, TransactionResult, Verdict};
+use types::{BlockHash, Layout, OperationId, PartitionId, Read, Refusal, Seq, Transaction, TransactionResult, Verdict};
 
 /// A client.
 pub(crate) struct Client {
@@ -22,6 +23,9 @@ pub(crate) struct Client {
     /// Operations that must still succeed after healing.
     pub owed: u32,
     pub finished: u64,
+    pub upload: Option<Upload>,
+    /// Of the last write that it knows was applied.
+    pub version: Seq,
 }
 
 /// An operation under way.
@@ -42,14 +46,32 @@ pub(crate) struct Doing {
 }
 
 pub(crate) enum What {
-    Write { transaction: Arc<Transaction>, counter: Option<String> },
-    Read { read: Read, keys: Vec<String>, pair: bool },
+    Write {
+        transaction: Arc<Transaction>,
+        counter: Option<String>,
+    },
+    Read {
+        read: Read,
+        keys: Vec<String>,
+        pair: bool,
+    },
+    /// A block, on enough nodes.
+    Store(BlockHash),
 }
 
 impl Client {
     pub fn new() -> Client {
         let seen = BTreeMap::new();
-        Client { layout: Arc::default(), attempts: 0, doing: None, seen, owed: 0, finished: 0 }
+        Client {
+            layout: Arc::default(),
+            attempts: 0,
+            doing: None,
+            seen,
+            owed: 0,
+            finished: 0,
+            upload: None,
+            version: Seq(0),
+        }
     }
 }
 
@@ -59,7 +81,10 @@ impl World {
             ClientEvent::Begin => {
                 if self.clients[c].doing.is_none() && !self.load_ended(c) {
                     self.refresh(c);
-                    let plan = self.plan_operation(c);
+                    let plan = match self.plan_upload(c) {
+                        Some(plan) => plan,
+                        None => self.plan_operation(c),
+                    };
                     self.begin(c, plan);
                 }
             }
@@ -94,7 +119,7 @@ impl World {
     }
 
     /// Hears of the map from some node; not always the newest.
-    fn refresh(&mut self, c: usize) {
+    pub(crate) fn refresh(&mut self, c: usize) {
         let known: Vec<_> = self.machines.iter().filter_map(|m| Some(m.process.as_ref()?.layout.clone())).collect();
         if let Some(layout) = self.random.pick(&known)
             && layout.version > self.clients[c].layout.version
@@ -125,6 +150,7 @@ impl World {
             return self.give_up(c);
         }
         let (write, request) = match &doing.what {
+            What::Store(_) => return self.store_attempt(c),
             What::Write { transaction, .. } if verifying => (true, Request::Verify(transaction.operation)),
             What::Write { transaction, .. } => {
                 let asynchronous = doing.asynchronous && doing.echo.is_none();
@@ -179,6 +205,9 @@ impl World {
         let lies = self.bugs.timeout_is_failure() && self.random.permille(500);
         let Some(doing) = &mut self.clients[c].doing else { return };
         doing.attempt = 0;
+        if let What::Store(_) = doing.what {
+            return self.store_timeout(c);
+        }
         if let What::Write { transaction, .. } = &doing.what {
             let operation = transaction.operation;
             if lies {
@@ -211,7 +240,7 @@ impl World {
     }
 
     /// What a client knows in the end goes into the history.
-    fn settle(&mut self, c: usize, outcome: Outcome) {
+    pub(crate) fn settle(&mut self, c: usize, outcome: Outcome) {
         self.log(format_args!("client {c} knows: {outcome:?}"));
         let Some(doing) = &self.clients[c].doing else { return };
         for (ticket, call) in &doing.tickets {
@@ -221,6 +250,7 @@ impl World {
             };
             self.history.settle(*ticket, outcome, self.now);
         }
+        self.upload_settled(c, &outcome);
         self.end(c);
     }
 
@@ -248,6 +278,8 @@ impl World {
                 self.read_done(c, found);
             }
             (What::Read { .. }, _) => self.try_later(c),
+            (What::Store(_), Reply::Block { node, here }) => self.stored(c, node, here),
+            (What::Store(_), _) => {}
             (What::Write { transaction, .. }, reply) => {
                 let operation = transaction.operation;
                 self.write_answered(c, attempt, operation, reply);
@@ -272,7 +304,7 @@ impl World {
     }
 
     fn write_answered(&mut self, c: usize, attempt: u64, operation: OperationId, reply: Reply) {
-        let echo = self.random.permille(100);
+        let echo = self.random.permille(100) && self.clients[c].upload.is_none();
         let refused_before = self.random.permille(150);
         let Some(doing) = &mut self.clients[c].doing else { return };
         let (open, echoed) = (doing.open, doing.echo.clone());
@@ -284,6 +316,7 @@ impl World {
                     }
                     return self.end(c);
                 }
+                self.clients[c].version = result.version.seq;
                 self.observe(Observed::Told { operation, result: Some(&result) });
                 self.counted(c, &result);
                 if echo && let Some(doing) = &mut self.clients[c].doing {
@@ -319,7 +352,8 @@ impl World {
                 let told = Outcome::Ok(Told::Mismatch { observed: None });
                 self.settle(c, if mismatch { told } else { Outcome::Refused });
             }
-            Reply::Verdict(Verdict::Applied { .. }) => {
+            Reply::Verdict(Verdict::Applied { version, .. }) => {
+                self.clients[c].version = version.seq;
                 self.observe(Observed::Told { operation, result: None });
                 self.settle(c, Outcome::Ok(Told::Done));
             }
@@ -371,5 +405,6 @@ fn brief(request: &Request) -> String {
         ),
         Request::Verify(operation) => format!("verify {}", operation.nonce),
         Request::Read { read, .. } => format!("{read:?}"),
+        Request::Block(request) => format!("{request:?}"),
     }
 }

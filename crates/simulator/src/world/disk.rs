@@ -125,6 +125,7 @@ impl World {
         }
         let result = match other {
             None => engine.apply(&batch).map(|()| {
+                self.expect_blocks(m, &batch);
                 let mut applied: Vec<(PartitionId, Seq)> = Vec::new();
                 for (partition, entry) in &batch {
                     match applied.iter_mut().find(|(at, _)| at == partition) {

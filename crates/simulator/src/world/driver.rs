@@ -196,6 +196,10 @@ impl World {
                 };
                 self.reply(m, client, attempt, reply);
             }
+            Waiter::Job(job) => match answer {
+                Answer::CommittedThrough(seq) => self.job_answered(m, job, Some(seq)),
+                _ => self.job_answered(m, job, None),
+            },
             Waiter::Read(read) => match answer {
                 Answer::CommittedThrough(seq) => self.read_from(m, read, seq),
                 _ => self.read_failed(m, read),

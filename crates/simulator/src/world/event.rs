@@ -1,5 +1,6 @@
 //! What can happen next, and what goes over the network.
 
+use super::blocks::{BlockRequest, Talk};
 use crate::scenario::FaultKind;
 use bytes::Bytes;
 use control::LeaderToken;
@@ -9,8 +10,8 @@ use rpc::wire::{RegisterRequest, SyncedReport};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{
-    Epoch, HybridTime, Item, Layout, LogEntry, OperationId, PartitionId, Read, ReplicaId, Seq, Transaction, Verdict,
-    Version,
+    Epoch, HybridTime, Item, Layout, LogEntry, NodeId, OperationId, PartitionId, Read, ReplicaId, Seq, Transaction,
+    Verdict, Version,
 };
 
 /// Something that happens at a moment.
@@ -81,6 +82,13 @@ pub(crate) enum Local {
     /// What the controller has not heard yet is said again.
     Report,
     CallTimeout(u64),
+    /// Blocks: what is missing is tried for, what nothing keeps goes, one is read again.
+    Keep,
+    Collect,
+    Scrub,
+    /// Something that waited for the tables may go on, or has waited too long.
+    Job(u64),
+    JobGivenUp(u64),
     /// A look at the metadata for newer maps.
     Poll,
     /// The controller looks.
@@ -97,9 +105,29 @@ pub(crate) type PageRows = (Bytes, Option<(Version, HybridTime)>);
 pub(crate) enum Packet {
     Chain(Message),
     Call(Box<Call>),
-    Reply { boot: u64, call: u64, reply: CallReply },
+    Reply {
+        boot: u64,
+        call: u64,
+        reply: CallReply,
+    },
     Layout(Arc<Layout>),
-    Request { client: usize, attempt: u64, request: Request },
+    /// A question about blocks, and its answer.
+    Talk {
+        from: usize,
+        boot: u64,
+        job: u64,
+        talk: Talk,
+    },
+    Told {
+        boot: u64,
+        job: u64,
+        talk: Talk,
+    },
+    Request {
+        client: usize,
+        attempt: u64,
+        request: Request,
+    },
 }
 
 /// A call to the control plane.
@@ -135,6 +163,7 @@ pub(crate) enum Request {
     Transact { transaction: Arc<Transaction>, asynchronous: bool },
     Verify(OperationId),
     Read { partition: PartitionId, read: Read },
+    Block(BlockRequest),
 }
 
 /// What it hears.
@@ -144,6 +173,11 @@ pub(crate) enum Reply {
     Verdict(Verdict),
     Items(Vec<Option<Item>>),
     Page(Vec<types::ItemAt>),
+    /// Whether a block is there.
+    Block {
+        node: NodeId,
+        here: bool,
+    },
     /// Surely nothing happened; try again, perhaps elsewhere.
     NotHere,
 }

@@ -81,6 +81,7 @@ impl World {
             FaultKind::Wipe => self.wipe(m),
             FaultKind::RotLog => self.rot(m, Rot::Log),
             FaultKind::RotTables => self.rot(m, Rot::Tables),
+            FaultKind::RotBlock => self.rot_block(m),
             FaultKind::Join if self.machines.len() < self.scenario.machines + SPARES => {
                 let machine = Machine::new(NodeId(0), &self.scenario, &mut self.random);
                 self.machines.push(machine);

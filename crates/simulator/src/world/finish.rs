@@ -1,6 +1,7 @@
 //! After healing: everything must come right within bounded time, and every acknowledged write be there.
 
 use super::World;
+use super::blocks::{is_kept, references};
 use super::client::What;
 use super::event::{ClientEvent, Event};
 use super::load::TABLE;
@@ -32,7 +33,8 @@ impl World {
     /// Looks whether all is well; in the end looks for every write.
     pub(crate) fn converged(&mut self) {
         if self.now - self.healed_at > PATIENCE {
-            let why = self.not_well().unwrap_or_else(|| "clients do not finish".into());
+            let why = self.not_well().or_else(|| self.blocks_not_well());
+            let why = why.unwrap_or_else(|| "clients do not finish".into());
             return self.fail(format!("liveness: {} s after all faults ended: {why}", PATIENCE / SECOND));
         }
         self.at(self.now + 100 * MS, Event::Converged);
@@ -56,8 +58,10 @@ impl World {
                 }
             }
             Ending::Serving => {
-                let busy = self.clients.iter().any(|client| client.owed > 0 || client.doing.is_some());
-                if !busy && self.settled() {
+                let busy = |client: &super::client::Client| {
+                    client.owed > 0 || client.doing.is_some() || client.upload.is_some()
+                };
+                if !self.clients.iter().any(busy) && self.settled() && self.blocks_not_well().is_none() {
                     self.ending = Ending::Done;
                     self.judge();
                 }
@@ -102,6 +106,33 @@ impl World {
                         "{} of partition {partition} is not ready: {progress:?}, {chain:?}",
                         replica.node
                     ));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether some wanted member lacks a block that is referred to, or somebody keeps one that nothing keeps.
+    fn blocks_not_well(&self) -> Option<String> {
+        let layout = &self.control.layout;
+        for (index, chain) in layout.chains.iter().enumerate() {
+            let partition = PartitionId(index as u16);
+            for machine in chain.serving().filter_map(|replica| self.machine_of(replica.node)) {
+                let machine = &self.machines[machine];
+                let references = references(&*machine.engine, partition);
+                if let Some(hash) = references.iter().find(|hash| machine.blocks.files.get(hash) != Some(&true)) {
+                    return Some(format!("{} lacks block {hash}", machine.node));
+                }
+            }
+        }
+        for machine in &self.machines {
+            for hash in machine.blocks.files.keys() {
+                let partition = hash.partition(self.scenario.partitions);
+                let chain = layout.chain(partition)?;
+                let head = chain.head().and_then(|head| self.machine_of(head.node))?;
+                let kept = is_kept(&*self.machines[head].engine, partition, hash, false).unwrap_or(false);
+                if !kept || chain.member(machine.node).is_none() {
+                    return Some(format!("{} has block {hash} for nothing", machine.node));
                 }
             }
         }
@@ -197,6 +228,7 @@ impl World {
             let what = match &doing.what {
                 What::Write { transaction, .. } => format!("{:?}", transaction.updates),
                 What::Read { read, .. } => format!("{read:?}"),
+                What::Store(hash) => format!("store {hash:?}"),
             };
             Some(format!("client {c} since {} ms: {what}", (self.now - doing.begun) / MS))
         };

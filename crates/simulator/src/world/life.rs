@@ -179,9 +179,13 @@ impl World {
         }
         process.layout = layout.clone();
         for (index, chain) in layout.chains.iter().enumerate() {
-            self.step(m, PartitionId(index as u16), |replica, env, _, out| {
-                replica.adopt(env, chain, out);
-            });
+            let partition = PartitionId(index as u16);
+            if let Some(process) = &mut self.machines[m].process
+                && chain.epoch > process.hosted[index].replica.progress().epoch
+            {
+                process.upkeep.scan(partition);
+            }
+            self.step(m, partition, |replica, env, _, out| replica.adopt(env, chain, out));
         }
     }
 
@@ -189,7 +193,6 @@ impl World {
     pub(crate) fn poll(&mut self, m: usize) {
         let again = 40 * MS + self.random.below(80 * MS);
         self.local(m, again, Local::Poll);
-        self.tell_whole(m);
         let Some(process) = &self.machines[m].process else { return };
         let behind = process.layout.version < self.control.layout.version;
         let reached = self.control.leader.is_some_and(|leader| self.network.up(leader.machine, m));
@@ -198,19 +201,6 @@ impl World {
             let from = self.control.leader.map_or(m, |leader| leader.machine);
             self.send(from, m, Packet::Layout(layout));
         }
-    }
-
-    fn tell_whole(&mut self, m: usize) {
-        let Some(process) = &self.machines[m].process else { return };
-        let mut whole = Vec::new();
-        for (index, chain) in process.layout.chains.iter().enumerate() {
-            let departing = chain.members.iter().any(|member| member.state == types::MemberState::Departing);
-            let replica = &process.hosted[index].replica;
-            if departing && replica.ready() && replica.progress().epoch == chain.epoch {
-                whole.push(Report::Whole(PartitionId(index as u16), chain.epoch));
-            }
-        }
-        whole.into_iter().for_each(|report| self.report(m, report));
     }
 
     /// A life of which nothing is known but its number begins with nothing granted.

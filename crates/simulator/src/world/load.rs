@@ -66,7 +66,7 @@ impl Counters {
 
 impl World {
     pub(crate) fn load_ended(&self, c: usize) -> bool {
-        self.healed && self.clients[c].owed == 0
+        self.healed && self.clients[c].owed == 0 && self.clients[c].upload.is_none()
     }
 
     /// Chooses.

@@ -1,6 +1,7 @@
 //! A machine: its clock and disk, which last, and its process, which does not.
 
 use super::World;
+use super::blocks::{BlockDisk, Job};
 use super::event::{Event, Local};
 use super::serve::{PendingRead, Waiter};
 use crate::bugs::Bugs;
@@ -12,13 +13,15 @@ use bytes::Bytes;
 use control::LeaderToken;
 use control::controller::Leading;
 use replication::Command;
+use replication::blocks::{Collector, Upkeep};
 use replication::chain::{CopyId, Holdings, Replica, RequestId};
 use replication::node::{Life, Next, Unheard};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use storage::{MemoryEngine, Recovered, Snapshot, StorageEngine};
 use types::{
-    HybridTime, Incarnation, Layout, LogEntry, Monotonic, NodeId, PartitionId, Record, ReplicaId, Seq, Version,
+    BlockHash, HybridTime, Incarnation, Layout, LogEntry, Monotonic, NodeId, PartitionId, Record, ReplicaId, Seq,
+    Version,
 };
 
 /// What lasts.
@@ -34,6 +37,7 @@ pub(crate) struct Machine {
     /// What came while frozen.
     pub deferred: Vec<Event>,
     pub slow_disk: bool,
+    pub blocks: BlockDisk,
     pub zone: String,
     /// Something on its disk rots.
     pub rotten: bool,
@@ -59,6 +63,12 @@ pub(crate) struct Process {
     /// The call under way asks to be registered.
     pub registering: bool,
     pub unheard: Unheard,
+    pub upkeep: Upkeep,
+    pub collector: Collector,
+    /// Blocks that were given a reference lately.
+    pub expected: BTreeSet<BlockHash>,
+    pub jobs: BTreeMap<u64, Job>,
+    pub jobs_begun: u64,
     /// The last call to the control plane, and whether it is open.
     pub call: u64,
     pub call_open: bool,
@@ -107,6 +117,7 @@ impl Machine {
             frozen: false,
             deferred: Vec::new(),
             slow_disk: false,
+            blocks: BlockDisk::default(),
             zone: format!("z{}", random.below(scenario.zones)),
             rotten: false,
         }
@@ -195,6 +206,11 @@ impl World {
             stopped: false,
             registering: false,
             unheard: Unheard::default(),
+            upkeep: Upkeep::default(),
+            collector: Collector::default(),
+            expected: BTreeSet::new(),
+            jobs: BTreeMap::new(),
+            jobs_begun: 0,
             call: 0,
             call_open: false,
             call_sent: Monotonic(0),
@@ -208,6 +224,11 @@ impl World {
         self.local(m, within, Local::Poll);
         self.local(m, within, Local::Lead);
         self.local(m, within, Local::Live(Next::Register));
+        self.local(m, within, Local::Keep);
+        if self.scenario.blocks {
+            self.local(m, self.scenario.grace, Local::Collect);
+            self.local(m, SECOND, Local::Scrub);
+        }
         self.local(m, SECOND, Local::Expire);
         self.local(m, self.scenario.checkpoint, Local::Checkpoint);
     }
@@ -222,6 +243,7 @@ impl World {
         }
         machine.frozen = false;
         machine.deferred.clear();
+        machine.blocks.restarted();
         let node = machine.node;
         if power {
             let lost = machine.engine.crash(&mut self.random);

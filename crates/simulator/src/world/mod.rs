@@ -11,10 +11,12 @@
 //! | `event` · `network` · `clock` | what can happen, links, time |
 //! | `machine` · `driver` · `disk` · `serve` · `life` | a node |
 //! | `control` · `leader` | the metadata store and the controller |
-//! | `client` · `load` | clients and what they do |
+//! | `blocks` | a node's blocks |
+//! | `client` · `load` · `uploads` | clients and what they do |
 //! | `faults` · `acts` · `finish` | what goes wrong, what administrators do, and how it must end |
 
 mod acts;
+mod blocks;
 mod client;
 mod clock;
 mod control;
@@ -29,6 +31,7 @@ mod load;
 mod machine;
 mod network;
 mod serve;
+mod uploads;
 
 use crate::bugs::Bugs;
 use crate::history::History;
@@ -48,6 +51,7 @@ use network::Network;
 use std::collections::BTreeMap;
 use std::fmt;
 use types::NodeId;
+use uploads::File;
 
 /// Events of one run at most: far beyond what any run needs.
 const EVENTS_MAX: u64 = 3_000_000;
@@ -81,6 +85,8 @@ pub struct World {
     /// What administrators want.
     wishes: BTreeMap<u64, Wish>,
     wishes_made: u64,
+    /// Files that clients were told are kept.
+    files: Vec<File>,
     strikes: Strikes,
 }
 
@@ -133,6 +139,7 @@ impl World {
             electing: false,
             wishes: BTreeMap::new(),
             wishes_made: 0,
+            files: Vec::new(),
             strikes: Strikes::default(),
             random,
             scenario,
@@ -299,6 +306,8 @@ impl World {
             Packet::Call(call) => self.called(m, *call),
             Packet::Reply { boot, call, reply } => self.call_answered(m, boot, call, reply),
             Packet::Layout(layout) => self.learn(m, layout),
+            Packet::Talk { from, boot, job, talk } => self.talked(m, from, boot, job, talk),
+            Packet::Told { boot, job, talk } => self.told(m, boot, job, talk),
             Packet::Request { client, attempt, request } => self.requested(m, client, attempt, request),
         }
     }
@@ -337,6 +346,9 @@ impl World {
             }
             Local::Installed(partition, copy) => {
                 self.step(m, partition, |replica, env, _, out| replica.installed(env, copy, out));
+                if let Some(process) = &mut self.machines[m].process {
+                    process.upkeep.scan(partition);
+                }
                 let seq = storage::StorageEngine::applied(&*self.machines[m].engine, partition).seq;
                 self.tables_at(m, partition, seq);
             }
@@ -353,6 +365,11 @@ impl World {
             Local::ReadGivenUp(read) => self.read_failed(m, read),
             Local::Live(next) => self.live(m, next),
             Local::Report => self.say_reports(m),
+            Local::Keep => self.keep(m),
+            Local::Collect => self.collect(m),
+            Local::Scrub => self.scrub(m),
+            Local::Job(job) => self.job(m, job),
+            Local::JobGivenUp(job) => self.job_failed(m, job),
             Local::CallTimeout(call) => self.call_timeout(m, call),
             Local::Poll => self.poll(m),
             Local::Lead => self.lead(m),

@@ -18,6 +18,7 @@ pub(crate) enum Waiter {
     Write { client: usize, attempt: u64 },
     Verify { client: usize, attempt: u64 },
     Read(u64),
+    Job(u64),
 }
 
 /// A strong read at a node.
@@ -60,12 +61,13 @@ impl World {
                     replica.verify(env, request, &operation, tables, out);
                 });
             }
+            Request::Block(request) => self.block_request(m, client, attempt, request),
             Request::Read { partition, read } => self.begin_read(m, client, attempt, partition, read),
         }
     }
 
     /// Starts a request on a replica; somebody waits for its answer.
-    fn ask(
+    pub(crate) fn ask(
         &mut self,
         m: usize,
         partition: PartitionId,

@@ -17,6 +17,7 @@
 //! | `log_writer` · `applier` | the two storage threads |
 //! | `throttle` | how fast others are brought up to date |
 //! | `space` | a disk that is full |
+//! | `status` | how it is |
 //! | `life` | registration, lease, new lives |
 //! | `retire` | the clean stop |
 //! | `leader` | calls to the control plane, wherever it leads; Raft's transport |
@@ -38,6 +39,7 @@ mod reads;
 mod retire;
 mod service;
 mod space;
+mod status;
 mod throttle;
 mod token;
 

@@ -29,7 +29,7 @@ use storage::{BlockStore, LsmEngine, LsmOptions, Recovered, StorageEngine, Stora
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use types::{Action, Classify, Clock, Layout, MemberState, NodeId, PartitionId, ReplicaId};
+use types::{Action, Classify, Clock, Layout, NodeId, PartitionId, ReplicaId};
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -466,43 +466,6 @@ impl Inner {
                     self.blocks.scan(partition.id);
                 }
             }
-        }
-    }
-
-    /// How it is.
-    pub fn status(&self) -> NodeStatus {
-        let me = *self.me.read();
-        let layout = self.layout.borrow().clone();
-        let count = |state| {
-            let of = |partition: &&Arc<Partition>| partition.look(|replica, _| replica.state() == Some(state));
-            self.partitions().iter().filter(of).count() as u32
-        };
-        let leadership = *self.coordination.leader().borrow();
-        NodeStatus {
-            node: me.node,
-            incarnation: me.incarnation,
-            leader: leadership.is_self,
-            leader_id: leadership.leader,
-            voters: self
-                .coordination
-                .members()
-                .iter()
-                .filter(|member| member.is_voter)
-                .map(|member| member.id)
-                .collect(),
-            lease_valid: self.life.lock().lease().valid(self.clock.monotonic()),
-            layout: layout.version,
-            serving: count(MemberState::Serving),
-            syncing: count(MemberState::Syncing),
-            waiting: layout.chains.iter().filter(|chain| chain.members.is_empty()).count() as u32,
-            blocks_missing: self.blocks.missing() as u64,
-            blocks_unchecked: self.blocks.unchecked() as u64,
-            blocks: self.blocks.store().count(),
-            bytes_used: self.blocks.store().bytes_used()
-                + self.engine.stats().log_bytes
-                + self.engine.stats().tables_bytes,
-            bytes_free: self.engine.free_bytes(),
-            stopped: self.stopped(),
         }
     }
 }

@@ -54,14 +54,14 @@ pub(super) async fn stand(shared: Arc<Shared>) {
             () = shared.sessions.ended(session) => {}
         }
         shared.step_down(None);
-        if shared.retiring.load(Ordering::SeqCst) {
-            return;
-        }
         if let Some(name) = registered.take()
             && shared.sessions.is_current(session)
         {
             // Who cannot lead must not be in the way of others.
             let _ = within(client.delete(&shared.paths.candidate(&name), None)).await;
+        }
+        if shared.retiring.load(Ordering::SeqCst) {
+            return;
         }
         drop(client);
         tokio::time::sleep(PAUSE).await;

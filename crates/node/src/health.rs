@@ -115,6 +115,16 @@ mod tests {
         assert_eq!(health.why().unwrap(), "a step panicked: no way");
     }
 
+    #[test]
+    fn damage_ends_a_nodes_part_and_a_log_that_no_longer_reaches_back_does_not() {
+        let health = Health::default();
+        health.check(&StorageError::Compacted { first: types::Seq(7) });
+        health.check(&StorageError::Full { free: 0, needed: 1 });
+        assert!(!health.failed());
+        health.check(&StorageError::Damaged("tables: a checksum fails".into()));
+        assert!(health.why().unwrap().contains("a checksum fails"));
+    }
+
     #[tokio::test]
     async fn a_part_that_was_asked_to_end_may() {
         let health = Arc::new(Health::default());

@@ -6,18 +6,18 @@
 //! takes it for durable.
 
 use futures::FutureExt;
-use parking_lot::Mutex;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::StorageError;
+use tokio::sync::watch;
 use types::{Action, Classify};
 
 /// What all parts of a node share about its going on.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    why: Mutex<Option<String>>,
+    why: watch::Sender<Option<String>>,
     failed: AtomicBool,
     /// The node was asked to stop: its parts may end.
     stopping: AtomicBool,
@@ -28,8 +28,12 @@ impl Health {
     pub fn fail(&self, why: impl Into<String>) {
         let why = why.into();
         tracing::error!(%why, "this node takes no more: it gives up its lease");
-        self.why.lock().get_or_insert(why);
         self.failed.store(true, Ordering::Release);
+        self.why.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(why);
+            is_first
+        });
     }
 
     /// Invariant 12: a node that finds its log or its tables damaged takes no more; it is brought up to date
@@ -47,7 +51,15 @@ impl Health {
 
     /// What stopped it, if anything did.
     pub fn why(&self) -> Option<String> {
-        self.why.lock().clone()
+        self.why.borrow().clone()
+    }
+
+    /// Ends when it takes no more, with what stopped it.
+    pub async fn failure(&self) -> String {
+        match self.why.subscribe().wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// From now on parts end because they were asked to.

@@ -1,5 +1,6 @@
 //! A node's lives, as [`replication::node`] decides them: calls to the controller, and what follows from the answers.
 
+use crate::SystemClock;
 use crate::node::Inner;
 use replication::node::{Life, Next, Report, Step, Unheard};
 use rpc::wire::{Fault, Holding, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport, method};
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use types::Clock;
 
 impl Inner {
     /// Keeps this node alive in the cluster until it is dropped, or retires.
@@ -39,8 +41,8 @@ impl Inner {
             Ok(()) => self.life.lock().registered(),
             // The controller's final word: this node is not a member any more.
             Err(Fault::Denied(why)) => {
-                self.health.fail(&why);
-                self.dismissed.send_replace(Some(why));
+                self.dismissed.send_replace(Some(why.clone()));
+                self.health.fail(why);
                 self.change_life(Life::end);
                 self.life.lock().start()
             }
@@ -92,13 +94,17 @@ impl Inner {
     /// Renews the lease.
     async fn renew(&self) -> Step {
         let me = *self.me.read();
-        let request = LeaseRequest { node: me.node, incarnation: me.incarnation };
+        let request = LeaseRequest { node: me.node, incarnation: me.incarnation, date: SystemClock.wall() };
         // Counted from before the request is sent (invariant 4).
         let sent = self.clock.monotonic();
         let reply = if let Some(lives) = self.coordination.lives() {
             // The node's own write, where the metadata's store keeps the leases: who leads need not answer.
             match lives.renew(me, self.lease_length).await {
-                Ok(true) => Ok(LeaseReply::Granted { lease: self.lease_length, layout: self.layout.borrow().version }),
+                Ok(true) => {
+                    // Nobody there asks for dates: it goes by its own.
+                    let (layout, date) = (self.layout.borrow().version, SystemClock.wall());
+                    Ok(LeaseReply::Granted { lease: self.lease_length, layout, date })
+                }
                 Ok(false) => Ok(LeaseReply::Void),
                 Err(error) => Err(crate::leader::fault(error.into())),
             }
@@ -109,7 +115,10 @@ impl Inner {
         };
         match reply {
             _ if self.health.failed() => self.life.lock().unanswered(),
-            Ok(LeaseReply::Granted { lease, .. }) => self.change_life(|life| life.granted(sent, lease)),
+            Ok(LeaseReply::Granted { lease, date, .. }) => {
+                self.clock.heard(date, sent);
+                self.change_life(|life| life.granted(sent, lease))
+            }
             Ok(LeaseReply::Void) => {
                 tracing::warn!(incarnation = %me.incarnation, "the lease was lost: beginning a new life");
                 self.change_life(Life::voided)

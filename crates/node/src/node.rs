@@ -2,6 +2,7 @@
 
 use crate::applier::{Applier, Work};
 use crate::blocks::BlockKeeper;
+use crate::clock::ClusterClock;
 use crate::coordination::Choice;
 use crate::health::Health;
 use crate::identity::{Identity, IdentityError};
@@ -11,7 +12,7 @@ use crate::partition::{Partition, Shared};
 use crate::retire::Retirement;
 use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
-use crate::{JoinToken, SystemClock, bond, life, service};
+use crate::{JoinToken, bond, life, service};
 use control::controller::{ClusterSettings, Controller, keys};
 use control::{Backend, Coordination, RaftTiming};
 use futures::FutureExt;
@@ -129,7 +130,7 @@ pub(crate) struct Inner {
     pub presence: Presence,
     pub identity: Mutex<Identity>,
     pub me: RwLock<ReplicaId>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<ClusterClock>,
     pub life: Mutex<Life>,
     pub lease_length: Duration,
     pub coordination: Arc<dyn Coordination>,
@@ -178,7 +179,7 @@ impl Node {
         let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
         let transport = Transport(control_pool.clone());
         let coordination = choice.open(&config, &identity, identity.key, transport).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::new(ClusterClock::default());
         let controller = Controller::new(coordination.clone(), clock.clone(), config.lease);
 
         let health = Arc::new(Health::default());
@@ -320,6 +321,12 @@ impl Node {
             Ok(why) => why.clone().unwrap_or_default(),
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Ends, with the reason, when this node takes no more: its storage failed, or a part of it broke.
+    /// Only a new start makes it whole.
+    pub async fn broken(&self) -> String {
+        self.inner.health.failure().await
     }
 
     /// Stops cleanly: see [`crate::retire`]; then makes the tables durable. On return the data folder

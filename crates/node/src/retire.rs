@@ -3,6 +3,7 @@
 //! In this order: no new writes are taken, those under way end; the node serves nothing any more
 //! and says so, whereupon its chains go on without it; another takes over the control plane.
 
+use crate::SystemClock;
 use crate::node::Inner;
 use control::controller::ControllerError;
 use replication::node::Life;
@@ -10,6 +11,7 @@ use rpc::wire::{LeaseRequest, method};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use types::Clock;
 
 /// How long writes under way may take to end.
 const DRAIN_MAX: Duration = Duration::from_millis(1500);
@@ -89,7 +91,7 @@ impl Inner {
 
     async fn leave_chains(&self) {
         let me = *self.me.read();
-        let request = LeaseRequest { node: me.node, incarnation: me.incarnation };
+        let request = LeaseRequest { node: me.node, incarnation: me.incarnation, date: SystemClock.wall() };
         let mut layout = self.layout.clone();
         loop {
             let said = if self.leads() {

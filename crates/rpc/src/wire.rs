@@ -451,6 +451,8 @@ pub struct LeaseRequest {
     pub node: NodeId,
     /// In which life.
     pub incarnation: Incarnation,
+    /// What its own clock says the date is.
+    pub date: types::WallMillis,
 }
 
 /// See [`method::LEASE`].
@@ -462,6 +464,8 @@ pub enum LeaseReply {
         lease: Duration,
         /// Version of the newest map.
         layout: LayoutVersion,
+        /// What date it is, as the cluster's clocks have it: to be gone by rather than one's own.
+        date: types::WallMillis,
     },
     /// That life is over: begin a new one.
     Void,

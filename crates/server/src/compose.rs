@@ -223,11 +223,18 @@ impl Running {
         self.node.identity().node
     }
 
-    /// Ends when a gateway has stopped by itself, or the node was removed from its cluster.
+    /// Ends when a gateway has stopped by itself, when the node takes no more, or when it was removed from its
+    /// cluster.
     pub async fn failed(&mut self) -> Failure {
         let ended = tokio::select! {
-            ended = self.gateways.join_next() => ended,
+            biased;
             why = self.node.dismissed() => return Failure::failed(why),
+            ended = self.gateways.join_next() => ended,
+            why = self.node.broken() => {
+                return Failure::failed(format!("this node takes no more: {why}"))
+                    .safe("what was acknowledged is on the other machines, and here")
+                    .next("start it again; if it ends again at once, look at its disk");
+            }
         };
         match ended {
             Some(Ok((name, Err(error)))) => Failure::failed(format!("the {name} gateway stopped: {error}")),

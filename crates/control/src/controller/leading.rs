@@ -1,6 +1,7 @@
 //! One leadership of the control plane, as a pure state machine: what it grants, what it is told, and
 //! what it writes. The service drives it with a store and a clock, the simulator with models of both.
 
+use super::dates::Dates;
 use super::keys::{self, Settings};
 use super::leases::LeaseBook;
 use super::lives::Watched;
@@ -9,7 +10,7 @@ use super::service::ControllerError;
 use crate::store::{Batch, Expect, LeaderToken, LifeChange, Pair, Range, Renewal};
 use rpc::wire::{RegisterRequest, SyncedReport};
 use std::time::Duration;
-use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId};
+use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId, WallMillis};
 
 /// The metadata as it was read at one revision, and what it says.
 #[derive(Debug, Default)]
@@ -40,6 +41,7 @@ pub struct Leading {
     watched: Option<Watched>,
     reports: Reports,
     placer: Placer,
+    dates: Dates,
 }
 
 impl Leading {
@@ -54,7 +56,8 @@ impl Leading {
         }
         let leases = LeaseBook::new(lease, now);
         let (reports, placer) = (Reports::default(), Placer::default());
-        *slot = Some(Leading { token, confirmed: now, leases, watched: None, reports, placer });
+        let dates = Dates::default();
+        *slot = Some(Leading { token, confirmed: now, leases, watched: None, reports, placer, dates });
         true
     }
 
@@ -110,6 +113,11 @@ impl Leading {
     /// Renews a lease, for a life that the metadata says is going on. False: that life is over.
     pub fn renews(&mut self, replica: ReplicaId, alive: bool, now: Monotonic) -> bool {
         alive && self.leases.grant(replica, now)
+    }
+
+    /// A node says what date it is; the answer is the cluster's.
+    pub fn date(&mut self, node: NodeId, date: WallMillis, now: Monotonic) -> WallMillis {
+        self.dates.tell(node, date, now)
     }
 
     /// That life serves nothing any more: nobody need wait for its lease to run out.

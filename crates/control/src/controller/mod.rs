@@ -9,6 +9,7 @@
 //! and by tests here.
 
 pub mod change;
+mod dates;
 pub mod keys;
 pub mod leading;
 pub mod leases;

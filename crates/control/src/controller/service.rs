@@ -268,8 +268,10 @@ impl Controller {
         let Some(leading) = leading.as_mut().filter(|leading| leading.token() == token) else {
             return Err(ControllerError::Metadata(MetadataError::NotLeader { leader: None }));
         };
-        if leading.renews(replica, alive, self.clock.monotonic()) {
-            Ok(LeaseReply::Granted { lease: self.lease, layout: LayoutVersion(all.revision) })
+        let now = self.clock.monotonic();
+        if leading.renews(replica, alive, now) {
+            let date = leading.date(request.node, request.date, now);
+            Ok(LeaseReply::Granted { lease: self.lease, layout: LayoutVersion(all.revision), date })
         } else {
             Ok(LeaseReply::Void)
         }

@@ -31,6 +31,9 @@ pub struct Args {
     /// How many clients
     #[arg(long, default_value = "16", value_parser = clap::value_parser!(u64).range(1..=256))]
     pub clients: u64,
+    /// The atoll to try [default: the one built with this]
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_atoll"), hide_default_value = true)]
+    pub binary: PathBuf,
     /// Write the history there
     #[arg(long)]
     pub history: Option<PathBuf>,

@@ -21,6 +21,7 @@ pub const TABLES: [&str; 2] = ["ant", "bee"];
 /// Nodes, network, and a way in.
 pub struct Cluster {
     work: PathBuf,
+    binary: PathBuf,
     pub nodes: Vec<Node>,
     ensemble: Option<Ensemble>,
     network: Network,
@@ -33,18 +34,33 @@ pub struct Cluster {
 
 impl Cluster {
     /// A new one, whole and with its tables.
-    pub fn start(work: &Path, nodes: u16, on_zookeeper: bool, runtime: Handle) -> Result<Cluster, String> {
+    pub fn start(
+        work: &Path,
+        nodes: u16,
+        binary: &Path,
+        on_zookeeper: bool,
+        runtime: Handle,
+    ) -> Result<Cluster, String> {
         let skew = clock::library(work)?;
         let network = Network::new(nodes)?;
         let host = address(CLIENTS).parse().map_err(|_| "the clients' address")?;
         let ensemble = on_zookeeper.then(|| Ensemble::start_at(host, SERVERS, ""));
         let mut nodes: Vec<Node> =
-            (1..=nodes).map(|number| Node::new(work, number, &skew)).collect::<Result<_, _>>()?;
+            (1..=nodes).map(|number| Node::new(work, number, binary, &skew)).collect::<Result<_, _>>()?;
         // The others are told when they join.
         nodes[0].coordination = ensemble.as_ref().map(|ensemble| ensemble.address("/nemesis"));
         let (token, complaints) = (String::new(), Vec::new());
-        let mut cluster =
-            Cluster { work: work.to_path_buf(), nodes, ensemble, network, runtime, token, remote: None, complaints };
+        let mut cluster = Cluster {
+            work: work.to_path_buf(),
+            binary: binary.to_path_buf(),
+            nodes,
+            ensemble,
+            network,
+            runtime,
+            token,
+            remote: None,
+            complaints,
+        };
         cluster.nodes[0].start(None)?;
         let begun = Instant::now();
         let remote = loop {
@@ -60,6 +76,9 @@ impl Cluster {
             let token = cluster.join_token()?;
             cluster.nodes[place].start(Some(&token))?;
         }
+        // From now on by way of whichever answers.
+        let again = Remote::with_options(cluster.gateways(0), Some(cluster.token()), Options::default());
+        cluster.remote = Some(cluster.runtime.block_on(again).map_err(|error| error.to_string())?);
         cluster.wait_whole()?;
         let remote = cluster.admin()?;
         for table in TABLES {
@@ -230,7 +249,7 @@ impl Cluster {
 
     /// A command of the administrator's.
     fn command(&mut self, words: &[&str], first: usize) -> Result<(), String> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
+        let mut command = Command::new(&self.binary);
         command.args(words).current_dir(&self.work).env("ATOLL_CONFIG_DIR", self.work.join("home"));
         command.env("ATOLL_SERVER", self.gateways(first).join(",")).env("ATOLL_TOKEN", &self.token);
         let output = command.output().map_err(|error| error.to_string())?;

@@ -24,6 +24,7 @@ pub struct Node {
     pub disk: Disk,
     pub clock: Clock,
     pub log: PathBuf,
+    binary: PathBuf,
     skew: PathBuf,
     /// What it is told of what keeps the metadata.
     pub coordination: Option<String>,
@@ -34,12 +35,13 @@ pub struct Node {
 
 impl Node {
     /// Not started.
-    pub fn new(work: &Path, number: u16, skew: &Path) -> Result<Node, String> {
+    pub fn new(work: &Path, number: u16, binary: &Path, skew: &Path) -> Result<Node, String> {
         Ok(Node {
             number,
             disk: Disk::new(work, number)?,
             clock: Clock::new(work, number)?,
             log: work.join(format!("node-{number}.log")),
+            binary: binary.to_path_buf(),
             skew: skew.to_path_buf(),
             coordination: None,
             process: None,
@@ -60,7 +62,7 @@ impl Node {
         let failed = |error: std::io::Error| format!("cannot start node {}: {error}", self.number);
         let log: File = OpenOptions::new().create(true).append(true).open(&self.log).map_err(failed)?;
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", namespace(self.number))).arg("--").arg(env!("CARGO_BIN_EXE_atoll"));
+        command.arg(format!("--net={}", namespace(self.number))).arg("--").arg(&self.binary);
         command.arg("up").arg("--data").arg(self.disk.data()).args(["--advertise", &address(self.number)]);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ATOLL_")) {
             command.env_remove(name);

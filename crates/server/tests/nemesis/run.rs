@@ -40,7 +40,7 @@ pub fn run(args: &Args, seed: u64, work: &Path, recorder: &Arc<Recorder>) -> Res
         }
     });
     let begun = Instant::now();
-    let mut cluster = Cluster::start(work, args.nodes, args.on_zookeeper(), runtime.handle().clone())?;
+    let mut cluster = Cluster::start(work, args.nodes, &args.binary, args.on_zookeeper(), runtime.handle().clone())?;
     println!("{} nodes serve after {:.1} s", args.nodes, begun.elapsed().as_secs_f64());
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
@@ -48,9 +48,8 @@ pub fn run(args: &Args, seed: u64, work: &Path, recorder: &Arc<Recorder>) -> Res
         let (gateways, token) = (cluster.gateways(id as usize), cluster.token());
         // Of each four: one that is tied to a gateway, one that gives up soon.
         let way = Way { gateways, token, pinned: id % 4 == 1, hasty: id % 4 == 2 };
-        let via = way.gateways[0].clone();
-        let remote = runtime.block_on(way.connect()).map_err(|error| format!("a client at {via}: {error}"))?;
-        let client = Client { id, remote, recorder: recorder.clone(), via };
+        let remote = runtime.block_on(way.connect()).map_err(|error| format!("client {id}: {error}"))?;
+        let client = Client { id, way, remote, recorder: recorder.clone() };
         clients.push(runtime.spawn(client.work(Load::new(seed, id), stop.clone())));
     }
     let mut findings = Findings::default();

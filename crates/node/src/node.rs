@@ -30,7 +30,7 @@ use storage::{BlockStore, LsmEngine, LsmOptions, Recovered, StorageEngine, Stora
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use types::{Action, Classify, Clock, Layout, NodeId, PartitionId, ReplicaId};
+use types::{Action, Classify, Layout, NodeId, PartitionId, ReplicaId};
 
 /// What a node is started with.
 #[derive(Clone, Debug)]

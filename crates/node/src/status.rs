@@ -5,7 +5,7 @@ use crate::partition::Partition;
 use rpc::wire::NodeStatus;
 use std::sync::Arc;
 use storage::StorageEngine;
-use types::MemberState;
+use types::{Clock, MemberState};
 
 impl Inner {
     /// How it is.

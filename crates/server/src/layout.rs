@@ -145,7 +145,7 @@ pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
         };
     }
     tokio::select! {
-        done = watch(&remote, args.node, !args.json) => done?,
+        done = watch(&remote, args.node, preview.layout, !args.json) => done?,
         _ = tokio::signal::ctrl_c() => {
             eprintln!("\nThe drain goes on without you. To look: atoll cluster layout; to stop it: atoll cluster drain {} --cancel", args.node);
             return Ok(());
@@ -160,8 +160,8 @@ pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
     ))
 }
 
-/// Waits until the node holds nothing, showing how far it is.
-async fn watch(remote: &Remote, node: u64, shown: bool) -> Outcome {
+/// Waits until the node holds nothing, showing how far it is. A map no newer than `decided` may not know of it yet.
+async fn watch(remote: &Remote, node: u64, decided: LayoutVersion, shown: bool) -> Outcome {
     let target = if shown && output::watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target);
     if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} partitions  {eta} left  {msg}") {
@@ -171,15 +171,17 @@ async fn watch(remote: &Remote, node: u64, shown: bool) -> Outcome {
     let mut first = None;
     let mut told = Instant::now();
     loop {
+        let drains = |layout: &ClusterLayout| layout.nodes.iter().any(|info| info.id == node && info.draining);
         match remote.cluster_layout().await {
+            // Another gateway answered, which has not heard of it.
+            Ok(layout) if layout.layout <= decided && !drains(&layout) => {}
             Ok(layout) => {
                 let held = layout.to_be_moved(node) as u64;
                 let all = *first.get_or_insert(held);
                 bar.set_length(all);
                 bar.set_position(all.saturating_sub(held));
                 bar.set_message("");
-                let drains = layout.nodes.iter().any(|info| info.id == node && info.draining);
-                if !drains {
+                if !drains(&layout) {
                     return Err(Failure::failed(format!(
                         "node {node} is no longer being drained: somebody cancelled it"
                     )));

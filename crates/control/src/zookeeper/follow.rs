@@ -2,7 +2,7 @@
 //! makes good for a watch that was lost.
 
 use super::Shared;
-use super::session::within;
+use super::session::{refused, within};
 use std::sync::Arc;
 use std::time::Duration;
 use zookeeper_client::{Client, OneshotWatcher};
@@ -42,7 +42,10 @@ impl Shared {
             Ok(read) => read,
             Err(error) => {
                 // Before the founding there is nothing, and while the connection is lost the keeper tells.
-                tracing::debug!(%error, "cannot read the header");
+                match self.founded && refused(&error) {
+                    true => self.tell(&self.missing_header(error)),
+                    false => tracing::debug!(%error, "cannot read the header"),
+                }
                 return None;
             }
         };

@@ -68,8 +68,10 @@ impl Shared {
         }
         let (shared, mine) = (self.clone(), mine.clone());
         tokio::spawn(async move {
-            if let Err(error) = shared.save(&mine).await {
-                tracing::debug!(%error, "no snapshot was made");
+            match shared.save(&mine).await {
+                Ok(()) => {}
+                Err(error @ MetadataError::Invalid(_)) => shared.tell(&error),
+                Err(error) => tracing::debug!(%error, "no snapshot was made"),
             }
             shared.saving.store(false, Ordering::SeqCst);
         });

@@ -80,6 +80,10 @@ impl Cluster {
         let again = Remote::with_options(cluster.gateways(0), Some(cluster.token()), Options::default());
         cluster.remote = Some(cluster.runtime.block_on(again).map_err(|error| error.to_string())?);
         cluster.wait_whole()?;
+        // From now on any of them may be the one that is lost.
+        let (gateways, token) = (cluster.gateways(0), cluster.token());
+        let all = cluster.runtime.block_on(Remote::with_options(gateways, Some(token), Options::default()));
+        cluster.remote = Some(all.map_err(|error| format!("the administrator: {error}"))?);
         let remote = cluster.admin()?;
         for table in TABLES {
             let made = cluster.runtime.block_on(remote.create_table(table, types::TableKind::Strong, true));

@@ -5,20 +5,15 @@ use super::{LsmOptions, rows};
 use crate::StorageError;
 use bytes::Bytes;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
-use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
 /// The database and its one keyspace.
 #[derive(Clone)]
 pub(crate) struct Tables {
     database: Database,
     keyspace: Keyspace,
-    /// Held while a batch is committed, and taken to open a snapshot: a flush or compaction that ends meanwhile
-    /// makes everything up to now visible, a batch that is half inserted with it.
-    committing: Arc<RwLock<()>>,
 }
 
 /// What a fjall error means to us. What it found unreadable is damage; the rest is the disk's.
@@ -69,7 +64,7 @@ impl Tables {
         let settings =
             || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(options.memtable_bytes);
         let keyspace = database.keyspace("tables", settings).map_err(failed)?;
-        Ok(Tables { database, keyspace, committing: Arc::default() })
+        Ok(Tables { database, keyspace })
     }
 
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
@@ -86,7 +81,6 @@ impl Tables {
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        let _committing = self.committing.write();
         batch.commit().map_err(failed)
     }
 
@@ -96,7 +90,6 @@ impl Tables {
     }
 
     pub fn view(&self) -> View {
-        let _none = self.committing.read();
         View { snapshot: self.database.snapshot(), keyspace: self.keyspace.clone() }
     }
 

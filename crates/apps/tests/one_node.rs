@@ -29,7 +29,7 @@ async fn start(folder: &Path) -> (Node, Apps) {
     };
     println!("started within {:?}", begin.elapsed());
     let credentials = node.credentials();
-    let config = ClientConfig::new(vec![address], credentials.key.clone(), credentials.cluster);
+    let config = ClientConfig::new(vec![address], credentials);
     let client = Client::connect(config).await.unwrap();
     let mut settings = Settings::default();
     settings.drives.grace = Duration::ZERO;

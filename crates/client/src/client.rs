@@ -4,7 +4,7 @@ use crate::blobs::Pins;
 use crate::link::Link;
 use crate::router::Router;
 use crate::{ClientConfig, ClientError};
-use rpc::{Credentials, Peer, Pool};
+use rpc::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,8 +39,7 @@ impl Client {
         if config.addresses.is_empty() {
             return Err(ClientError::Invalid("no address of a node was given".into()));
         }
-        let me = Peer::gateway(format!("client in process {}", std::process::id()));
-        let credentials = Credentials::new(config.key.clone(), config.cluster, me);
+        let credentials = config.credentials.as_gateway(format!("client in process {}", std::process::id()));
         let link = Link::new(Pool::new(rpc::ClientConfig::new(credentials)));
         let router = Arc::new(Router::new(config, link));
         router.first_layout().await?;

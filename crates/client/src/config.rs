@@ -1,18 +1,16 @@
 //! What a client must be told, and how patient it is.
 
-use rpc::ClusterKey;
+use rpc::Credentials;
 use std::time::Duration;
-use types::{ClusterId, NodeId};
+use types::NodeId;
 
 /// What a client must be told.
 #[derive(Clone)]
 pub struct ClientConfig {
     /// Some nodes, `host:port`; the others are learned from the layout.
     pub addresses: Vec<String>,
-    /// The cluster's secret.
-    pub key: ClusterKey,
-    /// Which cluster it must be.
-    pub cluster: ClusterId,
+    /// What it shows the nodes: the cluster's authority made it.
+    pub credentials: Credentials,
     /// The node to read from where it can answer: the one on this machine.
     pub local: Option<NodeId>,
     /// How patient to be.
@@ -21,8 +19,8 @@ pub struct ClientConfig {
 
 impl ClientConfig {
     /// A client of that cluster, with the usual patience and no replica preferred.
-    pub fn new(addresses: Vec<String>, key: ClusterKey, cluster: ClusterId) -> ClientConfig {
-        ClientConfig { addresses, key, cluster, local: None, timeouts: Timeouts::default() }
+    pub fn new(addresses: Vec<String>, credentials: Credentials) -> ClientConfig {
+        ClientConfig { addresses, credentials, local: None, timeouts: Timeouts::default() }
     }
 
     /// Reads go to this node where it can answer.
@@ -41,11 +39,10 @@ impl ClientConfig {
 }
 
 impl std::fmt::Debug for ClientConfig {
-    /// Without the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClientConfig")
             .field("addresses", &self.addresses)
-            .field("cluster", &self.cluster)
+            .field("credentials", &self.credentials)
             .field("local", &self.local)
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()

@@ -52,10 +52,12 @@ impl Failure {
 
     /// The two ends will never accept each other.
     pub(crate) fn turns_away(&self) -> bool {
-        use HandshakeError::{NoCommonProtocol, NotAtoll, OtherCluster, WrongKey};
+        use HandshakeError::{Claim, NoCommonProtocol, NotAtoll, Refused, Removed, Stranger};
         matches!(
             self,
-            Failure::Rpc(RpcError::Handshake(NoCommonProtocol { .. } | NotAtoll | OtherCluster { .. } | WrongKey))
+            Failure::Rpc(RpcError::Handshake(
+                Claim | NoCommonProtocol { .. } | NotAtoll | Refused(_) | Removed | Stranger(_)
+            ))
         )
     }
 

@@ -60,7 +60,7 @@ pub(crate) struct Router {
 impl Router {
     pub(crate) fn new(config: ClientConfig, link: Link) -> Router {
         let health = Health::new(config.timeouts.avoid);
-        let map = Map::new(config.cluster);
+        let map = Map::new(config.credentials.keys.cluster());
         Router { config, link, map, health, refreshing: tokio::sync::Mutex::new(()), refreshes: AtomicU64::new(0) }
     }
 

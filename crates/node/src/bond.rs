@@ -70,7 +70,7 @@ mod tests {
     fn a_first_start_that_was_cut_short_goes_on_and_a_lost_folder_is_noticed() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path();
-        let mut identity = Identity::new_cluster(64);
+        let mut identity = Identity::new_cluster(64).unwrap();
         identity.save(folder).unwrap();
         // Cut short after the first marker.
         mark(&folder.join("control"), &Owner { cluster: identity.cluster, node: identity.node }).unwrap();

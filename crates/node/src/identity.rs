@@ -1,7 +1,9 @@
 //! Who a data folder is: kept in `identity.json`, written whole, synced, then named.
 
-use rand::RngCore;
-use serde::{Deserialize, Serialize};
+use rpc::ClusterKey;
+use rpc::tls::{Authority, TlsError};
+use rpc::wire::JoinReply;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,12 +12,12 @@ use types::{ClusterId, Incarnation, NodeId};
 /// A node's identity, for as long as its data folder lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Version of this format: 1.
+    /// Version of this format: 2.
     pub format: u32,
     /// Which cluster.
     pub cluster: ClusterId,
-    /// Proves membership between nodes.
-    pub key: [u8; 32],
+    /// What the cluster's gateways share.
+    pub gateways: ClusterKey,
     /// Number in the cluster.
     pub node: NodeId,
     /// Partitions of the cluster, fixed for ever.
@@ -27,6 +29,9 @@ pub struct Identity {
     /// Its folders are marked as its own: from then on none may be missing.
     #[serde(default)]
     pub bound: bool,
+    /// On the first node, until the cluster is made: the authority to make it with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub founding: Option<Authority>,
 }
 
 /// Why an identity could not be read or written.
@@ -64,73 +69,121 @@ pub enum IdentityError {
     },
 }
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+const NAME: &str = "identity.json";
 
 impl Identity {
     /// The first node of a new cluster.
-    pub fn new_cluster(partitions: u16) -> Identity {
-        let mut random = rand::rng();
-        let mut key = [0; 32];
-        random.fill_bytes(&mut key);
-        let mut id = [0; 16];
-        random.fill_bytes(&mut id);
-        Identity {
+    pub fn new_cluster(partitions: u16) -> Result<Identity, TlsError> {
+        let cluster = ClusterId(rand::random());
+        Ok(Identity {
             format: FORMAT,
-            cluster: ClusterId(u128::from_be_bytes(id)),
-            key,
+            cluster,
+            gateways: ClusterKey(rand::random()),
             node: NodeId(1),
             partitions,
             incarnation: Incarnation(0),
             contacts: Vec::new(),
             bound: false,
-        }
+            founding: Some(Authority::new(cluster)?),
+        })
     }
 
     /// A node that has just joined.
-    pub fn joined(token: &crate::JoinToken, node: NodeId, partitions: u16) -> Identity {
+    pub fn joined(token: &crate::JoinToken, reply: &JoinReply) -> Identity {
         Identity {
             format: FORMAT,
             cluster: token.cluster,
-            key: token.key,
-            node,
-            partitions,
+            gateways: reply.gateways.clone(),
+            node: reply.node,
+            partitions: reply.partitions,
             incarnation: Incarnation(0),
             contacts: token.addresses.clone(),
             bound: false,
+            founding: None,
         }
     }
 
     /// Reads it; none in a new folder.
     pub fn load(folder: &Path) -> Result<Option<Identity>, IdentityError> {
-        let path = folder.join("identity.json");
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(IdentityError::Io { path, error }),
-        };
-        let identity: Identity = serde_json::from_slice(&text)
-            .map_err(|error| IdentityError::Unreadable { path: path.clone(), why: error.to_string() })?;
-        if identity.format != FORMAT {
-            let why = format!("format {} where {FORMAT} is known", identity.format);
-            return Err(IdentityError::Unreadable { path, why });
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
         }
-        Ok(Some(identity))
+        let Some(Format { format }) = read(folder, NAME)? else { return Ok(None) };
+        if format < FORMAT {
+            let why = "it was made before nodes had certificates, and this release cannot take it over; \
+                       start with an empty data folder, and leave this one as it is for the release that made it";
+            return Err(IdentityError::Unreadable { path: folder.join(NAME), why: why.into() });
+        }
+        if format > FORMAT {
+            let why = format!("format {format} where {FORMAT} is known");
+            return Err(IdentityError::Unreadable { path: folder.join(NAME), why });
+        }
+        read(folder, NAME)
     }
 
     /// Writes it durably, readable by its owner alone.
     pub fn save(&self, folder: &Path) -> Result<(), IdentityError> {
-        let path = folder.join("identity.json");
-        let write = || -> std::io::Result<()> {
-            use std::os::unix::fs::OpenOptionsExt;
-            let fresh = folder.join("identity.json.new");
-            let text = serde_json::to_vec_pretty(self)?;
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &path)?;
-            File::open(folder)?.sync_all()
-        };
-        write().map_err(|error| IdentityError::Io { path: path.clone(), error })
+        write(folder, NAME, self)
+    }
+}
+
+/// Reads a file of a data folder; none when it is not there.
+pub(crate) fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, IdentityError> {
+    let path = folder.join(name);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(IdentityError::Io { path, error }),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| IdentityError::Unreadable { path, why: error.to_string() })
+}
+
+/// Makes a folder, for its owner alone: the metadata holds the authority's key.
+pub(crate) fn private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Writes a file whole, durably, readable by its owner alone.
+pub(crate) fn write<T: Serialize>(folder: &Path, name: &str, value: &T) -> Result<(), IdentityError> {
+    let write = || -> std::io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let fresh = folder.join(format!("{name}.new"));
+        let text = serde_json::to_vec_pretty(value)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, folder.join(name))?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| IdentityError::Io { path: folder.join(name), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_from_before_certificates_is_refused_in_clear_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = r#"{"format":1,"cluster":7,"key":[1,2],"node":1,"partitions":64,"incarnation":5,"contacts":[]}"#;
+        std::fs::write(folder.path().join(NAME), old).unwrap();
+        let error = Identity::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("before nodes had certificates") && error.contains("empty data folder"), "{error}");
+    }
+
+    #[test]
+    fn what_is_saved_reads_back_and_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Identity::load(folder.path()).unwrap(), None);
+        let identity = Identity::new_cluster(8).unwrap();
+        identity.save(folder.path()).unwrap();
+        assert_eq!(Identity::load(folder.path()).unwrap(), Some(identity));
+        let mode = std::fs::metadata(folder.path().join(NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -3,7 +3,7 @@
 use crate::node::Inner;
 use async_trait::async_trait;
 use bytes::Bytes;
-use control::controller::ControllerError;
+use control::controller::{ControllerError, keys};
 use control::{MetadataError, RaftRpc, RaftTransport, TransportError};
 use rpc::wire::{
     ChangeLayout, CreateTable, Fault, JoinReply, JoinRequest, LayoutPreview, LeaseRequest, MakeToken, RegisterRequest,
@@ -136,15 +136,17 @@ impl Inner {
     async fn admit(&self, request: JoinRequest) -> Result<JoinReply, ControllerError> {
         let admitted = crate::coordination::admit(&self.backend, request.coordination.as_deref());
         let coordination = admitted.map_err(ControllerError::Denied)?;
-        let reply = self.controller.join(request).await?;
+        let reply = self.controller.join(request, self.certificate_life).await?;
         Ok(JoinReply { coordination, ..reply })
     }
 
     async fn make_token(&self, request: MakeToken) -> Result<String, ControllerError> {
-        const VALID_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+        const VALID_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
         if request.valid > VALID_MAX {
-            return Err(ControllerError::Invalid("a join token is valid for 30 days at most".into()));
+            return Err(ControllerError::Invalid("a join token is valid for 7 days at most".into()));
         }
+        let secrets = keys::secrets(&self.coordination.local_range(keys::SECRETS)).ok_or(ControllerError::Busy)?;
+        let pin = secrets.authority.pin().map_err(|error| ControllerError::Invalid(error.to_string()))?;
         let secret = format!("{:032x}", rand::random::<u128>());
         self.controller.remember_token(&secret, request.valid).await?;
         let identity = self.identity.lock().clone();
@@ -154,7 +156,7 @@ impl Inner {
         if addresses.is_empty() {
             addresses.push(self.address.clone());
         }
-        let token = crate::JoinToken { cluster: identity.cluster, key: identity.key, secret, addresses };
+        let token = crate::JoinToken { cluster: identity.cluster, pin, secret, addresses };
         Ok(token.to_string())
     }
 }

@@ -10,9 +10,11 @@
 //! |---|---|
 //! | `node` | start, stop, the parts put together |
 //! | `health` | whether the node may go on; the watch over its parts |
-//! | `identity` | who this data folder is |
+//! | `identity` · `certificate` | who this data folder is, and what it shows for it |
 //! | `coordination` | what keeps the metadata |
 //! | `bond` | that the folders are its own, and all there |
+//! | `join` · `token` | how a new machine becomes a member |
+//! | `gate` | who may call what |
 //! | `partition` | one replica and those who wait for it |
 //! | `log_writer` · `applier` | the two storage threads |
 //! | `throttle` | how fast others are brought up to date |
@@ -26,10 +28,13 @@
 mod applier;
 mod blocks;
 mod bond;
+mod certificate;
 mod clock;
 mod coordination;
+mod gate;
 mod health;
 mod identity;
+mod join;
 mod leader;
 mod life;
 mod log_writer;
@@ -43,6 +48,7 @@ mod status;
 mod throttle;
 mod token;
 
+pub use certificate::gateway_credentials;
 pub use clock::SystemClock;
 pub use control::Backend;
 pub use identity::{Identity, IdentityError};

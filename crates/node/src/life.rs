@@ -3,6 +3,7 @@
 use crate::SystemClock;
 use crate::node::Inner;
 use replication::node::{Life, Next, Report, Step, Unheard};
+use rpc::HandshakeError;
 use rpc::wire::{Fault, Holding, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport, method};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,9 +42,7 @@ impl Inner {
             Ok(()) => self.life.lock().registered(),
             // The controller's final word: this node is not a member any more.
             Err(Fault::Denied(why)) => {
-                self.dismissed.send_replace(Some(why.clone()));
-                self.health.fail(why);
-                self.change_life(Life::end);
+                self.dismiss(why);
                 self.life.lock().start()
             }
             Err(fault) => {
@@ -51,6 +50,13 @@ impl Inner {
                 self.life.lock().not_registered()
             }
         }
+    }
+
+    /// Not a member any more: serves nothing from now on.
+    fn dismiss(&self, why: String) {
+        self.dismissed.send_replace(Some(why.clone()));
+        self.health.fail(why);
+        self.change_life(Life::end);
     }
 
     /// Registers a new incarnation; every replica leaves what the last one was in.
@@ -129,6 +135,13 @@ impl Inner {
             }
         }
     }
+}
+
+/// Others take no connection from a node that was removed, whatever it takes itself for, and say why.
+pub(crate) async fn heed_dismissal(inner: Arc<Inner>) {
+    inner.credentials.keys.dismissed().await;
+    inner.dismiss(HandshakeError::Dismissed.to_string());
+    std::future::pending().await
 }
 
 /// How often the controller is told again what it has not acted upon.

@@ -2,10 +2,12 @@
 
 use crate::applier::{Applier, Work};
 use crate::blocks::BlockKeeper;
+use crate::certificate::{self, Papers};
 use crate::clock::ClusterClock;
 use crate::coordination::Choice;
 use crate::health::Health;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{self, Identity, IdentityError};
+use crate::join::join;
 use crate::leader::{Transport, tend_electorate};
 use crate::log_writer::LogWriter;
 use crate::partition::{Partition, Shared};
@@ -13,14 +15,15 @@ use crate::retire::Retirement;
 use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
 use crate::{JoinToken, bond, life, service};
-use control::controller::{ClusterSettings, Controller, keys};
+use control::controller::{ClusterSettings, Controller, ControllerError, keys};
 use control::{Backend, Coordination, RaftTiming};
 use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
 use replication::chain::Holdings;
 use replication::node::Life;
-use rpc::wire::{Fault, JoinReply, JoinRequest, NodeStatus, Presence, method};
-use rpc::{ClientConfig, ClusterKey, Credentials, Peer, Pool, Server, ServerConfig};
+use rpc::tls::{Authority, TlsError};
+use rpc::wire::{NodeStatus, Presence};
+use rpc::{ClientConfig, Credentials, Peer, Pool, Server, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -46,6 +49,8 @@ pub struct NodeConfig {
     pub coordination: Option<Backend>,
     /// Length of leases; the same on all nodes.
     pub lease: Duration,
+    /// How long a node's certificate is good for; it is renewed long before.
+    pub certificate_life: Duration,
     /// Raft's timing.
     pub timing: RaftTiming,
     /// Partitions of a new cluster.
@@ -67,6 +72,7 @@ impl NodeConfig {
             join: None,
             coordination: None,
             lease: Duration::from_millis(1200),
+            certificate_life: Duration::from_secs(30 * 24 * 3600),
             timing: RaftTiming::default(),
             partitions: 64,
             replicas: 3,
@@ -90,6 +96,12 @@ pub enum NodeError {
         /// Why.
         error: StorageError,
     },
+    /// Its certificate.
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
+    /// The certificate is gone.
+    #[error("{0}: certificate.json is missing: restore it from a copy, or join anew with an empty data folder")]
+    NoCertificate(PathBuf),
     /// Control plane.
     #[error("control plane: {0}")]
     Control(#[from] control::controller::ControllerError),
@@ -133,6 +145,8 @@ pub(crate) struct Inner {
     pub clock: Arc<ClusterClock>,
     pub life: Mutex<Life>,
     pub lease_length: Duration,
+    pub certificate_life: Duration,
+    pub credentials: Credentials,
     pub coordination: Arc<dyn Coordination>,
     pub backend: Backend,
     pub controller: Arc<Controller>,
@@ -153,13 +167,14 @@ impl Node {
     /// Starts on a listener that is already bound; returns once the node knows its cluster.
     pub async fn start(config: NodeConfig, listener: TcpListener) -> Result<Node, NodeError> {
         std::fs::create_dir_all(&config.folder)?;
+        identity::private(&config.folder.join("control"))?;
         let asked = config.coordination.as_ref();
         let (mut identity, mut choice) = match Identity::load(&config.folder)? {
             Some(identity) => (identity, Choice::load(&config.folder, asked)?),
             None => {
                 let (identity, choice) = match &config.join {
-                    Some(token) => join(token, &config.presence, asked).await?,
-                    None => (Identity::new_cluster(config.partitions), Choice::new(asked)),
+                    Some(token) => join(&config.folder, token, &config.presence, asked).await?,
+                    None => (Identity::new_cluster(config.partitions)?, Choice::new(asked)),
                 };
                 choice.save(&config.folder)?;
                 identity.save(&config.folder)?;
@@ -169,7 +184,16 @@ impl Node {
         bond::tie(&config.folder, &mut identity)?;
         let me = ReplicaId { node: identity.node, incarnation: identity.incarnation };
         let peer = Peer::node(me, config.presence.address.clone());
-        let credentials = Credentials::new(ClusterKey(identity.key), identity.cluster, peer);
+        let papers = match (Papers::load(&config.folder)?, &identity.founding) {
+            (Some(papers), _) => papers,
+            (None, Some(authority)) => {
+                let papers = Papers::issued(authority, identity.node, config.certificate_life)?;
+                papers.save(&config.folder)?;
+                papers
+            }
+            (None, None) => return Err(NodeError::NoCertificate(config.folder.clone())),
+        };
+        let credentials = Credentials::new(papers.keyring(identity.cluster)?, peer);
         let pool = Pool::new(ClientConfig::new(credentials.clone()));
         let control_pool = Pool::new(ClientConfig::new(credentials.clone()));
 
@@ -178,7 +202,7 @@ impl Node {
             tokio::task::spawn_blocking(move || open(&folder, options)).await.map_err(std::io::Error::other)?;
         let (engine, store) = opened.map_err(|error| NodeError::Storage { folder: config.folder.clone(), error })?;
         let transport = Transport(control_pool.clone());
-        let coordination = choice.open(&config, &identity, identity.key, transport).await?;
+        let coordination = choice.open(&config, &identity, identity.gateways.0, transport).await?;
         let clock = Arc::new(ClusterClock::default());
         let controller = Controller::new(coordination.clone(), clock.clone(), config.lease);
 
@@ -224,6 +248,8 @@ impl Node {
             clock,
             life: Mutex::new(Life::new(me, config.lease)),
             lease_length: config.lease,
+            certificate_life: config.certificate_life,
+            credentials: credentials.clone(),
             coordination,
             backend: choice.backend.clone(),
             controller,
@@ -255,11 +281,10 @@ impl Node {
             let watched = inner.health.clone().watch_task("the controller", controller.run());
             node.controller = Some(tokio::spawn(watched.then(|()| resign)));
         }
-        if identity.node == NodeId(1) {
-            let known =
-                inner.coordination.is_initialized().await.map_err(control::controller::ControllerError::from)?;
-            inner.coordination.initialize(&inner.address).await.map_err(control::controller::ControllerError::from)?;
-            let founding = inner.clone().found(identity.partitions, config.replicas);
+        if let Some(authority) = identity.founding.clone() {
+            let known = inner.coordination.is_initialized().await.map_err(ControllerError::from)?;
+            inner.coordination.initialize(&inner.address).await.map_err(ControllerError::from)?;
+            let founding = inner.clone().found(authority, config.replicas);
             // Who was cut short, and who is only one of many by now, need not be waited for.
             if known {
                 node.tasks.push(tokio::spawn(founding))
@@ -269,6 +294,7 @@ impl Node {
             choice.founded(&config.folder)?;
         }
         inner.make_partitions(identity.partitions);
+        node.run("the keeper of the certificate", certificate::keep(inner.clone()));
         node.run("the follower of the map", service::follow_layout(inner.clone()));
         node.run("the finisher", service::finish(inner.clone(), durable));
         node.run("the clock of the replicas", service::tick(inner.clone()));
@@ -279,6 +305,7 @@ impl Node {
         node.run("the block keeper", inner.blocks.clone().keep(inner.clone()));
         node.run("the collection of blocks", inner.blocks.clone().collect(inner.clone()));
         node.run("the scrub", inner.blocks.clone().scrub_slowly(inner.clone()));
+        node.run("the ear for its own removal", life::heed_dismissal(inner.clone()));
         node.run("the keeper of the lease", inner.clone().live());
         Ok(node)
     }
@@ -295,8 +322,7 @@ impl Node {
 
     /// How a gateway in the same process calls the cluster.
     pub fn credentials(&self) -> Credentials {
-        let identity = self.identity();
-        Credentials::new(ClusterKey(identity.key), identity.cluster, Peer::gateway(self.inner.address.clone()))
+        self.inner.credentials.as_gateway(self.inner.address.clone())
     }
 
     /// A handle that reads blocks of this node's own disk.
@@ -366,32 +392,6 @@ fn open(folder: &Path, options: LsmOptions) -> Result<(Arc<LsmEngine>, Arc<Block
     Ok((Arc::new(engine), Arc::new(blocks)))
 }
 
-/// Asks the members that the token names to be admitted.
-async fn join(
-    token: &JoinToken,
-    presence: &Presence,
-    asked: Option<&Backend>,
-) -> Result<(Identity, Choice), NodeError> {
-    let peer = Peer::joining(presence.address.clone());
-    let pool = Pool::new(ClientConfig::new(Credentials::new(token.cluster_key(), token.cluster, peer)));
-    let coordination = asked.map(Backend::to_string);
-    let request = JoinRequest { secret: token.secret.clone(), presence: presence.clone(), coordination };
-    let mut tried = Vec::new();
-    for address in &token.addresses {
-        let reply = pool.call(address, method::JOIN, rpc::codec::encode(&request), Duration::from_secs(8)).await;
-        match reply.and_then(|reply| rpc::codec::decode::<Result<JoinReply, Fault>>(&reply)) {
-            Ok(Ok(reply)) => {
-                let choice = Choice::joined(asked, &reply.coordination)?;
-                return Ok((Identity::joined(token, reply.node, reply.partitions), choice));
-            }
-            Ok(Err(Fault::Denied(why))) => return Err(NodeError::Join(why)),
-            Ok(Err(fault)) => tried.push(format!("{address}: {fault}")),
-            Err(error) => tried.push(format!("{address}: {error}")),
-        }
-    }
-    Err(NodeError::Join(tried.join("; ")))
-}
-
 impl Inner {
     pub fn id(&self) -> NodeId {
         self.me.read().node
@@ -414,16 +414,30 @@ impl Inner {
 
     /// The first node makes the cluster, once it leads, unless it is made. Every step is harmless when it
     /// was done before, so that a first start may be cut short anywhere.
-    async fn found(self: Arc<Self>, partitions: u16, replicas: u8) {
-        let settings = ClusterSettings { cluster: self.identity.lock().cluster, partitions, replicas };
+    async fn found(self: Arc<Self>, authority: Authority, replicas: u8) {
+        let settings = {
+            let identity = self.identity.lock();
+            ClusterSettings {
+                cluster: identity.cluster,
+                partitions: identity.partitions,
+                replicas,
+                secrets: keys::Secrets { authority, gateways: identity.gateways.clone() },
+            }
+        };
         while self.coordination.local_range(keys::SETTINGS).pairs.is_empty() {
             // Compared and set by whoever leads; on a node that merely has not heard yet it fails.
             match self.controller.create_cluster(&settings).await {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(error) if error.action() == Action::Fatal => return tracing::error!(%error, "no cluster was made"),
                 Err(error) => tracing::debug!(%error, "the cluster is not made yet"),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The authority is the metadata's from now on.
+        let mut identity = self.identity.lock();
+        identity.founding = None;
+        if let Err(error) = identity.save(&self.folder) {
+            tracing::error!(%error, "the authority's key stays in the node's own file, too");
         }
     }
 
@@ -456,6 +470,9 @@ impl Inner {
     /// Takes up what this node's copy of the metadata says, if it is newer.
     pub fn adopt_layout(&self) {
         let all = self.coordination.local_range("");
+        if let Some(members) = keys::members(&all) {
+            self.credentials.keys.set_members(members);
+        }
         let Some(layout) = keys::layout(&all) else { return };
         let newer = self.layout_sender.send_if_modified(|old| {
             // Invariant 24: an older map changes nothing.

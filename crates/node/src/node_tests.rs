@@ -46,7 +46,7 @@ async fn start_with(folder: &Path, join: Option<JoinToken>, storage: LsmOptions)
 async fn connect(node: &Node) -> Client {
     let credentials = node.credentials();
     let contacts = vec![node.inner.address.clone()];
-    Client::connect(Routing::new(contacts, credentials.key.clone(), credentials.cluster)).await.unwrap()
+    Client::connect(Routing::new(contacts, credentials)).await.unwrap()
 }
 
 async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

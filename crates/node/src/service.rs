@@ -1,5 +1,6 @@
 //! Requests in, answers out; and the loops that keep replicas going.
 
+use crate::gate;
 use crate::node::Inner;
 use crate::partition::{Durable, Partition};
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use control::RaftRpc;
 use futures::future::BoxFuture;
 use replication::chain::{Answer, Failure, Message};
 use rpc::wire::{Fault, LayoutRequest, TransactReply, TransactRequest, method};
-use rpc::{Body, Code, Handler, Peer, PeerKind, Status};
+use rpc::{Body, Code, Handler, Peer, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -26,20 +27,22 @@ pub(crate) struct Service(pub Arc<Inner>);
 
 impl Handler for Service {
     fn call(&self, from: &Peer, number: u16, body: Bytes) -> BoxFuture<'static, Result<Body, Status>> {
-        let (inner, kind) = (self.0.clone(), from.kind);
-        Box::pin(async move {
-            if kind == PeerKind::Joining && number & !crate::leader::FORWARDED != method::JOIN {
-                return Err(Status::new(Code::Refused, "a machine that has not joined yet may only join"));
-            }
-            inner.answer(number, body).await
-        })
+        if let Err(refusal) = gate::may_call(from, number, &body) {
+            tracing::warn!(%from, number, %refusal, "a call was refused");
+            return Box::pin(std::future::ready(Err(refusal)));
+        }
+        let inner = self.0.clone();
+        Box::pin(async move { inner.answer(number, body).await })
     }
 
-    fn notify(&self, _from: &Peer, number: u16, body: Bytes) {
+    fn notify(&self, from: &Peer, number: u16, body: Bytes) {
         if number != method::CHAIN {
             return;
         }
         match rpc::codec::decode::<Message>(&body) {
+            Ok(message) if !gate::may_send(from, &message) => {
+                tracing::warn!(%from, claimed = %message.from.node, "a chain message in another's name");
+            }
             Ok(message) => {
                 if let Some(partition) = self.0.partition(message.partition) {
                     partition.step(|replica, env, _, out| replica.receive(env, message, out));

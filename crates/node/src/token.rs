@@ -1,31 +1,24 @@
 //! Join tokens: what a machine needs in order to join.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use rpc::ClusterKey;
 use serde::{Deserialize, Serialize};
 use types::ClusterId;
 
-/// Goes from a member to a joiner as one word of text. It contains the cluster's key: keep it secret.
+/// Goes from a member to a joiner as one word of text. Until it is used or expires,
+/// whoever has it can join: keep it secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     /// Which cluster.
     pub cluster: ClusterId,
-    /// Proves membership between nodes.
-    pub key: [u8; 32],
+    /// Hash of the authority's certificate: by this the joiner knows the cluster.
+    pub pin: [u8; 32],
     /// Used up by joining.
     pub secret: String,
     /// Members to ask.
     pub addresses: Vec<String>,
 }
 
-const PREFIX: &str = "atoll-join-1-";
-
-impl JoinToken {
-    /// The key as the transport wants it.
-    pub fn cluster_key(&self) -> ClusterKey {
-        ClusterKey(self.key)
-    }
-}
+const PREFIX: &str = "atoll-join-2-";
 
 impl std::fmt::Display for JoinToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -40,7 +33,7 @@ impl std::str::FromStr for JoinToken {
         let bytes = text.trim().strip_prefix(PREFIX).and_then(|body| URL_SAFE_NO_PAD.decode(body).ok());
         bytes
             .and_then(|bytes| rpc::codec::decode(&bytes).ok())
-            .ok_or("this is not a join token: it should be one word that begins with atoll-join-1-")
+            .ok_or("this is not a join token: it should be one word that begins with atoll-join-2-")
     }
 }
 
@@ -52,12 +45,12 @@ mod tests {
     fn tokens_read_back() {
         let token = JoinToken {
             cluster: ClusterId(7),
-            key: [9; 32],
+            pin: [9; 32],
             secret: "s".into(),
             addresses: vec!["127.0.0.1:7071".into()],
         };
         assert_eq!(token.to_string().parse(), Ok(token.clone()));
-        assert!("atoll-join-1-!!".parse::<JoinToken>().is_err());
+        assert!("atoll-join-2-!!".parse::<JoinToken>().is_err());
         assert!(token.to_string()[3..].parse::<JoinToken>().is_err());
     }
 }

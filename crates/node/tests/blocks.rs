@@ -61,7 +61,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let (one, address) = start(folder.path(), None, collect_after).await;
         let credentials = one.credentials();
-        let config = ClientConfig::new(vec![address], credentials.key.clone(), credentials.cluster).timeouts(timeouts);
+        let config = ClientConfig::new(vec![address], credentials.clone()).timeouts(timeouts);
         let client = Client::connect(config).await.unwrap();
         let mut cluster = Cluster { folders: vec![folder], nodes: vec![Some(one)], client, collect_after };
         for _ in 1..count {

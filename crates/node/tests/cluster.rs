@@ -42,8 +42,7 @@ fn whole(layout: &Layout) -> bool {
 }
 
 async fn connect(node: &Node, addresses: Vec<String>) -> Client {
-    let credentials = node.credentials();
-    Client::connect(ClientConfig::new(addresses, credentials.key.clone(), credentials.cluster)).await.unwrap()
+    Client::connect(ClientConfig::new(addresses, node.credentials())).await.unwrap()
 }
 
 async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -152,7 +151,7 @@ async fn a_first_start_that_was_cut_short_is_taken_up() {
     let _machine = MACHINE.lock().await;
     for steps in 1..=3 {
         let folder = tempfile::tempdir().unwrap();
-        let mut identity = Identity::new_cluster(64);
+        let mut identity = Identity::new_cluster(64).unwrap();
         identity.save(folder.path()).unwrap();
         if steps >= 2 {
             // The control plane's folder is there, and founded, but nothing is in it.

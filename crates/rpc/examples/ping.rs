@@ -1,9 +1,8 @@
 //! Empty calls per second, callers and server in this process, over loopback TCP:
 //! `cargo run --release -p atoll-rpc --example ping [seconds] [callers] [reply bytes]`
 
-use atoll_rpc::{
-    Body, ClientConfig, ClusterKey, Credentials, Handler, Peer, Pool, RpcError, Server, ServerConfig, Status,
-};
+use atoll_rpc::tls::{Authority, Validity};
+use atoll_rpc::{Body, ClientConfig, Credentials, Handler, Peer, Pool, RpcError, Server, ServerConfig, Status};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -27,7 +26,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let callers = arguments.next().transpose()?.unwrap_or(64);
     let reply = arguments.next().transpose()?.unwrap_or(0) as usize;
 
-    let credentials = Credentials::new(ClusterKey([1; 32]), types::ClusterId(1), Peer::gateway("ping"));
+    let authority = Authority::new(types::ClusterId(1))?;
+    let me = Peer::node(types::ReplicaId { node: types::NodeId(1), incarnation: types::Incarnation(1) }, "ping");
+    let credentials = Credentials::issued(&authority, me, Validity::from_now(Duration::from_secs(3600)))?;
     let pong = Arc::new(Pong(vec![0; reply].into()));
     let server = Server::bind("127.0.0.1:0", ServerConfig::new(credentials.clone()), pong).await?;
     let address = server.local_addr().to_string();

@@ -82,24 +82,22 @@ impl Connection {
             };
             // A small frame must not wait for the acknowledgement of the one before.
             stream.set_nodelay(true).map_err(|error| RpcError::NotSent(format!("{target}: {error}")))?;
-            Ok(stream.into_split())
+            Ok(stream)
         })
     }
 
-    /// Speaks over streams that are there already, such as the halves of a TLS stream.
-    pub fn over<R, W>(address: &str, read: R, write: W, config: &ClientConfig) -> Connection
+    /// Speaks over a stream that is there already.
+    pub fn over<S>(address: &str, stream: S, config: &ClientConfig) -> Connection
     where
-        R: AsyncRead + Unpin + Send + 'static,
-        W: AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        Connection::begin(address.to_string(), config.clone(), async move { Ok((read, write)) })
+        Connection::begin(address.to_string(), config.clone(), async move { Ok(stream) })
     }
 
-    fn begin<R, W, F>(address: String, config: ClientConfig, connecting: F) -> Connection
+    fn begin<S, F>(address: String, config: ClientConfig, connecting: F) -> Connection
     where
-        R: AsyncRead + Unpin + Send + 'static,
-        W: AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = Result<(R, W), RpcError>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = Result<S, RpcError>> + Send + 'static,
     {
         let shared = Arc::new(Shared {
             address,
@@ -272,23 +270,23 @@ impl Shared {
 }
 
 /// Makes the connection and keeps it going until it ends; gives the reason.
-async fn drive<R, W, F>(
+async fn drive<S, F>(
     shared: &Arc<Shared>,
     config: &ClientConfig,
     connecting: F,
     announce: &watch::Sender<Phase>,
 ) -> RpcError
 where
-    R: AsyncRead + Unpin + Send + 'static,
-    W: AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = Result<(R, W), RpcError>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Result<S, RpcError>> + Send + 'static,
 {
-    let (mut read, mut write) = match connecting.await {
-        Ok(halves) => halves,
+    let stream = match connecting.await {
+        Ok(stream) => stream,
         Err(error) => return error,
     };
-    let server = match handshake::connect(&mut read, &mut write, &config.credentials, config.handshake_timeout).await {
-        Ok(server) => server,
+    let met = handshake::connect(stream, &shared.address, &config.credentials, config.handshake_timeout);
+    let (server, stream) = match met.await {
+        Ok(met) => met,
         Err(error @ (handshake::HandshakeError::Io(_) | handshake::HandshakeError::Timeout(_)))
         | Err(error @ handshake::HandshakeError::Full) => {
             return RpcError::NotSent(format!("{}: {error}", shared.address));
@@ -299,7 +297,9 @@ where
         }
     };
     tracing::debug!(address = shared.address, %server, "connected");
+    let certified = server.certified;
     announce.send_replace(Phase::Ready(server, Instant::now()));
+    let (read, write) = tokio::io::split(stream);
     let writer = {
         let shared = shared.clone();
         tokio::spawn(async move { shared.outbox.write_to(write).await })
@@ -309,6 +309,7 @@ where
     let ended = tokio::select! {
         why = receive(shared, Heard { stream: read, pulse: &pulse }) => why,
         why = vigil::keep(config.vitality, &shared.outbox, &pulse) => RpcError::Lost(why),
+        () = config.credentials.keys.expelled(certified) => RpcError::Lost("that node was removed".into()),
         wrote = writer => RpcError::Lost(match wrote {
             Ok(Err(error)) => error.to_string(),
             _ => "closed by this end".into(),

@@ -1,16 +1,14 @@
 //! What a process brings to a connection, and the bounds it sets.
 
-use crate::peer::{ClusterKey, Identity, Peer};
+use crate::peer::{Identity, Peer, PeerKind};
+use crate::tls::{Authority, Keyring, Subject, TlsError, Validity};
 use std::time::Duration;
-use types::ClusterId;
 
 /// What makes a process a part of its cluster.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The shared secret.
-    pub key: ClusterKey,
-    /// Which cluster.
-    pub cluster: ClusterId,
+    /// Its certificate, and whose it believes; shared by all clones.
+    pub keys: Keyring,
     /// Oldest and newest protocol spoken.
     pub protocols: (u16, u16),
     /// Who we are; shared by all clones.
@@ -19,8 +17,28 @@ pub struct Credentials {
 
 impl Credentials {
     /// Credentials that speak this release's protocols.
-    pub fn new(key: ClusterKey, cluster: ClusterId, me: Peer) -> Credentials {
-        Credentials { key, cluster, protocols: crate::PROTOCOLS, me: Identity::new(me) }
+    pub fn new(keys: Keyring, me: Peer) -> Credentials {
+        Credentials { keys, protocols: crate::PROTOCOLS, me: Identity::new(me) }
+    }
+
+    /// Credentials fresh from the authority, for what `me` is; a joiner's are without a certificate.
+    pub fn issued(authority: &Authority, me: Peer, validity: Validity) -> Result<Credentials, TlsError> {
+        let subject = match (me.kind, me.node) {
+            (PeerKind::Joining, _) => {
+                return Ok(Credentials::new(Keyring::joining(authority.cluster(), authority.pin()?)?, me));
+            }
+            (PeerKind::Node, Some(replica)) => Subject::Node(replica.node),
+            _ => Subject::Gateway,
+        };
+        let own = authority.issue(subject, validity)?;
+        Ok(Credentials::new(Keyring::new(authority.cluster(), authority.certificate(), &own)?, me))
+    }
+
+    /// The same certificate, used by a gateway in the same process.
+    #[must_use]
+    pub fn as_gateway(&self, address: impl Into<String>) -> Credentials {
+        let me = Identity::new(Peer::gateway(address));
+        Credentials { keys: self.keys.clone(), protocols: self.protocols, me }
     }
 }
 
@@ -90,6 +108,12 @@ pub struct ServerConfig {
     pub handshakes_max: usize,
     /// Connections past it; more are refused with the reason.
     pub connections_max: usize,
+    /// How many of those may be joiners', who have shown no certificate.
+    pub joiners_max: usize,
+    /// After which a joiner's connection is ended.
+    pub joiner_time: Duration,
+    /// The largest message that a joiner may send.
+    pub joiner_bytes_max: usize,
     /// Calls running for one connection; more are refused as busy.
     pub calls_max: usize,
     /// Bytes of the bodies of those calls; likewise.
@@ -107,6 +131,9 @@ impl ServerConfig {
             handshake_timeout: Duration::from_secs(5),
             handshakes_max: 256,
             connections_max: 1024,
+            joiners_max: 16,
+            joiner_time: Duration::from_secs(30),
+            joiner_bytes_max: 64 << 10,
             calls_max: 8192,
             call_bytes_max: 256 << 20,
             queue_bytes_max: 64 << 20,

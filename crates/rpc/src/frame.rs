@@ -142,12 +142,19 @@ pub enum FrameError {
 pub struct FrameReader<R> {
     stream: R,
     buffer: BytesMut,
+    frame_bytes_max: usize,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Reads from `stream`.
     pub fn new(stream: R) -> Self {
-        FrameReader { stream, buffer: BytesMut::with_capacity(READ_BYTES) }
+        FrameReader::bounded(stream, BODY_BYTES_MAX)
+    }
+
+    /// The same for bodies of at most that many bytes.
+    pub fn bounded(stream: R, body_bytes_max: usize) -> Self {
+        let frame_bytes_max = FRAME_BYTES_MAX.min(body_bytes_max + COUNTED_BYTES);
+        FrameReader { stream, buffer: BytesMut::with_capacity(READ_BYTES), frame_bytes_max }
     }
 
     /// The next frame; none at the end of the stream. Small bodies share the
@@ -159,7 +166,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
         }
         let counted = self.buffer.get_u32() as usize;
-        if !(COUNTED_BYTES..=FRAME_BYTES_MAX).contains(&counted) {
+        if !(COUNTED_BYTES..=self.frame_bytes_max).contains(&counted) {
             return Err(FrameError::Length(counted));
         }
         let kind = self.buffer.get_u8();

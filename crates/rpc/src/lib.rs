@@ -8,8 +8,9 @@
 //! method number and bytes.
 //!
 //! **Invariants**
-//! 1. Before any frame both ends have proved that they know the cluster key,
-//!    are of one cluster, and share a protocol ([`handshake`]).
+//! 1. Before any frame both ends have shown certificates of one cluster's
+//!    authority, or one has shown none and may do nothing but join, and they
+//!    share a protocol ([`tls`], [`handshake`]).
 //! 2. [`RpcError::NotSent`] means that no byte of the call left this process;
 //!    whatever may have left it and was not answered is [`RpcError::Lost`].
 //! 3. Notifications sent over one connection are delivered in the order sent,
@@ -22,10 +23,7 @@
 //! 6. A call, once begun by the server, runs to its end, whether or not
 //!    somebody still waits for it. Long polls must therefore end by themselves.
 //!
-//! **Leaves to others**: what methods mean, retries of calls, secrecy (TLS goes
-//! underneath: handshake and frames want only `AsyncRead + AsyncWrite`; without
-//! it somebody *on the path* can read, and take over a connection after its
-//! handshake).
+//! **Leaves to others**: what methods mean, who may call which, retries of calls.
 //!
 //! **Proved by** `tests/` (real sockets, real processes that are killed and
 //! frozen, hostile bytes) and the unit tests beside each file.
@@ -35,7 +33,8 @@
 //! ```no_run
 //! use bytes::Bytes;
 //! use futures::future::BoxFuture;
-//! use rpc::{Body, ClientConfig, ClusterKey, Code, Credentials, Handler, Peer, Pool, Server, ServerConfig, Status};
+//! use rpc::tls::{Authority, Validity};
+//! use rpc::{Body, ClientConfig, Code, Credentials, Handler, Peer, Pool, Server, ServerConfig, Status};
 //! use std::{sync::Arc, time::Duration};
 //! # use atoll_rpc as rpc;
 //!
@@ -53,7 +52,9 @@
 //! }
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let credentials = Credentials::new(ClusterKey([7; 32]), types::ClusterId(1), Peer::gateway("here"));
+//! let authority = Authority::new(types::ClusterId(1))?;
+//! let me = Peer::node(types::ReplicaId { node: types::NodeId(1), incarnation: types::Incarnation(1) }, "here");
+//! let credentials = Credentials::issued(&authority, me, Validity::from_now(Duration::from_secs(600)))?;
 //! let server = Server::bind("127.0.0.1:7071", ServerConfig::new(credentials.clone()), Arc::new(Echo)).await?;
 //! let pool = Pool::new(ClientConfig::new(credentials));
 //! let reply = pool.call("127.0.0.1:7071", 1, Bytes::from_static(b"hello"), Duration::from_secs(1)).await?;
@@ -78,6 +79,7 @@ mod outbox;
 mod peer;
 mod pool;
 mod server;
+pub mod tls;
 mod vigil;
 pub mod wire;
 

@@ -4,10 +4,10 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use types::ReplicaId;
+use types::{NodeId, ReplicaId};
 
-/// The secret that makes a process a part of its cluster.
-#[derive(Clone, PartialEq, Eq)]
+/// A secret that all gateways of a cluster share: what one has signed another can check.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterKey(pub [u8; 32]);
 
 impl fmt::Debug for ClusterKey {
@@ -28,8 +28,7 @@ pub enum PeerKind {
     Joining,
 }
 
-/// Who a process says it is. Authenticated as far as the cluster key goes:
-/// whoever knows that is believed.
+/// Who a process says it is, as far as its certificate bears it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// What it is.
@@ -42,6 +41,10 @@ pub struct Peer {
     /// the handshake; 0 in what a process says of itself.
     #[serde(skip)]
     pub protocol: u16,
+    /// The node whose certificate it has shown, as the handshake found; a node's
+    /// own gateways show the node's.
+    #[serde(skip)]
+    pub certified: Option<NodeId>,
 }
 
 impl Peer {
@@ -50,17 +53,17 @@ impl Peer {
 
     /// A node, in one of its lives.
     pub fn node(replica: ReplicaId, address: impl Into<String>) -> Peer {
-        Peer { kind: PeerKind::Node, node: Some(replica), address: address.into(), protocol: 0 }
+        Peer { kind: PeerKind::Node, node: Some(replica), address: address.into(), protocol: 0, certified: None }
     }
 
     /// A gateway.
     pub fn gateway(address: impl Into<String>) -> Peer {
-        Peer { kind: PeerKind::Gateway, node: None, address: address.into(), protocol: 0 }
+        Peer { kind: PeerKind::Gateway, node: None, address: address.into(), protocol: 0, certified: None }
     }
 
     /// A machine that asks to be let in.
     pub fn joining(address: impl Into<String>) -> Peer {
-        Peer { kind: PeerKind::Joining, node: None, address: address.into(), protocol: 0 }
+        Peer { kind: PeerKind::Joining, node: None, address: address.into(), protocol: 0, certified: None }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Code, Status};
 use crate::frame::{BODY_BYTES_MAX, Body, Frame, FrameError, FrameReader, Kind};
 use crate::handshake::{self, HandshakeError};
 use crate::outbox::{Outbox, Rejected};
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerKind};
 use crate::vigil::{self, Heard, Pulse};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -60,6 +60,7 @@ struct Context {
     handler: Arc<dyn Handler>,
     stop: watch::Receiver<Stop>,
     connections: Arc<Semaphore>,
+    joiners: Arc<Semaphore>,
 }
 
 impl Server {
@@ -74,7 +75,8 @@ impl Server {
         let (stop, stopped) = watch::channel(Stop::No);
         let connections_max = config.connections_max;
         let connections = Arc::new(Semaphore::new(connections_max));
-        let context = Context { config, handler, stop: stopped, connections: connections.clone() };
+        let joiners = Arc::new(Semaphore::new(config.joiners_max));
+        let context = Context { config, handler, stop: stopped, connections: connections.clone(), joiners };
         let accepting = tokio::spawn(accept(listener, Arc::new(context))).abort_handle();
         Ok(Server { address, stop, connections, connections_max, accepting })
     }
@@ -126,30 +128,34 @@ async fn accept(listener: TcpListener, context: Arc<Context>) {
                 tracing::debug!(%from, %error, "connection lost at once");
                 return;
             }
-            let (read, write) = stream.into_split();
-            greet(read, write, &from.to_string(), &context, permit).await;
+            greet(stream, &from.to_string(), &context, permit).await;
         });
     }
 }
 
 /// Shakes hands, then converses.
-async fn greet<R, W>(mut read: R, mut write: W, from: &str, context: &Context, permit: OwnedSemaphorePermit)
+async fn greet<S>(stream: S, from: &str, context: &Context, permit: OwnedSemaphorePermit)
 where
-    R: AsyncRead + Unpin + Send + 'static,
-    W: AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let ServerConfig { credentials, handshake_timeout, .. } = &context.config;
-    let admit = |_: &Peer| context.connections.clone().try_acquire_owned().ok();
+    let admit = |peer: &Peer| {
+        let joiner = match peer.kind {
+            PeerKind::Joining => Some(context.joiners.clone().try_acquire_owned().ok()?),
+            _ => None,
+        };
+        Some((joiner, context.connections.clone().try_acquire_owned().ok()?))
+    };
     let mut stop = context.stop.clone();
     let accepted = tokio::select! {
-        accepted = handshake::accept(&mut read, &mut write, credentials, *handshake_timeout, admit) => accepted,
+        accepted = handshake::accept(stream, credentials, *handshake_timeout, admit) => accepted,
         _ = stop.wait_for(|stop| *stop != Stop::No) => return,
     };
     drop(permit);
     match accepted {
-        Ok((peer, _room)) => {
+        Ok((peer, _room, stream)) => {
             tracing::debug!(%from, %peer, "accepted");
-            let why = converse(read, write, peer, context).await;
+            let why = converse(stream, peer, context).await;
             tracing::debug!(%from, why, "connection ended");
         }
         // A port scan, or a node that was stopped: nothing to wake anybody for.
@@ -174,12 +180,13 @@ struct Desk {
 }
 
 /// Keeps a connection going until it ends; gives the reason.
-async fn converse<R, W>(read: R, write: W, peer: Peer, context: &Context) -> String
+async fn converse<S>(stream: S, peer: Peer, context: &Context) -> String
 where
-    R: AsyncRead + Unpin + Send + 'static,
-    W: AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let config = &context.config;
+    let (certified, joining) = (peer.certified, peer.kind == PeerKind::Joining);
+    let (read, write) = tokio::io::split(stream);
     let desk = Arc::new(Desk {
         peer,
         handler: context.handler.clone(),
@@ -203,6 +210,8 @@ where
             Ok(Err(error)) => error.to_string(),
             _ => "the server has stopped".into(),
         },
+        () = config.credentials.keys.expelled(certified) => "the node was removed from the cluster".into(),
+        () = tokio::time::sleep(config.joiner_time), if joining => "a joiner's time was over".into(),
         () = wind_down(&desk, &mut stop) => "the server was dropped".into(),
     };
     abort.abort();
@@ -236,7 +245,8 @@ async fn wind_down(desk: &Desk, stop: &mut watch::Receiver<Stop>) {
 
 /// Takes frames until the stream ends; gives the reason.
 async fn receive<R: AsyncRead + Unpin>(desk: &Arc<Desk>, config: &ServerConfig, stream: R) -> String {
-    let mut frames = FrameReader::new(stream);
+    let body_max = if desk.peer.kind == PeerKind::Joining { config.joiner_bytes_max } else { BODY_BYTES_MAX };
+    let mut frames = FrameReader::bounded(stream, body_max);
     loop {
         let Frame { kind, id, code: method, body } = match frames.next().await {
             Ok(Some(frame)) => frame,

@@ -393,6 +393,10 @@ pub struct Presence {
 pub struct JoinRequest {
     /// The token's secret part.
     pub secret: String,
+    /// Random, and kept by the joiner before it asks: a retry gets the same answer.
+    pub nonce: u128,
+    /// For the joiner's certificate, DER.
+    pub request: Bytes,
     /// The joiner.
     pub presence: Presence,
     /// Where it thinks that the metadata is kept; none: wherever it is.
@@ -408,6 +412,12 @@ pub struct JoinReply {
     pub partitions: u16,
     /// Where the metadata is kept: `raft`, or an address.
     pub coordination: String,
+    /// Certificate of the cluster's authority, PEM.
+    pub authority: String,
+    /// The joiner's own, PEM.
+    pub certificate: String,
+    /// What the cluster's gateways share.
+    pub gateways: crate::ClusterKey,
 }
 
 /// See [`method::REGISTER`]: a node begins a life.

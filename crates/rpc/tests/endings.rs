@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsStream;
 use types::{Action, Classify};
 
 /// An address where nobody listens.
@@ -67,11 +68,9 @@ async fn a_call_waits_for_a_connection_no_longer_than_it_may() {
 }
 
 /// Shakes hands as a server would, then hands the stream over.
-async fn impostor(listener: TcpListener) -> TcpStream {
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let (mut read, mut write) = stream.split();
-    handshake::accept(&mut read, &mut write, &credentials(1), LONG, |_| Some(())).await.unwrap();
-    stream
+async fn impostor(listener: TcpListener) -> TlsStream<TcpStream> {
+    let (stream, _) = listener.accept().await.unwrap();
+    handshake::accept(stream, &credentials(1), LONG, |_| Some(())).await.unwrap().2
 }
 
 #[tokio::test]
@@ -133,9 +132,8 @@ async fn a_silent_peer_is_given_up_by_both_ends() {
     assert!(matches!(&error, RpcError::Lost(why) if why.contains("nothing was heard")), "{error:?}");
 
     let (server, address, _handler) = start(server_config()).await;
-    let mut stream = TcpStream::connect(&address).await.unwrap();
-    let (mut read, mut write) = stream.split();
-    handshake::connect(&mut read, &mut write, &credentials(3), LONG).await.unwrap();
+    let stream = TcpStream::connect(&address).await.unwrap();
+    let _silent = handshake::connect(stream, &address, &credentials(3), LONG).await.unwrap();
     until("the connection is counted", || server.connections() == 1).await;
     until("the silent client is given up", || server.connections() == 0).await;
 }
@@ -179,6 +177,7 @@ impl Process {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["child", "--exact", "--nocapture"])
             .env("ATOLL_RPC_CHILD", "1")
+            .env("ATOLL_RPC_AUTHORITY", serde_json::to_string(&*AUTHORITY).unwrap())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -109,9 +109,16 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let node = Node::start(config, listener(plan.node)?).await.map_err(explain)?;
     let node = Arc::new(node);
     let identity = node.identity();
-    let key = rpc::ClusterKey(identity.key);
-    let (client, apps) = open(&identity, &plan.presence.address).await;
-    let setup_secret = first_admin(&apps.accounts, plan.first_admin).await?;
+    let key = identity.gateways.clone();
+    let ready = async {
+        let (client, apps) = open(&node, &identity, &plan.presence.address).await;
+        let setup_secret = first_admin(&apps.accounts, plan.first_admin).await?;
+        Ok::<_, Failure>((client, apps, setup_secret))
+    };
+    let (client, apps, setup_secret) = tokio::select! {
+        ready = ready => ready?,
+        why = node.dismissed() => return Err(Failure::failed(why)),
+    };
 
     let (stop, _) = watch::channel(false);
     let mut gateways = JoinSet::new();
@@ -149,12 +156,12 @@ fn stop_asked(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + u
 
 /// The client and the apps; tries until the cluster answers, and says so meanwhile. A node that comes
 /// back while most others are away waits here.
-async fn open(identity: &Identity, own: &str) -> (Client, Apps) {
+async fn open(node: &Node, identity: &Identity, own: &str) -> (Client, Apps) {
     let mut addresses = vec![own.to_string()];
     addresses.extend(identity.contacts.iter().filter(|address| *address != own).cloned());
     let mut tries = 0u32;
     loop {
-        let config = ClientConfig::new(addresses.clone(), rpc::ClusterKey(identity.key), identity.cluster);
+        let config = ClientConfig::new(addresses.clone(), node.credentials());
         let opened = async {
             let client = Client::connect(config.local(identity.node)).await?;
             let apps = Apps::open(client.clone()).await?;

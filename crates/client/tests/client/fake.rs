@@ -3,22 +3,23 @@
 
 use crate::faults::{Act, Script};
 use bytes::Bytes;
-use client::{Client, ClientConfig, ClusterKey, Timeouts};
+use client::{Client, ClientConfig, Timeouts};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use rpc::tls::{Authority, Validity};
 use rpc::wire::*;
 use rpc::{Body, Code, Credentials, Handler, Peer, Server, ServerConfig, Status, codec};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use types::layout::BLOCKS_TABLE;
 use types::*;
 
 pub const CLUSTER: ClusterId = ClusterId(42);
-pub const KEY: ClusterKey = ClusterKey([9; 32]);
+pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new(CLUSTER).unwrap());
 pub const PARTITIONS: u16 = 4;
 pub const TABLE: TableId = TableId(7);
 
@@ -64,6 +65,10 @@ pub fn timeouts() -> Timeouts {
     }
 }
 
+pub fn issued(authority: &Authority, me: Peer) -> Credentials {
+    Credentials::issued(authority, me, Validity::from_now(Duration::from_secs(3600))).unwrap()
+}
+
 impl Cluster {
     /// That many nodes, all of them in every chain.
     pub async fn start(nodes: u64) -> Arc<Cluster> {
@@ -107,7 +112,7 @@ impl Cluster {
 
     async fn listen(self: &Arc<Self>, id: NodeId, address: &str) -> String {
         let replica = ReplicaId { node: id, incarnation: Incarnation(1) };
-        let credentials = Credentials::new(KEY, CLUSTER, Peer::node(replica, address));
+        let credentials = issued(&AUTHORITY, Peer::node(replica, address));
         let handler = Arc::new(FakeNode { id, cluster: self.clone() });
         let server = Server::bind(address, ServerConfig::new(credentials), handler).await.unwrap();
         let address = server.local_addr().to_string();
@@ -122,7 +127,7 @@ impl Cluster {
 
     pub fn config(&self) -> ClientConfig {
         let addresses = self.layout.borrow().nodes.values().map(|node| node.address.clone()).collect();
-        ClientConfig::new(addresses, KEY, CLUSTER).timeouts(timeouts())
+        ClientConfig::new(addresses, issued(&AUTHORITY, Peer::gateway("test"))).timeouts(timeouts())
     }
 
     pub async fn client(&self) -> Client {

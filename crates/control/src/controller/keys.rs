@@ -5,12 +5,16 @@
 
 use super::plan::HoldingsByNode;
 use crate::store::{Pair, Range};
+use rpc::ClusterKey;
+use rpc::tls::{Authority, Members};
 use rpc::wire::Holding;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use types::{Chain, ClusterId, Layout, LayoutVersion, NodeId, NodeInfo, PartitionId, TableId, TableSpec, WallMillis};
 
 /// [`Settings`].
 pub const SETTINGS: &str = "cluster";
+/// [`Secrets`]: on every node's disk, and in no map.
+pub const SECRETS: &str = "secrets";
 /// The next node's number, as text.
 pub const NEXT_NODE: &str = "next/node";
 /// The next table's number, as text.
@@ -69,11 +73,31 @@ pub struct Settings {
     pub feature_level: u32,
 }
 
-/// A join token that has not been used.
+/// What makes certificates, and what gateways share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Makes certificates.
+    pub authority: Authority,
+    /// What one gateway signs another can check.
+    pub gateways: ClusterKey,
+}
+
+/// A join token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// By the leader's clock.
     pub expires: WallMillis,
+    /// Who has used it: kept until it expires, so that a retry gets the same answer.
+    pub used: Option<TokenUse>,
+}
+
+/// A machine that was admitted with a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUse {
+    /// Hash of the nonce that it sent.
+    pub nonce: String,
+    /// Its number.
+    pub node: NodeId,
 }
 
 /// JSON for the metadata.
@@ -119,6 +143,20 @@ pub fn layout(all: &Range) -> Option<Layout> {
         }
     }
     made.then_some(layout)
+}
+
+/// The secrets. None before the cluster is made, or heard of.
+pub fn secrets(all: &Range) -> Option<Secrets> {
+    decode(all.pairs.iter().find(|pair| pair.key == SECRETS)?)
+}
+
+/// Who belongs to the cluster; none before that is known.
+pub fn members(all: &Range) -> Option<Members> {
+    let next = all.pairs.iter().find(|pair| pair.key == NEXT_NODE)?;
+    let next = NodeId(std::str::from_utf8(&next.value).ok()?.parse().ok()?);
+    let id = |pair: &Pair| pair.key.strip_prefix("nodes/")?.parse().ok().map(NodeId);
+    let gone = |node: &NodeId| all.pairs.iter().any(|pair| pair.key == removed(*node));
+    Some(Members { nodes: all.pairs.iter().filter_map(id).filter(|node| !gone(node)).collect(), next })
 }
 
 /// What every node held when its present life began.

@@ -8,6 +8,7 @@
 //! **Proved by** the simulator, which drives [`leading`], [`plan`], [`leases`] and [`change`] as the service does,
 //! and by tests here.
 
+mod admission;
 pub mod change;
 mod dates;
 pub mod keys;

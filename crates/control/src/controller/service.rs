@@ -1,15 +1,14 @@
 //! Runs the controller on a metadata store: answers nodes, and writes what [`super::plan`] decides.
 
 use super::change;
-use super::keys::{self, Settings, Token};
+use super::keys::{self, Secrets, Settings};
 use super::leading::{self, Known, Leading};
 use super::lives;
 use super::plan::Plan;
 use crate::store::{Batch, Committed, Expect, LeaderToken, LifeChange, MetadataError, MetadataStore};
 use parking_lot::Mutex;
 use rpc::wire::{
-    ChangeLayout, CreateTable, JoinReply, JoinRequest, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply,
-    RegisterRequest, SyncedReport,
+    ChangeLayout, CreateTable, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use types::{
 /// How often the controller looks, when nothing wakes it.
 const TICK: Duration = Duration::from_millis(50);
 /// Tries of a compare-and-set before *busy*.
-const TRIES: usize = 16;
+pub(super) const TRIES: usize = 16;
 /// Tables at most.
 const TABLES_MAX: usize = 10_000;
 
@@ -38,6 +37,8 @@ pub struct ClusterSettings {
     pub partitions: u16,
     /// Replicas of each.
     pub replicas: u8,
+    /// What makes its certificates, and what its gateways share.
+    pub secrets: Secrets,
 }
 
 /// Why the controller did not do what was asked.
@@ -69,8 +70,8 @@ impl Classify for ControllerError {
 
 /// A controller on one node; it acts while that node leads.
 pub struct Controller {
-    store: Arc<dyn MetadataStore>,
-    clock: Arc<dyn Clock>,
+    pub(super) store: Arc<dyn MetadataStore>,
+    pub(super) clock: Arc<dyn Clock>,
     lease: Duration,
     leading: Mutex<Option<Leading>>,
     wake: Notify,
@@ -105,6 +106,7 @@ impl Controller {
                     feature_level: 1,
                 }),
             )
+            .put(keys::SECRETS, keys::encode(&settings.secrets))
             .put(keys::NEXT_NODE, "2")
             .put(keys::NEXT_TABLE, (BLOCKS_TABLE.0 + 1).to_string())
             .put(keys::table(BLOCKS_TABLE), keys::encode(&blocks))
@@ -299,55 +301,6 @@ impl Controller {
         Ok(())
     }
 
-    /// Remembers a join token, by the hash of its secret.
-    pub async fn remember_token(&self, secret: &str, valid: Duration) -> Result<(), ControllerError> {
-        let expires = types::WallMillis(self.clock.wall().0 + valid.as_millis() as u64);
-        let batch = Batch::new().put(keys::token(&hash(secret)), keys::encode(&Token { expires }));
-        self.store.commit(batch).await?;
-        Ok(())
-    }
-
-    /// Admits a new node. Its token is used up.
-    pub async fn join(&self, request: JoinRequest) -> Result<JoinReply, ControllerError> {
-        let token_key = keys::token(&hash(&request.secret));
-        for _ in 0..TRIES {
-            let Some(pair) = self.store.get(&token_key).await? else {
-                return Err(ControllerError::Denied(
-                    "this join token is not known here or was used: make a new one with `atoll cluster join-token`"
-                        .into(),
-                ));
-            };
-            let token: Token = keys::decode(&pair).ok_or(ControllerError::Busy)?;
-            if token.expires < self.clock.wall() {
-                return Err(ControllerError::Denied(
-                    "this join token has expired: make a new one with `atoll cluster join-token`".into(),
-                ));
-            }
-            let next = self.store.get(keys::NEXT_NODE).await?.ok_or(ControllerError::Busy)?;
-            let id = number(&next.value)?;
-            let node = NodeId(id);
-            let batch = Batch::new()
-                .expect(&token_key, Expect::Revision(pair.revision))
-                .expect(keys::NEXT_NODE, Expect::Revision(next.revision))
-                .delete(&token_key)
-                .put(keys::NEXT_NODE, (id + 1).to_string())
-                .put(
-                    keys::node(node),
-                    keys::encode(&NodeInfo { address: request.presence.address.clone(), ..unborn(node) }),
-                );
-            match self.store.commit(batch).await {
-                Ok(_) => {
-                    let partitions = self.store.local_range("chains/").pairs.len() as u16;
-                    // Where the metadata is kept the node says that asks.
-                    return Ok(JoinReply { node, partitions, coordination: String::new() });
-                }
-                Err(MetadataError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(ControllerError::Busy)
-    }
-
     /// Changes by command who holds data; or tells what a change would do.
     pub async fn change_layout(&self, request: ChangeLayout) -> Result<LayoutPreview, ControllerError> {
         for _ in 0..TRIES {
@@ -475,11 +428,6 @@ pub fn unborn(id: NodeId) -> NodeInfo {
     }
 }
 
-/// What the metadata keeps of a token's secret.
-fn hash(secret: &str) -> String {
-    types::BlockHash::of(secret.as_bytes()).to_string()
-}
-
-fn number(text: &[u8]) -> Result<u64, ControllerError> {
+pub(super) fn number(text: &[u8]) -> Result<u64, ControllerError> {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(ControllerError::Busy)
 }

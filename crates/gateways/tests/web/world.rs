@@ -77,7 +77,7 @@ impl World {
         };
         let node = Node::start(NodeConfig::new(folder.path(), presence), listener).await.unwrap();
         let credentials = node.credentials();
-        let config = ClientConfig::new(vec![node_address], credentials.key.clone(), credentials.cluster);
+        let config = ClientConfig::new(vec![node_address], credentials);
         let client = Client::connect(config).await.unwrap();
         let apps = Apps::open(client.clone()).await.unwrap();
         let ready = Arc::new(AtomicBool::new(true));

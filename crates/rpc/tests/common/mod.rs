@@ -1,13 +1,12 @@
 //! A handler that does what the tests ask of it, and a cluster to belong to.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part; tests may fail")]
 
-use atoll_rpc::{
-    Body, ClientConfig, ClusterKey, Code, Credentials, Handler, Identity, Peer, Server, ServerConfig, Status, Vitality,
-};
+use atoll_rpc::tls::{Authority, Validity};
+use atoll_rpc::{Body, ClientConfig, Code, Credentials, Handler, Peer, Server, ServerConfig, Status, Vitality};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use types::{ClusterId, Incarnation, NodeId, ReplicaId};
@@ -97,12 +96,21 @@ pub fn replica(node: u64) -> ReplicaId {
     ReplicaId { node: NodeId(node), incarnation: Incarnation(7) }
 }
 
+/// Of processes that the tests start, too: one authority for all, kept for them in the environment.
+pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| match std::env::var("ATOLL_RPC_AUTHORITY") {
+    Ok(text) => serde_json::from_str(&text).unwrap(),
+    Err(_) => Authority::new(ClusterId(77)).unwrap(),
+});
+
+/// Long enough for any test.
+pub fn validity() -> Validity {
+    Validity::from_now(Duration::from_secs(3600))
+}
+
 /// Of one cluster, as node `node`.
 pub fn credentials(node: u64) -> Credentials {
-    let mut credentials =
-        Credentials::new(ClusterKey([42; 32]), ClusterId(77), Peer::node(replica(node), format!("test:{node}")));
-    credentials.me = Identity::new(credentials.me.get());
-    credentials
+    let me = Peer::node(replica(node), format!("test:{node}"));
+    Credentials::issued(&AUTHORITY, me, validity()).unwrap()
 }
 
 /// Quick to notice, and patient enough for a busy machine.

@@ -233,14 +233,14 @@ impl Demo {
 impl Demo {
     /// The routing client that gateways use, with the cluster's own key.
     pub async fn inside(&self) -> client::Client {
-        let identity = walkdir::WalkDir::new(&self.folder)
+        let credentials = walkdir::WalkDir::new(&self.folder)
             .into_iter()
             .flatten()
-            .find(|entry| entry.file_name() == "identity.json")
-            .and_then(|entry| node::Identity::load(entry.path().parent()?).ok()?)
-            .expect("an identity");
+            .find(|entry| entry.file_name() == "certificate.json")
+            .and_then(|entry| node::gateway_credentials(entry.path().parent()?, "test").ok()?)
+            .expect("a certificate");
         let addresses = self.nodes().iter().map(|node| bare(node["address"].as_str().unwrap())).collect();
-        let config = client::ClientConfig::new(addresses, rpc::ClusterKey(identity.key), identity.cluster);
+        let config = client::ClientConfig::new(addresses, credentials);
         client::Client::connect(config).await.unwrap()
     }
 }

@@ -1,0 +1,86 @@
+//! A node's certificate: kept in `certificate.json`, made anew by the node itself long before it runs out.
+//!
+//! Every member has the authority in its copy of the metadata, so that renewal needs nobody: a
+//! cluster that was switched off for a year starts as if it had been a day.
+
+use crate::identity::{self, IdentityError};
+use crate::node::Inner;
+use control::MetadataStore;
+use control::controller::keys;
+use rpc::tls::{Authority, Certified, Keyring, Subject, TlsError, Validity};
+use rpc::{Credentials, Peer};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use types::{ClusterId, NodeId};
+
+const NAME: &str = "certificate.json";
+/// The longest pause between two looks at the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+
+/// What a data folder holds to show to other nodes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Papers {
+    /// Certificate of the cluster's authority.
+    pub authority: String,
+    /// The node's own, with its key.
+    pub own: Certified,
+}
+
+impl Papers {
+    /// Fresh from the authority.
+    pub fn issued(authority: &Authority, node: NodeId, life: Duration) -> Result<Papers, TlsError> {
+        let own = authority.issue(Subject::Node(node), Validity::from_now(life))?;
+        Ok(Papers { authority: authority.certificate().into(), own })
+    }
+
+    /// Those of a data folder, if it has any.
+    pub fn load(folder: &Path) -> Result<Option<Papers>, IdentityError> {
+        identity::read(folder, NAME)
+    }
+
+    /// Kept, readable by its owner alone.
+    pub fn save(&self, folder: &Path) -> Result<(), IdentityError> {
+        identity::write(folder, NAME, self)
+    }
+
+    /// As the transport wants them.
+    pub fn keyring(&self, cluster: ClusterId) -> Result<Keyring, TlsError> {
+        Keyring::new(cluster, &self.authority, &self.own)
+    }
+}
+
+/// Credentials of a gateway on the machine of this data folder; none when it belongs to no cluster yet.
+pub fn gateway_credentials(folder: &Path, address: &str) -> Result<Option<Credentials>, crate::NodeError> {
+    let (Some(identity), Some(papers)) = (crate::Identity::load(folder)?, Papers::load(folder)?) else {
+        return Ok(None);
+    };
+    Ok(Some(Credentials::new(papers.keyring(identity.cluster)?, Peer::gateway(address))))
+}
+
+/// Renews the certificate whenever two thirds of its life are over.
+pub(crate) async fn keep(inner: Arc<Inner>) {
+    let life = inner.certificate_life;
+    loop {
+        let left = inner.credentials.keys.expires().duration_since(SystemTime::now()).unwrap_or_default();
+        if left < life / 3 {
+            match renew(&inner) {
+                Ok(true) => tracing::info!(days = life.as_secs() / 86_400, "this node's certificate was renewed"),
+                Ok(false) => tracing::debug!("the cluster's authority is not known here yet"),
+                Err(error) => tracing::error!(%error, left = ?left, "this node's certificate cannot be renewed"),
+            }
+        }
+        tokio::time::sleep((life / 12).min(LOOK_EVERY)).await;
+    }
+}
+
+/// False when this node has not heard of the authority yet.
+fn renew(inner: &Inner) -> Result<bool, crate::NodeError> {
+    let all = inner.coordination.local_range(keys::SECRETS);
+    let Some(keys::Secrets { authority, .. }) = keys::secrets(&all) else { return Ok(false) };
+    let papers = Papers::issued(&authority, inner.id(), inner.certificate_life)?;
+    papers.save(&inner.folder)?;
+    inner.credentials.keys.renew(&papers.own)?;
+    Ok(true)
+}

@@ -5,7 +5,6 @@
 
 use crate::identity::{self, IdentityError};
 use crate::node::Inner;
-use control::MetadataStore;
 use control::controller::keys;
 use rpc::tls::{Authority, Certified, Keyring, Subject, TlsError, Validity};
 use rpc::{Credentials, Peer};

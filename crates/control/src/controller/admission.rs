@@ -97,7 +97,14 @@ impl Controller {
             .certify(Subject::Node(node), &request.request, Validity::from_now(life))
             .map_err(|error| ControllerError::Invalid(error.to_string()))?;
         let partitions = self.store.local_range("chains/").pairs.len() as u16;
-        Ok(JoinReply { node, partitions, authority: authority.certificate().into(), certificate, gateways, coordination: String::new() })
+        Ok(JoinReply {
+            node,
+            partitions,
+            authority: authority.certificate().into(),
+            certificate,
+            gateways,
+            coordination: String::new(),
+        })
     }
 
     /// Whether that node is a member still. Numbers are never used again.

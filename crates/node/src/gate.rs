@@ -59,7 +59,7 @@ mod tests {
     use types::{Incarnation, ReplicaId};
 
     fn lease_of(node: u64) -> Vec<u8> {
-        let request = LeaseRequest { node: NodeId(node), incarnation: Incarnation(1) };
+        let request = LeaseRequest { node: NodeId(node), incarnation: Incarnation(1), date: types::WallMillis(0) };
         rpc::codec::encode(&request).to_vec()
     }
 

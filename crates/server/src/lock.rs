@@ -10,6 +10,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Tries to take a lock, and the pause between them: whoever only looks has it for a moment ([`is_held`]).
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A held lock. Dropping it, or dying, releases it.
 #[derive(Debug)]
@@ -34,7 +39,13 @@ pub fn take(folder: &Path, name: &str) -> Outcome<Result<FolderLock, Holder>> {
         .map_err(|error| Failure::io(format!("cannot make the folder {}", folder.display()), &error))?;
     let path = folder.join(name);
     let file = open(&path)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    for _ in 1..TRIES {
+        let Err((file, nix::errno::Errno::EWOULDBLOCK)) = lock else { break };
+        std::thread::sleep(PAUSE);
+        lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    }
+    match lock {
         Ok(mut held) => {
             let written =
                 held.set_len(0).and_then(|()| held.rewind()).and_then(|()| writeln!(held, "{}", std::process::id()));
@@ -48,6 +59,12 @@ pub fn take(folder: &Path, name: &str) -> Outcome<Result<FolderLock, Holder>> {
         }
         Err((_, errno)) => Err(Failure::failed(format!("cannot lock {}: {errno}", path.display()))),
     }
+}
+
+/// Whether a process holds `folder/name`. Looks without standing in another looker's way, and without writing.
+pub fn is_held(folder: &Path, name: &str) -> bool {
+    let Ok(file) = File::open(folder.join(name)) else { return false };
+    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
 }
 
 fn open(path: &PathBuf) -> Outcome<File> {
@@ -78,7 +95,26 @@ mod tests {
         let held = take(&inner, "lock").expect("io").expect("free");
         let me = i32::try_from(std::process::id()).ok();
         assert_eq!(take(&inner, "lock").expect("io").expect_err("held"), Holder { pid: me });
+        assert!(is_held(&inner, "lock"));
         drop(held);
+        assert!(!is_held(&inner, "lock"));
         assert!(take(&inner, "lock").expect("io").is_ok());
+    }
+
+    #[test]
+    fn looking_keeps_nobody_out() {
+        let folder = tempfile::tempdir().expect("folder");
+        drop(take(folder.path(), "lock").expect("io").expect("free"));
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    is_held(folder.path(), "lock");
+                }
+            });
+            let refused = (0..200).filter(|_| take(folder.path(), "lock").expect("io").is_err()).count();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(refused, 0);
+        });
     }
 }

@@ -49,7 +49,7 @@ fn presence() -> Presence {
 
 fn request(secret: &str, nonce: u128) -> JoinRequest {
     let request = Bytes::from(PendingKey::new().unwrap().request);
-    JoinRequest { secret: secret.into(), nonce, request, presence: presence() }
+    JoinRequest { secret: secret.into(), nonce, request, presence: presence(), coordination: None }
 }
 
 async fn refusal(controller: &Controller, request: JoinRequest) -> String {

@@ -117,7 +117,7 @@ async fn answer(stream: UnixStream, inbox: mpsc::Sender<Asked>) -> io::Result<()
 /// Asks the supervisor of the folder.
 pub async fn ask(folder: &Path, request: Request) -> Outcome<Reply> {
     let nobody = || {
-        if folder.is_dir() && matches!(lock::take(folder, super::supervisor::LOCK), Ok(Err(_))) {
+        if lock::is_held(folder, super::supervisor::LOCK) {
             return Failure::failed("the demo is just starting or stopping").next("ask again in a moment");
         }
         Failure::failed(format!("no demo runs in {}", folder.display()))

@@ -1,5 +1,5 @@
 //! The applier: one thread that puts committed entries into the tables, in order, and does the
-//! heavy parts of full copies. What it has done it reports like the log writer does.
+//! heavy parts of copies. What it has done it reports like the log writer does.
 
 use crate::health::Health;
 use crate::partition::Durable;
@@ -8,9 +8,9 @@ use replication::chain::CopyId;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
-use storage::{Row, StorageEngine, StorageError};
+use storage::{StorageEngine, StorageError};
 use tokio::sync::mpsc::UnboundedSender;
-use types::{HybridTime, LogEntry, PartitionId, Seq, Version};
+use types::{HybridTime, LogEntry, PartitionId, Row, RowRange, Seq, Version};
 
 /// Entries put into the tables as one batch, at most.
 const BATCH_MAX: usize = 2048;
@@ -22,8 +22,8 @@ const CHECKPOINT_WHEN_FULL: Duration = Duration::from_secs(2);
 /// Work for the applier.
 pub(crate) enum Work {
     Apply { partition: PartitionId, entries: Vec<Arc<LogEntry>> },
-    Clear { partition: PartitionId, copy: CopyId },
-    Import { partition: PartitionId, copy: CopyId, index: u32, rows: Bytes },
+    Void { partition: PartitionId, copy: CopyId },
+    Import { partition: PartitionId, copy: CopyId, index: u32, range: RowRange, rows: Bytes },
     Install { partition: PartitionId, copy: CopyId, version: Version, time: HybridTime },
     Stop,
 }
@@ -82,15 +82,16 @@ fn run(
                         flush(engine, &mut batch, done)?;
                     }
                 }
-                Work::Clear { partition, copy } => {
-                    engine.clear(partition)?;
-                    let _ = done.send(Durable::Cleared(partition, copy));
+                Work::Void { partition, copy } => {
+                    engine.begin_copy(partition)?;
+                    let _ = done.send(Durable::Voided(partition, copy));
                 }
-                Work::Import { partition, copy, index, rows } => {
+                Work::Import { partition, copy, index, range, rows } => {
+                    let bytes = rows.len();
                     let rows: Vec<Row> = rpc::codec::decode(&rows)
-                        .map_err(|error| StorageError::Damaged(format!("a copy's page: {error}")))?;
-                    engine.import(partition, &rows)?;
-                    let _ = done.send(Durable::Imported(partition, copy, index));
+                        .map_err(|error| StorageError::Damaged(format!("rows of a copy: {error}")))?;
+                    engine.import(partition, &range, &rows)?;
+                    let _ = done.send(Durable::Imported(partition, copy, index, bytes));
                 }
                 Work::Install { partition, copy, version, time } => {
                     engine.install(partition, version, time)?;

@@ -17,7 +17,8 @@
 //! | `gate` | who may call what |
 //! | `partition` | one replica and those who wait for it |
 //! | `log_writer` · `applier` | the two storage threads |
-//! | `throttle` | how fast others are brought up to date |
+//! | `catch_up` | reading and comparing for those who are behind |
+//! | `throttle` | how fast that goes |
 //! | `space` | a disk that is full |
 //! | `status` | how it is |
 //! | `life` | registration, lease, new lives |
@@ -28,6 +29,7 @@
 mod applier;
 mod blocks;
 mod bond;
+mod catch_up;
 mod certificate;
 mod clock;
 mod coordination;

@@ -4,6 +4,7 @@
 use crate::health::Health;
 use crate::partition::Durable;
 use crate::space::Ballast;
+use crate::throttle::Throttle;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -20,6 +21,13 @@ enum Work {
     Stop,
 }
 
+/// What it writes to, and who makes way for it there.
+pub(crate) struct Disk {
+    pub engine: Arc<dyn StorageEngine>,
+    pub ballast: Arc<Ballast>,
+    pub throttle: Arc<Throttle>,
+}
+
 /// A record on its way into the log.
 pub(crate) struct Append {
     pub partition: PartitionId,
@@ -33,15 +41,14 @@ pub(crate) struct LogWriter(Sender<Work>);
 
 impl LogWriter {
     pub fn start(
-        engine: Arc<dyn StorageEngine>,
+        disk: Disk,
         durable: UnboundedSender<Durable>,
         health: Arc<Health>,
-        ballast: Arc<Ballast>,
     ) -> std::io::Result<(LogWriter, std::thread::JoinHandle<()>)> {
         let (sender, queue) = channel();
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
             health.watch_thread("the log writer", || {
-                if let Err(error) = run(&*engine, &queue, &durable, &ballast) {
+                if let Err(error) = run(&disk, &queue, &durable) {
                     health.fail(format!("the log cannot be written: {error}"));
                 }
             });
@@ -60,12 +67,7 @@ impl LogWriter {
     }
 }
 
-fn run(
-    engine: &dyn StorageEngine,
-    queue: &Receiver<Work>,
-    durable: &UnboundedSender<Durable>,
-    ballast: &Ballast,
-) -> Result<(), StorageError> {
+fn run(disk: &Disk, queue: &Receiver<Work>, durable: &UnboundedSender<Durable>) -> Result<(), StorageError> {
     let mut records = Vec::new();
     let mut stopping = false;
     while !stopping {
@@ -85,8 +87,10 @@ fn run(
         if records.is_empty() {
             continue;
         }
-        append(engine, &records, ballast)?;
-        engine.sync()?;
+        append(&*disk.engine, &records, &disk.ballast)?;
+        let begun = Instant::now();
+        disk.engine.sync()?;
+        disk.throttle.synced(begun.elapsed());
         records.clear();
         if durable.send(Durable::Logged(done)).is_err() {
             return Ok(());

@@ -9,7 +9,7 @@ use crate::health::Health;
 use crate::identity::{self, Identity, IdentityError};
 use crate::join::join;
 use crate::leader::{Transport, tend_electorate};
-use crate::log_writer::LogWriter;
+use crate::log_writer::{Disk, LogWriter};
 use crate::partition::{Partition, Shared};
 use crate::retire::Retirement;
 use crate::space::{self, Ballast};
@@ -211,8 +211,9 @@ impl Node {
         let ballast = Arc::new(Ballast::new(&config.folder, full.clone()));
         let (durable_sender, durable) = mpsc::unbounded_channel();
         let dyn_engine: Arc<dyn StorageEngine> = engine.clone();
-        let (log, log_thread) =
-            LogWriter::start(dyn_engine.clone(), durable_sender.clone(), health.clone(), ballast.clone())?;
+        let throttle = Arc::<Throttle>::default();
+        let disk = Disk { engine: dyn_engine.clone(), ballast: ballast.clone(), throttle: throttle.clone() };
+        let (log, log_thread) = LogWriter::start(disk, durable_sender.clone(), health.clone())?;
         let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, health.clone())?;
         let (layout_sender, layout) = watch::channel(Arc::new(Layout::default()));
         let (report_sender, reports) = mpsc::unbounded_channel();
@@ -229,7 +230,7 @@ impl Node {
             health: health.clone(),
             under_way: AtomicUsize::new(0),
             full,
-            throttle: Throttle::default(),
+            throttle,
         });
         let blocks = Arc::new(BlockKeeper::new(
             store,

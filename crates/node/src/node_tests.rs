@@ -72,6 +72,16 @@ async fn put_value(client: &Client, table: TableId, key: &str, value: Bytes) {
     client.transact(transaction).await.unwrap();
 }
 
+async fn delete(client: &Client, table: TableId, key: &str) {
+    let transaction = Transaction {
+        operation: client.operation(key.as_bytes()),
+        partition_key: Bytes::copy_from_slice(key.as_bytes()),
+        conditions: vec![],
+        updates: vec![Update::Delete { table, sort_key: Bytes::new() }],
+    };
+    client.transact(transaction).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_with_a_broken_part_is_cut_out_and_the_others_go_on() {
     let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
@@ -176,7 +186,7 @@ async fn large_answers_are_cut_and_the_last_page_of_a_scan_says_so() {
     node.shutdown().await;
 }
 
-struct Three {
+struct Cluster {
     nodes: Vec<Node>,
     folders: Vec<tempfile::TempDir>,
     client: Client,
@@ -184,19 +194,25 @@ struct Three {
     storage: LsmOptions,
 }
 
-impl Three {
-    async fn start(storage: LsmOptions) -> Three {
-        let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
-        let mut nodes = vec![start_with(folders[0].path(), None, storage.clone()).await];
+impl Cluster {
+    async fn start(storage: LsmOptions, size: usize) -> Cluster {
+        let folders = vec![tempfile::tempdir().unwrap()];
+        let nodes = vec![start_with(folders[0].path(), None, storage.clone()).await];
         let client = connect(&nodes[0]).await;
         let table = client.ensure_table("kv", "main").await.unwrap();
-        for folder in &folders[1..] {
-            let token = client.make_join_token(Duration::from_secs(60)).await.unwrap();
-            nodes.push(start_with(folder.path(), Some(token.parse().unwrap()), storage.clone()).await);
+        let mut cluster = Cluster { nodes, folders, client, table, storage };
+        while cluster.nodes.len() < size {
+            cluster.join().await;
         }
-        let three = Three { nodes, folders, client, table, storage };
-        three.wait_serving(3).await;
-        three
+        cluster.wait_serving(size).await;
+        cluster
+    }
+
+    async fn join(&mut self) {
+        let token = self.client.make_join_token(Duration::from_secs(60)).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        self.nodes.push(start_with(folder.path(), Some(token.parse().unwrap()), self.storage.clone()).await);
+        self.folders.push(folder);
     }
 
     async fn wait_serving(&self, count: usize) {
@@ -230,8 +246,39 @@ impl Three {
         self.nodes.push(start_with(self.folders[2].path(), None, self.storage.clone()).await);
     }
 
-    fn sent(&self, what: Sent) -> u64 {
-        self.nodes.iter().map(|node| node.inner.shared.throttle.sent(what)).sum()
+    fn sent(&self) -> Sent {
+        let mut all = Sent::default();
+        for sent in self.nodes.iter().map(|node| node.inner.shared.throttle.sent()) {
+            (all.entries, all.rows, all.outlines) =
+                (all.entries + sent.entries, all.rows + sent.rows, all.outlines + sent.outlines);
+        }
+        all
+    }
+
+    /// The tables have everything, and the logs nothing that is in them.
+    async fn trim_logs(&self) {
+        for node in &self.nodes {
+            let engine = node.inner.engine.clone();
+            wait_until("the tables to have everything", || {
+                node.inner.partitions().iter().all(|one| one.look(|replica, _| replica.under_way() == 0))
+            })
+            .await;
+            tokio::task::spawn_blocking(move || engine.checkpoint().unwrap()).await.unwrap();
+        }
+    }
+
+    /// Row by row, at rest.
+    async fn the_last_has_the_same(&self) {
+        let digest = |node: &Node, partition| {
+            let snapshot = node.inner.engine.snapshot(partition).unwrap();
+            (snapshot.at(), snapshot.outline(&RowRange::default(), usize::MAX).unwrap().0)
+        };
+        for partition in (0..4).map(PartitionId) {
+            wait_until("the last node to have the same rows", || {
+                digest(&self.nodes[0], partition) == digest(&self.nodes[self.nodes.len() - 1], partition)
+            })
+            .await;
+        }
     }
 
     async fn stop(self) {
@@ -243,58 +290,75 @@ impl Three {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_that_was_away_for_a_short_time_gets_only_what_it_lacks() {
-    let mut three = Three::start(LsmOptions::default()).await;
+    let mut three = Cluster::start(LsmOptions::default(), 3).await;
     three.write("before", 300).await;
     three.without_the_third().await;
     three.write("meanwhile", 50).await;
-    let before = (three.sent(Sent::Entries), three.sent(Sent::Copy));
+    let before = three.sent();
     three.third_again().await;
     three.wait_serving(3).await;
-    let (entries, copies) = (three.sent(Sent::Entries) - before.0, three.sent(Sent::Copy) - before.1);
-    println!("3 MB held, 0.5 MB missed: {entries} bytes of entries and {copies} of full copies were read");
-    assert_eq!(copies, 0, "no full copy");
+    let after = three.sent();
+    let entries = after.entries - before.entries;
+    println!("3 MB held, 0.5 MB missed: {entries} bytes of entries were sent");
+    assert_eq!((after.rows, after.outlines), (before.rows, before.outlines), "nothing was copied or compared");
     assert!(entries < 3 * 500_000, "about what it lacks: {entries}");
     three.stop().await;
 }
 
+/// Small segments, and none is kept for those who are behind.
+fn short_logs(segment_bytes: u64) -> LsmOptions {
+    LsmOptions { segment_bytes, log_retention_bytes: 0, ..LsmOptions::default() }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_whose_entries_the_logs_no_longer_have_gets_a_full_copy() {
-    let storage = LsmOptions { segment_bytes: 64 << 10, log_retention_bytes: 0, ..LsmOptions::default() };
-    let mut three = Three::start(storage).await;
-    three.write("before", 300).await;
+async fn one_whose_entries_the_logs_no_longer_have_gets_the_ranges_that_differ() {
+    let mut three = Cluster::start(short_logs(64 << 10), 3).await;
+    three.write("before", 1500).await;
     three.without_the_third().await;
-    three.write("meanwhile", 50).await;
-    for node in &three.nodes {
-        let engine = node.inner.engine.clone();
-        wait_until("the tables to have everything", || {
-            node.inner.partitions().iter().all(|one| one.look(|replica, _| replica.under_way() == 0))
-        })
-        .await;
-        tokio::task::spawn_blocking(move || engine.checkpoint().unwrap()).await.unwrap();
+    // Some are new, some overwritten, some deleted: of fifteen megabytes, three hundred kilobytes are to be moved.
+    three.write("meanwhile", 10).await;
+    three.write("before", 20).await;
+    for i in 500..520 {
+        delete(&three.client, three.table, &format!("before {i}")).await;
     }
-    let before = three.sent(Sent::Copy);
+    three.trim_logs().await;
+    let before = three.sent();
     three.third_again().await;
     three.wait_serving(3).await;
-    let copies = three.sent(Sent::Copy) - before;
-    println!("3.5 MB held, 0.5 MB missed and no longer in the log: {copies} bytes of full copies were read");
-    assert!((3_000_000..8_000_000).contains(&copies), "all of it, once: {copies}");
+    let (rows, outlines) = (three.sent().rows - before.rows, three.sent().outlines - before.outlines);
+    println!("15 MB held, 0.3 MB of it to be moved: {rows} bytes of rows and {outlines} of outlines were sent");
+    assert!(rows > 300_000, "not by another way: {rows}");
+    assert!(rows + outlines < 3_000_000, "a fraction: {rows} and {outlines}");
+    three.the_last_has_the_same().await;
     three.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_that_has_nothing_gets_everything_once() {
+    let mut cluster = Cluster::start(short_logs(64 << 10), 1).await;
+    cluster.write("before", 500).await;
+    cluster.trim_logs().await;
+    cluster.join().await;
+    cluster.wait_serving(2).await;
+    let Sent { rows, outlines, .. } = cluster.sent();
+    println!("5 MB held, all of it to be moved: {rows} bytes of rows and {outlines} of outlines were sent");
+    assert!((5_000_000..8_000_000).contains(&rows), "all of it, once: {rows}");
+    assert!(outlines < 20_000, "hardly anything is compared: {outlines}");
+    cluster.the_last_has_the_same().await;
+    cluster.stop().await;
 }
 
 /// `cargo test --release -p atoll-node --lib latency -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "a measurement: needs a machine with nothing else to do"]
 async fn latency_of_puts_with_and_without_a_catch_up_under_way() {
-    let storage = LsmOptions { segment_bytes: 1 << 20, log_retention_bytes: 0, ..LsmOptions::default() };
-    let mut three = Three::start(storage).await;
+    let mut three = Cluster::start(short_logs(1 << 20), 3).await;
     three.write("much", 10_000).await;
     three.without_the_third().await;
-    three.write("meanwhile", 500).await;
-    for node in &three.nodes {
-        let engine = node.inner.engine.clone();
-        tokio::task::spawn_blocking(move || engine.checkpoint().unwrap()).await.unwrap();
-    }
-    let measure = async |what: &str, three: &Three, until: &dyn Fn(usize) -> bool| {
+    // Nearly every range differs: it comes to a full copy.
+    three.write("much", 10_000).await;
+    three.trim_logs().await;
+    let measure = async |what: &str, three: &Cluster, until: &dyn Fn(usize) -> bool| {
         let mut took = Vec::new();
         while !until(took.len()) {
             let begin = Instant::now();
@@ -306,13 +370,14 @@ async fn latency_of_puts_with_and_without_a_catch_up_under_way() {
         println!("{what}: {} puts, p50 {:?}, p99 {:?}", took.len(), at(500), at(990));
     };
     measure("alone", &three, &|count| count == 1500).await;
-    let before = three.sent(Sent::Copy);
+    let before = three.sent();
     three.third_again().await;
     let layout = three.nodes[0].layout();
     let whole = || layout.borrow().chains.iter().all(|chain| chain.serving().count() == 3);
     let begun = Instant::now();
     measure("with a catch-up", &three, &|count| count > 50 && whole()).await;
-    println!("{} bytes of copies in {:?}", three.sent(Sent::Copy) - before, begun.elapsed());
+    let (rows, outlines) = (three.sent().rows - before.rows, three.sent().outlines - before.outlines);
+    println!("{rows} bytes of rows and {outlines} of outlines in {:?}", begun.elapsed());
     measure("afterwards", &three, &|count| count == 1500).await;
     three.stop().await;
 }

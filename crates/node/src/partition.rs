@@ -3,8 +3,7 @@
 use crate::applier::{Applier, Work};
 use crate::health::Health;
 use crate::log_writer::{Append, LogWriter};
-use crate::throttle::{Sent, Throttle};
-use bytes::Bytes;
+use crate::throttle::Throttle;
 use parking_lot::Mutex;
 use replication::chain::{
     Answer, Command, CopyId, Environment, Holdings, Message, Replica, RequestId, Tables, TablesFailed,
@@ -12,18 +11,14 @@ use replication::chain::{
 use replication::node::Report;
 use rpc::Pool;
 use rpc::wire::method;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use storage::{Snapshot, StorageEngine, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{
-    BlockHash, Clock, Epoch, HybridTime, Item, ItemKey, Layout, LogEntry, Monotonic, NodeId, OperationId, Outcome,
-    PartitionId, ReplicaId, Seq, Version,
+    BlockHash, Clock, Item, ItemKey, Layout, Monotonic, NodeId, OperationId, Outcome, PartitionId, ReplicaId, Seq,
 };
-
-/// Bytes of one page of a full copy, and of one read of the log for catch-up.
-const TRANSFER_BYTES: usize = 1024 * 1024;
 
 /// What the storage threads have done.
 pub(crate) enum Durable {
@@ -33,8 +28,9 @@ pub(crate) enum Durable {
         /// Blocks that were given a reference: this node should hold them.
         referenced: Vec<BlockHash>,
     },
-    Cleared(PartitionId, CopyId),
-    Imported(PartitionId, CopyId, u32),
+    Voided(PartitionId, CopyId),
+    /// With how many bytes it was.
+    Imported(PartitionId, CopyId, u32, usize),
     Installed(PartitionId, CopyId),
 }
 
@@ -54,7 +50,7 @@ pub(crate) struct Shared {
     pub under_way: AtomicUsize,
     /// The disk has only its reserve left.
     pub full: Arc<AtomicBool>,
-    pub throttle: Throttle,
+    pub throttle: Arc<Throttle>,
 }
 
 impl Shared {
@@ -79,8 +75,8 @@ pub(crate) struct Partition {
     pub shared: Arc<Shared>,
     inner: Mutex<Inner>,
     applied: watch::Sender<Seq>,
-    /// The copy that is being sent, and where it is.
-    copy: Mutex<Option<SendingCopy>>,
+    /// The copy that is being sent.
+    pub copy: Mutex<Option<SendingCopy>>,
 }
 
 struct Inner {
@@ -91,11 +87,9 @@ struct Inner {
     broken: bool,
 }
 
-struct SendingCopy {
-    copy: CopyId,
-    snapshot: Box<dyn Snapshot>,
-    /// Where each page ends; the next begins there.
-    cursors: BTreeMap<u32, Option<Bytes>>,
+pub(crate) struct SendingCopy {
+    pub copy: CopyId,
+    pub snapshot: Box<dyn Snapshot>,
 }
 
 /// The engine's tables as the replica's head sees them.
@@ -200,7 +194,7 @@ impl Partition {
         self.applied.send_replace(seq);
     }
 
-    /// A full copy has replaced the tables.
+    /// A copy is in the tables.
     pub fn installed(self: &Arc<Self>, copy: CopyId) {
         self.step(|replica, env, _, out| replica.installed(env, copy, out));
         self.applied.send_replace(self.shared.engine.applied(self.id).seq);
@@ -231,10 +225,11 @@ impl Partition {
                 }
             }
             Command::Fetch { epoch, from } => self.clone().fetch(epoch, from),
-            Command::ReadPage { copy, index } => self.clone().read_page(copy, index),
-            Command::Clear { copy } => shared.applier.push(Work::Clear { partition, copy }),
-            Command::Import { copy, index, rows } => {
-                shared.applier.push(Work::Import { partition, copy, index, rows });
+            Command::ReadStep { copy, index, want } => self.clone().read_step(copy, index, want),
+            Command::Void { copy } => shared.applier.push(Work::Void { partition, copy }),
+            Command::Compare { copy, index, after, pieces } => self.clone().compare(copy, index, after, pieces),
+            Command::Import { copy, index, range, rows } => {
+                shared.applier.push(Work::Import { partition, copy, index, range, rows });
             }
             Command::Install { copy, version, time } => {
                 shared.applier.push(Work::Install { partition, copy, version, time });
@@ -244,78 +239,5 @@ impl Partition {
             // Every node is a member of the metadata store and hears of new maps by itself.
             Command::RefreshLayout => {}
         }
-    }
-
-    /// Reads, beside the replica, something for a neighbour that is behind; `then` hears of it when its
-    /// turn has come.
-    fn aside<T: Send + 'static>(
-        self: Arc<Self>,
-        what: Sent,
-        read: impl FnOnce(&Partition) -> (T, usize) + Send + 'static,
-        then: impl FnOnce(&Arc<Partition>, T) + Send + 'static,
-    ) {
-        let runtime = self.shared.runtime.clone();
-        runtime.spawn(async move {
-            let here = self.clone();
-            let reading = tokio::task::spawn_blocking(move || {
-                here.shared.health.guard(|| format!("partition {}: reading for a neighbour", here.id), || read(&here))
-            });
-            let Ok(Some((found, bytes))) = reading.await else { return };
-            tokio::time::sleep(self.shared.throttle.spend(what, bytes)).await;
-            then(&self, found);
-        });
-    }
-
-    /// Reads the log for a neighbour that is behind.
-    fn fetch(self: Arc<Self>, epoch: Epoch, from: Seq) {
-        let read = move |here: &Partition| {
-            let entries = match here.shared.engine.entries(here.id, from, TRANSFER_BYTES) {
-                Ok(entries) => Some(entries),
-                Err(StorageError::Compacted { .. }) => None,
-                Err(error) => {
-                    tracing::error!(partition = %here.id, %error, "cannot read the log for catch-up");
-                    here.shared.health.check(&error);
-                    None
-                }
-            };
-            let bytes = entries.iter().flatten().map(LogEntry::weight).sum();
-            (entries, bytes)
-        };
-        self.aside(Sent::Entries, read, move |here, entries| {
-            here.step(|replica, env, _, out| replica.fetched(env, epoch, entries, out));
-        });
-    }
-
-    /// Reads a page of a full copy; the first takes a snapshot.
-    fn read_page(self: Arc<Self>, copy: CopyId, index: u32) {
-        let read = move |here: &Partition| {
-            let page = here.page(copy, index);
-            if let Err(error) = &page {
-                tracing::error!(partition = %here.id, %error, "cannot read the tables for a full copy");
-                here.shared.health.check(error);
-            }
-            let bytes = page.as_ref().map_or(0, |(rows, _)| rows.len());
-            (page.ok(), bytes)
-        };
-        self.aside(Sent::Copy, read, move |here, page| {
-            here.step(|replica, env, _, out| replica.page_read(env, copy, index, page, out));
-        });
-    }
-
-    fn page(&self, copy: CopyId, index: u32) -> Result<(Bytes, Option<(Version, HybridTime)>), StorageError> {
-        let mut sending = self.copy.lock();
-        if sending.as_ref().is_none_or(|sending| sending.copy != copy) {
-            let snapshot = self.shared.engine.snapshot(self.id)?;
-            *sending = Some(SendingCopy { copy, snapshot, cursors: BTreeMap::from([(0, None)]) });
-        }
-        let Some(going) = sending.as_mut() else { return Err(StorageError::Poisoned("no copy".into())) };
-        let after = going.cursors.get(&index).cloned().flatten();
-        let export = going.snapshot.export(after.as_ref(), TRANSFER_BYTES)?;
-        let end = export.next.is_none().then(|| (going.snapshot.at(), going.snapshot.time()));
-        going.cursors = BTreeMap::from([(index, after), (index + 1, export.next)]);
-        if end.is_some() {
-            *sending = None;
-        }
-        Ok((rpc::codec::encode(&export.rows), end))
     }
 }

@@ -248,14 +248,14 @@ pub(crate) async fn finish(inner: Arc<Inner>, mut durable: UnboundedReceiver<Dur
                 }
                 inner.blocks.expect(referenced);
             }
-            Durable::Cleared(id, copy) => {
+            Durable::Voided(id, copy) => {
                 if let Some(partition) = inner.partition(id) {
-                    partition.step(|replica, _, _, out| replica.cleared(copy, out));
+                    partition.step(|replica, _, _, out| replica.voided(copy, out));
                 }
             }
-            Durable::Imported(id, copy, index) => {
+            Durable::Imported(id, copy, index, bytes) => {
                 if let Some(partition) = inner.partition(id) {
-                    partition.step(|replica, _, _, out| replica.page_imported(copy, index, out));
+                    partition.clone().imported(copy, index, bytes);
                 }
             }
             Durable::Installed(id, copy) => {

@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use bytes::Bytes;
 use setting::*;
 use std::sync::Arc;
 use types::*;
 
 /// The crate, and small words for chains and messages.
 mod setting {
-    pub use atoll_replication::chain::{Body, Command, CopyId, Environment, Holdings, Message, Replica};
+    pub use atoll_replication::chain::{Body, Command, CopyId, Environment, Holdings, Message, Replica, Step};
     use types::*;
 
     pub const P: PartitionId = PartitionId(0);
@@ -101,6 +100,11 @@ fn append(previous: Version, entries: Vec<LogEntry>, last: u64, complete: bool) 
     message(2, 1, 2, Body::Append { previous, entries, committed: Seq(0), last: Seq(last), complete })
 }
 
+fn end(copy: CopyId, index: u32, version: Version) -> Message {
+    let step = Step::End { version, time: HybridTime(version.seq.0) };
+    message(2, 1, 2, Body::Step { copy, index, step })
+}
+
 fn truncated(commands: &[Command]) -> bool {
     commands.iter().any(|command| matches!(command, Command::Append { record: Record::Truncate { .. }, .. }))
 }
@@ -148,19 +152,17 @@ fn a_copy_that_was_taken_is_not_taken_again() {
     let mut out = Vec::new();
     syncing.adopt(&at(0), &chain(2, &[(1, Serving), (2, Syncing)], &[1]), &mut out);
     syncing.durable(&at(0), 1, &mut out);
-    let (copy, end) = (CopyId { epoch: Epoch(2), number: 1 }, Some((Version::new(1, 20), HybridTime(20))));
-    let page = message(2, 1, 2, Body::Page { copy, index: 0, rows: Bytes::new(), end });
-    syncing.receive(&at(1), page.clone(), &mut out);
+    let copy = CopyId { epoch: Epoch(2), number: 1 };
+    syncing.receive(&at(1), end(copy, 0, Version::new(1, 20)), &mut out);
     assert!(syncing.incomplete());
     syncing.durable(&at(1), 2, &mut out);
-    syncing.cleared(copy, &mut out);
-    syncing.page_imported(copy, 0, &mut out);
+    syncing.voided(copy, &mut out);
     syncing.installed(&at(2), copy, &mut out);
     assert!(!syncing.incomplete());
-    // The last page again, delayed: the word that it was taken was lost.
+    // The last step again, delayed: the word that it was taken was lost.
     out.clear();
-    syncing.receive(&at(3), page, &mut out);
-    assert_eq!(sent(&out), vec![Body::PageTaken { copy, index: 0 }]);
+    syncing.receive(&at(3), end(copy, 0, Version::new(1, 20)), &mut out);
+    assert_eq!(sent(&out), vec![Body::StepTaken { copy, index: 0, found: Found::default() }]);
     assert!(!syncing.incomplete());
     assert_eq!(syncing.progress().last, Version::new(1, 20));
 }
@@ -170,11 +172,8 @@ fn one_that_is_counted_on_takes_no_copy_and_says_where_it_is() {
     let mut follower = follower(Serving, &[1, 2]);
     let mut out = Vec::new();
     let copy = CopyId { epoch: Epoch(2), number: 1 };
-    follower.receive(
-        &at(500),
-        message(2, 1, 2, Body::Page { copy, index: 0, rows: Bytes::new(), end: None }),
-        &mut out,
-    );
+    let step = Step::Outline { after: None, pieces: vec![] };
+    follower.receive(&at(500), message(2, 1, 2, Body::Step { copy, index: 0, step }), &mut out);
     assert_eq!(sent(&out), vec![Body::Position { last: Version::new(1, 23) }]);
     assert!(!follower.incomplete());
 }
@@ -189,7 +188,7 @@ fn an_unfinished_copy_asks_for_another() {
     let mut head = head();
     out.clear();
     head.receive(&at(1), message(2, 2, 1, Body::NeedCopy), &mut out);
-    assert!(out.iter().any(|command| matches!(command, Command::ReadPage { index: 0, .. })), "{out:?}");
+    assert!(out.iter().any(|command| matches!(command, Command::ReadStep { index: 0, .. })), "{out:?}");
 }
 
 #[test]
@@ -221,13 +220,11 @@ fn one_that_is_being_emptied_answers_nothing_before_it_has_caught_up_again() {
     follower.receive(&at(1), append(Version::new(1, 23), vec![entry(2, 24)], 24, true), &mut out);
     assert!(follower.ready() && follower.check_read(&at(1)).is_ok());
     let copy = CopyId { epoch: Epoch(2), number: 1 };
-    let end = Some((Version::new(2, 24), HybridTime(24)));
-    follower.receive(&at(2), message(2, 1, 2, Body::Page { copy, index: 0, rows: Bytes::new(), end }), &mut out);
+    follower.receive(&at(2), end(copy, 0, Version::new(2, 24)), &mut out);
     assert!(follower.incomplete());
     assert!(!follower.ready() && follower.check_read(&at(2)).is_err());
     follower.durable(&at(3), 9, &mut out);
-    follower.cleared(copy, &mut out);
-    follower.page_imported(copy, 0, &mut out);
+    follower.voided(copy, &mut out);
     follower.installed(&at(3), copy, &mut out);
     assert!(!follower.ready(), "what the predecessor had before the copy says nothing of what it has now");
     follower.receive(&at(4), append(Version::new(2, 24), vec![entry(2, 25)], 25, false), &mut out);

@@ -67,6 +67,8 @@ bugs! {
     collection_ignores_pins,
     /// A node says that it has every block without having looked, so that a mover lets the old copy go (invariant 21).
     whole_unchecked,
+    /// A range that differs is taken for one that agrees, and not copied.
+    differing_range_overlooked,
     /// A client that timed out says *failed* (invariant 6).
     timeout_is_failure,
 }

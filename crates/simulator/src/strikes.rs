@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Every fault that a sweep of many seeds is to contain. What is counted is the effect, not the attempt.
-pub const FAULTS: [&str; 34] = [
+/// Every fault that a sweep of many seeds is to contain, and what else must come about for it to prove anything. What is counted is the effect, not the attempt.
+pub const FAULTS: [&str; 38] = [
     "packets lost",
     "packets repeated",
     "packets late",
@@ -38,6 +38,10 @@ pub const FAULTS: [&str; 34] = [
     "nodes removed",
     "shares changed",
     "zones changed",
+    "ranges that differed",
+    "ranges that agreed",
+    "copies of everything",
+    "copies broken off",
 ];
 
 /// Counts, by name.

@@ -45,13 +45,15 @@ fn invariants_find_each_planted_bug() {
             ("read_not_rechecked", "invariant 3"),
             ("timeout_is_failure", "invariant 6"),
             ("operations_lost_at_failover", "invariant 13"),
-            ("complete_too_wide", "invariant 10"),
+            // The controller, who is deceived, never records what it takes for recorded: that may be seen first.
+            ("complete_too_wide", ""),
             ("torn_end_taken_for_whole", ""),
             ("removed_while_needed", ""),
             ("rot_taken_for_absence", ""),
             ("syncing_serves", ""),
             ("collection_ignores_pins", "invariant 21"),
             ("whole_unchecked", "invariant 21"),
+            ("differing_range_overlooked", "what was installed"),
         ],
         false,
     );

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::{
-    Action, Classify, Epoch, HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Query, QueryPage,
-    Record, Seq, TableId, Version, WallMillis,
+    Action, Classify, Epoch, Found, HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Piece,
+    Query, QueryPage, Record, Row, RowRange, Seq, TableId, Version, WallMillis,
 };
 
 /// Why storage did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The log no longer reaches back that far: a full copy is needed.
+    /// The log no longer reaches back that far: a copy is needed.
     #[error("the log begins at {first}; entries before it are gone")]
     Compacted {
         /// First sequence that it has.
@@ -61,25 +61,16 @@ pub struct Recovered {
     /// The log's end was torn and cut, and the replica has adopted no epoch since: entries may be
     /// missing there. Survives further restarts.
     pub torn: bool,
-    /// A full copy was under way and did not end: what is here does not count.
+    /// A copy was under way and did not end: what is here does not count.
     pub incomplete: bool,
 }
 
-/// A row of a full copy, opaque to all but storage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// Key, without the partition.
-    pub key: Bytes,
-    /// Value.
-    pub value: Bytes,
-}
-
-/// A piece of a full copy.
+/// Rows for a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
     /// In key order.
     pub rows: Vec<Row>,
-    /// Where to go on; none at the end.
+    /// After which key to go on; none at the range's end.
     pub next: Option<Bytes>,
 }
 
@@ -100,8 +91,13 @@ pub trait Snapshot: Send {
     -> Result<Vec<(ItemKey, Item)>, StorageError>;
     /// How many items a table has in this partition.
     fn count(&self, table: TableId) -> Result<u64, StorageError>;
-    /// The next rows of a full copy (items, remembered operations, everything), about `bytes_max` of them.
-    fn export(&self, after: Option<&Bytes>, bytes_max: usize) -> Result<Export, StorageError>;
+    /// The first rows of a range (items, remembered operations, everything), about `bytes_max` of them.
+    fn export(&self, range: &RowRange, bytes_max: usize) -> Result<Export, StorageError>;
+    /// A range in pieces of about `piece_bytes`, as far as [`types::rows::outline`] goes; and how many
+    /// bytes were read for it.
+    fn outline(&self, range: &RowRange, piece_bytes: usize) -> Result<(Vec<Piece>, usize), StorageError>;
+    /// Holds an outline that begins after that key against the rows that are here.
+    fn compare(&self, after: Option<&Bytes>, pieces: &[Piece]) -> Result<Found, StorageError>;
 }
 
 /// A node's durable state: one log for all partitions, and the tables that it is replayed into.
@@ -159,20 +155,20 @@ pub trait StorageEngine: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(ItemKey, Version)>, StorageError>;
 
-    /// Empties a partition's tables, before a full copy. [`Record::Reset`] has been synced.
-    fn clear(&self, partition: PartitionId) -> Result<(), StorageError>;
+    /// Before a copy: no write is applied any more, and what the tables hold is nothing but rows that need perhaps
+    /// not be sent. [`Record::Reset`] has been synced.
+    fn begin_copy(&self, partition: PartitionId) -> Result<(), StorageError>;
 
-    /// Takes rows of a full copy, from the reserve if need be.
-    fn import(&self, partition: PartitionId, rows: &[Row]) -> Result<(), StorageError>;
+    /// These rows take the place of all that is in the range, from the reserve if need be.
+    fn import(&self, partition: PartitionId, range: &RowRange, rows: &[Row]) -> Result<(), StorageError>;
 
-    /// Ends a full copy: makes the tables durable, with `version` applied, then appends and syncs
+    /// Ends a copy: makes the tables durable, with `version` applied, then appends and syncs
     /// [`Record::Installed`].
     fn install(&self, partition: PartitionId, version: Version, time: HybridTime) -> Result<(), StorageError>;
 
     /// Makes the tables durable and releases log segments that neither recovery
     /// nor the retention for catch-up and watching needs. A partition with unapplied entries
-    /// holds the log back from there on: one that is no longer wanted here is given a
-    /// [`Record::Reset`] and [`Self::clear`]ed. May be called from any thread.
+    /// holds the log back from there on. May be called from any thread.
     fn checkpoint(&self) -> Result<(), StorageError>;
 
     /// Bytes that may still be written before only deletes should be ordered.

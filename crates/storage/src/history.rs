@@ -1,5 +1,5 @@
 //! What the log's records mean for one partition: which entries stand, which
-//! epoch was adopted, whether a full copy is under way. Pure; both engines use it.
+//! epoch was adopted, whether a copy is under way. Pure; both engines use it.
 
 use crate::StorageError;
 use std::collections::VecDeque;
@@ -52,7 +52,7 @@ pub(crate) struct History<L> {
     pub epoch: Epoch,
     /// The log was cut since this partition last adopted an epoch.
     pub torn: bool,
-    /// Whether the last record that says so began a full copy; none: no record says.
+    /// Whether the last record that says so began a copy; none: no record says.
     pub incomplete: Option<bool>,
 }
 

@@ -23,6 +23,6 @@ mod poison;
 mod space;
 
 pub use blocks::BlockStore;
-pub use engine::{Export, Recovered, Row, Snapshot, StorageEngine, StorageError};
+pub use engine::{Export, Recovered, Snapshot, StorageEngine, StorageError};
 pub use lsm::{LsmEngine, LsmOptions, StorageStats};
 pub use memory::{Lost, MemoryEngine};

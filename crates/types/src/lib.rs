@@ -18,6 +18,7 @@ pub mod limits;
 pub mod operation;
 pub mod query;
 pub mod record;
+pub mod rows;
 pub mod transaction;
 
 pub use clock::{Clock, HybridTime, Monotonic, Rng, WallMillis};
@@ -29,4 +30,5 @@ pub use layout::{Chain, ChainMember, Layout, MemberState, NodeInfo, ReplicaId, T
 pub use operation::{OperationId, Verdict};
 pub use query::{Bound, Change, Consistency, ItemAt, Query, QueryPage, Read};
 pub use record::{Effect, LogEntry, Outcome, Record};
+pub use rows::{Found, Piece, Row, RowRange};
 pub use transaction::{Condition, Refusal, Template, TemplatePart, Test, Transaction, TransactionResult, Update};

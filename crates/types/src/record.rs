@@ -127,13 +127,13 @@ pub enum Record {
         /// The last entry kept.
         after: Seq,
     },
-    /// All of the partition is void; a full copy is being received. Until
+    /// All of the partition is void; a copy is being received. Until
     /// [`Record::Installed`] the replica holds nothing that counts.
     Reset {
         /// Partition.
         partition: PartitionId,
     },
-    /// The full copy is in the tables, up to this version.
+    /// The copy is in the tables, up to this version.
     Installed {
         /// Partition.
         partition: PartitionId,

@@ -1,11 +1,12 @@
 //! What a replica asks of its surroundings, and what it is told about them.
 
 use super::message::{CopyId, Message};
+use super::plan::Want;
 use bytes::Bytes;
 use std::sync::Arc;
 use types::{
-    Epoch, HybridTime, Item, ItemKey, LogEntry, Monotonic, NodeId, OperationId, Outcome, Record, Refusal, ReplicaId,
-    Seq, TransactionResult, Verdict, Version, WallMillis,
+    Epoch, HybridTime, Item, ItemKey, LogEntry, Monotonic, NodeId, OperationId, Outcome, Piece, Record, Refusal,
+    ReplicaId, RowRange, Seq, TransactionResult, Verdict, Version, WallMillis,
 };
 
 /// Names a request of a client, for its answer. Chosen by the caller.
@@ -78,24 +79,39 @@ pub enum Command {
         /// First sequence wanted.
         from: Seq,
     },
-    /// Read the next page of a full copy (the first opens a snapshot), and call [`super::Replica::page_read`].
-    ReadPage {
+    /// Read the next step of a copy (the first opens a snapshot), and call [`super::Replica::step_read`].
+    ReadStep {
         /// Which copy.
         copy: CopyId,
-        /// Which page: 0, 1, 2 …
+        /// Which step: 0, 1, 2 …
         index: u32,
+        /// What it is to be.
+        want: Want,
     },
-    /// Empty the tables of this partition, then [`super::Replica::cleared`].
-    Clear {
+    /// What the tables hold counts no more, but is still there: then [`super::Replica::voided`].
+    Void {
         /// For which copy.
         copy: CopyId,
     },
-    /// Take a page, then [`super::Replica::page_imported`].
+    /// Compare an outline with the tables, after all earlier imports, then [`super::Replica::compared`].
+    Compare {
+        /// For which copy.
+        copy: CopyId,
+        /// Which step.
+        index: u32,
+        /// Where the outline begins.
+        after: Option<Bytes>,
+        /// Its pieces.
+        pieces: Vec<Piece>,
+    },
+    /// Put rows in the place of what is in a range, then [`super::Replica::imported`].
     Import {
         /// Which copy.
         copy: CopyId,
-        /// Which page.
+        /// Which step.
         index: u32,
+        /// The range.
+        range: RowRange,
         /// Rows.
         rows: Bytes,
     },

@@ -25,7 +25,7 @@ pub(super) struct Link {
     position: Version,
     /// It said so before this replica was ready to send.
     early: bool,
-    /// It needs a full copy, and this replica was not ready to send one.
+    /// It needs a copy, and this replica was not ready to send one.
     copy_wanted: bool,
     /// Last thing heard or first thing sent after a silence.
     progress: Monotonic,
@@ -45,7 +45,7 @@ enum State {
     /// Reading the log, because the entries are no longer in memory; `next` is the last sent.
     /// `check`: its claim to have `next` is still to be compared.
     Fetching { next: Version, check: bool },
-    /// It is receiving a full copy.
+    /// It is receiving a copy.
     Copying,
 }
 
@@ -99,7 +99,7 @@ impl Replica {
             return;
         }
         if matches!(link.state, State::Copying) {
-            // It asks again because pages are slow; unless one was sent and sent again, and it will not have it.
+            // It asks again because a copy is slow; unless one was sent and sent again, and it will not have it.
             if !role.copy_out.as_ref().is_some_and(|copy| copy.unwanted(env)) {
                 return;
             }

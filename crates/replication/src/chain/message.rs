@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use types::{Epoch, HybridTime, LogEntry, NodeId, PartitionId, ReplicaId, Seq, Version};
+use types::{Epoch, Found, HybridTime, LogEntry, NodeId, PartitionId, Piece, ReplicaId, RowRange, Seq, Version};
 
 /// A message between two replicas of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +22,39 @@ pub struct Message {
     pub body: Body,
 }
 
-/// Names one full copy, so that pieces of an abandoned one are refused (invariant 15).
+/// Names one copy, so that pieces of an abandoned one are refused (invariant 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CopyId {
     /// Epoch in which it was begun.
     pub epoch: Epoch,
     /// Number, by the sender.
     pub number: u64,
+}
+
+/// A step of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// What the sender has, in short: which pieces differ is the answer.
+    Outline {
+        /// It begins after this key; none: with the first.
+        after: Option<Bytes>,
+        /// In order, side by side.
+        pieces: Vec<Piece>,
+    },
+    /// These rows take the place of all that is in the range.
+    Rows {
+        /// Which.
+        range: RowRange,
+        /// Rows, as storage exports them.
+        rows: Bytes,
+    },
+    /// That was all: now the receiver has what the sender had.
+    End {
+        /// When it had written this.
+        version: Version,
+        /// Commit time of that write.
+        time: HybridTime,
+    },
 }
 
 /// The kinds of message.
@@ -78,25 +104,25 @@ pub enum Body {
         /// Everything up to here is committed.
         committed: Seq,
     },
-    /// Down: a page of a full copy.
-    Page {
+    /// Down: a step of a copy.
+    Step {
         /// Which copy.
         copy: CopyId,
         /// 0, 1, 2 …
         index: u32,
-        /// Rows, as storage exports them.
-        rows: Bytes,
-        /// On the last page: the version that the copy is of, and its time.
-        end: Option<(Version, HybridTime)>,
+        /// What is to be done.
+        step: Step,
     },
-    /// Up: that page was taken; send the next.
-    PageTaken {
+    /// Up: that step was taken; send the next.
+    StepTaken {
         /// Which copy.
         copy: CopyId,
-        /// Which page.
+        /// Which step.
         index: u32,
+        /// What an outline was found to be.
+        found: Found,
     },
-    /// Up: "nothing of mine counts: send a full copy."
+    /// Up: "nothing of mine counts: send a copy."
     NeedCopy,
     /// Up, again and again while it is so: that node's disk has only its reserve left. Holds for a second.
     Full {

@@ -22,20 +22,23 @@
 //! | `replica` | place in the chain, durability, commit, epochs |
 //! | `head` | conditions, order, operation ids, verify, expiry |
 //! | `link` · `follow` | sending below · taking from above |
-//! | `copy` | full copies |
+//! | `plan` | which ranges a copy has yet to compare or send |
+//! | `copy_out` · `copy_in` | sending a copy · taking one |
 //! | `full` | disks with only their reserve left |
 //! | `read` | strong reads |
 //! | `overlay` | entries not yet in the tables |
 //! | `message` · `command` | what goes between replicas · to and from the surroundings |
 
 mod command;
-mod copy;
+mod copy_in;
+mod copy_out;
 mod follow;
 mod full;
 mod head;
 mod link;
 mod message;
 mod overlay;
+mod plan;
 mod read;
 mod replica;
 
@@ -43,6 +46,7 @@ pub use command::{
     Answer, Command, Environment, Failure, Holdings, Neighbour, Progress, RequestId, Tables, TablesFailed,
 };
 pub use head::{NODE_UNDER_WAY_BYTES_MAX, UNDER_WAY_BYTES_MAX, WAITING_MAX};
-pub use message::{Body, CopyId, Message};
+pub use message::{Body, CopyId, Message, Step};
+pub use plan::{Grain, Want};
 pub use read::ReadPlan;
 pub use replica::Replica;

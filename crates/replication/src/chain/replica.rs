@@ -1,7 +1,8 @@
 //! A replica: its place in the chain, and how far its log is.
 
 use super::command::{Answer, Command, Environment, Failure, Holdings, Out, Progress, RequestId};
-use super::copy::{CopyIn, CopyOut};
+use super::copy_in::CopyIn;
+use super::copy_out::CopyOut;
 use super::head::Head;
 use super::link::Link;
 use super::message::{Body, CopyId, Message};
@@ -27,13 +28,13 @@ pub struct Replica {
     pub(super) committed: Seq,
     /// Entries up to here have been handed out to be applied.
     applying: Seq,
-    /// A full copy began and has not ended: nothing here counts.
+    /// A copy began and has not ended: nothing here counts.
     pub(super) incomplete: bool,
     /// The log's end was torn, and no epoch was adopted since.
     torn: bool,
-    /// Full copies begun.
+    /// Copies begun, as the sender.
     pub(super) copies: u64,
-    /// A full copy that is being made durable. Until it is, the log takes no other.
+    /// A copy that is being made durable. Until it is, the log takes no other.
     pub(super) installing: Option<(CopyId, Version, HybridTime)>,
     appends: u64,
     /// Appends not yet durable: number, and last sequence in the log by then.
@@ -75,7 +76,7 @@ pub(super) struct Role {
     pub(super) heads: Option<Head>,
     pub(super) questions: super::read::Questions,
     pub(super) copy_in: Option<CopyIn>,
-    /// The last full copy taken.
+    /// The last copy taken.
     pub(super) copied: Option<CopyId>,
     pub(super) copy_out: Option<CopyOut>,
 }
@@ -214,7 +215,7 @@ impl Replica {
         self.overlay.weight()
     }
 
-    /// An unfinished full copy: nothing here counts.
+    /// An unfinished copy: nothing here counts.
     pub fn incomplete(&self) -> bool {
         self.incomplete
     }
@@ -336,7 +337,7 @@ impl Replica {
         self.applying > self.overlay.base().seq
     }
 
-    /// Everything up to `seq`, and nothing else, is here: before and after a full copy.
+    /// Everything up to `seq`, and nothing else, is here: before and after a copy.
     pub(super) fn set_all(&mut self, seq: Seq) {
         (self.durable, self.committed, self.applying) = (seq, seq, seq);
         for (_, last) in &mut self.unsynced {
@@ -358,7 +359,7 @@ impl Replica {
             out.push(Command::ReportDeparted(self.epoch));
         }
         self.advance(env, out);
-        self.repeat_page(env, out);
+        self.repeat_step(env, out);
         self.pump(env, out);
     }
 
@@ -385,9 +386,9 @@ impl Replica {
             Body::Ack { through } => self.on_ack(env, from, through, out),
             Body::Question { number } => self.on_question(env, from, number, out),
             Body::Answer { number, committed } => self.on_answer(env, from, number, committed, out),
-            Body::Page { copy, index, rows, end } => self.on_page(env, from, copy, index, rows, end, out),
+            Body::Step { copy, index, step } => self.on_step(env, from, copy, index, step, out),
             Body::Full { node } => self.on_full(env, from, node, out),
-            Body::PageTaken { copy, index } => self.on_page_taken(env, from, copy, index, out),
+            Body::StepTaken { copy, index, found } => self.on_step_taken(env, from, copy, index, found, out),
         }
     }
 

@@ -11,7 +11,7 @@ pub struct Disk {
     pub entries: Vec<Version>,
     /// The last epoch that is durable.
     pub epoch: Epoch,
-    /// A full copy is being received.
+    /// A copy is being received.
     pub incomplete: bool,
     /// Records on their way, in order.
     pending: VecDeque<(u64, Record)>,

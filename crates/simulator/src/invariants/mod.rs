@@ -51,7 +51,7 @@ pub enum Observed<'a> {
     Appended { node: NodeId, partition: PartitionId, number: u64, record: &'a Record },
     /// All records up to these numbers are durable.
     Synced { node: NodeId, upto: &'a [(PartitionId, u64)] },
-    /// A full copy is durable.
+    /// A copy is durable.
     Installed { node: NodeId, partition: PartitionId, version: Version },
     /// Something rots on a node's disk: what is there does not count any more.
     Rotten { node: NodeId },

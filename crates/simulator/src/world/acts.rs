@@ -63,6 +63,9 @@ impl World {
             self.log(format_args!("refused: {:?}: {}", wish.edit, preview.unsafe_because.join("; ")));
             return self.refused(id);
         }
+        if matches!(wish.edit, Edit::Remove(node) if self.only_rot_stays(node)) {
+            return self.refused(id);
+        }
         match change::write(&known.layout, &next, &known.all) {
             None => self.acted(id, true),
             Some(batch) => {
@@ -198,6 +201,16 @@ impl World {
             })
         };
         self.machines[m].blocks.files.keys().all(others)
+    }
+
+    /// Whether a node has the only good copy of a block of which others have rotten ones that nobody has read yet:
+    /// they would be taken for good. Real nodes are given the time to find out.
+    fn only_rot_stays(&self, node: NodeId) -> bool {
+        let Some(leaving) = self.machine_of(node) else { return false };
+        let others = || self.machines.iter().enumerate().filter(|(m, _)| *m != leaving).map(|(_, other)| other);
+        let stays = |hash, good| others().any(|other| other.blocks.files.get(hash) == Some(&good));
+        let good = self.machines[leaving].blocks.files.iter().filter(|(_, good)| **good).map(|(hash, _)| hash);
+        good.into_iter().any(|hash| stays(hash, false) && !stays(hash, true))
     }
 
     /// A block's file rots, unnoticed for now; never the last.

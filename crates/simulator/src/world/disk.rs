@@ -2,13 +2,11 @@
 
 use super::World;
 use super::event::{Event, Local};
-use super::machine::{SendingCopy, Work};
+use super::machine::Work;
 use crate::invariants::Observed;
 use crate::scenario::MS;
-use replication::chain::CopyId;
-use std::collections::BTreeMap;
-use storage::{Row, StorageEngine, StorageError};
-use types::{Epoch, PartitionId, Seq};
+use storage::{StorageEngine, StorageError};
+use types::{Epoch, PartitionId, Row, Seq};
 
 impl World {
     /// Appends what is queued, if nothing is under way, and begins to sync it.
@@ -135,18 +133,19 @@ impl World {
                 }
                 Some(Local::Applied(applied))
             }),
-            Some(Work::Clear { partition, copy }) => {
-                engine.clear(partition).map(|()| Some(Local::Cleared(partition, copy)))
+            Some(Work::Void { partition, copy }) => {
+                engine.begin_copy(partition).map(|()| Some(Local::Voided(partition, copy)))
             }
-            Some(Work::Import { partition, copy, index, rows }) => {
+            Some(Work::Import { partition, copy, index, range, rows }) => {
                 let rows: Vec<Row> = rpc::codec::decode(&rows).unwrap_or_default();
-                engine.import(partition, &rows).map(|()| Some(Local::Imported(partition, copy, index)))
+                engine.import(partition, &range, &rows).map(|()| Some(Local::Imported(partition, copy, index)))
             }
             Some(Work::Install { partition, copy, version, time }) => {
                 let installed = engine.install(partition, version, time);
                 if installed.is_ok() {
                     self.log(format_args!("{node} {partition} installs a copy of {version}"));
                     self.observe(Observed::Installed { node, partition, version });
+                    self.check_copy(m, partition, copy);
                 }
                 installed.map(|()| Some(Local::Installed(partition, copy)))
             }
@@ -183,34 +182,5 @@ impl World {
         };
         let after = self.random.below(self.scenario.apply + 1);
         self.local(m, after, Local::Fetched(partition, epoch, entries));
-    }
-
-    pub(crate) fn read_page(&mut self, m: usize, partition: PartitionId, copy: CopyId, index: u32) {
-        let transfer = self.scenario.transfer;
-        let engine = self.machines[m].engine.clone();
-        let Some(process) = &mut self.machines[m].process else { return };
-        let sending = &mut process.hosted[partition.0 as usize].copy;
-        if sending.as_ref().is_none_or(|sending| sending.copy != copy)
-            && let Ok(snapshot) = engine.snapshot(partition)
-        {
-            *sending = Some(SendingCopy { copy, snapshot, cursors: BTreeMap::from([(0, None)]) });
-        }
-        let Some(going) = sending.as_mut() else { return };
-        let after = going.cursors.get(&index).cloned().flatten();
-        let export = going.snapshot.export(after.as_ref(), transfer);
-        let damaged = export.as_ref().err().map(ToString::to_string);
-        let page = export.ok().map(|export| {
-            let end = export.next.is_none().then(|| (going.snapshot.at(), going.snapshot.time()));
-            going.cursors = BTreeMap::from([(index, after), (index + 1, export.next)]);
-            (rpc::codec::encode(&export.rows), end)
-        });
-        if page.as_ref().is_some_and(|(_, end)| end.is_some()) {
-            *sending = None;
-        }
-        if let Some(why) = damaged {
-            self.storage_failed(m, &StorageError::Damaged(why), "a read of the tables");
-        }
-        let after = self.random.below(self.scenario.apply + 1);
-        self.local(m, after, Local::PageRead(partition, copy, index, page));
     }
 }

@@ -5,7 +5,7 @@ use super::event::{Event, Local, Packet, Reply};
 use super::machine::{Work, swallowed};
 use super::serve::Waiter;
 use crate::invariants::Observed;
-use replication::chain::{Answer, Body, RequestId, Tables, TablesFailed};
+use replication::chain::{Answer, Body, RequestId, Step, Tables, TablesFailed};
 use replication::node::Report;
 use replication::{Command, Environment, Replica};
 use std::cell::RefCell;
@@ -75,7 +75,7 @@ impl World {
         let half = hosted.replica.ready() && hosted.replica.incomplete();
         let (replica, is_head, member) = (process.me, hosted.replica.is_head(), hosted.replica.state());
         if half {
-            self.fail(format!("{} {partition} may answer reads while a full copy is under way", replica.node));
+            self.fail(format!("{} {partition} may answer reads while a copy is under way", replica.node));
         }
         if after.epoch != before.epoch {
             let (epoch, state) = (after.epoch, member);
@@ -133,7 +133,8 @@ impl World {
                 }
                 let what: &dyn std::fmt::Debug = match &message.body {
                     Body::Append { entries, .. } if entries.len() > 3 => &"Append of many",
-                    Body::Page { .. } => &"Page",
+                    Body::Step { step: Step::Outline { pieces, .. }, .. } if pieces.len() > 3 => &"Outline of many",
+                    Body::Step { step: Step::Rows { .. }, .. } => &"Rows",
                     body => body,
                 };
                 self.log(format_args!(
@@ -153,12 +154,18 @@ impl World {
                 let after = self.random.below(self.scenario.apply + 1);
                 self.local(m, after, Local::Fetch(partition, epoch, from));
             }
-            Command::ReadPage { copy, index } => {
+            Command::ReadStep { copy, index, want } => {
                 let after = self.random.below(self.scenario.apply + 1);
-                self.local(m, after, Local::ReadPage(partition, copy, index));
+                self.local(m, after, Local::ReadStep(partition, copy, index, want));
             }
-            Command::Clear { copy } => self.push_work(m, Work::Clear { partition, copy }),
-            Command::Import { copy, index, rows } => self.push_work(m, Work::Import { partition, copy, index, rows }),
+            Command::Void { copy } => self.push_work(m, Work::Void { partition, copy }),
+            Command::Compare { copy, index, after, pieces } => {
+                let when = self.random.below(self.scenario.apply + 1);
+                self.local(m, when, Local::Compare(partition, copy, index, after, pieces));
+            }
+            Command::Import { copy, index, range, rows } => {
+                self.push_work(m, Work::Import { partition, copy, index, range, rows });
+            }
             Command::Install { copy, version, time } => {
                 self.push_work(m, Work::Install { partition, copy, version, time });
             }

@@ -4,14 +4,13 @@ use super::blocks::{BlockRequest, Talk};
 use crate::scenario::FaultKind;
 use bytes::Bytes;
 use control::LeaderToken;
-use replication::chain::{Answer, CopyId, Message};
+use replication::chain::{Answer, CopyId, Message, Step, Want};
 use replication::node::Next;
 use rpc::wire::{RegisterRequest, SyncedReport};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{
-    Epoch, HybridTime, Item, Layout, LogEntry, NodeId, OperationId, PartitionId, Read, ReplicaId, Seq, Transaction,
-    Verdict, Version,
+    Epoch, Item, Layout, LogEntry, NodeId, OperationId, PartitionId, Piece, Read, ReplicaId, Seq, Transaction, Verdict,
 };
 
 /// Something that happens at a moment.
@@ -66,13 +65,14 @@ pub(crate) enum Local {
     /// Storage threads report.
     Logged(Vec<(PartitionId, u64)>),
     Applied(Vec<(PartitionId, Seq)>),
-    Cleared(PartitionId, CopyId),
+    Voided(PartitionId, CopyId),
     Imported(PartitionId, CopyId, u32),
     Installed(PartitionId, CopyId),
     Fetch(PartitionId, Epoch, Seq),
     Fetched(PartitionId, Epoch, Option<Vec<LogEntry>>),
-    ReadPage(PartitionId, CopyId, u32),
-    PageRead(PartitionId, CopyId, u32, Option<PageRows>),
+    ReadStep(PartitionId, CopyId, u32, Want),
+    StepRead(PartitionId, CopyId, u32, Option<Step>),
+    Compare(PartitionId, CopyId, u32, Option<Bytes>, Vec<Piece>),
     /// A strong read is planned, takes what it reads, and answers.
     ReadTake(u64),
     ReadReply(u64),
@@ -97,8 +97,6 @@ pub(crate) enum Local {
     Confirm(Box<Call>),
     Grant(Box<Call>, LeaderToken),
 }
-
-pub(crate) type PageRows = (Bytes, Option<(Version, HybridTime)>);
 
 /// What goes to a machine.
 #[derive(Clone, Debug)]

@@ -20,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use storage::{MemoryEngine, Recovered, Snapshot, StorageEngine};
 use types::{
-    BlockHash, HybridTime, Incarnation, Layout, LogEntry, Monotonic, NodeId, PartitionId, Record, ReplicaId, Seq,
-    Version,
+    BlockHash, HybridTime, Incarnation, Layout, LogEntry, Monotonic, NodeId, PartitionId, Record, ReplicaId, RowRange,
+    Seq, Version,
 };
 
 /// What lasts.
@@ -92,15 +92,14 @@ pub(crate) struct Hosted {
 pub(crate) struct SendingCopy {
     pub copy: CopyId,
     pub snapshot: Box<dyn Snapshot>,
-    pub cursors: BTreeMap<u32, Option<Bytes>>,
 }
 
 /// Work for the applier.
 #[derive(Debug)]
 pub(crate) enum Work {
     Apply { partition: PartitionId, entries: Vec<Arc<LogEntry>> },
-    Clear { partition: PartitionId, copy: CopyId },
-    Import { partition: PartitionId, copy: CopyId, index: u32, rows: Bytes },
+    Void { partition: PartitionId, copy: CopyId },
+    Import { partition: PartitionId, copy: CopyId, index: u32, range: RowRange, rows: Bytes },
     Install { partition: PartitionId, copy: CopyId, version: Version, time: HybridTime },
     Checkpoint,
 }
@@ -171,6 +170,7 @@ impl World {
             let entries: Vec<Version> = found.unapplied.iter().map(|entry| entry.version).collect();
             let (partition, applied, incomplete) = (*partition, found.applied, found.incomplete);
             self.observe(Observed::Recovered { node, partition, applied, entries: &entries, incomplete });
+            self.strike_if(incomplete, "copies broken off");
         }
         if cut {
             self.observe(Observed::Sound { node });

@@ -9,7 +9,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `event` · `network` · `clock` | what can happen, links, time |
-//! | `machine` · `driver` · `disk` · `serve` · `life` | a node |
+//! | `machine` · `driver` · `disk` · `copies` · `serve` · `life` | a node |
 //! | `control` · `leader` | the metadata store and the controller |
 //! | `blocks` | a node's blocks |
 //! | `client` · `load` · `uploads` | clients and what they do |
@@ -20,6 +20,7 @@ mod blocks;
 mod client;
 mod clock;
 mod control;
+mod copies;
 mod disk;
 mod driver;
 mod event;
@@ -48,9 +49,10 @@ use finish::Ending;
 use load::Counters;
 use machine::Machine;
 use network::Network;
+use replication::chain::CopyId;
 use std::collections::BTreeMap;
 use std::fmt;
-use types::NodeId;
+use types::{NodeId, PartitionId};
 use uploads::File;
 
 /// Events of one run at most: far beyond what any run needs.
@@ -88,6 +90,8 @@ pub struct World {
     /// Files that clients were told are kept.
     files: Vec<File>,
     strikes: Strikes,
+    /// What the senders of copies had, in short; none where something rotted.
+    copied: BTreeMap<(PartitionId, CopyId), Vec<Option<[u8; 32]>>>,
 }
 
 /// How a run ended.
@@ -141,6 +145,7 @@ impl World {
             wishes_made: 0,
             files: Vec::new(),
             strikes: Strikes::default(),
+            copied: BTreeMap::new(),
             random,
             scenario,
             bugs,
@@ -338,11 +343,11 @@ impl World {
                     self.tables_at(m, partition, seq);
                 }
             }
-            Local::Cleared(partition, copy) => {
-                self.step(m, partition, |replica, _, _, out| replica.cleared(copy, out));
+            Local::Voided(partition, copy) => {
+                self.step(m, partition, |replica, _, _, out| replica.voided(copy, out));
             }
             Local::Imported(partition, copy, index) => {
-                self.step(m, partition, |replica, _, _, out| replica.page_imported(copy, index, out));
+                self.step(m, partition, |replica, _, _, out| replica.imported(copy, index, out));
             }
             Local::Installed(partition, copy) => {
                 self.step(m, partition, |replica, env, _, out| replica.installed(env, copy, out));
@@ -356,9 +361,12 @@ impl World {
             Local::Fetched(partition, epoch, entries) => {
                 self.step(m, partition, |replica, env, _, out| replica.fetched(env, epoch, entries, out));
             }
-            Local::ReadPage(partition, copy, index) => self.read_page(m, partition, copy, index),
-            Local::PageRead(partition, copy, index, page) => {
-                self.step(m, partition, |replica, env, _, out| replica.page_read(env, copy, index, page, out));
+            Local::ReadStep(partition, copy, index, want) => self.read_step(m, partition, copy, index, want),
+            Local::StepRead(partition, copy, index, step) => {
+                self.step(m, partition, |replica, env, _, out| replica.step_read(env, copy, index, step, out));
+            }
+            Local::Compare(partition, copy, index, after, pieces) => {
+                self.compare(m, partition, (copy, index), after.as_ref(), &pieces);
             }
             Local::ReadTake(read) => self.read_take(m, read),
             Local::ReadReply(read) => self.read_reply(m, read),

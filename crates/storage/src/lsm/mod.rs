@@ -10,6 +10,7 @@
 mod apply;
 mod checkpoint;
 mod database;
+mod import;
 mod keys;
 mod open;
 mod read;
@@ -19,8 +20,9 @@ mod verify;
 use crate::log::Log;
 use crate::poison::Poison;
 use crate::space::FreeSpace;
-use crate::{Recovered, Row, Snapshot, StorageEngine, StorageError};
+use crate::{Recovered, Snapshot, StorageEngine, StorageError};
 use apply::{Batch, Forgotten};
+use bytes::Bytes;
 use checkpoint::Checkpoint;
 use database::{Rows, Tables};
 use parking_lot::{Mutex, RwLock};
@@ -30,7 +32,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use types::{HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Seq, Version, WallMillis};
+use types::{
+    HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Row, RowRange, Seq, Version,
+    WallMillis,
+};
 
 /// How the engine uses memory and disk.
 #[derive(Clone, Debug)]
@@ -144,7 +149,7 @@ impl LsmEngine {
                     )));
                 }
                 Record::Installed { partition, .. } => {
-                    return Err(misuse(format!("partition {partition}: `install` ends a full copy")));
+                    return Err(misuse(format!("partition {partition}: `install` ends a copy")));
                 }
                 _ => {}
             }
@@ -264,29 +269,26 @@ impl StorageEngine for LsmEngine {
         LsmSnapshot::new(&self.tables, partition)?.due(now, limit)
     }
 
-    fn clear(&self, partition: PartitionId) -> Result<(), StorageError> {
+    fn begin_copy(&self, partition: PartitionId) -> Result<(), StorageError> {
         let mut forgotten = self.writing.lock();
         self.poison.check()?;
         forgotten.remove(&partition);
         self.applied.write().remove(&partition);
-        self.poison.watch("emptying the tables", open::clear(&self.tables, partition))
+        self.write(open::unsettled(partition))
     }
 
-    fn import(&self, partition: PartitionId, rows: &[Row]) -> Result<(), StorageError> {
+    fn import(&self, partition: PartitionId, range: &RowRange, rows: &[Row]) -> Result<(), StorageError> {
         let _writing = self.writing.lock();
         self.poison.check()?;
-        self.space.note(rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum());
-        let mut batch = Rows::new();
-        for row in rows {
-            let known = row.key.first().is_some_and(|kind| (keys::COUNT..=keys::OPERATION).contains(kind));
-            if !known || row.key.len() > keys::KEY_MAX || row.key.len() + row.value.len() > rows::ROW_MAX {
-                return Err(misuse("a row of a full copy that no engine of this release writes".into()));
-            }
-            let mut key = partition.0.to_be_bytes().to_vec();
-            key.extend_from_slice(&row.key);
-            batch.insert(key, Some(row.value.clone()));
+        let batch = import::changes(&self.tables, partition, range, rows)?;
+        if batch.is_empty() {
+            return Ok(());
         }
-        self.write(batch)
+        let bytes = |(key, value): (&Vec<u8>, &Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.space.note(batch.iter().map(bytes).sum::<usize>() as u64);
+        self.write(batch)?;
+        // A little at a time: were it left to the end, the log's own syncs would have to wait for it.
+        self.poison.watch("syncing the tables", self.tables.persist())
     }
 
     fn install(&self, partition: PartitionId, version: Version, time: HybridTime) -> Result<(), StorageError> {

@@ -17,9 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use types::{PartitionId, Seq};
 
-/// Rows deleted in one batch when a partition is emptied.
-const CLEAR_ROWS: usize = 2000;
-
 pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, StorageError> {
     create_folder(folder)?;
     // First the tables: their lock keeps a second process from cutting the log under the first.
@@ -43,7 +40,7 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
         let since = |mark: Option<u64>| mark.is_some_and(|position| position >= checkpoint.log_end);
         let marks = marks.get(&partition).copied();
         let reset_since = since(marks.unwrap_or_default().reset);
-        let mut empty = false;
+        let mut unfinished = false;
         log.histories(|histories| {
             let history = histories.entry(partition).or_default();
             history.epoch = history.epoch.max(facts.epoch);
@@ -51,7 +48,7 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
             history.torn |= marks.map_or(cut || facts.torn, |marks| facts.torn && !since(marks.settled));
             let incomplete = *history.incomplete.get_or_insert(facts.incomplete);
             if incomplete {
-                empty = true;
+                unfinished = true;
                 history.settle(Seq(0));
                 return Ok(());
             }
@@ -62,9 +59,9 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
             history.settle(meta.version.seq);
             Ok(())
         })?;
-        if empty {
-            tracing::warn!(%partition, "a full copy did not end: emptying the tables");
-            clear(&tables, partition)?;
+        if unfinished {
+            tracing::warn!(%partition, "a copy did not end: what is here does not count");
+            tables.write(unsettled(partition))?;
             applied.remove(&partition);
         }
     }
@@ -120,18 +117,9 @@ fn read_applied(tables: &Tables) -> Result<Applied, StorageError> {
     Ok(applied)
 }
 
-/// Deletes every row of a partition, META first: whatever a crash leaves does not look complete.
-pub(super) fn clear(tables: &Tables, partition: PartitionId) -> Result<(), StorageError> {
-    let from = keys::kind(partition, keys::META);
-    let to = keys::end(&from[..keys::PARTITION]);
-    let mut rows = Rows::new();
-    for row in tables.view().range(from, to, false) {
-        rows.insert(row?.0.to_vec(), None);
-        if rows.len() == CLEAR_ROWS {
-            tables.write(std::mem::take(&mut rows))?;
-        }
-    }
-    tables.write(rows)
+/// Takes META away: no write counts as applied.
+pub(super) fn unsettled(partition: PartitionId) -> Rows {
+    Rows::from([(keys::kind(partition, keys::META), None)])
 }
 
 /// What a checkpoint written now would say of each partition.

@@ -4,9 +4,11 @@ use super::database::{Tables, View};
 use super::keys;
 use super::rows::{self, Body, ItemRow, MetaRow};
 use crate::page::PageBuilder;
-use crate::{Export, Row, Snapshot, StorageError};
+use crate::{Export, Snapshot, StorageError};
 use bytes::{Bytes, BytesMut};
-use types::{HybridTime, Item, ItemKey, PartitionId, Query, QueryPage, TableId, Version, WallMillis};
+use types::{
+    Found, HybridTime, Item, ItemKey, PartitionId, Piece, Query, QueryPage, Row, RowRange, TableId, Version, WallMillis,
+};
 
 /// One partition's tables as they were at one sequence.
 pub(crate) struct LsmSnapshot {
@@ -63,6 +65,22 @@ pub(crate) fn get(tables: &Tables, partition: PartitionId, key: &ItemKey) -> Res
         (row, inline) if row.body == Body::Inline => Ok(Some(row.with_value(inline))),
         _ => LsmSnapshot::new(tables, partition)?.get(key),
     }
+}
+
+/// The rows of a range that a copy is made of, by their keys without the partition. META is not among them:
+/// `install` writes it when all else is there.
+pub(super) fn copied(
+    view: &View,
+    partition: PartitionId,
+    range: &RowRange,
+) -> impl Iterator<Item = Result<(Bytes, Bytes), StorageError>> + use<> {
+    let first = keys::kind(partition, keys::COUNT);
+    let end = keys::end(&keys::kind(partition, keys::OPERATION));
+    let above = |key: &Option<Bytes>| {
+        key.as_ref().map(|key| [&first[..keys::PARTITION], key, &[0]].concat().clamp(first.clone(), end.clone()))
+    };
+    let (from, to) = (above(&range.after).unwrap_or(first.clone()), above(&range.upto).unwrap_or(end.clone()));
+    view.range(from, to, false).map(|row| row.map(|(key, value)| (key.slice(keys::PARTITION..), value)))
 }
 
 impl Snapshot for LsmSnapshot {
@@ -129,26 +147,27 @@ impl Snapshot for LsmSnapshot {
         }
     }
 
-    fn export(&self, after: Option<&Bytes>, bytes_max: usize) -> Result<Export, StorageError> {
-        // META is not copied: `install` writes it when all else is there.
-        let mut from = keys::kind(self.partition, keys::META + 1);
-        if let Some(after) = after {
-            from.truncate(keys::PARTITION);
-            from.extend_from_slice(after);
-            from.push(0);
-        }
-        let to = keys::end(&keys::kind(self.partition, keys::OPERATION));
+    fn export(&self, range: &RowRange, bytes_max: usize) -> Result<Export, StorageError> {
         let mut export = Export::default();
         let mut bytes = 0;
-        for row in self.view.range(from, to, false) {
+        for row in copied(&self.view, self.partition, range) {
             let (key, value) = row?;
             if bytes >= bytes_max && !export.rows.is_empty() {
                 export.next = export.rows.last().map(|row| row.key.clone());
                 break;
             }
             bytes += key.len() + value.len();
-            export.rows.push(Row { key: key.slice(keys::PARTITION..), value });
+            export.rows.push(Row { key, value });
         }
         Ok(export)
+    }
+
+    fn outline(&self, range: &RowRange, piece_bytes: usize) -> Result<(Vec<Piece>, usize), StorageError> {
+        types::rows::outline(copied(&self.view, self.partition, range), range, piece_bytes)
+    }
+
+    fn compare(&self, after: Option<&Bytes>, pieces: &[Piece]) -> Result<Found, StorageError> {
+        let range = RowRange { after: after.cloned(), upto: None };
+        types::rows::compare(copied(&self.view, self.partition, &range), pieces)
     }
 }

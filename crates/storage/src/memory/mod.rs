@@ -10,14 +10,15 @@ mod tables;
 
 use crate::history::History;
 use crate::poison::Poison;
-use crate::{Recovered, Row, Snapshot, StorageEngine, StorageError};
+use crate::{Recovered, Snapshot, StorageEngine, StorageError};
 use parking_lot::Mutex;
 use state::{Facts, State, misuse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tables::MemorySnapshot;
 use types::{
-    HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Rng, Seq, Version, WallMillis,
+    HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Record, Rng, Row, RowRange, Seq, Version,
+    WallMillis,
 };
 
 /// Log kept although the tables have it, in records.
@@ -271,17 +272,18 @@ impl StorageEngine for MemoryEngine {
         Ok(self.state.lock().tables.get(&partition).map(|tables| tables.due(now, limit)).unwrap_or_default())
     }
 
-    fn clear(&self, partition: PartitionId) -> Result<(), StorageError> {
+    fn begin_copy(&self, partition: PartitionId) -> Result<(), StorageError> {
         self.poison.check()?;
-        self.state.lock().tables.remove(&partition);
+        if let Some(tables) = self.state.lock().tables.get_mut(&partition) {
+            Arc::make_mut(tables).unsettle();
+        }
         Ok(())
     }
 
-    fn import(&self, partition: PartitionId, rows: &[Row]) -> Result<(), StorageError> {
+    fn import(&self, partition: PartitionId, range: &RowRange, rows: &[Row]) -> Result<(), StorageError> {
         let mut state = self.state.lock();
         self.poison.check()?;
-        let tables = Arc::make_mut(state.tables.entry(partition).or_default());
-        rows.iter().try_for_each(|row| tables.import(row))
+        Arc::make_mut(state.tables.entry(partition).or_default()).import(range, rows)
     }
 
     fn install(&self, partition: PartitionId, version: Version, time: HybridTime) -> Result<(), StorageError> {

@@ -57,7 +57,7 @@ pub(super) fn misuse(why: String) -> StorageError {
 }
 
 impl State {
-    /// What opening does: reads the log again, and empties what is incomplete.
+    /// What opening does: reads the log again, and has nothing applied where a copy did not end.
     pub fn open(&mut self) {
         self.fail_next_sync = false;
         self.histories.clear();
@@ -90,8 +90,10 @@ impl State {
             self.histories.entry(*partition).or_insert_with(|| Facts::default().begin(cut));
         }
         for (partition, history) in &mut self.histories {
-            if history.incomplete == Some(true) {
-                self.tables.remove(partition);
+            if history.incomplete == Some(true)
+                && let Some(tables) = self.tables.get_mut(partition)
+            {
+                Arc::make_mut(tables).unsettle();
             }
             let applied = self.tables.get(partition).map_or(Seq(0), |tables| tables.version.seq);
             if history.span().is_some_and(|span| span.next <= applied.0) {
@@ -190,7 +192,7 @@ impl State {
                     )));
                 }
                 Record::Installed { .. } => {
-                    return Err(misuse(format!("partition {partition}: `install` ends a full copy")));
+                    return Err(misuse(format!("partition {partition}: `install` ends a copy")));
                 }
                 _ => {}
             }

@@ -4,15 +4,15 @@
 
 use crate::operations::{FORGET_MAX, forget_before};
 use crate::page::PageBuilder;
-use crate::{Export, Row, Snapshot, StorageError};
+use crate::{Export, Snapshot, StorageError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound as Edge;
 use std::sync::Arc;
 use types::{
-    Bound, Effect, HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Query, QueryPage, TableId,
-    Version, WallMillis,
+    Bound, Effect, Found, HybridTime, Item, ItemKey, LogEntry, OperationId, Outcome, PartitionId, Piece, Query,
+    QueryPage, Row, RowRange, TableId, Version, WallMillis,
 };
 
 /// All partitions' tables. Each is shared with the snapshots and the checkpoint until it changes.
@@ -30,11 +30,19 @@ pub(super) struct Tables {
     rotten: BTreeSet<ItemKey>,
 }
 
-/// A row of a full copy.
+/// What a row of a copy is of.
 #[derive(Serialize, Deserialize)]
-enum Copied {
-    Item(ItemKey, Item),
-    Operation(OperationId, Outcome),
+enum RowKey {
+    Item(ItemKey),
+    Operation(OperationId),
+}
+
+fn encode<T: Serialize>(what: &T) -> Result<Bytes, StorageError> {
+    Ok(postcard::to_allocvec(what).map_err(std::io::Error::other)?.into())
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StorageError> {
+    postcard::from_bytes(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error).into())
 }
 
 impl Tables {
@@ -107,11 +115,27 @@ impl Tables {
         due.filter_map(|(_, key)| Some((key.clone(), self.items.get(key)?.version))).collect()
     }
 
-    pub fn import(&mut self, row: &Row) -> Result<(), StorageError> {
-        match postcard::from_bytes(&row.value) {
-            Ok(Copied::Item(key, item)) => self.insert(key, item),
-            Ok(Copied::Operation(id, outcome)) => drop(self.operations.insert(id, outcome)),
-            Err(error) => return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, error).into()),
+    /// No write is applied.
+    pub fn unsettle(&mut self) {
+        (self.version, self.time) = Default::default();
+    }
+
+    /// These take the place of all that is in the range.
+    pub fn import(&mut self, range: &RowRange, rows: &[Row]) -> Result<(), StorageError> {
+        if rows.iter().any(|row| !range.contains(&row.key)) {
+            return Err(super::misuse("a row of a copy lies outside of its range".into()));
+        }
+        for old in self.copied(range)?.into_keys() {
+            match decode(&old)? {
+                RowKey::Item(key) => self.remove(&key),
+                RowKey::Operation(id) => drop(self.operations.remove(&id)),
+            }
+        }
+        for row in rows {
+            match decode(&row.key)? {
+                RowKey::Item(key) => self.insert(key, decode(&row.value)?),
+                RowKey::Operation(id) => drop(self.operations.insert(id, decode(&row.value)?)),
+            }
         }
         Ok(())
     }
@@ -147,16 +171,16 @@ impl Tables {
         }
     }
 
-    /// Everything, in a fixed order, after a row's key.
-    fn copied(&self, after: Option<&Bytes>) -> Result<Vec<Row>, StorageError> {
-        let items = self.items.iter().map(|(key, item)| Copied::Item(key.clone(), item.clone()));
-        let operations = self.operations.iter().map(|(id, outcome)| Copied::Operation(*id, outcome.clone()));
-        let skip = after.and_then(|key| <[u8; 8]>::try_from(&key[..]).ok()).map_or(0, |at| u64::from_be_bytes(at) + 1);
-        let rows = items.chain(operations).enumerate().skip(skip as usize).map(|(at, row)| {
-            let value = postcard::to_allocvec(&row).map_err(std::io::Error::other)?;
-            Ok(Row { key: Bytes::copy_from_slice(&(at as u64).to_be_bytes()), value: value.into() })
-        });
-        rows.collect()
+    /// All rows of a range.
+    fn copied(&self, range: &RowRange) -> Result<BTreeMap<Bytes, Bytes>, StorageError> {
+        let items = self.items.iter().map(|(key, item)| Ok((encode(&RowKey::Item(key.clone()))?, encode(item)?)));
+        let operations = self.operations.iter();
+        let operations = operations.map(|(id, outcome)| Ok((encode(&RowKey::Operation(*id))?, encode(outcome)?)));
+        let inside = |row: &Result<(Bytes, Bytes), StorageError>| match row {
+            Ok((key, _)) => range.contains(key),
+            Err(_) => true,
+        };
+        items.chain(operations).filter(inside).collect()
     }
 }
 
@@ -211,18 +235,29 @@ impl Snapshot for MemorySnapshot {
         Ok(self.0.items.keys().filter(|key| key.table == table).count() as u64)
     }
 
-    fn export(&self, after: Option<&Bytes>, bytes_max: usize) -> Result<Export, StorageError> {
+    fn export(&self, range: &RowRange, bytes_max: usize) -> Result<Export, StorageError> {
         self.0.check(|_| true)?;
         let mut export = Export::default();
         let mut bytes = 0;
-        for row in self.0.copied(after)? {
+        for (key, value) in self.0.copied(range)? {
             if bytes >= bytes_max && !export.rows.is_empty() {
                 export.next = export.rows.last().map(|row| row.key.clone());
                 break;
             }
-            bytes += row.key.len() + row.value.len();
-            export.rows.push(row);
+            bytes += key.len() + value.len();
+            export.rows.push(Row { key, value });
         }
         Ok(export)
+    }
+
+    fn outline(&self, range: &RowRange, piece_bytes: usize) -> Result<(Vec<Piece>, usize), StorageError> {
+        self.0.check(|_| true)?;
+        types::rows::outline(self.0.copied(range)?.into_iter().map(Ok), range, piece_bytes)
+    }
+
+    fn compare(&self, after: Option<&Bytes>, pieces: &[Piece]) -> Result<Found, StorageError> {
+        self.0.check(|_| true)?;
+        let range = RowRange { after: after.cloned(), upto: None };
+        types::rows::compare(self.0.copied(&range)?.into_iter().map(Ok), pieces)
     }
 }

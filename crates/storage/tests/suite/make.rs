@@ -57,13 +57,23 @@ pub fn apply(engine: &dyn StorageEngine, entries: &[Arc<LogEntry>]) {
     engine.apply(&applied).unwrap();
 }
 
-/// A full copy of a partition, page by page.
+/// All rows of a partition, page by page.
 pub fn export(snapshot: &dyn Snapshot, bytes_max: usize) -> Vec<Export> {
-    let mut pages = vec![snapshot.export(None, bytes_max).unwrap()];
+    let mut pages = vec![snapshot.export(&RowRange::default(), bytes_max).unwrap()];
     while let Some(next) = pages.last().unwrap().next.clone() {
-        pages.push(snapshot.export(Some(&next), bytes_max).unwrap());
+        pages.push(snapshot.export(&RowRange { after: Some(next), upto: None }, bytes_max).unwrap());
     }
     pages
+}
+
+/// Takes such a copy.
+pub fn import(engine: &dyn StorageEngine, partition: PartitionId, pages: &[Export]) {
+    let mut after = None;
+    for page in pages {
+        let range = RowRange { after, upto: page.next.clone() };
+        engine.import(partition, &range, &page.rows).unwrap();
+        after = page.next.clone();
+    }
 }
 
 /// Bytes that do not compress and differ from place to place.

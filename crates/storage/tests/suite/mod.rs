@@ -234,25 +234,39 @@ pub fn full_copy(factory: &mut impl Factory) {
     target.sync().unwrap();
     assert_eq!(target.log_range(P), (Seq(1), Seq(0)));
     assert!(target.recovered()[&P].incomplete);
-    target.clear(P).unwrap();
+    target.begin_copy(P).unwrap();
     assert_eq!(target.applied(P), Version::ZERO);
     let snapshot = source.snapshot(P).unwrap();
     let pages = export(&*snapshot, 4000);
     assert!(pages.len() > 1 && pages.iter().all(|page| !page.rows.is_empty()));
-    target.import(P, &pages[0].rows).unwrap();
+    let (outline, bytes) = snapshot.outline(&RowRange::default(), 4000).unwrap();
+    assert!(outline.len() > 1 && bytes > 100_000);
+    let found = target.snapshot(P).unwrap().compare(None, &outline).unwrap();
+    assert!(found.differing.count_ones() as usize == outline.len() && !found.nothing);
+    import(&target, P, &pages[..1]);
 
     // The process ends in the middle: what is there does not count.
     let target = factory.restart(target);
     let found = target.recovered().remove(&P).unwrap();
     let nothing = Recovered { epoch: Epoch(2), incomplete: true, ..Recovered::default() };
     assert_eq!(found, nothing);
-    assert_eq!(target.snapshot(P).unwrap().count(T).unwrap(), 0);
 
+    // What came already need not come again.
     target.append(&[Record::Reset { partition: P }]).unwrap();
     target.sync().unwrap();
-    target.clear(P).unwrap();
-    pages.iter().for_each(|page| target.import(P, &page.rows).unwrap());
+    target.begin_copy(P).unwrap();
+    let first = RowRange { after: None, upto: pages[0].next.clone() };
+    let (same, _) = snapshot.outline(&first, usize::MAX).unwrap();
+    let rest = snapshot.outline(&RowRange { after: first.upto.clone(), upto: None }, usize::MAX).unwrap().0;
+    let there = target.snapshot(P).unwrap();
+    assert_eq!(there.compare(None, &same).unwrap(), Found { differing: 0, nothing: false });
+    assert_eq!(there.compare(first.upto.as_ref(), &rest).unwrap(), Found { differing: 1, nothing: false });
+    drop(there);
+    let outside = target.import(P, &first, &pages[1].rows);
+    assert!(outside.is_err(), "rows lie in the range that they take the place of");
+    import(&target, P, &pages);
     target.install(P, version, time).unwrap();
+    assert_eq!(target.snapshot(P).unwrap().compare(None, &outline).unwrap().differing, 0);
     let check = |target: &dyn StorageEngine| {
         let copy = target.snapshot(P).unwrap();
         assert_eq!(export(&*copy, 1 << 20), export(&*snapshot, 1 << 20));
@@ -313,7 +327,7 @@ pub fn checkpoints(factory: &mut impl Factory) {
     // An unfinished copy is remembered however much is written after it.
     engine.append(&[Record::Reset { partition: other }]).unwrap();
     engine.sync().unwrap();
-    engine.clear(other).unwrap();
+    engine.begin_copy(other).unwrap();
     for round in 8..16 {
         write(&engine, &batch(1 + 50 * round));
         engine.checkpoint().unwrap();

@@ -144,14 +144,10 @@ impl<A: Factory, B: Factory> Pair<A, B> {
                     let snapshot = engine.snapshot(from).unwrap();
                     engine.append(&[Record::Reset { partition: to }]).unwrap();
                     engine.sync().unwrap();
-                    engine.clear(to).unwrap();
-                    for page in export(&*snapshot, 3000) {
-                        engine.import(to, &page.rows).unwrap();
-                    }
+                    engine.begin_copy(to).unwrap();
+                    import(engine, to, &export(&*snapshot, 3000));
                     if *finish {
                         engine.install(to, snapshot.at(), snapshot.time()).unwrap();
-                    } else {
-                        engine.clear(to).unwrap();
                     }
                 }
             }

@@ -15,8 +15,11 @@ use std::time::{Duration, SystemTime};
 use types::{ClusterId, NodeId};
 
 const NAME: &str = "certificate.json";
-/// The longest pause between two looks at the clock.
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// The longest pause between two looks at the clock: it may jump, when a machine wakes or learns the time.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// A certificate that lasts longer than one made now would, by more than this, was made by a clock that was ahead, and
+/// is not valid yet for others.
+const AHEAD: Duration = Duration::from_secs(600);
 
 /// What a data folder holds to show to other nodes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,12 +61,17 @@ pub fn gateway_credentials(folder: &Path, address: &str) -> Result<Option<Creden
     Ok(Some(Credentials::new(papers.keyring(identity.cluster)?, Peer::gateway(address))))
 }
 
+/// Whether it is time for a new certificate, of so long a life, where the present one has so much left.
+fn is_due(left: Duration, life: Duration) -> bool {
+    left < life / 3 || left > life + AHEAD
+}
+
 /// Renews the certificate whenever two thirds of its life are over.
 pub(crate) async fn keep(inner: Arc<Inner>) {
     let life = inner.certificate_life;
     loop {
         let left = inner.credentials.keys.expires().duration_since(SystemTime::now()).unwrap_or_default();
-        if left < life / 3 {
+        if is_due(left, life) {
             match renew(&inner) {
                 Ok(true) => tracing::info!(days = life.as_secs() / 86_400, "this node's certificate was renewed"),
                 Ok(false) => tracing::debug!("the cluster's authority is not known here yet"),
@@ -82,4 +90,19 @@ fn renew(inner: &Inner) -> Result<bool, crate::NodeError> {
     papers.save(&inner.folder)?;
     inner.credentials.keys.renew(&papers.own)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_renewed_in_time_and_after_a_clock_that_was_ahead() {
+        let day = Duration::from_secs(86_400);
+        for (left, due) in
+            [(day * 30, false), (day * 11, false), (day * 9, true), (Duration::ZERO, true), (day * 31, true)]
+        {
+            assert_eq!(is_due(left, day * 30), due, "{left:?}");
+        }
+    }
 }

@@ -112,8 +112,12 @@ pub struct ServerConfig {
     pub joiners_max: usize,
     /// After which a joiner's connection is ended.
     pub joiner_time: Duration,
-    /// The largest message that a joiner may send.
+    /// Within which it must have asked something.
+    pub joiner_patience: Duration,
+    /// The largest message that a joiner may send. One call of its runs at a time.
     pub joiner_bytes_max: usize,
+    /// Calls that a joiner may make before its connection is ended.
+    pub joiner_calls_max: usize,
     /// Calls running for one connection; more are refused as busy.
     pub calls_max: usize,
     /// Bytes of the bodies of those calls; likewise.
@@ -133,7 +137,9 @@ impl ServerConfig {
             connections_max: 1024,
             joiners_max: 16,
             joiner_time: Duration::from_secs(30),
+            joiner_patience: Duration::from_secs(5),
             joiner_bytes_max: 64 << 10,
+            joiner_calls_max: 8,
             calls_max: 8192,
             call_bytes_max: 256 << 20,
             queue_bytes_max: 64 << 20,

@@ -127,7 +127,11 @@ where
             1 => return Err(HandshakeError::Claim),
             2 => return Err(HandshakeError::Full),
             3 => {
-                certify(theirs.who?, shown)?;
+                let server = certify(theirs.who?, shown)?;
+                // Whoever was removed itself has no say in who is a member.
+                if !server.certified.is_some_and(|node| credentials.keys.admits(node)) {
+                    return Err(HandshakeError::Removed);
+                }
                 credentials.keys.dismiss();
                 return Err(HandshakeError::Dismissed);
             }

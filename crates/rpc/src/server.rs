@@ -173,6 +173,8 @@ struct Desk {
     outbox: Outbox,
     calls: AtomicUsize,
     call_bytes: AtomicUsize,
+    /// Calls since the connection began.
+    asked: AtomicUsize,
     /// No call runs.
     idle: Notify,
     /// Refuses calls.
@@ -193,6 +195,7 @@ where
         outbox: Outbox::new(config.queue_bytes_max),
         calls: AtomicUsize::new(0),
         call_bytes: AtomicUsize::new(0),
+        asked: AtomicUsize::new(0),
         idle: Notify::new(),
         stopping: AtomicBool::new(false),
     });
@@ -211,12 +214,20 @@ where
             _ => "the server has stopped".into(),
         },
         () = config.credentials.keys.expelled(certified) => "the node was removed from the cluster".into(),
-        () = tokio::time::sleep(config.joiner_time), if joining => "a joiner's time was over".into(),
+        () = joiner_over(&desk, config), if joining => "a joiner's time was over".into(),
         () = wind_down(&desk, &mut stop) => "the server was dropped".into(),
     };
     abort.abort();
     desk.outbox.close();
     why
+}
+
+/// Returns when a joiner has had its time, or has asked nothing in the first part of it.
+async fn joiner_over(desk: &Desk, config: &ServerConfig) {
+    tokio::time::sleep(config.joiner_patience.min(config.joiner_time)).await;
+    if desk.asked.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(config.joiner_time.saturating_sub(config.joiner_patience)).await;
+    }
 }
 
 /// On a gentle stop, lets the writer end once the running calls are answered.
@@ -290,12 +301,20 @@ impl Drop for Running {
 /// Begins a call, or refuses it. An error ends the connection.
 fn call(desk: &Arc<Desk>, config: &ServerConfig, id: u64, method: u16, body: Bytes) -> Result<(), String> {
     let bytes = body.len();
+    let (mut calls_max, mut bytes_max) = (config.calls_max, config.call_bytes_max);
+    let asked = desk.asked.fetch_add(1, Ordering::SeqCst);
+    if desk.peer.kind == PeerKind::Joining {
+        if asked >= config.joiner_calls_max {
+            return Err("a joiner asked too often".into());
+        }
+        (calls_max, bytes_max) = (1, config.joiner_bytes_max);
+    }
     let calls = desk.calls.fetch_add(1, Ordering::SeqCst);
     let held = desk.call_bytes.fetch_add(bytes, Ordering::SeqCst);
     let running = Running { desk: desk.clone(), bytes };
     let refusal = if desk.stopping.load(Ordering::SeqCst) {
         Some("this node is stopping")
-    } else if calls >= config.calls_max || (held > 0 && held + bytes > config.call_bytes_max) {
+    } else if calls >= calls_max || (held > 0 && held + bytes > bytes_max) {
         Some("this node has too many calls under way")
     } else {
         None

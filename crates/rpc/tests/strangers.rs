@@ -3,7 +3,7 @@
 
 mod common;
 use atoll_rpc::tls::{Authority, Certified, Keyring, Members, Subject, Validity};
-use atoll_rpc::{ClientConfig, Connection, Credentials, HandshakeError, Peer, Pool, RpcError, ServerConfig};
+use atoll_rpc::{ClientConfig, Code, Connection, Credentials, HandshakeError, Peer, Pool, RpcError, ServerConfig};
 use bytes::Bytes;
 use common::*;
 use std::collections::BTreeSet;
@@ -83,7 +83,9 @@ async fn a_joiner_is_held_short() {
     let config = ServerConfig {
         joiners_max: 1,
         joiner_time: Duration::from_millis(700),
+        joiner_patience: Duration::from_millis(500),
         joiner_bytes_max: 1000,
+        joiner_calls_max: 3,
         ..server_config()
     };
     let (_server, address, _) = start(config).await;
@@ -102,6 +104,31 @@ async fn a_joiner_is_held_short() {
         }
     };
     patient.call(NEVER, Bytes::new(), LONG).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_joiner_asks_one_thing_at_a_time_few_things_and_soon() {
+    let config = ServerConfig {
+        joiner_patience: Duration::from_millis(300),
+        joiner_bytes_max: 1000,
+        joiner_calls_max: 3,
+        ..server_config()
+    };
+    let (_server, address, _) = start(config).await;
+    let credentials = Credentials::issued(&AUTHORITY, Peer::joining("j"), validity()).unwrap();
+    let joiner = ClientConfig { credentials, ..client_config() };
+    let busy = Connection::connect(&address, &joiner).await.unwrap();
+    let (first, second) = tokio::join!(busy.call(NEVER, Bytes::new(), LONG), async {
+        let second = busy.call(ECHO, Bytes::new(), LONG).await;
+        // The third is allowed, the fourth too much: the connection ends, and the first call with it.
+        let _third = busy.call(ECHO, Bytes::new(), LONG).await;
+        busy.call(ECHO, Bytes::new(), LONG).await.unwrap_err();
+        second
+    });
+    assert!(matches!(second.unwrap_err(), RpcError::Remote(status) if status.code == Code::Busy));
+    first.unwrap_err();
+    let idle = Connection::connect(&address, &joiner).await.unwrap();
+    idle.closed().await;
 }
 
 #[tokio::test]

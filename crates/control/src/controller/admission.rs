@@ -4,6 +4,7 @@
 //! that a joiner which lost the answer asks again, with the same nonce, and gets the same number.
 
 use super::keys::{self, Token, TokenUse};
+use super::leading;
 use super::service::{Controller, ControllerError, TRIES, number, unborn};
 use crate::store::{Batch, Expect, MetadataError};
 use rpc::tls::{Subject, Validity};
@@ -13,8 +14,6 @@ use types::{NodeId, NodeInfo, WallMillis};
 
 /// Tokens that may be outstanding.
 const TOKENS_MAX: usize = 1000;
-/// Bytes in a joiner's address.
-const ADDRESS_BYTES_MAX: usize = 256;
 
 impl Controller {
     /// Remembers a join token, by the hash of its secret; forgets those that have expired.
@@ -38,9 +37,9 @@ impl Controller {
 
     /// Admits a new node, with a certificate for so long.
     pub async fn join(&self, request: JoinRequest, life: Duration) -> Result<JoinReply, ControllerError> {
-        if request.presence.address.len() > ADDRESS_BYTES_MAX {
-            return Err(ControllerError::Invalid("the joiner's address is too long".into()));
-        }
+        leading::bounded(&request.presence)?;
+        // Strangers may ask; what each asks costs a round among the voters, which leases need too.
+        let _turn = self.joins.acquire().await.map_err(|_| ControllerError::Busy)?;
         let token_key = keys::token(&hash(request.secret.as_bytes()));
         let nonce = hash(&request.nonce.to_be_bytes());
         for _ in 0..TRIES {

@@ -8,9 +8,12 @@ use super::lives::Watched;
 use super::plan::{self, HoldingsByNode, Knowledge, Placer, Plan, Reports};
 use super::service::ControllerError;
 use crate::store::{Batch, Expect, LeaderToken, LifeChange, Pair, Range, Renewal};
-use rpc::wire::{RegisterRequest, SyncedReport};
+use rpc::wire::{Presence, RegisterRequest, SyncedReport};
 use std::time::Duration;
 use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId, WallMillis};
+
+/// Bytes of each thing that a node says of itself.
+const PRESENCE_BYTES_MAX: usize = 256;
 
 /// The metadata as it was read at one revision, and what it says.
 #[derive(Debug, Default)]
@@ -150,6 +153,7 @@ pub fn registration(now: Option<&Pair>, request: &RegisterRequest) -> Result<Bat
             request.node
         )));
     }
+    bounded(&request.presence)?;
     let held = postcard::to_stdvec(&request.holdings).map_err(|e| ControllerError::Invalid(e.to_string()))?;
     let info = NodeInfo {
         id: request.node,
@@ -169,6 +173,20 @@ pub fn registration(now: Option<&Pair>, request: &RegisterRequest) -> Result<Bat
         .expect(&pair.key, Expect::Revision(pair.revision))
         .put(&pair.key, keys::encode(&info))
         .put(keys::holdings(request.node), held))
+}
+
+/// Every node hears what another says of itself, and keeps it.
+pub(super) fn bounded(presence: &Presence) -> Result<(), ControllerError> {
+    let Presence { address, grpc, web, zone, release, .. } = presence;
+    match [address, grpc, web, zone, release].iter().find(|text| text.len() > PRESENCE_BYTES_MAX) {
+        Some(text) => {
+            let long = text.len();
+            Err(ControllerError::Invalid(format!(
+                "an address, zone or release of {long} bytes: at most {PRESENCE_BYTES_MAX}"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The batch that carries a plan out, guarded by what the plan was made from.

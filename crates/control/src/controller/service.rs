@@ -13,7 +13,7 @@ use rpc::wire::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use types::layout::BLOCKS_TABLE;
 use types::limits::TABLE_NAME_BYTES_MAX;
 use types::{
@@ -74,13 +74,22 @@ pub struct Controller {
     pub(super) clock: Arc<dyn Clock>,
     lease: Duration,
     leading: Mutex<Option<Leading>>,
+    /// Joiners that are looked at, at the same time.
+    pub(super) joins: Semaphore,
     wake: Notify,
 }
 
 impl Controller {
     /// A controller that grants leases of this length.
     pub fn new(store: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, lease: Duration) -> Arc<Controller> {
-        Arc::new(Controller { store, clock, lease, leading: Mutex::new(None), wake: Notify::new() })
+        Arc::new(Controller {
+            store,
+            clock,
+            lease,
+            leading: Mutex::new(None),
+            joins: Semaphore::new(2),
+            wake: Notify::new(),
+        })
     }
 
     /// Makes the cluster, with its first node. Harmless when it is made already.

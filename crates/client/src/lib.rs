@@ -33,5 +33,5 @@ pub use client::Client;
 pub use config::{ClientConfig, Timeouts};
 pub use error::ClientError;
 pub use rpc::ClusterKey;
-pub use rpc::wire::{ChangeLayout, Edit, LayoutPreview, NodeMovement, NodeStatus, ScrubReport, WatchKey};
+pub use rpc::wire::{Beginning, ChangeLayout, Edit, LayoutPreview, NodeMovement, NodeStatus, ScrubReport, WatchKey};
 pub use scan::ScanCursor;

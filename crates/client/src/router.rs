@@ -81,6 +81,12 @@ impl Router {
                         holders.push(ReplicaId { node: *node, incarnation: info.incarnation });
                     }
                 }
+                if chain.members.is_empty() {
+                    // Nor is anybody else's copy any worse than none.
+                    let wanted = chain.wanted.iter().filter(|node| !chain.complete.contains(node));
+                    let known = wanted.filter_map(|node| layout.nodes.get(node));
+                    holders.extend(known.map(|info| ReplicaId { node: info.id, incarnation: info.incarnation }));
+                }
                 holders
             }
         };

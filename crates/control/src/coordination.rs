@@ -43,6 +43,12 @@ pub trait Coordination: MetadataStore {
 
     /// Stops taking part. On return the data folder may be opened again.
     async fn shutdown(&self);
+
+    /// Why this node takes no further part in keeping the metadata, if its own part of it failed: what it knows
+    /// of the map is out of date from then on.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]
@@ -85,5 +91,9 @@ impl Coordination for RaftNode {
 
     async fn shutdown(&self) {
         RaftNode::shutdown(self).await;
+    }
+
+    fn failure(&self) -> Option<String> {
+        RaftNode::failure(self)
     }
 }

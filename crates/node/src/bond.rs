@@ -50,6 +50,17 @@ pub(crate) fn tie(folder: &Path, identity: &mut Identity) -> Result<(), Identity
     Ok(())
 }
 
+/// A folder that has no identity must have no owner either.
+pub(crate) fn unowned(folder: &Path) -> Result<(), IdentityError> {
+    for name in FOLDERS {
+        let text = fs::read(folder.join(name).join(MARKER)).unwrap_or_default();
+        if let Ok(owner) = serde_json::from_slice::<Owner>(&text) {
+            return Err(IdentityError::Missing { path: folder.join("identity.json"), node: owner.node });
+        }
+    }
+    Ok(())
+}
+
 /// Durable on return, and whole or not there at all.
 fn mark(folder: &Path, owner: &Owner) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;

@@ -1,14 +1,12 @@
 //! What keeps the cluster's metadata: chosen when a data folder is made, kept in it, and not to be
 //! changed afterwards, for the other place would hold another cluster's past, or none.
 
-use crate::identity::Identity;
+use crate::identity::{self, Identity, IdentityError};
 use crate::leader::Transport;
 use crate::node::{NodeConfig, NodeError};
 use control::controller::ControllerError;
 use control::{Backend, Coordination, RaftNode, ZooKeeperNode, ZooKeeperOptions};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,18 +47,13 @@ impl Choice {
         Ok(Choice { backend, founded: true })
     }
 
-    /// Of a folder that has an identity; one from before there was a choice has Raft.
+    /// Of a folder that has an identity, which is written after it.
     pub fn load(folder: &Path, asked: Option<&Backend>) -> Result<Choice, NodeError> {
         let path = folder.join(NAME);
-        let kept = match fs::read(&path) {
-            Ok(text) => {
-                let unreadable = |why: String| NodeError::Coordination(format!("{}: {why}", path.display()));
-                let kept: Kept = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
-                Choice { backend: kept.coordination.parse().map_err(unreadable)?, founded: kept.founded }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Choice { backend: Backend::Raft, founded: true },
-            Err(error) => return Err(error.into()),
-        };
+        let unreadable = |why: String| IdentityError::Unreadable { path: path.clone(), why };
+        let kept = identity::read::<Kept>(folder, NAME)?.ok_or_else(|| unreadable("it is missing".into()))?;
+        let backend = kept.coordination.parse().map_err(unreadable)?;
+        let kept = Choice { backend, founded: kept.founded };
         // In ZooKeeper, before anything is there, nothing is given up: it may be the wrong place that stopped
         // the first start.
         let settled = kept.founded || kept.backend == Backend::Raft;
@@ -79,13 +72,8 @@ impl Choice {
 
     /// Durable on return, and whole.
     pub fn save(&self, folder: &Path) -> Result<(), NodeError> {
-        let fresh = folder.join("coordination.json.new");
         let kept = Kept { coordination: self.backend.to_string(), founded: self.founded };
-        let mut file = File::create(&fresh)?;
-        file.write_all(&serde_json::to_vec_pretty(&kept).map_err(std::io::Error::other)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, folder.join(NAME))?;
-        Ok(File::open(folder)?.sync_all()?)
+        Ok(identity::write(folder, NAME, &kept)?)
     }
 
     /// The metadata is there: from now on it is never made anew.
@@ -165,10 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_from_before_there_was_a_choice_has_raft() {
+    fn a_folder_that_has_lost_it_is_refused() {
         let temp = tempfile::tempdir().unwrap();
-        assert_eq!(Choice::load(temp.path(), None).unwrap().backend, Backend::Raft);
-        assert!(Choice::load(temp.path(), Some(&backend("zookeeper://a/x"))).is_err());
+        let folder = temp.path();
+        assert!(Choice::load(folder, None).unwrap_err().to_string().contains("it is missing"));
+        Choice::new(None).save(folder).unwrap();
+        let text = std::fs::read_to_string(folder.join(NAME)).unwrap();
+        std::fs::write(folder.join(NAME), text.replace("raft", "rafu")).unwrap();
+        assert!(Choice::load(folder, None).unwrap_err().to_string().contains("its checksum fails"));
     }
 
     #[test]

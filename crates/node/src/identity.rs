@@ -59,6 +59,19 @@ pub enum IdentityError {
         /// What is wrong.
         why: String,
     },
+    /// It is gone, and what else is in the folder is not.
+    #[error(
+        "{path} is missing, and the folder is node {node}'s. Nothing was made anew in its place, lest this become \
+         another cluster; the other machines' copies are safe. Restore the file from a copy; without one, remove the \
+         whole data folder and join as a new machine: `atoll cluster join-token` on a member, then \
+         `atoll up --join TOKEN` here"
+    )]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+        /// Whose folder it is.
+        node: NodeId,
+    },
     /// It cannot be understood.
     #[error("{path} is damaged or of another release: {why}")]
     Unreadable {
@@ -137,7 +150,29 @@ pub(crate) fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Opt
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(IdentityError::Io { path, error }),
     };
-    serde_json::from_slice(&text).map(Some).map_err(|error| IdentityError::Unreadable { path, why: error.to_string() })
+    let unreadable = |why: String| IdentityError::Unreadable { path: path.clone(), why };
+    let text = String::from_utf8(text).map_err(|error| unreadable(error.to_string()))?;
+    if let Some((content, kept)) = text.rsplit_once(CHECKSUM)
+        && !kept.starts_with(&checksum(content))
+    {
+        return Err(unreadable("its checksum fails".into()));
+    }
+    serde_json::from_str(&text).map(Some).map_err(|error| unreadable(error.to_string()))
+}
+
+/// What stands before the checksum, in a line of its own at the end, of all that is before it. A file that has
+/// none was written by an earlier release, or its flipped bit is in this very line.
+const CHECKSUM: &str = ",\n  \"checksum\": \"";
+
+fn checksum(content: &str) -> String {
+    blake3::hash(content.as_bytes()).to_hex()[..32].to_string()
+}
+
+/// The text of a small file, with its checksum.
+fn sealed<T: Serialize>(value: &T) -> std::io::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let content = text.strip_suffix("\n}").ok_or_else(|| std::io::Error::other("not an object of several fields"))?;
+    Ok(format!("{content}{CHECKSUM}{}\"\n}}\n", checksum(content)))
 }
 
 /// Makes a folder, for its owner alone: the metadata holds the authority's key.
@@ -152,9 +187,9 @@ pub(crate) fn write<T: Serialize>(folder: &Path, name: &str, value: &T) -> Resul
     let write = || -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         let fresh = folder.join(format!("{name}.new"));
-        let text = serde_json::to_vec_pretty(value)?;
+        let text = sealed(value)?;
         let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&text)?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&fresh, folder.join(name))?;
         File::open(folder)?.sync_all()
@@ -173,6 +208,26 @@ mod tests {
         std::fs::write(folder.path().join(NAME), old).unwrap();
         let error = Identity::load(folder.path()).unwrap_err().to_string();
         assert!(error.contains("before nodes had certificates") && error.contains("empty data folder"), "{error}");
+    }
+
+    #[test]
+    fn whatever_bit_flips_the_identity_is_as_it_was_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity::new_cluster(8).unwrap();
+        identity.save(folder.path()).unwrap();
+        let path = folder.path().join(NAME);
+        let good = std::fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                std::fs::write(&path, bad).unwrap();
+                let read = Identity::load(folder.path());
+                assert!(read.is_err() || read.unwrap().as_ref() == Some(&identity), "byte {at}, bit {bit}");
+            }
+            std::fs::write(&path, &good[..at]).unwrap();
+            assert!(Identity::load(folder.path()).is_err(), "cut at {at}");
+        }
     }
 
     #[test]

@@ -137,6 +137,18 @@ impl Inner {
     }
 }
 
+/// A node whose copy of the metadata is kept no further hears of no new epoch: it must not keep its places.
+pub(crate) async fn watch_metadata(inner: Arc<Inner>) {
+    let why = loop {
+        if let Some(why) = inner.coordination.failure() {
+            break why;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    inner.health.fail(format!("its copy of the metadata cannot be kept: {why}"));
+    std::future::pending().await
+}
+
 /// Others take no connection from a node that was removed, whatever it takes itself for, and say why.
 pub(crate) async fn heed_dismissal(inner: Arc<Inner>) {
     inner.credentials.keys.dismissed().await;
@@ -175,6 +187,9 @@ pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiv
                 Report::Synced(partition, epoch) => report.synced.push((partition, epoch)),
                 Report::Departed(partition, epoch) => report.departed.push((partition, epoch)),
                 Report::Whole(partition, epoch) => report.whole.push((partition, epoch)),
+                Report::Held { partition, epoch, last, torn, incomplete } => {
+                    report.held.push((epoch, Holding { partition, last, torn, incomplete }));
+                }
             }
         }
         let result = if inner.leads() {

@@ -172,6 +172,7 @@ impl Node {
         let (mut identity, mut choice) = match Identity::load(&config.folder)? {
             Some(identity) => (identity, Choice::load(&config.folder, asked)?),
             None => {
+                bond::unowned(&config.folder)?;
                 let (identity, choice) = match &config.join {
                     Some(token) => join(&config.folder, token, &config.presence, asked).await?,
                     None => (Identity::new_cluster(config.partitions)?, Choice::new(asked)),
@@ -300,6 +301,7 @@ impl Node {
         node.run("the finisher", service::finish(inner.clone(), durable));
         node.run("the clock of the replicas", service::tick(inner.clone()));
         node.run("the watch over the disk", space::watch(inner.shared.clone(), ballast));
+        node.run("the watch over the metadata", life::watch_metadata(inner.clone()));
         node.run("the expiry of items", service::expire(inner.clone()));
         node.run("the reporter", life::report(inner.clone(), reports));
         node.run("the care for voters", tend_electorate(inner.clone()));

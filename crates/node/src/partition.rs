@@ -235,6 +235,9 @@ impl Partition {
                 shared.applier.push(Work::Install { partition, copy, version, time });
             }
             Command::ReportSynced(epoch) => drop(shared.reports.send(Report::Synced(partition, epoch))),
+            Command::ReportHeld { epoch, last, torn, incomplete } => {
+                let _ = shared.reports.send(Report::Held { partition, epoch, last, torn, incomplete });
+            }
             Command::ReportDeparted(epoch) => drop(shared.reports.send(Report::Departed(partition, epoch))),
             // Every node is a member of the metadata store and hears of new maps by itself.
             Command::RefreshLayout => {}

@@ -42,6 +42,7 @@ impl Inner {
                 + self.engine.stats().tables_bytes,
             bytes_free: self.engine.free_bytes(),
             stopped: self.stopped(),
+            coordination: self.backend.to_string(),
         }
     }
 }

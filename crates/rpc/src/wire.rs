@@ -6,7 +6,7 @@
 
 mod change;
 
-pub use change::{ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
+pub use change::{Beginning, ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -360,6 +360,8 @@ pub struct NodeStatus {
     pub bytes_free: u64,
     /// What stopped it, if anything did.
     pub stopped: Option<String>,
+    /// What keeps the metadata: `raft`, or where in which ZooKeeper.
+    pub coordination: String,
 }
 
 /// See [`method::MAKE_TOKEN`].
@@ -495,6 +497,8 @@ pub struct SyncedReport {
     /// Serving members that hold every block that their tables refer to, compared under that epoch
     /// (but for those that no node has).
     pub whole: Vec<(PartitionId, types::Epoch)>,
+    /// What the node holds of partitions whose chains, in that epoch, have no members: nobody changes it.
+    pub held: Vec<(types::Epoch, Holding)>,
 }
 
 /// See [`method::CREATE_TABLE`].

@@ -88,11 +88,26 @@ fn verdict(status: &ClusterStatus) -> String {
     let parts = &status.partitions;
     let voters =
         status.nodes.iter().filter_map(|node| node.report.as_ref().ok()).map(|report| report.voters.len()).max();
+    if let Some(why) = idle(status) {
+        return why;
+    }
     if parts.unavailable > 0 {
-        return format!("No: {} of {} partitions have no serving copy now.", parts.unavailable, parts.total);
+        let waits = parts.waits_for.iter().map(|node| node.to_string()).collect::<Vec<_>>().join(", ");
+        let waits = match parts.waits_for.first() {
+            None => " They are beginning again, or wait for the machine that has the newest copy.".to_string(),
+            Some(first) => format!(
+                " They wait for node {waits}, which is down and holds what was acknowledged last: start it. If it is \
+                 lost for good: atoll cluster remove {first} --lost --plan"
+            ),
+        };
+        return format!("No: {} of {} partitions have no serving copy now.{waits}", parts.unavailable, parts.total);
     }
     if parts.read_only > 0 {
-        return format!("No: {} of {} partitions can only be read now.", parts.read_only, parts.total);
+        return format!(
+            "No: {} of {} partitions can only be read now. A write needs {} copies: bring machines back, or add one: \
+             atoll cluster join-token",
+            parts.read_only, parts.total, status.replicas_min
+        );
     }
     match (status.nodes.len(), alive) {
         (0 | 1, _) => "No: there is one machine. Add 2: atoll cluster join-token".into(),
@@ -113,6 +128,34 @@ fn verdict(status: &ClusterStatus) -> String {
         }
         (all, _) => format!("Yes, any 1 of {all}."),
     }
+}
+
+/// Nobody who answers has a lease: what the map says is old, and nobody is served.
+fn idle(status: &ClusterStatus) -> Option<String> {
+    let reports: Vec<_> = status.nodes.iter().filter_map(|node| node.report.as_ref().ok()).collect();
+    if reports.is_empty() || reports.iter().any(|report| report.lease_valid) {
+        return None;
+    }
+    let names = |nodes: &[u64]| nodes.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let (here, away): (Vec<_>, Vec<_>) = status.nodes.iter().partition(|node| node.report.is_ok());
+    let (here, away): (Vec<u64>, Vec<u64>) =
+        (here.iter().map(|node| node.id.0).collect(), away.iter().map(|node| node.id.0).collect());
+    let rest = "Everything that was acknowledged is on the machines' disks, and stale reads (--stale) go on.";
+    Some(match away.is_empty() {
+        true => format!("No: the cluster does not serve now: node {} has no lease. {rest}", names(&here)),
+        false => format!(
+            "No: the cluster does not serve. Node {} answers and has no lease, for most of the machines that decide \
+             are away (node {}): start them. {rest}",
+            names(&here),
+            names(&away)
+        ),
+    })
+}
+
+/// What keeps the metadata, as the nodes say.
+fn coordination(status: &ClusterStatus) -> &str {
+    let mut reports = status.nodes.iter().filter_map(|node| node.report.as_ref().ok());
+    reports.next().map_or("unknown", |report| report.coordination.as_str())
 }
 
 fn text(status: &ClusterStatus) -> String {
@@ -143,7 +186,7 @@ fn text(status: &ClusterStatus) -> String {
     let parts = &status.partitions;
     format!(
         "Can you lose a machine now? {}\n\n{}\n{} partitions: {} complete, {} with fewer copies, {} read-only, {} unavailable. \
-         Copies wanted {}, needed for a write {}.\n",
+         Copies wanted {}, needed for a write {}.\nMetadata: {}.\n",
         verdict(status),
         output::table_text(&table),
         parts.total,
@@ -153,6 +196,7 @@ fn text(status: &ClusterStatus) -> String {
         parts.unavailable,
         status.replicas_wanted,
         status.replicas_min,
+        coordination(status),
     )
 }
 
@@ -161,6 +205,7 @@ fn state(node: &NodeState) -> &'static str {
         Ok(report) if report.stopped.is_some() => "stopped",
         Ok(report) if report.syncing + report.waiting > 0 => "catching up",
         Ok(report) if node.alive && report.lease_valid => "up",
+        Ok(_) if node.alive => "no lease",
         Ok(_) => "joining",
         Err(_) if node.alive => "not answering",
         Err(_) => "down",
@@ -184,12 +229,13 @@ fn to_json(status: &ClusterStatus) -> Value {
     json!({
         "cluster": format!("{:032x}", status.cluster.0),
         "layout": status.layout,
+        "coordination": coordination(status),
         "verdict": verdict(status),
         "replicas_min": status.replicas_min,
         "replicas_wanted": status.replicas_wanted,
         "partitions": {
             "total": parts.total, "full": parts.full, "reduced": parts.reduced,
-            "read_only": parts.read_only, "unavailable": parts.unavailable,
+            "read_only": parts.read_only, "unavailable": parts.unavailable, "waits_for": parts.waits_for,
         },
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
         "answered_by": status.answered_by,

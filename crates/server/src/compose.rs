@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use gateways::grpc::{self, GrpcState, LocalBlocks};
 use gateways::web::{self, WebState};
 use gateways::{Health, HealthCheck, Metrics};
-use node::{Backend, Identity, Node, NodeConfig, NodeError};
+use node::{Backend, Identity, IdentityError, Node, NodeConfig, NodeError};
 use rpc::wire::Presence;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -216,9 +216,17 @@ fn explain(error: NodeError) -> Failure {
         NodeError::Join(_) => failure.safe("neither this machine nor the cluster was changed").next(
             "make a new token on a member: atoll cluster join-token; check that this machine reaches its port 7071",
         ),
-        NodeError::Storage { .. } => failure
-            .safe("the other machines' copies are not touched by this")
-            .next("look at the disk; if it is lost, start with an empty folder and --join TOKEN"),
+        NodeError::Storage { .. }
+        | NodeError::NoCertificate(_)
+        | NodeError::Certificate(_)
+        | NodeError::Identity(IdentityError::Unreadable { .. } | IdentityError::Io { .. })
+        | NodeError::Control(_) => failure
+            .safe("this node has not started, and changed nothing; the other machines' copies are not touched")
+            .next(
+                "look at the disk, and put back what is damaged if you can. If you can't: move the data folder \
+                     away; on a member `atoll cluster drain` and `remove` this node, and `atoll cluster join-token`; \
+                     then `atoll up --join TOKEN` here",
+            ),
         NodeError::Coordination(_) => failure.safe("neither this machine nor the cluster was changed"),
         _ => failure,
     }

@@ -143,7 +143,7 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
             (unchanged, next("check that a node runs (`atoll up`), or name another one with --server HOST:7070"))
         }
         RemoteError::NotServing { silent, .. } => (
-            Some("nothing was changed, and what was saved is kept; nothing is read or written until most machines are back".into()),
+            Some("nothing was changed, and what was saved is kept; nothing but stale reads is answered until most machines are back".into()),
             Some(match silent.as_slice() {
                 [] => "wait a moment and try again: it may just be choosing a leader".to_string(),
                 away => format!("bring machines back (at {}); the cluster goes on by itself", away.join(", ")),

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
 use client::remote::{ClusterLayout, Remote, RemoteError};
-use client::{ChangeLayout, Edit, LayoutPreview};
+use client::{Beginning, ChangeLayout, Edit, LayoutPreview};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -71,9 +71,22 @@ pub struct DrainArgs {
 
 /// `atoll cluster remove`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  atoll cluster remove 4                    once `atoll cluster drain 4` has ended
+  atoll cluster remove 3 --lost --plan      node 3 is gone for good, and partitions wait for it: what would be lost
+  atoll cluster remove 3 --lost             they begin again without it
+
+With --lost nothing acknowledged is given up, unless you say --accept-data-loss.")]
 pub struct RemoveArgs {
-    /// The node's number: see `atoll cluster status`
-    node: u64,
+    /// The node's number: see `atoll cluster status`. With --lost there may be several
+    #[arg(required = true, value_name = "NODE")]
+    nodes: Vec<u64>,
+    /// The machine is gone for good, and partitions that wait for it are to begin again with what is left
+    #[arg(long)]
+    lost: bool,
+    /// Do it although acknowledged writes may be lost by it: --plan tells in which partitions
+    #[arg(long, requires = "lost")]
+    accept_data_loss: bool,
     /// Show whether it is safe; change nothing
     #[arg(long)]
     plan: bool,
@@ -112,7 +125,8 @@ pub async fn layout(args: LayoutArgs, server: &ServerArgs) -> Outcome {
         let layout = remote.cluster_layout().await?;
         return if args.json { output::json(&layout) } else { output::print(show(&layout)) };
     }
-    let change = ChangeLayout { edits, at: args.at.map(LayoutVersion), apply: args.apply };
+    let (at, apply) = (args.at.map(LayoutVersion), args.apply);
+    let change = ChangeLayout { edits, at, apply, ..ChangeLayout::default() };
     let preview = remote.change_layout(&change).await?;
     if args.json {
         return output::json(&preview_json(&preview));
@@ -128,7 +142,8 @@ pub async fn layout(args: LayoutArgs, server: &ServerArgs) -> Outcome {
 pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
     let remote = session::connect(server).await?;
     let edit = if args.cancel { Edit::Keep(NodeId(args.node)) } else { Edit::Drain(NodeId(args.node)) };
-    let preview = remote.change_layout(&ChangeLayout { edits: vec![edit], at: None, apply: !args.plan }).await?;
+    let preview =
+        remote.change_layout(&ChangeLayout { edits: vec![edit], apply: !args.plan, ..ChangeLayout::default() }).await?;
     if args.plan {
         return if args.json { output::json(&preview_json(&preview)) } else { output::print(describe(&preview)) };
     }
@@ -203,10 +218,19 @@ async fn watch(remote: &Remote, node: u64, decided: LayoutVersion, shown: bool) 
     }
 }
 
-/// Takes an empty node out of the cluster.
+/// Takes an empty node out of the cluster, or ones that are lost.
 pub async fn remove(args: RemoveArgs, server: &ServerArgs) -> Outcome {
+    if args.nodes.len() > 1 && !args.lost {
+        return Err(Failure::usage("machines are removed one by one, unless they are lost"));
+    }
     let remote = session::connect(server).await?;
-    let change = ChangeLayout { edits: vec![Edit::Remove(NodeId(args.node))], at: None, apply: !args.plan };
+    let edit = |node: &u64| match args.lost {
+        true => Edit::GiveUp(NodeId(*node)),
+        false => Edit::Remove(NodeId(*node)),
+    };
+    let edits = args.nodes.iter().map(edit).collect();
+    let (apply, accept_loss) = (!args.plan, args.accept_data_loss);
+    let change = ChangeLayout { edits, apply, accept_loss, ..ChangeLayout::default() };
     let preview = remote.change_layout(&change).await?;
     if args.json {
         return output::json(&preview_json(&preview));
@@ -214,10 +238,34 @@ pub async fn remove(args: RemoveArgs, server: &ServerArgs) -> Outcome {
     if args.plan {
         return output::print(describe(&preview));
     }
-    output::line(format!(
-        "Node {} is no longer of this cluster. Its process stops by itself; its data folder may be deleted.",
-        args.node
+    let names = args.nodes.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    if !args.lost {
+        return output::line(format!(
+            "Node {names} is no longer of this cluster. Its process stops by itself; its data folder may be deleted."
+        ));
+    }
+    output::print(format!(
+        "{}Node {names} is given up, and no longer of this cluster: it can't come back. The partitions that waited \
+         for it begin again now: atoll cluster status\n",
+        begins(&preview)
     ))
+}
+
+/// What begins again, by the node whose copy it begins with.
+fn begins(preview: &LayoutPreview) -> String {
+    let mut text = String::new();
+    for node in preview.nodes.keys() {
+        for may_lose in [false, true] {
+            let of = |one: &&Beginning| one.node == *node && one.may_lose == may_lose;
+            let all: Vec<String> = preview.begins.iter().filter(of).map(|one| one.partition.to_string()).collect();
+            if !all.is_empty() {
+                let loss =
+                    if may_lose { "acknowledged writes may be missing" } else { "nothing acknowledged is missing" };
+                text += &format!("{} partitions begin with node {node}'s copy, {loss}: {}\n", all.len(), all.join(" "));
+            }
+        }
+    }
+    text
 }
 
 fn copies(count: u32) -> String {
@@ -240,10 +288,13 @@ fn describe(preview: &LayoutPreview) -> String {
         ]);
     }
     let mut text = format!("{}\nLayout {}: {}\n", output::table_text(&table), preview.layout, copies(preview.copies));
+    text += &begins(preview);
     for warning in &preview.warnings {
         text += &format!("note: {warning}\n");
     }
     match preview.unsafe_because.is_empty() {
+        true if preview.begins.iter().any(|one| one.may_lose) => text += "The loss is accepted.\n",
+        true if !preview.begins.is_empty() => text += "Safe: nothing acknowledged is given up.\n",
         true => text += "Safe: every partition keeps its copies until the new ones are complete.\n",
         false => preview.unsafe_because.iter().for_each(|why| text += &format!("Not safe: {why}\n")),
     }
@@ -258,7 +309,7 @@ fn preview_json(preview: &LayoutPreview) -> serde_json::Value {
     json!({
         "layout": preview.layout, "applied": preview.applied, "copies": preview.copies,
         "safe": preview.unsafe_because.is_empty(), "unsafe_because": preview.unsafe_because,
-        "warnings": preview.warnings, "nodes": nodes.collect::<Vec<_>>(),
+        "warnings": preview.warnings, "nodes": nodes.collect::<Vec<_>>(), "begins": preview.begins,
     })
 }
 

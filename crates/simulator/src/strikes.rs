@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every fault that a sweep of many seeds is to contain, and what else must come about for it to prove anything. What is counted is the effect, not the attempt.
-pub const FAULTS: [&str; 38] = [
+pub const FAULTS: [&str; 39] = [
     "packets lost",
     "packets repeated",
     "packets late",
@@ -23,6 +23,7 @@ pub const FAULTS: [&str; 38] = [
     "slow disks",
     "full disks",
     "disks wiped",
+    "lost machines given up",
     "log records rotten",
     "log ends rotten",
     "table items rotten",

@@ -68,8 +68,25 @@ impl Accounts {
             return Ok(user);
         }
         let asked = Instant::now();
-        let keys = vec![self.session_key(&shown), self.user_key(shown.user)];
-        let mut rows = self.inner.store.get_many(keys, Consistency::Strong).await?.into_iter();
+        let (user, session, row) = self.session(&shown, Consistency::Strong).await?;
+        let now = self.inner.store.now();
+        if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
+            self.touch(&shown, session, row, now);
+        }
+        self.inner.cache.put(shown.hash, &user, asked);
+        Ok(user)
+    }
+
+    /// Who showed this token, by whatever copy can be asked: while there is no majority, for those who want to see
+    /// how things are. A sign-out that this copy has not heard of goes unnoticed.
+    pub async fn recognise(&self, token: &str) -> Result<User, AccountError> {
+        let shown = Shown::parse(token).ok_or(AccountError::NotSignedIn)?;
+        Ok(self.session(&shown, Consistency::Stale).await?.0)
+    }
+
+    async fn session(&self, shown: &Shown, consistency: Consistency) -> Result<(User, Item, SessionRow), AccountError> {
+        let keys = vec![self.session_key(shown), self.user_key(shown.user)];
+        let mut rows = self.inner.store.get_many(keys, consistency).await?.into_iter();
         let (Some(Some(session)), Some(Some(user))) = (rows.next(), rows.next()) else {
             return Err(AccountError::NotSignedIn);
         };
@@ -79,12 +96,7 @@ impl Accounts {
         if row.expires <= now.0 || row.generation != user_row.generation || user_row.disabled {
             return Err(AccountError::NotSignedIn);
         }
-        let user = user_row.user(shown.user)?;
-        if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
-            self.touch(&shown, session, row, now);
-        }
-        self.inner.cache.put(shown.hash, &user, asked);
-        Ok(user)
+        Ok((user_row.user(shown.user)?, session, row))
     }
 
     /// Ends a session. Harmless when it has ended already.

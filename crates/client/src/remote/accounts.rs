@@ -77,7 +77,7 @@ impl Remote {
     pub async fn who_am_i(&self) -> Result<Account, RemoteError> {
         let began = Instant::now();
         let message = v1::WhoAmIRequest {};
-        let reply = self.read(message, |channel, request| async move { service(channel).who_am_i(request).await });
+        let reply = self.look(message, |channel, request| async move { service(channel).who_am_i(request).await });
         let reply = reply.await?;
         self.heard_the_time(reply.now_ms, began.elapsed());
         self.shared.gateways.heard_of(reply.gateways);

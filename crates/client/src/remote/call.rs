@@ -1,7 +1,7 @@
 //! One call through whichever gateway answers: attempts, what may be sent
 //! again, and what is known in the end.
 
-use super::gateways::{Gateway, Link, NoLink, innermost, reach};
+use super::gateways::{Gateway, Link, NoLink, innermost, look, reach};
 use super::{Remote, RemoteError};
 use prost::Message;
 use rand::Rng;
@@ -21,10 +21,18 @@ use types::Action;
 pub(super) enum Safety {
     /// Nothing, and it does not matter whether an attempt arrived.
     Read,
+    /// The same, and a gateway that cannot serve answers it as well as it can.
+    Look,
     /// Nothing more than one attempt does; whether one arrived matters.
     Write,
     /// It would be done twice.
     Once,
+}
+
+impl Safety {
+    fn changes(self) -> bool {
+        matches!(self, Safety::Write | Safety::Once)
+    }
 }
 
 /// How a call failed.
@@ -40,7 +48,7 @@ pub(super) struct Failure {
 impl From<Failure> for RemoteError {
     fn from(failure: Failure) -> RemoteError {
         match failure.unsettled {
-            Some(why) => RemoteError::Unknown { operation: None, why },
+            Some(why) => RemoteError::Unknown { operation: None, why: failure.error.after(why) },
             None => failure.error,
         }
     }
@@ -70,6 +78,16 @@ impl Remote {
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
         self.call(Safety::Read, message, send).await.map_err(|failure| failure.error)
+    }
+
+    /// The same for what may be answered without most of the machines: how they are, and stale reads.
+    pub(super) async fn look<M, R, F, Fut>(&self, message: M, send: F) -> Result<R, RemoteError>
+    where
+        M: Message + Clone,
+        F: Fn(Channel, Request<M>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        self.call(Safety::Look, message, send).await.map_err(|failure| failure.error)
     }
 
     /// [`Self::call_lasting`] for what is done in no time.
@@ -118,7 +136,11 @@ impl Remote {
             round = order.clone();
         }
         loop {
-            let last = match reach(&round, options.hedge).await {
+            let reached = match reach(&round, options.hedge).await {
+                Err(why) if safety == Safety::Look => look(&round, why).await,
+                reached => reached,
+            };
+            let last = match reached {
                 Err(why) => {
                     tried.extend(round.drain(..).map(|gateway| gateway.address().to_string()));
                     if why.iter().any(|(_, why)| matches!(why, NoLink::Idle(_))) {
@@ -133,14 +155,16 @@ impl Remote {
                     let attempt = options.attempt.min(options.total.saturating_sub(began.elapsed()));
                     match self.attempt(&gateway, &link, attempt, message.clone(), &send).await {
                         Heard::Answer(answer) => {
-                            gateways.prefer(&gateway);
-                            self.shared.served.store(true, Ordering::Relaxed);
+                            if link.serving {
+                                gateways.prefer(&gateway);
+                                self.shared.served.store(true, Ordering::Relaxed);
+                            }
                             return Ok(answer);
                         }
                         Heard::NotSent(why) => RemoteError::Unreachable { tried: unique(&tried), why },
                         Heard::Lost(why) => {
                             patience = patience.max(options.attempt);
-                            if safety != Safety::Read {
+                            if safety.changes() {
                                 unsettled = Some(why.clone());
                             }
                             RemoteError::Unreachable { tried: unique(&tried), why }
@@ -149,7 +173,7 @@ impl Remote {
                             patience = options.total;
                             match problem.action {
                                 Action::Rejected => return Err(Failure { error: problem.into(), unsettled }),
-                                Action::Unknown if safety != Safety::Read => unsettled = Some(problem.message.clone()),
+                                Action::Unknown if safety.changes() => unsettled = Some(problem.message.clone()),
                                 Action::Unknown | Action::Retry | Action::RefreshLayout | Action::Fatal => {}
                             }
                             problem.into()

@@ -28,7 +28,7 @@ pub struct ClusterStatus {
 }
 
 /// How many partitions are in which condition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionsHealth {
     /// All of them.
     pub total: u32,
@@ -40,6 +40,8 @@ pub struct PartitionsHealth {
     pub read_only: u32,
     /// Without a serving replica.
     pub unavailable: u32,
+    /// Nodes that are down, and known to hold what was acknowledged last in one of those.
+    pub waits_for: Vec<NodeId>,
 }
 
 /// A machine.
@@ -99,7 +101,7 @@ impl Remote {
     pub async fn cluster_status(&self) -> Result<ClusterStatus, RemoteError> {
         let message = v1::ClusterStatusRequest {};
         let send = |channel, request| async move { service(channel).cluster_status(request).await };
-        let reply = self.read(message, send).await?;
+        let reply = self.look(message, send).await?;
         let cluster = u128::from_str_radix(&reply.cluster, 16)
             .map_err(|_| RemoteError::Protocol(format!("{:?} is not a cluster's id", reply.cluster)))?;
         let health = reply.partitions.unwrap_or_default();
@@ -114,6 +116,7 @@ impl Remote {
                 reduced: health.reduced,
                 read_only: health.read_only,
                 unavailable: health.unavailable,
+                waits_for: health.waits_for.into_iter().map(NodeId).collect(),
             },
             nodes: reply.nodes.into_iter().map(node).collect(),
             answered_by: reply.answered_by.map(NodeId),
@@ -176,6 +179,7 @@ fn node(node: v1::ClusterNode) -> NodeState {
         bytes_free: report.bytes_free,
         stopped: report.stopped,
         blocks_unchecked: report.blocks_unchecked,
+        coordination: report.coordination,
     });
     NodeState {
         id,

@@ -142,6 +142,16 @@ impl RemoteError {
     }
 }
 
+impl RemoteError {
+    /// Why it is not known what became of an attempt that ended like that, when this was heard afterwards.
+    pub(super) fn after(&self, why: String) -> String {
+        match self {
+            RemoteError::NotServing { .. } => format!("{why}; since then {self}"),
+            _ => why,
+        }
+    }
+}
+
 fn named(operation: &Option<OperationId>) -> String {
     operation.map(|operation| format!(" (operation {operation})")).unwrap_or_default()
 }

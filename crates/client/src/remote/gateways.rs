@@ -76,6 +76,8 @@ impl NoLink {
 pub(super) struct Link {
     pub channel: Channel,
     generation: u64,
+    /// The gateway said that it can serve.
+    pub serving: bool,
 }
 
 impl Gateways {
@@ -208,7 +210,7 @@ impl Gateway {
         let mut slot = self.slot.lock().await;
         let held = slot.channel.clone();
         if let (Some(channel), Some(true)) = (&held, slot.heard.map(|at| at.elapsed() < FRESH)) {
-            return Ok(Link { channel: channel.clone(), generation: slot.generation });
+            return Ok(Link { channel: channel.clone(), generation: slot.generation, serving: true });
         }
         let made = async {
             let channel = match held {
@@ -226,7 +228,7 @@ impl Gateway {
                 }
                 slot.heard = Some(Instant::now());
                 *self.failed.lock() = None;
-                Ok(Link { channel, generation: slot.generation })
+                Ok(Link { channel, generation: slot.generation, serving: true })
             }
             Err(why) => {
                 // A connection that carries no answer is none; one that says "not now" would do again.
@@ -251,6 +253,18 @@ impl Gateway {
             return Err(NoLink::Foreign);
         }
         if hello.serving { Ok(()) } else { Err(NoLink::Idle(hello.why)) }
+    }
+
+    /// A connection for what a gateway answers that cannot serve: how things are, as far as it knows.
+    async fn look(&self) -> Option<Link> {
+        let made = async {
+            let channel = self.endpoint.connect().await.ok()?;
+            match self.greet(channel.clone()).await {
+                Ok(()) | Err(NoLink::Idle(_)) => Some(Link { channel, generation: 0, serving: false }),
+                Err(_) => None,
+            }
+        };
+        tokio::time::timeout(self.connect, made).await.ok().flatten()
     }
 
     /// Others first, for a while.
@@ -321,6 +335,22 @@ pub(super) async fn reach(
             }
         }
     }
+}
+
+/// Of gateways that [`reach`] found none to use of, one that answers although it cannot serve.
+pub(super) async fn look(
+    gateways: &[Arc<Gateway>],
+    why: Vec<(String, NoLink)>,
+) -> Result<(Arc<Gateway>, Link), Vec<(String, NoLink)>> {
+    let idle = |gateway: &&Arc<Gateway>| {
+        why.iter().any(|(address, why)| address == gateway.address() && matches!(why, NoLink::Idle(_)))
+    };
+    for gateway in gateways.iter().filter(idle) {
+        if let Some(link) = gateway.look().await {
+            return Ok((gateway.clone(), link));
+        }
+    }
+    Err(why)
 }
 
 /// What an error is about in the end: "connection refused", not "transport error".

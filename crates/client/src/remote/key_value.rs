@@ -39,7 +39,8 @@ impl Remote {
     /// Reads one item.
     pub async fn get(&self, key: &TableKey, promise: Consistency) -> Result<Option<Item>, RemoteError> {
         let message = v1::GetRequest { key: Some(key.to_wire()), consistency: consistency(promise).into() };
-        let reply = self.read(message, |channel, request| async move { service(channel).get(request).await }).await?;
+        let send = |channel, request| async move { service(channel).get(request).await };
+        let reply = self.call(reading(promise), message, send).await.map_err(|failure| failure.error)?;
         Ok(reply.item.map(item_of).transpose()?)
     }
 
@@ -49,8 +50,8 @@ impl Remote {
             keys: keys.iter().map(TableKey::to_wire).collect(),
             consistency: consistency(promise).into(),
         };
-        let reply = self.read(message, |channel, request| async move { service(channel).get_many(request).await });
-        let items = reply.await?.items;
+        let send = |channel, request| async move { service(channel).get_many(request).await };
+        let items = self.call(reading(promise), message, send).await.map_err(|failure| failure.error)?.items;
         if items.len() != keys.len() {
             return Err(RemoteError::Protocol(format!("{} items for {} keys", items.len(), keys.len())));
         }
@@ -61,8 +62,8 @@ impl Remote {
     /// Reads a page of a range: a snapshot. [`TableQuery::after`] goes on.
     pub async fn query(&self, query: &TableQuery, promise: Consistency) -> Result<QueryPage, RemoteError> {
         let message = query.to_wire(promise);
-        let reply = self.read(message, |channel, request| async move { service(channel).query(request).await });
-        Ok(page_of(reply.await?)?)
+        let send = |channel, request| async move { service(channel).query(request).await };
+        Ok(page_of(self.call(reading(promise), message, send).await.map_err(|failure| failure.error)?)?)
     }
 
     /// Walks a whole table; no snapshot across pages. A limit of 0 is as many as allowed.
@@ -143,7 +144,12 @@ impl Remote {
     async fn settle(&self, transaction: &TableTransaction, failure: Failure) -> Result<TransactionResult, RemoteError> {
         let Some(why) = failure.unsettled else { return Err(failure.error) };
         let operation = transaction.operation;
+        let last = failure.error.after(why.clone());
         let unknown = |why: String| RemoteError::Unknown { operation: Some(operation), why };
+        if matches!(failure.error, RemoteError::NotServing { .. }) {
+            // Nobody could say.
+            return Err(unknown(last));
+        }
         match self.verify(operation).await {
             Ok(Verdict::NotApplied) => Err(match failure.error {
                 // Whatever was heard last may have spoken of the outcome; now it is known.
@@ -160,8 +166,17 @@ impl Remote {
                 }
                 Ok(TransactionResult { version, time, counters: vec![] })
             }
-            Ok(Verdict::Pending | Verdict::Unknown) | Err(_) => Err(unknown(why)),
+            Ok(Verdict::Pending | Verdict::Unknown) => Err(unknown(last)),
+            Err(error) => Err(unknown(error.after(why))),
         }
+    }
+}
+
+/// A stale answer needs no majority.
+fn reading(promise: Consistency) -> Safety {
+    match promise {
+        Consistency::Strong => Safety::Read,
+        Consistency::Stale => Safety::Look,
     }
 }
 

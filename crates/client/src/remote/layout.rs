@@ -4,9 +4,9 @@ use super::cluster::service;
 use super::{Remote, RemoteError};
 use crate::ChangeLayout;
 use rpc::grpc::v1::{self, layout_edit};
-use rpc::wire::{Edit, LayoutPreview, NodeMovement};
+use rpc::wire::{Beginning, Edit, LayoutPreview, NodeMovement};
 use serde::Serialize;
-use types::{LayoutVersion, NodeId};
+use types::{Epoch, LayoutVersion, NodeId, PartitionId, Seq, Version};
 
 /// Who holds what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,7 +88,7 @@ impl Remote {
     /// Who holds what.
     pub async fn cluster_layout(&self) -> Result<ClusterLayout, RemoteError> {
         let send = |channel, request| async move { service(channel).get_layout(request).await };
-        let reply = self.read(v1::GetLayoutRequest {}, send).await?;
+        let reply = self.look(v1::GetLayoutRequest {}, send).await?;
         let nodes = reply.nodes.into_iter().map(|node| LayoutNode {
             id: node.id,
             zone: node.zone,
@@ -119,6 +119,7 @@ impl Remote {
             edits: change.edits.iter().map(|edit| v1::LayoutEdit { edit: Some(to_wire(*edit)) }).collect(),
             at: change.at.map(|version| version.0),
             apply: change.apply,
+            accept_data_loss: change.accept_loss,
         };
         // Made a second time a change changes nothing more: it may be tried again like a reading.
         let send = |channel, request| async move { service(channel).change_layout(request).await };
@@ -127,7 +128,14 @@ impl Remote {
             let v1::LayoutMovement { node, before, after, gained, lost } = node;
             (NodeId(node), NodeMovement { before, after, gained, lost })
         });
+        let begins = reply.begins.into_iter().map(|one| Beginning {
+            partition: PartitionId(one.partition as u16),
+            node: NodeId(one.node),
+            last: Version { epoch: Epoch(one.epoch), seq: Seq(one.sequence) },
+            may_lose: one.may_lose,
+        });
         Ok(LayoutPreview {
+            begins: begins.collect(),
             layout: LayoutVersion(reply.layout),
             applied: reply.applied,
             nodes: nodes.collect(),
@@ -145,6 +153,7 @@ fn to_wire(edit: Edit) -> layout_edit::Edit {
         Edit::Remove(node) => layout_edit::Edit::Remove(node.0),
         Edit::Capacity(node, capacity) => layout_edit::Edit::Capacity(v1::LayoutCapacity { node: node.0, capacity }),
         Edit::Replicas(count) => layout_edit::Edit::Replicas(count.into()),
+        Edit::GiveUp(node) => layout_edit::Edit::GiveUp(node.0),
         Edit::ReplicasMin(count) => layout_edit::Edit::ReplicasMin(count.into()),
     }
 }

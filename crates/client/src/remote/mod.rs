@@ -87,7 +87,7 @@ impl Default for Options {
             avoid: Duration::from_secs(5),
             hedge: Duration::from_millis(300),
             idle: Duration::from_secs(4),
-            idle_later: Duration::from_secs(25),
+            idle_later: Duration::from_secs(15),
             roam: true,
         }
     }

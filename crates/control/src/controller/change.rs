@@ -4,13 +4,14 @@
 //! once it holds nothing, it is no longer of the cluster. So nothing that is wanted ever rests on fewer
 //! machines than the command's preview said.
 
-use super::keys::{self, Settings};
+use super::keys::{self, Removal, Settings};
+use super::lost::{self, Told};
 use super::plan;
 use crate::store::{Batch, Expect, Pair, Range};
 use placement::Movement;
-use rpc::wire::{EDITS_MAX, Edit, LayoutPreview, NodeMovement};
+use rpc::wire::{ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Chain, Layout, LayoutVersion, MemberState, NodeId};
+use types::{Chain, Layout, LayoutVersion, MemberState, NodeId, PartitionId};
 
 /// Largest share: keeps sums of shares far from any overflow.
 const CAPACITY_MAX: u64 = 1 << 40;
@@ -18,14 +19,20 @@ const CAPACITY_MAX: u64 = 1 << 40;
 const REPLICAS_MAX: u8 = 7;
 
 /// The layout with these edits, and what comes of it. An error: an edit that makes no sense.
-pub fn change(layout: &Layout, edits: &[Edit]) -> Result<(Layout, LayoutPreview), String> {
+pub fn change(layout: &Layout, request: &ChangeLayout, told: &Told) -> Result<(Layout, LayoutPreview), String> {
+    let edits = &request.edits;
     if edits.is_empty() || edits.len() > EDITS_MAX {
         return Err(format!("a change has 1 to {EDITS_MAX} edits"));
     }
     let mut next = layout.clone();
     let mut preview = LayoutPreview { layout: layout.version, ..LayoutPreview::default() };
+    let mut lost = BTreeSet::new();
     for edit in edits {
-        apply(&mut next, *edit, &mut preview)?;
+        apply(&mut next, *edit, &mut preview, &mut lost)?;
+    }
+    if !lost.is_empty() {
+        lost::give_up(&mut next, &lost, told, &mut preview);
+        tell_of_loss(&mut preview, request.accept_loss);
     }
     let before: Vec<Vec<NodeId>> = layout.chains.iter().map(|chain| chain.wanted.clone()).collect();
     // Nobody may hold anything: then everybody stays where he is until somebody may.
@@ -33,8 +40,34 @@ pub fn change(layout: &Layout, edits: &[Edit]) -> Result<(Layout, LayoutPreview)
     let after: Vec<Vec<NodeId>> =
         planned.map(|(wanted, old)| if wanted.is_empty() { old.clone() } else { wanted }).collect();
     movement(layout, &before, &after, &mut preview);
-    judge(layout, &next, &mut preview);
+    judge(layout, &next, !lost.is_empty(), &mut preview);
     Ok((next, preview))
+}
+
+/// What may be missing from the copies that partitions begin again with: to be accepted, or a reason not to do it.
+fn tell_of_loss(preview: &mut LayoutPreview, accepted: bool) {
+    let of = |may_lose: bool| -> Vec<PartitionId> {
+        preview.begins.iter().filter(|one| one.may_lose == may_lose).map(|one| one.partition).collect()
+    };
+    let (safe, lossy) = (of(false), of(true));
+    if !safe.is_empty() {
+        preview.warnings.push(format!(
+            "{} begin again with the longest of several copies whose logs were cut at the end: nothing acknowledged is \
+             missing, unless the disks of all of them lost what they had called durable",
+            lost::ranges(&safe)
+        ));
+    }
+    if lossy.is_empty() {
+        return;
+    }
+    let text = format!(
+        "acknowledged writes may be lost in {}: what the lost machine held after the end of the newest copy that is left",
+        lost::ranges(&lossy)
+    );
+    match accepted {
+        true => preview.warnings.push(text),
+        false => preview.unsafe_because.push(format!("{text}. If that is to be: --accept-data-loss")),
+    }
 }
 
 /// The newest change of any node's part in the layout, or of how many copies there are.
@@ -45,8 +78,8 @@ pub fn last_change(all: &Range) -> LayoutVersion {
 }
 
 /// The batch that carries a change out, valid only while no node's part is another than it was worked
-/// out with. None: there is nothing to change.
-pub fn write(old: &Layout, next: &Layout, all: &Range) -> Option<Batch> {
+/// out with. None: there is nothing to change. Of whoever is removed, the record says how.
+pub fn write(old: &Layout, next: &Layout, all: &Range, record: &Removal) -> Option<Batch> {
     let mut batch = Batch::new();
     for pair in all.pairs.iter().filter(|pair| pair.key.starts_with("nodes/") || pair.key == keys::SETTINGS) {
         batch = batch.expect(&pair.key, Expect::Revision(pair.revision));
@@ -55,8 +88,16 @@ pub fn write(old: &Layout, next: &Layout, all: &Range) -> Option<Batch> {
         batch = match next.nodes.get(id) {
             Some(changed) if changed != info => batch.put(keys::node(*id), keys::encode(changed)),
             Some(_) => batch,
-            None => batch.delete(keys::node(*id)).delete(keys::holdings(*id)).put(keys::removed(*id), ""),
+            None => {
+                batch.delete(keys::node(*id)).delete(keys::holdings(*id)).put(keys::removed(*id), keys::encode(record))
+            }
         };
+    }
+    for (index, chain) in next.chains.iter().enumerate().filter(|(index, chain)| old.chains.get(*index) != Some(chain))
+    {
+        let key = keys::chain(PartitionId(index as u16));
+        let revision = all.pairs.iter().find(|pair| pair.key == key)?.revision;
+        batch = batch.expect(&key, Expect::Revision(revision)).put(&key, keys::encode(chain));
     }
     if (next.replicas_wanted, next.replicas_min) != (old.replicas_wanted, old.replicas_min) {
         let pair = all.pairs.iter().find(|pair| pair.key == keys::SETTINGS)?;
@@ -72,16 +113,29 @@ pub fn write(old: &Layout, next: &Layout, all: &Range) -> Option<Batch> {
     (!batch.operations.is_empty()).then_some(batch)
 }
 
-fn apply(next: &mut Layout, edit: Edit, preview: &mut LayoutPreview) -> Result<(), String> {
+fn apply(
+    next: &mut Layout,
+    edit: Edit,
+    preview: &mut LayoutPreview,
+    lost: &mut BTreeSet<NodeId>,
+) -> Result<(), String> {
     let no_such = |node: NodeId| format!("node {node} is not a member of this cluster");
     match edit {
         Edit::Drain(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = true,
         Edit::Keep(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = false,
-        Edit::Remove(node) if next.removed.contains(&node) => {}
+        Edit::Remove(node) | Edit::GiveUp(node) if next.removed.contains(&node) => {}
         Edit::Remove(node) => {
             let info = next.nodes.remove(&node).ok_or_else(|| no_such(node))?;
             next.removed.insert(node);
             preview.unsafe_because.extend(still_needed(next, node, info.draining));
+        }
+        Edit::GiveUp(node) => {
+            let info = next.nodes.remove(&node).ok_or_else(|| no_such(node))?;
+            if info.alive {
+                preview.unsafe_because.push(format!("node {node} is alive: `atoll cluster drain {node}` moves it off"));
+            }
+            next.removed.insert(node);
+            lost.insert(node);
         }
         Edit::Capacity(_, 0) => return Err("a share of 0 would hold nothing: drain the node instead".into()),
         Edit::Capacity(_, share) if share > CAPACITY_MAX => {
@@ -137,10 +191,16 @@ fn movement(layout: &Layout, before: &[Vec<NodeId>], after: &[Vec<NodeId>], prev
     preview.nodes = layout.nodes.keys().map(|node| (*node, movement(*node))).collect();
 }
 
-fn judge(old: &Layout, next: &Layout, preview: &mut LayoutPreview) {
+fn judge(old: &Layout, next: &Layout, lost: bool, preview: &mut LayoutPreview) {
     let holders: Vec<_> = next.nodes.values().filter(|node| !node.draining && node.capacity > 0).collect();
     let alive = holders.iter().filter(|node| node.alive).count();
-    if holders.len() < usize::from(next.replicas_min.max(1)) {
+    if lost && alive < usize::from(next.replicas_min.max(1)) {
+        // They are lost, whether it is said or not.
+        preview.warnings.push(format!(
+            "writes are refused until {} nodes that hold data are up: a write needs as many copies",
+            next.replicas_min
+        ));
+    } else if holders.len() < usize::from(next.replicas_min.max(1)) {
         preview.unsafe_because.push(format!(
             "{} nodes would be left to hold data, and a write needs {} copies",
             holders.len(),
@@ -180,7 +240,8 @@ fn judge(old: &Layout, next: &Layout, preview: &mut LayoutPreview) {
         let holds = old.chains.iter().any(|chain| chain.members.is_empty() && chain.complete.contains(&node.id));
         if holds {
             preview.unsafe_because.push(format!(
-                "node {} is down and some partitions have no other complete copy: start it, or wait for the others",
+                "node {0} is down and some partitions have no other complete copy: start it, or wait for the others; if \
+                 it is lost for good: `atoll cluster remove {0} --lost --plan`",
                 node.id
             ));
         }
@@ -237,41 +298,45 @@ mod tests {
         }
     }
 
+    fn changed(layout: &Layout, edits: &[Edit]) -> Result<(Layout, LayoutPreview), String> {
+        change(layout, &ChangeLayout { edits: edits.to_vec(), ..ChangeLayout::default() }, &Told::default())
+    }
+
     #[test]
     fn a_drained_node_gives_everything_away_and_can_then_be_removed() {
-        let (mut next, preview) = change(&cluster(4), &[Edit::Drain(NodeId(4))]).unwrap();
+        let (mut next, preview) = changed(&cluster(4), &[Edit::Drain(NodeId(4))]).unwrap();
         assert_eq!(preview.unsafe_because, Vec::<String>::new());
         assert_eq!(preview.warnings, Vec::<String>::new());
         assert_eq!(preview.copies, 48);
         assert_eq!(preview.nodes[&NodeId(4)], NodeMovement { before: 48, after: 0, gained: 0, lost: 48 });
-        let refused = change(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
+        let refused = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
         assert!(refused.unsafe_because[0].contains("still holds 48"), "{refused:?}");
         settle(&mut next);
-        let (next, preview) = change(&next, &[Edit::Remove(NodeId(4))]).unwrap();
+        let (next, preview) = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap();
         assert_eq!(preview.unsafe_because, Vec::<String>::new());
         assert!(next.removed.contains(&NodeId(4)) && !next.nodes.contains_key(&NodeId(4)));
         // Said again, it is done already.
-        assert_eq!(change(&next, &[Edit::Remove(NodeId(4))]).unwrap().0, next);
-        assert!(change(&next, &[Edit::Drain(NodeId(4))]).unwrap_err().contains("not a member"));
+        assert_eq!(changed(&next, &[Edit::Remove(NodeId(4))]).unwrap().0, next);
+        assert!(changed(&next, &[Edit::Drain(NodeId(4))]).unwrap_err().contains("not a member"));
     }
 
     #[test]
     fn fewer_nodes_than_a_write_needs_are_refused_and_fewer_than_wanted_are_told() {
-        let (next, preview) = change(&cluster(3), &[Edit::Drain(NodeId(1))]).unwrap();
+        let (next, preview) = changed(&cluster(3), &[Edit::Drain(NodeId(1))]).unwrap();
         assert!(preview.unsafe_because.is_empty() && preview.warnings[0].contains("2 copies"), "{preview:?}");
-        let preview = change(&next, &[Edit::Drain(NodeId(2))]).unwrap().1;
+        let preview = changed(&next, &[Edit::Drain(NodeId(2))]).unwrap().1;
         assert!(preview.unsafe_because[0].contains("needs 2"), "{preview:?}");
-        let lowered = change(&next, &[Edit::ReplicasMin(1), Edit::Drain(NodeId(2))]).unwrap().1;
+        let lowered = changed(&next, &[Edit::ReplicasMin(1), Edit::Drain(NodeId(2))]).unwrap().1;
         assert!(lowered.unsafe_because.is_empty() && lowered.warnings.len() == 2, "{lowered:?}");
     }
 
     #[test]
     fn a_node_with_the_only_complete_copy_is_not_removed() {
-        let (mut next, _) = change(&cluster(4), &[Edit::Drain(NodeId(4))]).unwrap();
+        let (mut next, _) = changed(&cluster(4), &[Edit::Drain(NodeId(4))]).unwrap();
         settle(&mut next);
         next.chains[7].members.clear();
         next.chains[7].complete = BTreeSet::from([NodeId(4)]);
-        let preview = change(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
+        let preview = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
         assert!(preview.unsafe_because[0].contains("1 partitions are not yet whole"), "{preview:?}");
     }
 
@@ -279,8 +344,8 @@ mod tests {
     fn nonsense_is_refused() {
         let layout = cluster(3);
         for edit in [Edit::Drain(NodeId(9)), Edit::Capacity(NodeId(1), 0), Edit::Replicas(0), Edit::ReplicasMin(200)] {
-            assert!(change(&layout, &[edit]).is_err(), "{edit:?}");
+            assert!(changed(&layout, &[edit]).is_err(), "{edit:?}");
         }
-        assert!(change(&layout, &[]).is_err());
+        assert!(changed(&layout, &[]).is_err());
     }
 }

@@ -7,7 +7,7 @@ use super::plan::HoldingsByNode;
 use crate::store::{Pair, Range};
 use rpc::ClusterKey;
 use rpc::tls::{Authority, Members};
-use rpc::wire::Holding;
+use rpc::wire::{Beginning, Holding};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use types::{Chain, ClusterId, Layout, LayoutVersion, NodeId, NodeInfo, PartitionId, TableId, TableSpec, WallMillis};
 
@@ -25,7 +25,7 @@ pub fn node(id: NodeId) -> String {
     format!("nodes/{:08}", id.0)
 }
 
-/// Empty: that node was removed.
+/// [`Removal`]: that node was removed.
 pub fn removed(id: NodeId) -> String {
     format!("removed/{:08}", id.0)
 }
@@ -80,6 +80,17 @@ pub struct Secrets {
     pub authority: Authority,
     /// What one gateway signs another can check.
     pub gateways: ClusterKey,
+}
+
+/// How a node came to be removed: for whoever asks later.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// By the leader's clock.
+    pub at: WallMillis,
+    /// Who asked for it.
+    pub by: String,
+    /// Partitions that began again without it, given up for lost, and with whose copy.
+    pub begun: Vec<Beginning>,
 }
 
 /// A join token.

@@ -5,10 +5,11 @@ use super::dates::Dates;
 use super::keys::{self, Settings};
 use super::leases::LeaseBook;
 use super::lives::Watched;
+use super::lost::Told;
 use super::plan::{self, HoldingsByNode, Knowledge, Placer, Plan, Reports};
 use super::service::ControllerError;
 use crate::store::{Batch, Expect, LeaderToken, LifeChange, Pair, Range, Renewal};
-use rpc::wire::{Presence, RegisterRequest, SyncedReport};
+use rpc::wire::{Holding, Presence, RegisterRequest, SyncedReport};
 use std::time::Duration;
 use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId, WallMillis};
 
@@ -104,6 +105,7 @@ impl Leading {
         self.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
+        self.reports.held.retain(|(partition, epoch, _), _| current(partition, *epoch));
         let batch = write(layout, all, &plan, self.placer.wanted(layout));
         (plan, batch)
     }
@@ -123,6 +125,11 @@ impl Leading {
         self.dates.tell(node, date, now)
     }
 
+    /// What is known of the copies of partitions that nobody serves: see [`super::lost`].
+    pub fn told(&self, known: &Known) -> Told {
+        Told::new(&known.layout, &self.reports, &known.holdings)
+    }
+
     /// That life serves nothing any more: nobody need wait for its lease to run out.
     pub fn surrenders(&mut self, replica: ReplicaId) {
         self.leases.void(replica);
@@ -135,6 +142,8 @@ impl Leading {
         self.reports.synced.extend(report.synced.into_iter().map(by));
         self.reports.departed.extend(report.departed.into_iter().map(by));
         self.reports.whole.extend(report.whole.into_iter().map(by));
+        let held = |(epoch, holding): (Epoch, Holding)| ((holding.partition, epoch, replica), holding);
+        self.reports.held.extend(report.held.into_iter().map(held));
     }
 }
 

@@ -5,7 +5,7 @@
 //! function ([`plan`]) of the map and of what it knows; it writes only what it compared, fenced
 //! by its leadership; a life's end is written only after its lease surely ran out ([`leases`], [`lives`]).
 //! **Leaves to others**: the data path, which goes on without it for as long as leases last.
-//! **Proved by** the simulator, which drives [`leading`], [`plan`], [`leases`] and [`change`] as the service does,
+//! **Proved by** the simulator, which drives [`leading`], [`plan`], [`leases`], [`change`] and [`lost`] as the service does,
 //! and by tests here.
 
 mod admission;
@@ -15,6 +15,7 @@ pub mod keys;
 pub mod leading;
 pub mod leases;
 pub mod lives;
+pub mod lost;
 pub mod plan;
 mod service;
 

@@ -15,6 +15,8 @@ pub struct Reports {
     pub departed: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
     /// Serving members that hold every block that their tables refer to.
     pub whole: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
+    /// What lives hold of partitions that, in that epoch, nobody serves.
+    pub held: BTreeMap<(PartitionId, Epoch, ReplicaId), Holding>,
 }
 
 /// What each node held when its present life began.
@@ -124,6 +126,12 @@ impl Knowledge<'_> {
         }
     }
 
+    /// What that life holds: what it said since nobody serves the partition, or what it began with.
+    fn held(&self, partition: PartitionId, epoch: Epoch, replica: ReplicaId) -> Option<&Holding> {
+        let said = self.reports.held.get(&(partition, epoch, replica));
+        said.or_else(|| self.holdings.get(&replica.node)?.get(&partition))
+    }
+
     /// The node's present life, if its lease surely counts.
     fn alive(&self, node: NodeId) -> Option<ReplicaId> {
         let incarnation = self.layout.nodes.get(&node)?.incarnation;
@@ -209,7 +217,7 @@ fn restart(
         .iter()
         .filter_map(|node| {
             let replica = knowledge.alive(*node)?;
-            match knowledge.holdings.get(node).and_then(|held| held.get(&partition)) {
+            match knowledge.held(partition, epoch, replica) {
                 Some(held) if held.incomplete => None,
                 Some(held) if held.torn && complete.len() > 1 => None,
                 Some(held) => Some((held.last, replica)),
@@ -219,7 +227,7 @@ fn restart(
         })
         .collect();
     if back.is_empty() {
-        return torn_alike(knowledge, partition, complete).into_iter().collect();
+        return torn_alike(knowledge, partition, epoch, complete).into_iter().collect();
     }
     let waited = back.iter().any(|(_, replica)| knowledge.leases.held_for_long(*replica, knowledge.now));
     if back.len() < complete.len() && !waited {
@@ -230,12 +238,17 @@ fn restart(
 }
 
 /// When every complete replica is back and each has a torn end, the longest is all there is.
-fn torn_alike(knowledge: &Knowledge<'_>, partition: PartitionId, complete: &BTreeSet<NodeId>) -> Option<ReplicaId> {
+fn torn_alike(
+    knowledge: &Knowledge<'_>,
+    partition: PartitionId,
+    epoch: Epoch,
+    complete: &BTreeSet<NodeId>,
+) -> Option<ReplicaId> {
     let candidates: Option<Vec<_>> = complete
         .iter()
         .map(|node| {
             let replica = knowledge.alive(*node)?;
-            let held = knowledge.holdings.get(node)?.get(&partition)?;
+            let held = knowledge.held(partition, epoch, replica)?;
             (!held.incomplete).then_some((held.last, replica))
         })
         .collect();

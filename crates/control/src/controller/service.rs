@@ -4,11 +4,13 @@ use super::change;
 use super::keys::{self, Secrets, Settings};
 use super::leading::{self, Known, Leading};
 use super::lives;
+use super::lost::Told;
 use super::plan::Plan;
-use crate::store::{Batch, Committed, Expect, LeaderToken, LifeChange, MetadataError, MetadataStore};
+use crate::store::{Batch, Committed, Expect, LeaderToken, LifeChange, MetadataError, MetadataStore, Range};
 use parking_lot::Mutex;
 use rpc::wire::{
-    ChangeLayout, CreateTable, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport,
+    ChangeLayout, CreateTable, Edit, LayoutPreview, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest,
+    SyncedReport,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -316,7 +318,8 @@ impl Controller {
             let token = self.confirm().await?;
             let all = self.store.local_range("");
             let layout = keys::layout(&all).ok_or(ControllerError::Busy)?;
-            let (next, mut preview) = change::change(&layout, &request.edits).map_err(ControllerError::Invalid)?;
+            let told = self.told(token, &all);
+            let (next, mut preview) = change::change(&layout, &request, &told).map_err(ControllerError::Invalid)?;
             if !request.apply {
                 return Ok(preview);
             }
@@ -326,7 +329,9 @@ impl Controller {
                     preview.unsafe_because.join("; ")
                 )));
             }
-            let Some(batch) = change::write(&layout, &next, &all) else {
+            let (at, by, begun) = (self.clock.wall(), request.by.clone(), preview.begins.clone());
+            let record = keys::Removal { at, by, begun };
+            let Some(batch) = change::write(&layout, &next, &all, &record) else {
                 return Ok(LayoutPreview { applied: true, ..preview });
             };
             if let Some(at) = request.at
@@ -341,6 +346,11 @@ impl Controller {
             let lives: Vec<LifeChange> = gone.map(LifeChange::End).collect();
             match self.commit(batch.fenced(token), &lives).await {
                 Ok(committed) => {
+                    for node in next.removed.difference(&layout.removed) {
+                        let given_up = request.edits.contains(&Edit::GiveUp(*node));
+                        let (by, begun) = (&record.by, &record.begun);
+                        tracing::warn!(%node, by, given_up, ?begun, "removed from the cluster by command");
+                    }
                     self.wake.notify_one();
                     preview.layout = LayoutVersion(committed.revision);
                     return Ok(LayoutPreview { applied: true, ..preview });
@@ -350,6 +360,13 @@ impl Controller {
             }
         }
         Err(ControllerError::Busy)
+    }
+
+    /// What is known of the copies of partitions that nobody serves.
+    fn told(&self, token: LeaderToken, all: &Range) -> Told {
+        let leading = self.leading.lock();
+        let leading = leading.as_ref().filter(|leading| leading.token() == token);
+        leading.zip(Known::read(all.clone())).map(|(leading, known)| leading.told(&known)).unwrap_or_default()
     }
 
     /// Makes a table.

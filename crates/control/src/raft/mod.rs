@@ -203,6 +203,14 @@ impl RaftNode {
         self.raft.metrics().borrow().running_state.clone().map_err(stopped)
     }
 
+    /// What ended this node's part in Raft, if something did that nobody asked for.
+    pub fn failure(&self) -> Option<String> {
+        match &self.raft.metrics().borrow().running_state {
+            Ok(()) | Err(openraft::error::Fatal::Stopped) => None,
+            Err(failure) => Some(failure.to_string()),
+        }
+    }
+
     /// Stops taking part. On return the data folder may be opened again.
     pub async fn shutdown(&self) {
         if let Err(error) = self.raft.shutdown().await {

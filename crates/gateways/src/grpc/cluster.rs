@@ -6,10 +6,10 @@ use super::layout;
 use super::problems::{invalid, status};
 use client::NodeStatus;
 use rpc::grpc::v1::{self, cluster_server::Cluster};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tonic::{Request, Response, Status};
-use types::{Chain, Layout};
+use types::{Chain, Layout, NodeId};
 
 const TOKEN_VALID: u32 = 60 * 60;
 const TOKEN_VALID_MAX: u32 = 7 * 24 * 60 * 60;
@@ -62,8 +62,8 @@ impl Cluster for GrpcState {
         &self,
         request: Request<v1::ChangeLayoutRequest>,
     ) -> Result<Response<v1::ChangeLayoutReply>, Status> {
-        administrator(&request)?;
-        layout::change(self, request.into_inner()).await
+        let caller = administrator(&request)?;
+        layout::change(self, caller, request.into_inner()).await
     }
 
     async fn join_token(&self, request: Request<v1::JoinTokenRequest>) -> Result<Response<v1::JoinTokenReply>, Status> {
@@ -121,6 +121,7 @@ fn report(status: NodeStatus) -> v1::NodeReport {
         bytes_free: status.bytes_free,
         stopped: status.stopped,
         blocks_unchecked: status.blocks_unchecked,
+        coordination: status.coordination,
     }
 }
 
@@ -135,6 +136,10 @@ fn health(layout: &Layout) -> v1::PartitionsHealth {
             Condition::Unavailable => &mut health.unavailable,
         } += 1;
     }
+    let nobody = layout.chains.iter().filter(|chain| chain.serving().count() == 0);
+    let down = |node: &&NodeId| layout.nodes.get(node).is_some_and(|info| !info.alive);
+    let waits_for: BTreeSet<u64> = nobody.flat_map(|chain| chain.complete.iter().filter(down)).map(|n| n.0).collect();
+    health.waits_for = waits_for.into_iter().collect();
     health
 }
 
@@ -162,7 +167,7 @@ fn condition(layout: &Layout, chain: &Chain) -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{ChainMember, Incarnation, MemberState, NodeId, ReplicaId};
+    use types::{ChainMember, Incarnation, MemberState, ReplicaId};
 
     #[test]
     fn a_partition_is_what_its_chain_can_do() {

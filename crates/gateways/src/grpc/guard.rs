@@ -16,6 +16,7 @@ use rpc::grpc::{Problem, kind};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Status};
+use types::{Action, Classify};
 
 /// Which cluster answers, and whether it can serve.
 const HELLO: &str = "/atoll.v1.Accounts/Hello";
@@ -27,6 +28,22 @@ const OPEN: [&str; 5] = [
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
     "/grpc.reflection.v1alpha.ServerReflection/",
+];
+
+const CHANGE_LAYOUT: &str = "/atoll.v1.Cluster/ChangeLayout";
+/// How long the store is asked who calls, before the copy at hand is.
+const RECOGNISE_AFTER: Duration = Duration::from_secs(3);
+
+/// What is answered without a majority, too, as far as this machine knows: how things are, and stale reads.
+const LOOKS: [&str; 7] = [
+    "/atoll.v1.Accounts/WhoAmI",
+    "/atoll.v1.Cluster/ClusterStatus",
+    "/atoll.v1.Cluster/GetLayout",
+    // By which partitions that nobody serves, the sessions' own among them, are made to go on: nothing else.
+    CHANGE_LAYOUT,
+    "/atoll.v1.KeyValue/Get",
+    "/atoll.v1.KeyValue/GetMany",
+    "/atoll.v1.KeyValue/Query",
 ];
 
 /// Bytes in a token at most.
@@ -41,6 +58,8 @@ const ROOM_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Caller {
     pub user: User,
     pub token: String,
+    /// Recognised by a copy that may be old, because nobody could be asked who knows.
+    pub stale: bool,
 }
 
 /// Rooms for calls of different weight, so that the memory that bodies take has
@@ -102,7 +121,8 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
     let path = request.uri().path();
     let open = OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open });
     if !open {
-        match authenticate(state, token(&request)).await {
+        let looks = LOOKS.contains(&path);
+        match authenticate(state, token(&request), looks).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
             }
@@ -135,10 +155,25 @@ fn token(request: &Request) -> Option<String> {
     (scheme.eq_ignore_ascii_case("bearer") && token.len() <= TOKEN_BYTES_MAX).then(|| token.trim().to_string())
 }
 
-async fn authenticate(state: &GrpcState, token: Option<String>) -> Result<Caller, Problem> {
+async fn authenticate(state: &GrpcState, token: Option<String>, looks: bool) -> Result<Caller, Problem> {
     let token = token.ok_or_else(signed_out)?;
-    let user = state.inner.accounts.authenticate(&token).await.map_err(Explain::problem)?;
-    Ok(Caller { user, token })
+    let accounts = &state.inner.accounts;
+    let known = match looks {
+        true if !(state.inner.health)().ready => None,
+        true => match tokio::time::timeout(RECOGNISE_AFTER, accounts.authenticate(&token)).await {
+            Ok(Err(error)) if error.action() == Action::Retry => None,
+            Ok(known) => Some(known),
+            Err(_) => None,
+        },
+        false => Some(accounts.authenticate(&token).await),
+    };
+    let stale = known.is_none();
+    let known = match known {
+        Some(known) => known,
+        None => accounts.recognise(&token).await,
+    };
+    let user = known.map_err(Explain::problem)?;
+    Ok(Caller { user, token, stale })
 }
 
 pub(super) fn signed_out() -> Problem {

@@ -1,9 +1,11 @@
 //! Who holds what, and changes of it; for administrators.
 
 use super::GrpcState;
+use super::guard::Caller;
 use super::problems::{invalid, status};
 use rpc::grpc::v1::{self, layout_edit};
-use rpc::wire::{ChangeLayout, Edit};
+use rpc::grpc::{Problem, kind};
+use rpc::wire::{Beginning, ChangeLayout, Edit};
 use tonic::{Response, Status};
 use types::{LayoutVersion, MemberState, NodeId};
 
@@ -44,11 +46,20 @@ fn member(node: NodeId, state: MemberState) -> v1::LayoutMember {
 
 pub(super) async fn change(
     state: &GrpcState,
+    caller: Caller,
     request: v1::ChangeLayoutRequest,
 ) -> Result<Response<v1::ChangeLayoutReply>, Status> {
     let edits: Option<Vec<Edit>> = request.edits.iter().map(edit).collect();
     let edits = edits.ok_or_else(|| invalid("an edit says nothing, or a number of copies above 255"))?;
-    let change = ChangeLayout { edits, at: request.at.map(LayoutVersion), apply: request.apply };
+    // For anything else, whoever asks must be known for sure.
+    if caller.stale && !edits.iter().all(|edit| matches!(edit, Edit::GiveUp(_))) {
+        let text = "nothing was changed: the sessions cannot be read now: see `atoll cluster status`";
+        return Err(status(Problem::retry(kind::BUSY, text)));
+    }
+    let by = caller.user.name;
+    refuse_who_answers(state, &edits).await?;
+    let (at, apply, accept_loss) = (request.at.map(LayoutVersion), request.apply, request.accept_data_loss);
+    let change = ChangeLayout { edits, at, apply, accept_loss, by };
     let preview = state.inner.backend.change_layout(&change).await.map_err(status)?;
     let nodes = preview.nodes.iter().map(|(node, movement)| v1::LayoutMovement {
         node: node.0,
@@ -64,7 +75,31 @@ pub(super) async fn change(
         copies: preview.copies,
         unsafe_because: preview.unsafe_because,
         warnings: preview.warnings,
+        begins: preview.begins.iter().map(beginning).collect(),
     }))
+}
+
+fn beginning(one: &Beginning) -> v1::Beginning {
+    v1::Beginning {
+        partition: one.partition.0.into(),
+        node: one.node.0,
+        epoch: one.last.epoch.0,
+        sequence: one.last.seq.0,
+        may_lose: one.may_lose,
+    }
+}
+
+/// A machine that answers is not lost, whatever its lease.
+async fn refuse_who_answers(state: &GrpcState, edits: &[Edit]) -> Result<(), Status> {
+    let given_up = |node: &NodeId| edits.contains(&Edit::GiveUp(*node));
+    if !edits.iter().any(|edit| matches!(edit, Edit::GiveUp(_))) {
+        return Ok(());
+    }
+    let reports = state.inner.backend.node_status().await;
+    match reports.iter().find(|(node, report)| given_up(node) && report.is_ok()) {
+        Some((node, _)) => Err(invalid(format!("nothing was changed: node {node} answers, so that it is not lost"))),
+        None => Ok(()),
+    }
 }
 
 fn edit(edit: &v1::LayoutEdit) -> Option<Edit> {
@@ -74,6 +109,7 @@ fn edit(edit: &v1::LayoutEdit) -> Option<Edit> {
         layout_edit::Edit::Remove(node) => Edit::Remove(NodeId(*node)),
         layout_edit::Edit::Capacity(share) => Edit::Capacity(NodeId(share.node), share.capacity),
         layout_edit::Edit::Replicas(count) => Edit::Replicas(u8::try_from(*count).ok()?),
+        layout_edit::Edit::GiveUp(node) => Edit::GiveUp(NodeId(*node)),
         layout_edit::Edit::ReplicasMin(count) => Edit::ReplicasMin(u8::try_from(*count).ok()?),
     })
 }

@@ -128,6 +128,17 @@ pub enum Command {
     ReportSynced(Epoch),
     /// Tell the controller: this departing member has adopted that epoch.
     ReportDeparted(Epoch),
+    /// Tell the controller what is held here of a partition that, in that epoch, nobody serves.
+    ReportHeld {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Last entry.
+        last: Version,
+        /// The log's end was torn and cut.
+        torn: bool,
+        /// An unfinished full copy: does not count.
+        incomplete: bool,
+    },
     /// Somebody speaks of a newer epoch: get the newest map.
     RefreshLayout,
 }

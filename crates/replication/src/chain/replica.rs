@@ -153,7 +153,7 @@ impl Replica {
         let stays = self.role.as_mut().filter(|_| is_head).and_then(|role| role.heads.take());
         self.leave(out);
         self.epoch = chain.epoch;
-        let Some(place) = place else { return };
+        let Some(place) = place else { return self.report_held(chain, out) };
         // Whoever is made the head was judged by what it holds, torn end and all; anybody else is not counted
         // as complete before it has caught up. Either way the cut says nothing any more; the log forgets it too.
         self.torn = false;
@@ -195,6 +195,15 @@ impl Replica {
     pub fn begin_life(&mut self, me: ReplicaId, out: &mut Vec<Command>) {
         self.leave(out);
         self.me = me;
+    }
+
+    /// Nobody serves the partition: what is here may be all that is left of it, and stays as it is until the
+    /// next epoch.
+    fn report_held(&self, chain: &Chain, out: &mut Vec<Command>) {
+        if chain.members.is_empty() {
+            let (last, torn, incomplete) = (self.overlay.last(), self.torn, self.incomplete);
+            out.push(Command::ReportHeld { epoch: self.epoch, last, torn, incomplete });
+        }
     }
 
     /// The same epoch, with more replicas known as complete: this one need not say any more that it is.

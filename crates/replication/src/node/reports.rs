@@ -2,7 +2,7 @@
 //! heard, because a leader forgets reports when it goes.
 
 use std::collections::BTreeMap;
-use types::{Epoch, Layout, MemberState, PartitionId, ReplicaId};
+use types::{Epoch, Layout, MemberState, PartitionId, ReplicaId, Version};
 
 /// A report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,14 +13,28 @@ pub enum Report {
     Departed(PartitionId, Epoch),
     /// Every block that the partition's references name is here.
     Whole(PartitionId, Epoch),
+    /// What is here of a partition whose chain has no members in that epoch.
+    Held {
+        /// The partition.
+        partition: PartitionId,
+        /// The epoch.
+        epoch: Epoch,
+        /// Last entry.
+        last: Version,
+        /// The log's end was torn and cut.
+        torn: bool,
+        /// An unfinished full copy.
+        incomplete: bool,
+    },
 }
 
 impl Report {
     fn about(&self) -> (PartitionId, Epoch) {
         match *self {
-            Report::Synced(partition, epoch) | Report::Departed(partition, epoch) | Report::Whole(partition, epoch) => {
-                (partition, epoch)
-            }
+            Report::Synced(partition, epoch)
+            | Report::Departed(partition, epoch)
+            | Report::Whole(partition, epoch)
+            | Report::Held { partition, epoch, .. } => (partition, epoch),
         }
     }
 
@@ -42,6 +56,7 @@ impl Report {
                 state == Some(MemberState::Syncing) || (state.is_some() && !chain.complete.contains(&me.node))
             }
             Report::Departed(..) => state == Some(MemberState::Departing),
+            Report::Held { .. } => chain.members.is_empty(),
             Report::Whole(..) => chain.members.iter().any(|member| member.state == MemberState::Departing),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use types::{LayoutVersion, NodeId};
+use types::{LayoutVersion, NodeId, PartitionId, Version};
 
 /// Edits in one change at most.
 pub const EDITS_MAX: usize = 64;
@@ -22,10 +22,12 @@ pub enum Edit {
     Replicas(u8),
     /// Durable replicas that a strong write needs.
     ReplicasMin(u8),
+    /// The machine is lost for good, and partitions that wait for it are to begin again without it.
+    GiveUp(NodeId),
 }
 
 /// See [`super::method::CHANGE_LAYOUT`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeLayout {
     /// What to change, in order; at most [`EDITS_MAX`].
     pub edits: Vec<Edit>,
@@ -33,6 +35,10 @@ pub struct ChangeLayout {
     pub at: Option<LayoutVersion>,
     /// False: only tell what it would do.
     pub apply: bool,
+    /// Do it although acknowledged writes may be lost by it.
+    pub accept_loss: bool,
+    /// Who asks: for the record.
+    pub by: String,
 }
 
 /// What a change does, or would do.
@@ -50,6 +56,21 @@ pub struct LayoutPreview {
     pub unsafe_because: Vec<String>,
     /// What one should know before doing it.
     pub warnings: Vec<String>,
+    /// Partitions that begin again without a machine that is given up.
+    pub begins: Vec<Beginning>,
+}
+
+/// A partition that begins again although not all that were waited for have come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// Which.
+    pub partition: PartitionId,
+    /// Whose copy it begins with.
+    pub node: NodeId,
+    /// Where that copy ends.
+    pub last: Version,
+    /// Acknowledged writes may be missing from it.
+    pub may_lose: bool,
 }
 
 /// How many partitions a node is to hold before and after.

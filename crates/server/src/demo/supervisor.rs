@@ -156,6 +156,15 @@ impl Supervisor {
     pub(super) fn start(&mut self, number: u16, join: Option<&str>) -> Outcome {
         let unknown = || Failure::failed(format!("there is no node {number}"));
         let node = self.state.node(number).ok_or_else(unknown)?;
+        let data = child::data(&self.folder, number);
+        let emptied = !data.join("identity.json").exists() && !data.join("log").exists();
+        if join.is_none() && child::cluster(&self.folder).is_some() && emptied {
+            return Err(Failure::failed(format!(
+                "{} was emptied: started, it would begin a cluster of its own. The other nodes have all that it had; \
+                 take it out of the cluster: atoll cluster drain {number}, then atoll cluster remove {number}",
+                data.display()
+            )));
+        }
         let process = child::start(&self.folder, &self.state, node, join)?;
         let (ends, watched) = (self.ends.clone(), process.clone());
         tokio::spawn(async move {

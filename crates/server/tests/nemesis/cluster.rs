@@ -278,7 +278,7 @@ fn ailing(status: &ClusterStatus, nodes: usize) -> Option<String> {
         node.alive && well
     };
     let serving = status.nodes.iter().filter(serves).count();
-    let partitions = status.partitions;
+    let partitions = &status.partitions;
     if serving == nodes && partitions.full == partitions.total && partitions.total > 0 {
         return None;
     }

@@ -1,6 +1,7 @@
 //! A demo cluster under test.
 
 use crate::ensemble::Ensemble;
+use crate::faulty_disk::FaultyDisk;
 use client::remote::{Options, Remote};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -91,15 +92,28 @@ impl Demo {
         demo
     }
 
-    fn begin(on: On, nodes: u16) -> Demo {
-        let machine = machine();
+    /// The same, with a disk that can be made to fail.
+    pub fn start_faulty(nodes: u16) -> (Demo, FaultyDisk) {
         let temp = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::new(temp.path());
+        let demo = Demo::begin_in(temp, On::Raft, nodes, &disk.variables());
+        demo.wait_whole(nodes as usize);
+        demo.ok(&["login"]);
+        (demo, disk)
+    }
+
+    fn begin(on: On, nodes: u16) -> Demo {
+        Demo::begin_in(tempfile::tempdir().unwrap(), on, nodes, &[])
+    }
+
+    fn begin_in(temp: tempfile::TempDir, on: On, nodes: u16, variables: &[(&str, PathBuf)]) -> Demo {
+        let machine = machine();
         let (folder, home) = (temp.path().join("demo"), temp.path().join("home"));
         std::fs::create_dir_all(&home).unwrap();
         let ensemble = (on == On::ZooKeeper).then(|| Ensemble::start(3));
         let coordination = ensemble.as_ref().map_or("raft".to_string(), |ensemble| ensemble.address("/demo"));
         let words = ["--nodes", &nodes.to_string(), "--fresh", "--coordination", &coordination];
-        let supervisor = Demo::supervise(&folder, &words);
+        let supervisor = Demo::supervise(&folder, &words, variables);
         let temp = if std::env::var_os("ATOLL_TEST_KEEP").is_some() {
             println!("kept: {}", temp.keep().display());
             None
@@ -109,11 +123,11 @@ impl Demo {
         Demo { supervisor, ensemble, folder, home, _temp: temp, _machine: machine }
     }
 
-    fn supervise(folder: &Path, more: &[&str]) -> Child {
+    fn supervise(folder: &Path, more: &[&str], variables: &[(&str, PathBuf)]) -> Child {
         let log = std::fs::File::create(folder.with_extension("supervisor.log")).unwrap();
         let mut command = atoll();
         command.arg("demo").arg("--data").arg(folder).args(more);
-        command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.stdout(log.try_clone().unwrap()).stderr(log).envs(variables.iter().cloned());
         command.spawn().unwrap()
     }
 
@@ -123,7 +137,7 @@ impl Demo {
 
     /// Starts a stopped demo again, with its data.
     pub fn come_back(&mut self) {
-        self.supervisor = Demo::supervise(&self.folder, &[]);
+        self.supervisor = Demo::supervise(&self.folder, &[], &[]);
     }
 
     /// One `demo` subcommand.

@@ -16,11 +16,14 @@ mod draining;
 #[path = "../../../control/tests/conformance/ensemble.rs"]
 mod ensemble;
 mod failover;
+mod faulty_disk;
 mod files;
 mod interrupted;
 mod joining;
 mod load;
 mod newcomer;
 mod rolling;
+mod storage_faults;
+mod two_failures;
 mod verify;
 mod zookeeper;

@@ -8,7 +8,8 @@ use super::machine::Machine;
 use crate::invariants::Observed;
 use crate::scenario::MS;
 use control::controller::change;
-use rpc::wire::Edit;
+use control::controller::keys::Removal;
+use rpc::wire::{ChangeLayout, Edit};
 use types::{Chain, Incarnation, MemberState, NodeId};
 
 /// Something that an administrator wants.
@@ -50,10 +51,17 @@ impl World {
                 Wish { edit: Edit::Drain(node), ..wish }
             }
             Edit::Keep(node) if lost(node) => Wish { edit: Edit::Remove(node), ..wish },
+            // What waits for it waits in vain; and when it is not needed after all, it goes as any other.
+            Edit::Remove(node) | Edit::Drain(node) if lost(node) && self.waited_for(node) => {
+                Wish { edit: Edit::GiveUp(node), ..wish }
+            }
+            Edit::GiveUp(node) if !self.waited_for(node) => Wish { edit: Edit::Remove(node), ..wish },
             _ => wish,
         };
         self.wishes.insert(id, wish);
-        let Ok((next, preview)) = change::change(&known.layout, &[wish.edit]) else {
+        let request = ChangeLayout { edits: vec![wish.edit], apply: true, ..ChangeLayout::default() };
+        let told = self.copies_known(leader.machine, &known);
+        let Ok((next, preview)) = change::change(&known.layout, &request, &told) else {
             self.wishes.remove(&id);
             return;
         };
@@ -63,10 +71,10 @@ impl World {
             self.log(format_args!("refused: {:?}: {}", wish.edit, preview.unsafe_because.join("; ")));
             return self.refused(id);
         }
-        if matches!(wish.edit, Edit::Remove(node) if self.only_rot_stays(node)) {
+        if matches!(wish.edit, Edit::Remove(node) | Edit::GiveUp(node) if self.only_rot_stays(node)) {
             return self.refused(id);
         }
-        match change::write(&known.layout, &next, &known.all) {
+        match change::write(&known.layout, &next, &known.all, &Removal::default()) {
             None => self.acted(id, true),
             Some(batch) => {
                 self.commit_soon(leader.machine, leader.token, batch.fenced(leader.token), Why::Act(id));
@@ -109,6 +117,7 @@ impl World {
                 }
             }
             Edit::Capacity(..) => self.strike("shares changed"),
+            Edit::GiveUp(_) => self.strike("lost machines given up"),
             Edit::Replicas(_) => self.strike("copies changed"),
             Edit::ReplicasMin(_) => {}
         }
@@ -121,6 +130,12 @@ impl World {
         if !busy && !self.wishes.values().any(leaves) {
             self.wish(Edit::Drain(node), false);
         }
+    }
+
+    /// Whether some partition that nobody serves counts on the node.
+    fn waited_for(&self, node: NodeId) -> bool {
+        let waits = |chain: &Chain| chain.members.is_empty() && chain.complete.contains(&node);
+        self.control.layout.chains.iter().any(waits)
     }
 
     /// Whether the cluster counts on the node to hold every acknowledged write of some partition.
@@ -184,10 +199,21 @@ impl World {
         voters.iter().filter(stays).count() * 2 > voters.len()
     }
 
-    /// The disk is lost, all at once.
+    /// The disk is lost, all at once; now and then in a loss of power that all machines suffer, after which the
+    /// ends of all the others' logs may be torn.
     pub(crate) fn wipe(&mut self, m: usize) {
         if self.bears_the_loss_of(m, 2) && self.machines[m].process.is_some() {
             self.strike("disks wiped");
+            if self.random.permille(500) {
+                self.strike("disks wiped as all lost power");
+                for one in (0..self.machines.len()).filter(|one| *one != m) {
+                    self.end_process(one, true);
+                    if self.machines[one].node != NodeId(0) && !self.machines[one].rotten {
+                        self.machines[one].engine.tear();
+                        self.strike("torn log ends");
+                    }
+                }
+            }
             self.replace_now(m);
         }
     }

@@ -170,6 +170,9 @@ impl World {
                 self.push_work(m, Work::Install { partition, copy, version, time });
             }
             Command::ReportSynced(epoch) => self.report(m, Report::Synced(partition, epoch)),
+            Command::ReportHeld { epoch, last, torn, incomplete } => {
+                self.report(m, Report::Held { partition, epoch, last, torn, incomplete });
+            }
             Command::ReportDeparted(epoch) => self.report(m, Report::Departed(partition, epoch)),
             // Nodes look for new maps by themselves.
             Command::RefreshLayout => {}

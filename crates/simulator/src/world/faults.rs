@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    fn end_process(&mut self, m: usize, power: bool) {
+    pub(crate) fn end_process(&mut self, m: usize, power: bool) {
         self.stop(m, power);
         let quick = self.random.permille(600);
         let after = if quick { self.random.between(20, 600) } else { self.random.between(600, 6000) } * MS;

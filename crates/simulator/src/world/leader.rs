@@ -5,6 +5,7 @@ use super::World;
 use super::control::Why;
 use super::event::{Call, CallKind, CallReply, Local, Packet};
 use crate::scenario::MS;
+use control::controller::lost::Told;
 use control::controller::{ControllerError, Known, Leading, keys, leading};
 use control::{Batch, LeaderToken};
 use rpc::wire::RegisterRequest;
@@ -90,6 +91,12 @@ impl World {
                 self.local(m, after, Local::Confirm(Box::new(call)));
             }
         }
+    }
+
+    /// What the leader knows of the copies of partitions that nobody serves.
+    pub(crate) fn copies_known(&self, m: usize, known: &Known) -> Told {
+        let process = self.machines[m].process.as_ref();
+        process.and_then(|process| process.leading.as_ref()).map(|leading| leading.told(known)).unwrap_or_default()
     }
 
     fn leading(&mut self, m: usize) -> Option<&mut Leading> {

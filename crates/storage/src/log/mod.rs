@@ -262,6 +262,12 @@ impl Log {
         with(&mut self.index.write().histories)
     }
 
+    /// Position of the first record that there is, or will be.
+    pub fn begin(&self) -> u64 {
+        let index = self.index.read();
+        index.segments.front().map_or(0, |first| first.first_frame())
+    }
+
     /// Position behind the last record.
     pub fn end(&self) -> u64 {
         self.writer.lock().end

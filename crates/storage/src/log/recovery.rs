@@ -113,6 +113,10 @@ pub(crate) fn recover(folder: &Path, durable: u64) -> Result<Found, StorageError
         found.chain = header.chain;
         walk(&mut found, &bytes, last, durable)?;
     }
+    if found.segments.is_empty() && durable > 0 {
+        let text = format!("{}: the log's segments are gone", folder.display());
+        return Err(StorageError::Damaged(text));
+    }
     if found.end < durable && durable > 0 {
         return Err(StorageError::Damaged(format!("the log ends at {}, but was durable up to {durable}", found.end)));
     }

@@ -29,7 +29,15 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
     if checkpoint.is_none() && released {
         return Err(StorageError::Damaged("the log's beginning was released, but there is no checkpoint".into()));
     }
-    let checkpoint = checkpoint.unwrap_or_default();
+    let checkpoint = match checkpoint {
+        Some(checkpoint) => checkpoint,
+        None => {
+            // From now on a log without segments is a lost one, not a new one.
+            let begun = Checkpoint { log_end: log.begin(), partitions: BTreeMap::new() };
+            begun.write(folder)?;
+            begun
+        }
+    };
     let mut applied = read_applied(&tables)?;
     let known: BTreeSet<PartitionId> = log.histories(|histories| {
         histories.keys().chain(checkpoint.partitions.keys()).chain(applied.keys()).copied().collect()

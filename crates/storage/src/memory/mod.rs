@@ -87,6 +87,13 @@ impl MemoryEngine {
         lost
     }
 
+    /// Besides, a piece is left of a record that was being written as the power went.
+    pub fn tear(&self) {
+        let mut state = self.state.lock();
+        state.store(None);
+        state.open();
+    }
+
     /// A durable record of the log rots: the last, or any. False: there is none.
     pub fn rot_log(&self, last: bool, rng: &mut dyn Rng) -> bool {
         let mut state = self.state.lock();

@@ -36,7 +36,7 @@ pub(crate) fn may_call(from: &Peer, number: u16, body: &[u8]) -> Result<(), Stat
         },
         PeerKind::Node => match number & !FORWARDED {
             // These begin with whom they are for.
-            method::REGISTER | method::LEASE | method::SURRENDER | method::REPORT => {
+            method::REGISTER | method::LEASE | method::SURRENDER | method::DIED | method::REPORT => {
                 match postcard::take_from_bytes::<NodeId>(body) {
                     Ok((node, _)) if Some(node) == from.certified => Ok(()),
                     _ => refuse("a node may speak only for itself"),
@@ -70,6 +70,11 @@ mod tests {
         // Even when it runs on a node, and shows the node's certificate.
         let gateway = Peer { certified: Some(NodeId(3)), ..Peer::gateway("g") };
         let joiner = Peer::joining("j");
+        // A witness' word is the node's, and no other's.
+        assert!(may_call(&node, method::DIED, &rpc::codec::encode(&replica)).is_ok());
+        let other = ReplicaId { node: NodeId(4), ..replica };
+        assert!(may_call(&node, method::DIED, &rpc::codec::encode(&other)).is_err());
+        assert!(may_call(&gateway, method::DIED, &rpc::codec::encode(&replica)).is_err());
         for number in [method::LEASE, method::LEASE | FORWARDED, method::SURRENDER, method::SURRENDER | FORWARDED] {
             assert!(may_call(&node, number, &lease_of(3)).is_ok());
             assert!(may_call(&node, number, &lease_of(4)).is_err());

@@ -23,6 +23,7 @@
 //! | `status` | how it is |
 //! | `life` | registration, lease, new lives |
 //! | `retire` | the clean stop |
+//! | `witness` | what tells the others that this process has ended |
 //! | `leader` | calls to the control plane, wherever it leads; Raft's transport |
 //! | `service` | requests in; `reads`, `blocks` | answers |
 
@@ -49,10 +50,13 @@ mod space;
 mod status;
 mod throttle;
 mod token;
+mod witness;
 
+pub use blocks::LocalBlocks;
 pub use certificate::gateway_credentials;
 pub use clock::SystemClock;
 pub use control::Backend;
 pub use identity::{Identity, IdentityError};
-pub use node::{LocalBlocks, Node, NodeConfig, NodeError};
+pub use node::{Node, NodeConfig, NodeError};
 pub use token::JoinToken;
+pub use witness::witness;

@@ -2,38 +2,52 @@
 
 use crate::SystemClock;
 use crate::node::Inner;
+use control::Leadership;
 use replication::node::{Life, Next, Report, Step, Unheard};
 use rpc::HandshakeError;
 use rpc::wire::{Fault, Holding, LeaseReply, LeaseRequest, RegisterReply, RegisterRequest, SyncedReport, method};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use types::Clock;
 
 impl Inner {
     /// Keeps this node alive in the cluster until it is dropped, or retires.
     pub(crate) async fn live(self: Arc<Self>) {
         let mut step = self.life.lock().start();
+        let mut leadership = self.coordination.leader();
+        let mut asked = *leadership.borrow_and_update();
         loop {
-            tokio::time::sleep(step.after).await;
+            tokio::select! {
+                () = tokio::time::sleep(step.after) => {}
+                // Who has just begun to lead has heard of nobody yet.
+                () = another(&mut leadership, asked), if step.next == Next::Renew => {}
+            }
+            asked = *leadership.borrow_and_update();
             if self.stopped().is_some() {
                 self.change_life(Life::end);
             }
             step = match step.next {
                 _ if self.life.lock().ended() => return,
                 Next::Register => self.register().await,
-                Next::Renew => self.renew().await,
+                Next::Renew => tokio::select! {
+                    step = self.renew() => step,
+                    () = another(&mut leadership, asked) => self.life.lock().registered(),
+                },
                 Next::End => return,
             };
         }
     }
 
-    /// Changes the life, and lets everybody see the lease that is left of it.
+    /// Changes the life, and lets everybody see the lease that is left of it, and the witness whether it goes on.
     pub(crate) fn change_life<R>(&self, change: impl FnOnce(&mut Life) -> R) -> R {
         let mut life = self.life.lock();
         let result = change(&mut life);
         self.shared.lease_until.store(life.lease().until().0, Ordering::Release);
+        if life.ended() {
+            self.lives.send_replace(None);
+        }
         result
     }
 
@@ -70,6 +84,8 @@ impl Inner {
             }
             me
         };
+        // Durable by now: the number of a life that the witness may declare over is never used again.
+        self.lives.send_replace(Some(me));
         *self.me.write() = me;
         // Of all of them: who says nothing of a partition is not known to hold even nothing.
         let holdings: Vec<Holding> = self
@@ -147,6 +163,13 @@ pub(crate) async fn watch_metadata(inner: Arc<Inner>) {
     };
     inner.health.fail(format!("its copy of the metadata cannot be kept: {why}"));
     std::future::pending().await
+}
+
+/// Ends when somebody leads who did not at that time.
+async fn another(leadership: &mut watch::Receiver<Leadership>, then: Leadership) {
+    if leadership.wait_for(|now| now.leader.is_some() && *now != then).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Others take no connection from a node that was removed, whatever it takes itself for, and say why.

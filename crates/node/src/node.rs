@@ -1,7 +1,7 @@
 //! A node: its parts, put together.
 
 use crate::applier::{Applier, Work};
-use crate::blocks::BlockKeeper;
+use crate::blocks::{BlockKeeper, LocalBlocks};
 use crate::certificate::{self, Papers};
 use crate::clock::ClusterClock;
 use crate::coordination::Choice;
@@ -14,7 +14,7 @@ use crate::partition::{Partition, Shared};
 use crate::retire::Retirement;
 use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
-use crate::{JoinToken, bond, life, service};
+use crate::{JoinToken, bond, life, service, witness};
 use control::controller::{ClusterSettings, Controller, ControllerError, keys};
 use control::{Backend, Coordination, RaftTiming};
 use futures::FutureExt;
@@ -61,6 +61,9 @@ pub struct NodeConfig {
     pub storage: LsmOptions,
     /// Blocks that nothing keeps any more go after this long.
     pub collect_after: Duration,
+    /// The program that stands by as [`crate::witness()`] when it is run with that word; none: there is no witness, and
+    /// when this process ends the others wait until its lease has run out.
+    pub witness: Option<PathBuf>,
 }
 
 impl NodeConfig {
@@ -71,13 +74,14 @@ impl NodeConfig {
             presence,
             join: None,
             coordination: None,
-            lease: Duration::from_millis(1200),
+            lease: Duration::from_millis(1000),
             certificate_life: Duration::from_secs(30 * 24 * 3600),
             timing: RaftTiming::default(),
             partitions: 64,
             replicas: 3,
             storage: LsmOptions::default(),
             collect_after: Duration::from_secs(10 * 60),
+            witness: None,
         }
     }
 }
@@ -116,17 +120,6 @@ pub enum NodeError {
     Io(#[from] std::io::Error),
 }
 
-/// The blocks on a node's own disk.
-#[derive(Clone)]
-pub struct LocalBlocks(Arc<BlockKeeper>);
-
-impl LocalBlocks {
-    /// A block, intact; none when it is not here. A bad copy is repaired from another replica.
-    pub async fn get(&self, hash: types::BlockHash) -> Option<bytes::Bytes> {
-        self.0.read_local(hash).await
-    }
-}
-
 /// A node that runs.
 pub struct Node {
     inner: Arc<Inner>,
@@ -144,6 +137,8 @@ pub(crate) struct Inner {
     pub me: RwLock<ReplicaId>,
     pub clock: Arc<ClusterClock>,
     pub life: Mutex<Life>,
+    /// The present one, from before anybody else hears of it until it ends.
+    pub lives: watch::Sender<Option<ReplicaId>>,
     pub lease_length: Duration,
     pub certificate_life: Duration,
     pub credentials: Credentials,
@@ -249,6 +244,7 @@ impl Node {
             me: RwLock::new(me),
             clock,
             life: Mutex::new(Life::new(me, config.lease)),
+            lives: watch::Sender::default(),
             lease_length: config.lease,
             certificate_life: config.certificate_life,
             credentials: credentials.clone(),
@@ -309,6 +305,8 @@ impl Node {
         node.run("the collection of blocks", inner.blocks.clone().collect(inner.clone()));
         node.run("the scrub", inner.blocks.clone().scrub_slowly(inner.clone()));
         node.run("the ear for its own removal", life::heed_dismissal(inner.clone()));
+        let witness = witness::keep(inner.clone(), config.witness.clone());
+        node.run("the keeper of the witness", witness);
         node.run("the keeper of the lease", inner.clone().live());
         Ok(node)
     }

@@ -12,7 +12,9 @@ use rpc::{Body, Code, Handler, Peer, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
-use types::{KeyHash, MemberState, OperationId, PartitionId, TableId, TableKind, Transaction, Update, Verdict};
+use types::{
+    KeyHash, MemberState, OperationId, PartitionId, ReplicaId, TableId, TableKind, Transaction, Update, Verdict,
+};
 
 /// The longest that a request waits here; its client has given up by then.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -100,11 +102,23 @@ impl Inner {
             | method::NEED_BLOCKS
             | method::SCRUB => self.block_request(number, body).await,
             method::RAFT => self.raft_message(body).await,
+            method::DIED => reply(decode(&body).map(|life| self.heard_of_death(life))),
             other => match self.control(other, &body).await {
                 Some(reply) => Ok(reply.into()),
                 None => Err(Status::new(Code::NoSuchMethod, format!("method {other} is not known to this release"))),
             },
         }
+    }
+
+    /// A witness says that a process has ended.
+    fn heard_of_death(&self, life: ReplicaId) {
+        let known = self.layout.borrow().nodes.get(&life.node).map(|node| node.incarnation);
+        tracing::info!(node = %life.node, incarnation = %life.incarnation, "the node's process has ended: its witness says so");
+        // Whoever has begun another life since may lead in it.
+        if known == Some(life.incarnation) {
+            self.coordination.died(life.node);
+        }
+        self.controller.died(life);
     }
 
     async fn raft_message(&self, body: Bytes) -> Result<Body, Status> {

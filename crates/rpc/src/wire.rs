@@ -66,6 +66,9 @@ pub mod method {
     pub const CHANGE_LAYOUT: u16 = 36;
     /// [`super::LeaseRequest`] → `()`; to the leader: that life serves nothing any more.
     pub const SURRENDER: u16 = 37;
+    /// [`types::ReplicaId`] → `()`; to any node, by the witness of a process that has ended: that life serves
+    /// nothing any more.
+    pub const DIED: u16 = 38;
     /// Raft's own message: kind in the first byte.
     pub const RAFT: u16 = 40;
     /// One-way: a chain message, to a neighbour.

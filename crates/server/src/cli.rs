@@ -43,6 +43,9 @@ pub enum Command {
     Table(table::TableArgs),
     Cluster(cluster::ClusterArgs),
     Bench(bench::BenchArgs),
+    /// Tell the cluster when the process at the other end of standard input has ended: every node runs one of these
+    #[command(hide = true)]
+    Witness,
     /// Print completions for a shell
     #[command(after_help = "Example:\n  atoll completions bash > /etc/bash_completion.d/atoll")]
     Completions {

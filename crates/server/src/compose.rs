@@ -92,10 +92,16 @@ impl LocalBlocks for OwnBlocks {
     }
 }
 
+/// This program; by way of the kernel when its file was replaced meanwhile.
+pub fn program() -> PathBuf {
+    std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into())
+}
+
 /// Starts everything; returns once requests are taken.
 pub async fn start(plan: Plan) -> Outcome<Running> {
     let mut config = NodeConfig::new(&plan.data, plan.presence.clone());
     config.coordination = plan.coordination.clone();
+    config.witness = Some(program());
     if let Some(token) = &plan.join {
         // Who has joined needs no token; one that is left in a unit file must not stop a restart.
         let known = Identity::load(&plan.data).map_err(|error| Failure::failed(error.to_string()))?;

@@ -57,6 +57,9 @@ fn run(cli: Cli) -> Outcome {
     if let Command::Completions { shell } = cli.command {
         return cli::completions(shell);
     }
+    if let Command::Witness = cli.command {
+        return node::witness(std::io::stdin().lock()).map_err(|error| Failure::io("no witness", &error));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -78,7 +81,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Table(args) => table::run(args).await,
             Command::Cluster(args) => cluster::run(args).await,
             Command::Bench(args) => bench::run(args).await,
-            Command::Completions { .. } => Ok(()),
+            Command::Witness | Command::Completions { .. } => Ok(()),
         }
     });
     // A thread that waits for standard input must not hold up the exit.

@@ -69,6 +69,8 @@ bugs! {
     whole_unchecked,
     /// A range that differs is taken for one that agrees, and not copied.
     differing_range_overlooked,
+    /// Whose link is cut is taken for dead, though its process goes on (invariant 4).
+    death_guessed,
     /// A client that timed out says *failed* (invariant 6).
     timeout_is_failure,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Every fault that a sweep of many seeds is to contain, and what else must come about for it to prove anything. What is counted is the effect, not the attempt.
-pub const FAULTS: [&str; 39] = [
+pub const FAULTS: [&str; 40] = [
     "packets lost",
     "packets repeated",
     "packets late",
@@ -14,6 +14,7 @@ pub const FAULTS: [&str; 39] = [
     "frozen beyond their lease",
     "leases run out",
     "processes killed",
+    "deaths witnessed",
     "power lost",
     "power lost by all",
     "unsynced records lost",

@@ -120,6 +120,11 @@ impl Leading {
         alive && self.leases.grant(replica, now)
     }
 
+    /// Whether that life was granted anything under this leadership.
+    pub fn has_heard_of(&self, replica: ReplicaId) -> bool {
+        self.leases.has_granted(replica)
+    }
+
     /// A node says what date it is; the answer is the cluster's.
     pub fn date(&mut self, node: NodeId, date: WallMillis, now: Monotonic) -> WallMillis {
         self.dates.tell(node, date, now)

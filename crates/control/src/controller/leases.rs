@@ -74,6 +74,11 @@ impl LeaseBook {
         self.began.get(&replica).is_some_and(|began| now - *began >= self.lease)
     }
 
+    /// Whether that life was granted anything since the leadership began.
+    pub fn has_granted(&self, replica: ReplicaId) -> bool {
+        self.granted.contains_key(&replica)
+    }
+
     /// How long a grant lasts.
     pub fn lease(&self) -> Duration {
         self.lease

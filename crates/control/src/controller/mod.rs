@@ -11,6 +11,7 @@
 mod admission;
 pub mod change;
 mod dates;
+pub mod deaths;
 pub mod keys;
 pub mod leading;
 pub mod leases;
@@ -19,6 +20,7 @@ pub mod lost;
 pub mod plan;
 mod service;
 
+pub use deaths::Deaths;
 pub use leading::{Known, Leading};
 pub use leases::{LeaseBook, Liveness};
 pub use plan::{HoldingsByNode, Knowledge, Plan, Reports};

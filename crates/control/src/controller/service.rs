@@ -1,6 +1,7 @@
 //! Runs the controller on a metadata store: answers nodes, and writes what [`super::plan`] decides.
 
 use super::change;
+use super::deaths::Deaths;
 use super::keys::{self, Secrets, Settings};
 use super::leading::{self, Known, Leading};
 use super::lives;
@@ -78,6 +79,8 @@ pub struct Controller {
     leading: Mutex<Option<Leading>>,
     /// Joiners that are looked at, at the same time.
     pub(super) joins: Semaphore,
+    /// Locked after `leading`.
+    deaths: Mutex<Deaths>,
     wake: Notify,
 }
 
@@ -89,6 +92,7 @@ impl Controller {
             clock,
             lease,
             leading: Mutex::new(None),
+            deaths: Mutex::default(),
             joins: Semaphore::new(2),
             wake: Notify::new(),
         })
@@ -163,8 +167,11 @@ impl Controller {
         let mut leading = self.leading.lock();
         if Leading::confirm(&mut leading, token, self.lease, now) {
             tracing::info!(?token, "leading the control plane");
-            if let Some(leading) = leading.as_mut().filter(|_| self.store.lives().is_some()) {
-                leading.watch_lives();
+            if let Some(leading) = leading.as_mut() {
+                self.deaths.lock().tell(leading);
+                if self.store.lives().is_some() {
+                    leading.watch_lives();
+                }
             }
         }
         Ok(token)
@@ -189,7 +196,7 @@ impl Controller {
         match self.commit(batch.fenced(token), &lives).await {
             Ok(_) => {
                 for replica in &plan.voided {
-                    tracing::warn!(node = %replica.node, "lease ran out: the node was cut out of its chains");
+                    tracing::warn!(node = %replica.node, "the node was cut out of its chains: its lease ran out, or its process ended");
                 }
                 self.wake.notify_one();
                 Ok(())
@@ -282,7 +289,12 @@ impl Controller {
             return Err(ControllerError::Metadata(MetadataError::NotLeader { leader: None }));
         };
         let now = self.clock.monotonic();
+        let heard_of = leading.has_heard_of(replica);
         if leading.renews(replica, alive, now) {
+            if !heard_of {
+                // Perhaps that was all that a decision waited for.
+                self.wake.notify_one();
+            }
             let date = leading.date(request.node, request.date, now);
             Ok(LeaseReply::Granted { lease: self.lease, layout: LayoutVersion(all.revision), date })
         } else {
@@ -301,6 +313,17 @@ impl Controller {
         leading.surrenders(replica);
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// The process of that life has ended, whoever leads: nobody need wait for its lease to run out.
+    pub fn died(&self, life: ReplicaId) {
+        let mut leading = self.leading.lock();
+        self.deaths.lock().hear(life);
+        if let Some(leading) = leading.as_mut() {
+            leading.surrenders(life);
+        }
+        drop(leading);
+        self.wake.notify_one();
     }
 
     /// A member tells of its chains.

@@ -71,8 +71,8 @@ impl Default for RaftTiming {
     fn default() -> RaftTiming {
         RaftTiming {
             heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(500),
-            election_max: Duration::from_millis(900),
+            election_min: Duration::from_millis(400),
+            election_max: Duration::from_millis(650),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Registrations are ephemeral and sequential. Every write of a leader checks that its own is still there, so
 //! taking it away ends the leadership at once, whatever the leader believes: the ensemble does so when the
-//! session has expired; and any other candidate, when the leader has left its registration unwritten for a
-//! while, so that nobody need wait for the session. Sequence numbers only rise: who sees its own as the
+//! session has expired; and any other candidate, when it heard that the leader's process has ended, or the leader
+//! has left its registration unwritten for a while, so that nobody need wait for the session. Sequence numbers only rise: who sees its own as the
 //! lowest, in however old a list, is the lowest.
 
 use super::Shared;
@@ -110,6 +110,10 @@ impl Shared {
                 0 => self.take_lead(client, first).await?,
                 _ => {
                     let seen = Leadership { leader: Some(first.node), is_self: false, term: first.sequence };
+                    if self.leadership.borrow().term != seen.term {
+                        // Whoever died was not this one.
+                        self.dead.send_replace(None);
+                    }
                     self.show_leadership(seen);
                 }
             }
@@ -178,6 +182,7 @@ impl Shared {
         rank: usize,
         watched: &mut Option<Watched>,
     ) -> Result<(), String> {
+        let mut dead = self.dead.subscribe();
         loop {
             let found = within(client.check_stat(&self.paths.candidate(&first.name))).await;
             let now = Instant::now();
@@ -190,6 +195,12 @@ impl Shared {
                     return Err(error.to_string());
                 }
             };
+            if *dead.borrow_and_update() == Some(first.node) {
+                self.depose(client, name, first, stat.version).await;
+                self.dead.send_replace(None);
+                *watched = None;
+                return Ok(());
+            }
             let silence = silence(self.pace.worst(), rank);
             match watched {
                 Some(seen)
@@ -206,7 +217,10 @@ impl Shared {
                     *watched = Some(Watched { name: first.name.clone(), version: stat.version, since: now, last: now })
                 }
             }
-            tokio::time::sleep(BEAT).await;
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                _ = dead.changed() => {}
+            }
         }
     }
 

@@ -137,6 +137,13 @@ impl Coordination for ZooKeeperNode {
         Err(MetadataError::Invalid("this node keeps its metadata in ZooKeeper and takes no part in Raft".to_string()))
     }
 
+    fn died(&self, node: NodeId) {
+        let first = self.shared.leadership.borrow().leader;
+        if node != self.shared.id && first == Some(node) {
+            self.shared.dead.send_replace(Some(node));
+        }
+    }
+
     async fn hand_over(&self) -> bool {
         let shared = &self.shared;
         shared.retiring.store(true, Ordering::SeqCst);

@@ -80,6 +80,8 @@ struct Shared {
     /// This node stops: it decides nothing any more.
     retiring: AtomicBool,
     told: Mutex<Option<(String, Instant)>>,
+    /// A node whose process has ended.
+    dead: watch::Sender<Option<NodeId>>,
 }
 
 impl ZooKeeperNode {
@@ -104,6 +106,7 @@ impl ZooKeeperNode {
             saving: AtomicBool::new(false),
             retiring: AtomicBool::new(false),
             told: Mutex::default(),
+            dead: watch::Sender::default(),
         });
         let tasks = vec![
             tokio::spawn(keeper),

@@ -43,6 +43,17 @@ const EXPECTED_MAX: usize = 200_000;
 /// Suspicions remembered between two looks.
 const SUSPECTS_MAX: usize = 100_000;
 
+/// The blocks on a node's own disk.
+#[derive(Clone)]
+pub struct LocalBlocks(pub(crate) Arc<BlockKeeper>);
+
+impl LocalBlocks {
+    /// A block, intact; none when it is not here. A bad copy is repaired from another replica.
+    pub async fn get(&self, hash: BlockHash) -> Option<Bytes> {
+        self.0.read_local(hash).await
+    }
+}
+
 /// The block that this change gives a reference to.
 pub(crate) fn referenced(effect: &Effect) -> Option<BlockHash> {
     let Effect::Put { key, .. } = effect else { return None };

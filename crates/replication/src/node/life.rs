@@ -79,7 +79,7 @@ impl Life {
         if !self.ended {
             self.lease.granted(sent, length);
         }
-        self.step(Next::Renew, self.length / 4)
+        self.step(Next::Renew, self.length / 5)
     }
 
     /// No answer, or none that says anything of this life.
@@ -135,7 +135,7 @@ mod tests {
     fn a_new_life_has_no_lease_and_one_that_ended_gets_none() {
         let mut life = life();
         life.begin(WallMillis(900));
-        assert_eq!(life.granted(Monotonic(5), LENGTH), Step { next: Next::Renew, after: LENGTH / 4 });
+        assert_eq!(life.granted(Monotonic(5), LENGTH), Step { next: Next::Renew, after: LENGTH / 5 });
         assert!(life.lease().valid(Monotonic(6)));
         assert_eq!(life.voided().next, Next::Register);
         assert!(!life.lease().valid(Monotonic(6)));

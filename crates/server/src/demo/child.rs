@@ -7,6 +7,7 @@
 //! woken and hung up on by the kernel.
 
 use super::state::{DemoNode, DemoState};
+use crate::compose::program;
 use crate::failure::{Failure, Outcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -93,11 +94,6 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     let (tell, ended) = watch::channel(None);
     tokio::spawn(own(child, inbox, tell));
     Ok(Process { pid, instance, orders, ended })
-}
-
-/// This program; by way of the kernel when its file was replaced meanwhile.
-fn program() -> PathBuf {
-    std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into())
 }
 
 async fn own(

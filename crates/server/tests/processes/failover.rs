@@ -1,6 +1,7 @@
 //! How long writes and reads stall when a node is killed: each node in turn, heads and the leader of the
-//! control plane included. `ATOLL_TEST_LONG=1` kills thirty times. Prints the distribution; asserts only
-//! that no request fails, because how fast it goes is the machine's affair.
+//! control plane included; with its witness, too, so that the cluster has to do without, as when a whole machine is lost.
+//! `ATOLL_TEST_LONG=1` kills thirty times. Prints the distribution; asserts only that no request fails,
+//! because how fast it goes is the machine's affair.
 
 use crate::demo::{Demo, On, long};
 use bytes::Bytes;
@@ -45,6 +46,9 @@ async fn longest<F: Future<Output = Result<(), String>>>(
 }
 
 fn distribution(what: &str, mut stalls: Vec<Duration>) {
+    if stalls.is_empty() {
+        return;
+    }
     stalls.sort_unstable();
     let at = |share: f64| stalls[((stalls.len() - 1) as f64 * share).round() as usize].as_millis();
     println!(
@@ -57,21 +61,57 @@ fn distribution(what: &str, mut stalls: Vec<Duration>) {
     );
 }
 
+/// What is killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lost {
+    /// A node's process.
+    Process,
+    /// And its witness.
+    Machine,
+}
+
 #[test]
 fn the_stall_after_a_kill_is_short() {
-    kill_each_in_turn(On::Raft, if long() { 30 } else { 4 });
+    kill_each_in_turn(On::Raft, Lost::Process);
+}
+
+#[test]
+fn the_stall_after_the_loss_of_a_machine_is_short() {
+    kill_each_in_turn(On::Raft, Lost::Machine);
 }
 
 #[test]
 fn the_stall_after_a_kill_is_short_on_zookeeper() {
-    kill_each_in_turn(On::ZooKeeper, if long() { 30 } else { 4 });
+    kill_each_in_turn(On::ZooKeeper, Lost::Process);
+}
+
+#[test]
+fn the_stall_after_the_loss_of_a_machine_is_short_on_zookeeper() {
+    kill_each_in_turn(On::ZooKeeper, Lost::Machine);
+}
+
+fn kill(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The process that stands by to tell of another's end.
+fn witness_of(pid: i32) -> i32 {
+    let children = format!("/proc/{pid}/task");
+    let tasks = std::fs::read_dir(children).unwrap().flatten();
+    let listed = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<i32> =
+        listed.flat_map(|list| list.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>()).collect();
+    assert_eq!(children.len(), 1, "a node has one witness");
+    children[0]
 }
 
 /// Kills each node in turn; with ZooKeeper, every fourth time its leading server instead.
-fn kill_each_in_turn(on: On, rounds: u16) {
+fn kill_each_in_turn(on: On, lost: Lost) {
+    let rounds: u16 = if long() { 30 } else { 4 };
     let demo = Demo::start_on(on, 3);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (mut writes, mut reads) = (Vec::new(), Vec::new());
+    let mut killed = 0;
+    let (mut writes, mut reads, mut of_leaders) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let node = round % 3 + 1;
         // Placed as at first: whoever came back last is not the tail of everything.
@@ -102,15 +142,22 @@ fn kill_each_in_turn(on: On, rounds: u16) {
         });
         std::thread::sleep(Duration::from_millis(700));
         let server = demo.ensemble.as_ref().filter(|_| round % 4 == 3).map(|ensemble| ensemble.leading_server());
+        let mut led = false;
         let victim = match (&demo.ensemble, server) {
             (Some(ensemble), Some(server)) => {
                 ensemble.kill_server(server);
                 "ZooKeeper's leading server".to_string()
             }
             _ => {
-                let pid = demo.nodes()[node as usize - 1]["pid"].as_i64().expect("it runs") as i32;
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-                format!("node {node}")
+                let known = demo.nodes()[node as usize - 1].clone();
+                let pid = known["pid"].as_i64().expect("it runs") as i32;
+                if lost == Lost::Machine {
+                    kill(witness_of(pid));
+                }
+                kill(pid);
+                killed += 1;
+                led = known["roles"].as_array().is_some_and(|roles| roles.iter().any(|role| role == "leader"));
+                format!("node {node}{}", if led { ", which leads" } else { "" })
             }
         };
         std::thread::sleep(Duration::from_millis(3500));
@@ -120,6 +167,7 @@ fn kill_each_in_turn(on: On, rounds: u16) {
             let stalled = runtime.block_on(writing).unwrap();
             write = write.max(stalled);
             writes.push(stalled);
+            of_leaders.extend(led.then_some(stalled));
             let stalled = runtime.block_on(reading).unwrap();
             read = read.max(stalled);
             reads.push(stalled);
@@ -130,6 +178,14 @@ fn kill_each_in_turn(on: On, rounds: u16) {
             _ => demo.start_node(node),
         }
     }
-    distribution(&format!("{on:?}, stall of writes"), writes);
-    distribution(&format!("{on:?}, stall of reads"), reads);
+    let logs = (1..=3).filter_map(|node| std::fs::read_to_string(demo.folder.join(format!("node-{node}.log"))).ok());
+    let told: usize = logs.map(|log| log.matches("its witness says so").count()).sum();
+    match lost {
+        Lost::Process => assert!(told >= killed, "{killed} processes were killed, {told} times a witness was heard"),
+        Lost::Machine => assert_eq!(told, 0, "a witness was heard that was killed before"),
+    }
+    let what = format!("{on:?}, {}", if lost == Lost::Machine { "machines lost" } else { "processes killed" });
+    distribution(&format!("{what}: stall of writes"), writes);
+    distribution(&format!("{what}: stall of writes, where the leader was killed"), of_leaders);
+    distribution(&format!("{what}: stall of reads"), reads);
 }

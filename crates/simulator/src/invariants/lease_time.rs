@@ -1,5 +1,6 @@
 //! Invariant 4: leases count monotonic time from the sending of the request; clocks may cost availability,
-//! never safety. In true time, a lease has ended at its holder before its life is written down as over.
+//! never safety. In true time, a lease has ended at its holder, or its holder's process, before its life is
+//! written down as over.
 
 use super::{Invariant, Ledger, Observed};
 use std::collections::BTreeMap;
@@ -20,6 +21,11 @@ impl Invariant for LeaseTime {
                 *until = (*until).max(*true_until);
                 if self.voided.get(replica).is_some_and(|voided| voided < true_until) {
                     return Err(format!("{} takes a lease for a life that is over", replica.node));
+                }
+            }
+            Observed::Ended { replica } => {
+                if let Some(until) = self.until.get_mut(replica) {
+                    *until = (*until).min(at);
                 }
             }
             Observed::Voided { replica } => {
@@ -43,6 +49,13 @@ mod tests {
         let mut all = Invariants::new();
         leased(&mut all, 1);
         violates(all.observe(999_999_999, &Observed::Voided { replica: replica(1) }), "4");
+        let mut all = Invariants::new();
+        leased(&mut all, 1);
+        all.observe(1_000_000_000, &Observed::Voided { replica: replica(1) }).unwrap();
+        let mut all = Invariants::new();
+        leased(&mut all, 1);
+        all.observe(500_000_000, &Observed::Ended { replica: replica(1) }).unwrap();
+        all.observe(500_000_001, &Observed::Voided { replica: replica(1) }).unwrap();
         let mut all = Invariants::new();
         leased(&mut all, 1);
         all.observe(1_000_000_000, &Observed::Voided { replica: replica(1) }).unwrap();

@@ -59,6 +59,8 @@ pub enum Observed<'a> {
     Sound { node: NodeId },
     /// A node's disk is lost, and its number not used again.
     Wiped { node: NodeId },
+    /// A process has ended, and the life in it can do nothing more.
+    Ended { replica: ReplicaId },
     /// A disk failed.
     StorageFailed { node: NodeId },
     /// A replica acknowledges to the one above; `now` by its clock.

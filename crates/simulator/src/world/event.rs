@@ -109,6 +109,8 @@ pub(crate) enum Packet {
         reply: CallReply,
     },
     Layout(Arc<Layout>),
+    /// A witness says that the process of that life has ended.
+    Died(ReplicaId),
     /// A question about blocks, and its answer.
     Talk {
         from: usize,

@@ -50,6 +50,10 @@ impl World {
             FaultKind::Cut => {
                 self.strike("links cut");
                 self.cut(&[(m, other), (other, m)]);
+                let life = self.machines[other].process.as_ref().map(|process| process.me);
+                if let Some(life) = life.filter(|_| self.bugs.death_guessed()) {
+                    self.tell_of_death(m, life);
+                }
             }
             FaultKind::CutOneWay => {
                 self.strike("links cut one way");

@@ -10,6 +10,7 @@ use control::controller::{ControllerError, Known, Leading, keys, leading};
 use control::{Batch, LeaderToken};
 use rpc::wire::RegisterRequest;
 use std::collections::BTreeSet;
+use types::ReplicaId;
 
 impl World {
     /// Proves leadership now.
@@ -19,7 +20,11 @@ impl World {
         let machine = &mut self.machines[m];
         let now = machine.clock.monotonic(self.now);
         let process = machine.process.as_mut()?;
-        Leading::confirm(&mut process.leading, token, lease, now);
+        if Leading::confirm(&mut process.leading, token, lease, now)
+            && let Some(leading) = &mut process.leading
+        {
+            process.deaths.tell(leading);
+        }
         Some(token)
     }
 
@@ -97,6 +102,21 @@ impl World {
     pub(crate) fn copies_known(&self, m: usize, known: &Known) -> Told {
         let process = self.machines[m].process.as_ref();
         process.and_then(|process| process.leading.as_ref()).map(|leading| leading.told(known)).unwrap_or_default()
+    }
+
+    /// A witness is heard.
+    pub(crate) fn heard_of_death(&mut self, m: usize, life: ReplicaId) {
+        let Some(process) = &mut self.machines[m].process else { return };
+        process.deaths.hear(life);
+        if let Some(leading) = &mut process.leading {
+            leading.surrenders(life);
+        }
+        self.strike("deaths witnessed");
+        let of_leader = self.control.leader.is_some_and(|leader| self.machines[leader.machine].node == life.node);
+        let votes = self.control.voters.contains(&self.machines[m].node);
+        if of_leader && votes && self.control.leader.is_some_and(|leader| self.confirmed(leader.machine).is_none()) {
+            self.elect();
+        }
     }
 
     fn leading(&mut self, m: usize) -> Option<&mut Leading> {

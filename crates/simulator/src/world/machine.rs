@@ -2,7 +2,7 @@
 
 use super::World;
 use super::blocks::{BlockDisk, Job};
-use super::event::{Event, Local};
+use super::event::{Event, Local, Packet};
 use super::serve::{PendingRead, Waiter};
 use crate::bugs::Bugs;
 use crate::invariants::Observed;
@@ -11,7 +11,7 @@ use crate::scenario::{MS, SECOND, Scenario};
 use crate::world::clock::Clock;
 use bytes::Bytes;
 use control::LeaderToken;
-use control::controller::Leading;
+use control::controller::{Deaths, Leading};
 use replication::Command;
 use replication::blocks::{Collector, Upkeep};
 use replication::chain::{CopyId, Holdings, Replica, RequestId};
@@ -74,6 +74,7 @@ pub(crate) struct Process {
     pub call_open: bool,
     pub call_sent: Monotonic,
     pub leading: Option<Leading>,
+    pub deaths: Deaths,
     /// The leadership under which a batch of the controller is under way.
     pub committing: Option<LeaderToken>,
     pub reads: BTreeMap<u64, PendingRead>,
@@ -215,6 +216,7 @@ impl World {
             call_open: false,
             call_sent: Monotonic(0),
             leading: None,
+            deaths: Deaths::default(),
             committing: None,
             reads: BTreeMap::new(),
             reads_begun: 0,
@@ -238,9 +240,7 @@ impl World {
         // A lost copy and torn ends of all others are more than is promised.
         let power = power && !self.doomed_is_counted();
         let machine = &mut self.machines[m];
-        if machine.process.take().is_none() {
-            return;
-        }
+        let Some(me) = machine.process.take().map(|process| process.me) else { return };
         machine.frozen = false;
         machine.deferred.clear();
         machine.blocks.restarted();
@@ -256,6 +256,18 @@ impl World {
             self.strike("processes killed");
         }
         self.log(format_args!("{node} {}", if power { "loses power" } else { "is killed" }));
+        self.observe(Observed::Ended { replica: me });
+        // A process' witness outlives it, unless it is killed as well.
+        if !power && self.random.permille(700) {
+            self.tell_of_death(m, me);
+        }
+    }
+
+    /// A machine says to all others that the process of that life has ended.
+    pub(crate) fn tell_of_death(&mut self, m: usize, life: ReplicaId) {
+        for other in (0..self.machines.len()).filter(|other| *other != m && life.incarnation.0 > 0) {
+            self.send(m, other, Packet::Died(life));
+        }
     }
 
     /// Every process sees the moment and the lease so.

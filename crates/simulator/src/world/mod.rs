@@ -311,6 +311,7 @@ impl World {
             Packet::Call(call) => self.called(m, *call),
             Packet::Reply { boot, call, reply } => self.call_answered(m, boot, call, reply),
             Packet::Layout(layout) => self.learn(m, layout),
+            Packet::Died(life) => self.heard_of_death(m, life),
             Packet::Talk { from, boot, job, talk } => self.talked(m, from, boot, job, talk),
             Packet::Told { boot, job, talk } => self.told(m, boot, job, talk),
             Packet::Request { client, attempt, request } => self.requested(m, client, attempt, request),

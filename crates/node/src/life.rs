@@ -45,9 +45,6 @@ impl Inner {
         let mut life = self.life.lock();
         let result = change(&mut life);
         self.shared.lease_until.store(life.lease().until().0, Ordering::Release);
-        if life.ended() {
-            self.lives.send_replace(None);
-        }
         result
     }
 

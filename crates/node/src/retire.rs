@@ -81,8 +81,10 @@ impl Inner {
         }
         // From here on this life serves nothing, and only then says so (ruling 1).
         self.change_life(Life::end);
-        if tokio::time::timeout(CUT_MAX, self.leave_chains()).await.is_err() {
-            tracing::info!("the cluster has not let this node go yet; it will once the lease has run out");
+        match tokio::time::timeout(CUT_MAX, self.leave_chains()).await {
+            // The witness has nothing to add.
+            Ok(()) => drop(self.lives.send_replace(None)),
+            Err(_) => tracing::info!("the cluster has not let this node go yet; it will once the lease has run out"),
         }
         if self.leads() && !self.coordination.hand_over().await {
             tracing::info!("nobody took over the control plane yet");

@@ -31,7 +31,9 @@ const INSIST: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(50);
 /// Before another witness is called, when one has gone.
 const CALL_AGAIN: Duration = Duration::from_secs(10);
-/// Bytes of one statement.
+/// Nodes that are told.
+const OTHERS_MAX: usize = 512;
+/// Bytes of one statement: addresses have up to 256 bytes each.
 const STATEMENT_BYTES_MAX: u64 = 256 * 1024;
 
 /// What the witness is to say when the node's process has ended: the last line that it was given.
@@ -89,7 +91,7 @@ pub(crate) async fn keep(inner: Arc<Inner>, program: Option<PathBuf>) {
         let life = *lives.borrow_and_update();
         let nodes = layout.borrow_and_update().clone();
         let others = nodes.nodes.values().filter(|node| !node.address.is_empty() && node.address != inner.address);
-        let others = others.map(|node| node.address.clone()).collect();
+        let others = others.map(|node| node.address.clone()).take(OTHERS_MAX).collect();
         slate.write(Statement { life, others, ..first.clone() });
         let changed = tokio::select! {
             changed = layout.changed() => changed,
@@ -115,7 +117,10 @@ fn stand_by(program: &Path, slate: &Slate) {
                 let pipe = child.stdin.take().map(ManuallyDrop::new);
                 if let Some(mut pipe) = pipe {
                     let why = pass_on(&mut pipe, slate);
-                    tracing::debug!(%why, "the witness hears nothing any more");
+                    if !told {
+                        told = true;
+                        tracing::warn!(%why, "the witness has ended: another is called, but were this process to end meanwhile, its lease would be waited for");
+                    }
                     if child.wait().is_ok() {
                         drop(ManuallyDrop::into_inner(pipe));
                     }
@@ -157,11 +162,12 @@ pub fn witness(mut pipe: impl BufRead) -> std::io::Result<()> {
     let mut last: Option<Statement> = None;
     loop {
         let mut line = Vec::new();
-        let read = pipe.by_ref().take(STATEMENT_BYTES_MAX).read_until(b'\n', &mut line)?;
+        pipe.by_ref().take(STATEMENT_BYTES_MAX).read_until(b'\n', &mut line)?;
         match serde_json::from_slice(&line) {
             Ok(statement) => last = Some(statement),
-            // Cut short in the middle of a line: the one before is as true.
-            Err(_) if read == 0 || line.last() != Some(&b'\n') => break,
+            // Cut short in the middle of a line: the one before is as true. What is merely too long, or makes no
+            // sense, says nothing about the process.
+            Err(_) if line.last() != Some(&b'\n') && pipe.fill_buf()?.is_empty() => break,
             Err(error) => return Err(error.into()),
         }
     }
@@ -227,5 +233,8 @@ mod tests {
             witness(text).unwrap();
         }
         assert!(witness(&b"nonsense\n"[..]).is_err());
+        // Longer than any statement, and the other end still there.
+        let long = [&line[..], &vec![b'a'; STATEMENT_BYTES_MAX as usize + 1]].concat();
+        assert!(witness(&long[..]).is_err());
     }
 }

@@ -16,7 +16,7 @@ use rpc::grpc::{Problem, kind};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Status};
-use types::{Action, Classify};
+use types::{Action, Classify, Consistency};
 
 /// Which cluster answers, and whether it can serve.
 const HELLO: &str = "/atoll.v1.Accounts/Hello";
@@ -60,6 +60,17 @@ pub(super) struct Caller {
     pub token: String,
     /// Recognised by a copy that may be old, because nobody could be asked who knows.
     pub stale: bool,
+}
+
+impl Caller {
+    /// Whoever was recognised by an old copy may have been signed out since, and sees only what is as old.
+    pub fn may_see(&self, consistency: Consistency) -> Result<(), Status> {
+        if self.stale && consistency != Consistency::Stale {
+            let text = "who you are could not be asked just now: only stale reads are answered; try again shortly";
+            return Err(Problem::retry(kind::UNREACHABLE, text).to_status());
+        }
+        Ok(())
+    }
 }
 
 /// Rooms for calls of different weight, so that the memory that bodies take has

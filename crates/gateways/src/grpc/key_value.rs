@@ -55,17 +55,18 @@ fn known(tables: &BTreeMap<String, TableId>, name: &str) -> Result<TableId, Prob
 #[tonic::async_trait]
 impl KeyValue for GrpcState {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetReply>, Status> {
-        caller(&request)?;
+        let caller = caller(&request)?;
         let asked = request.into_inner();
         let consistency = consistency_of(asked.consistency).map_err(status)?;
         let key = self.item_key(asked.key).await?;
         checked(Read::Items(vec![key.clone()]))?;
         let item = self.inner.backend.get(&key, consistency).await.map_err(status)?;
+        caller.may_see(consistency)?;
         Ok(Response::new(v1::GetReply { item: item.map(grpc::item) }))
     }
 
     async fn get_many(&self, request: Request<v1::GetManyRequest>) -> Result<Response<v1::GetManyReply>, Status> {
-        caller(&request)?;
+        let caller = caller(&request)?;
         let asked = request.into_inner();
         let consistency = consistency_of(asked.consistency).map_err(status)?;
         if asked.keys.is_empty() || asked.keys.len() > KEYS_MAX {
@@ -79,6 +80,7 @@ impl KeyValue for GrpcState {
         let keys = keys.collect::<Result<Vec<_>, Problem>>().map_err(status)?;
         let Read::Items(keys) = checked(Read::Items(keys))? else { return Err(invalid("no keys")) };
         let items = self.inner.backend.get_many(keys, consistency).await.map_err(status)?;
+        caller.may_see(consistency)?;
         let bytes: usize = items.iter().flatten().map(|item| item.value.len()).sum();
         if bytes > GET_MANY_BYTES_MAX {
             let text = format!(
@@ -91,12 +93,14 @@ impl KeyValue for GrpcState {
     }
 
     async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<v1::QueryReply>, Status> {
-        caller(&request)?;
+        let caller = caller(&request)?;
         let (query, consistency) = TableQuery::from_wire(request.into_inner()).map_err(status)?;
         let table = self.table(&query.table).await.map_err(status)?;
         let query = query.resolve(table);
         checked(Read::Range(query.clone()))?;
-        Ok(Response::new(page(self.inner.backend.query(&query, consistency).await.map_err(status)?)))
+        let found = self.inner.backend.query(&query, consistency).await.map_err(status)?;
+        caller.may_see(consistency)?;
+        Ok(Response::new(page(found)))
     }
 
     async fn scan(&self, request: Request<v1::ScanRequest>) -> Result<Response<v1::ScanReply>, Status> {

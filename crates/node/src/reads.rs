@@ -34,13 +34,27 @@ impl Inner {
         if here { Ok(partition) } else { Err(self.not_serving(id)) }
     }
 
+    /// For stale reads. Where nobody serves, what a restarted node holds is as good as any.
+    fn copy_of(&self, id: PartitionId) -> Result<&Arc<Partition>, Fault> {
+        let partition = self.partition(id).ok_or_else(|| self.not_serving(id))?;
+        let abandoned = self.layout.borrow().chain(id).is_some_and(|chain| chain.members.is_empty());
+        let here = partition.look(|replica, _| {
+            let holds = abandoned && replica.progress().committed > Seq(0);
+            (replica.state().is_some() || holds) && !replica.incomplete()
+        });
+        if here { Ok(partition) } else { Err(self.not_serving(id)) }
+    }
+
     pub(crate) fn check_read(&self, partition: &Partition) -> Result<(), Fault> {
         partition.look(|replica, env| replica.check_read(env)).map_err(|failure| self.fault(partition.id, failure))
     }
 
     pub(crate) async fn read(self: &Arc<Self>, request: ReadRequest) -> Result<ReadReply, Fault> {
         request.read.validate().map_err(Fault::Invalid)?;
-        let partition = self.hosted(request.partition)?;
+        let partition = match request.consistency {
+            Consistency::Stale => self.copy_of(request.partition)?,
+            Consistency::Strong => self.hosted(request.partition)?,
+        };
         self.check_keys(partition.id, &request.read).await?;
         match request.consistency {
             Consistency::Stale => self.look_up(partition, request.read).await,

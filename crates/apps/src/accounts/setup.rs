@@ -21,11 +21,16 @@ const TRIES_NAME: &str = "the set-up link";
 impl Accounts {
     /// Is there no administrator yet?
     pub async fn setup_pending(&self) -> Result<bool, AccountError> {
-        Ok(self.administrators().await?.is_none())
+        Ok(self.administrators(Consistency::Strong).await?.is_none())
     }
 
     /// The secret of a new set-up link. Earlier ones stay good until one is used.
     pub async fn make_setup_secret(&self) -> Result<String, AccountError> {
+        // Once there was an administrator there always is: any copy that has heard of one may say so, and a node that
+        // starts while most others are away need not wait for them to be told.
+        if let Ok(Some(_)) = self.administrators(Consistency::Stale).await {
+            return Err(AccountError::SetupDone);
+        }
         let bytes = rand::random::<[u8; 32]>();
         let now = self.inner.store.now();
         let expires = WallMillis(now.0.saturating_add(LINK_LIFETIME.as_millis() as u64));
@@ -101,9 +106,9 @@ impl Accounts {
     }
 
     /// The item that counts administrators; it comes with the first.
-    async fn administrators(&self) -> Result<Option<Item>, AccountError> {
+    async fn administrators(&self, consistency: Consistency) -> Result<Option<Item>, AccountError> {
         let key = ItemKey::new(self.inner.tables.counts, super::EVERYONE, super::ADMINISTRATORS);
-        Ok(self.inner.store.get(&key, Consistency::Strong).await?)
+        Ok(self.inner.store.get(&key, consistency).await?)
     }
 
     fn no_administrator(&self) -> Condition {

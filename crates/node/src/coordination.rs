@@ -14,7 +14,8 @@ const NAME: &str = "coordination.json";
 
 /// The choice, and whether the metadata was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub struct Choice {
+    /// What keeps the metadata.
     pub backend: Backend,
     founded: bool,
 }
@@ -86,7 +87,7 @@ impl Choice {
     }
 
     /// Takes part.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         config: &NodeConfig,
         identity: &Identity,

@@ -56,6 +56,7 @@ pub use blocks::LocalBlocks;
 pub use certificate::gateway_credentials;
 pub use clock::SystemClock;
 pub use control::Backend;
+pub use coordination::Choice;
 pub use identity::{Identity, IdentityError};
 pub use node::{Node, NodeConfig, NodeError};
 pub use token::JoinToken;

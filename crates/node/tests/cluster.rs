@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
-use atoll_node::{Identity, JoinToken, Node, NodeConfig};
+use atoll_node::{Choice, Identity, JoinToken, Node, NodeConfig};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
 use control::{RaftNode, RaftRpc, RaftTiming, RaftTransport, TransportError};
@@ -152,6 +152,7 @@ async fn a_first_start_that_was_cut_short_is_taken_up() {
     for steps in 1..=3 {
         let folder = tempfile::tempdir().unwrap();
         let mut identity = Identity::new_cluster(64).unwrap();
+        Choice::new(None).save(folder.path()).unwrap();
         identity.save(folder.path()).unwrap();
         if steps >= 2 {
             // The control plane's folder is there, and founded, but nothing is in it.

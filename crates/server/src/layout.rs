@@ -73,7 +73,7 @@ pub struct DrainArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   atoll cluster remove 4                    once `atoll cluster drain 4` has ended
-  atoll cluster remove 3 --lost --plan      node 3 is gone for good, and partitions wait for it: what would be lost
+  atoll cluster remove 3 --lost --plan      node 3 is gone for good: what would be lost with it
   atoll cluster remove 3 --lost             they begin again without it
 
 With --lost nothing acknowledged is given up, unless you say --accept-data-loss.")]

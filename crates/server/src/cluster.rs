@@ -131,7 +131,7 @@ fn verdict(status: &ClusterStatus) -> String {
 }
 
 /// Nobody who answers has a lease: what the map says is old, and nobody is served.
-fn idle(status: &ClusterStatus) -> Option<String> {
+pub fn idle(status: &ClusterStatus) -> Option<String> {
     let reports: Vec<_> = status.nodes.iter().filter_map(|node| node.report.as_ref().ok()).collect();
     if reports.is_empty() || reports.iter().any(|report| report.lease_valid) {
         return None;

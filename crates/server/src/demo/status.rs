@@ -2,6 +2,7 @@
 
 use super::admin::Admin;
 use super::state::{DemoNode, DemoState};
+use crate::cluster::idle;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use client::remote::{ClusterStatus, NodeState};
@@ -84,7 +85,8 @@ pub struct Seen {
 
 /// Asks the cluster, and puts both views together.
 pub async fn gather(folder: &Path, state: &DemoState, seen: Vec<Seen>, admin: &Admin) -> Status {
-    let cluster = admin.status().await;
+    // Nodes without a lease still tell how they are; a cluster that serves nobody is none that answers.
+    let cluster = admin.status().await.and_then(|status| idle(&status).map_or(Ok(status), Err));
     Status {
         folder: folder.to_path_buf(),
         supervisor_pid: std::process::id(),

@@ -39,15 +39,7 @@ async fn start(folder: &Path) -> (Node, Apps) {
 async fn start_node(folder: &Path) -> Result<(Node, String), node::NodeError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let presence = Presence {
-        address: address.clone(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        release: "test".into(),
-        protocols: rpc::PROTOCOLS,
-    };
+    let presence = Presence::at(&address);
     Ok((Node::start(NodeConfig::new(folder, presence), listener).await?, address))
 }
 

@@ -113,6 +113,7 @@ impl Partition {
             }
         });
     }
+
     /// Rows of a copy are in the tables. This node has others to serve too: the next come when their turn is.
     pub(crate) fn imported(self: Arc<Self>, copy: CopyId, index: u32, bytes: usize) {
         let wait = self.shared.throttle.spend(Moved::Taken(bytes));

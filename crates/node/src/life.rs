@@ -40,7 +40,7 @@ impl Inner {
         }
     }
 
-    /// Changes the life, and lets everybody see the lease that is left of it, and the witness whether it goes on.
+    /// Changes the life, and lets everybody see the lease that is left of it.
     pub(crate) fn change_life<R>(&self, change: impl FnOnce(&mut Life) -> R) -> R {
         let mut life = self.life.lock();
         let result = change(&mut life);
@@ -150,13 +150,16 @@ impl Inner {
     }
 }
 
+/// How soon it is noticed that the copy of the metadata is kept no further: well within a lease.
+const LOOK_AT_METADATA: Duration = Duration::from_millis(200);
+
 /// A node whose copy of the metadata is kept no further hears of no new epoch: it must not keep its places.
 pub(crate) async fn watch_metadata(inner: Arc<Inner>) {
     let why = loop {
         if let Some(why) = inner.coordination.failure() {
             break why;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(LOOK_AT_METADATA).await;
     };
     inner.health.fail(format!("its copy of the metadata cannot be kept: {why}"));
     std::future::pending().await

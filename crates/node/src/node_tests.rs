@@ -15,15 +15,7 @@ async fn start(folder: &Path, join: Option<JoinToken>) -> Node {
 
 async fn start_with(folder: &Path, join: Option<JoinToken>, storage: LsmOptions) -> Node {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let presence = Presence {
-        address: listener.local_addr().unwrap().to_string(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        release: "test".into(),
-        protocols: rpc::PROTOCOLS,
-    };
+    let presence = Presence::at(listener.local_addr().unwrap().to_string());
     let config = NodeConfig { join, partitions: 4, storage, ..NodeConfig::new(folder, presence) };
     let begun = Instant::now();
     let mut listener = Some(listener);

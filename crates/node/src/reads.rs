@@ -36,13 +36,13 @@ impl Inner {
 
     /// For stale reads. Where nobody serves, what a restarted node holds is as good as any.
     fn copy_of(&self, id: PartitionId) -> Result<&Arc<Partition>, Fault> {
-        let partition = self.partition(id).ok_or_else(|| self.not_serving(id))?;
-        let abandoned = self.layout.borrow().chain(id).is_some_and(|chain| chain.members.is_empty());
-        let here = partition.look(|replica, _| {
-            let holds = abandoned && replica.progress().committed > Seq(0);
-            (replica.state().is_some() || holds) && !replica.incomplete()
-        });
-        if here { Ok(partition) } else { Err(self.not_serving(id)) }
+        self.hosted(id).or_else(|not_serving| {
+            let abandoned = self.layout.borrow().chain(id).is_some_and(|chain| chain.members.is_empty());
+            let holds = |partition: &&Arc<Partition>| {
+                partition.look(|replica, _| !replica.incomplete() && replica.progress().committed > Seq(0))
+            };
+            self.partition(id).filter(|_| abandoned).filter(holds).ok_or(not_serving)
+        })
     }
 
     pub(crate) fn check_read(&self, partition: &Partition) -> Result<(), Fault> {

@@ -28,6 +28,7 @@ use types::ReplicaId;
 
 /// How long the witness tries to be heard: by then the lease has run out.
 const INSIST: Duration = Duration::from_secs(2);
+/// Between two tries to tell one node: short beside a lease, which is what is to be saved.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Before another witness is called, when one has gone.
 const CALL_AGAIN: Duration = Duration::from_secs(10);

@@ -26,15 +26,7 @@ async fn start(folder: &Path, join: Option<JoinToken>, collect_after: Duration) 
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let presence = Presence {
-            address: address.clone(),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
-            capacity: 1,
-            release: "test".into(),
-            protocols: rpc::PROTOCOLS,
-        };
+        let presence = Presence::at(&address);
         // Few partitions: there is much to do for each.
         let config =
             NodeConfig { join: join.clone(), partitions: 16, collect_after, ..NodeConfig::new(folder, presence) };

@@ -17,15 +17,7 @@ use types::*;
 static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn presence(listener: &TcpListener) -> Presence {
-    Presence {
-        address: listener.local_addr().unwrap().to_string(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        release: "test".into(),
-        protocols: rpc::PROTOCOLS,
-    }
+    Presence::at(listener.local_addr().unwrap().to_string())
 }
 
 async fn start(folder: &Path, join: Option<JoinToken>) -> (Node, String) {

@@ -14,15 +14,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn start(folder: &Path, join: Option<&str>, life: Duration) -> Result<(Node, String), NodeError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let presence = Presence {
-        address: address.clone(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        release: "test".into(),
-        protocols: rpc::PROTOCOLS,
-    };
+    let presence = Presence::at(&address);
     let join = join.map(|token| token.parse::<JoinToken>().unwrap());
     let config = NodeConfig { join, certificate_life: life, ..NodeConfig::new(folder, presence) };
     Ok((Node::start(config, listener).await?, address))
@@ -57,6 +49,7 @@ async fn only_a_token_of_this_cluster_that_is_fresh_and_unused_lets_in() {
     assert!(why.contains("for another cluster"), "{why}");
 
     let brief = client.make_join_token(Duration::from_millis(1)).await.unwrap();
+    // Nothing tells when a token has expired but the clock.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let why = refused(folders[2].path(), &brief).await;
     assert!(why.contains("has expired"), "{why}");

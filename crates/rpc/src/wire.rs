@@ -393,6 +393,21 @@ pub struct Presence {
     pub protocols: (u16, u16),
 }
 
+impl Presence {
+    /// Of a node of this release at that address, with the smallest share and nothing else to tell.
+    pub fn at(address: impl Into<String>) -> Presence {
+        Presence {
+            address: address.into(),
+            grpc: String::new(),
+            web: String::new(),
+            zone: String::new(),
+            capacity: 1,
+            release: String::new(),
+            protocols: crate::PROTOCOLS,
+        }
+    }
+}
+
 /// See [`method::JOIN`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {

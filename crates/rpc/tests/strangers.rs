@@ -26,6 +26,12 @@ fn node(id: u64) -> Peer {
     Peer::node(replica(id), format!("test:{id}"))
 }
 
+/// A machine with a token, and no certificate.
+fn joiner() -> ClientConfig {
+    let credentials = Credentials::issued(&AUTHORITY, Peer::joining("j"), validity()).unwrap();
+    ClientConfig { credentials, ..client_config() }
+}
+
 fn keyring(authority: &str, own: &Certified) -> Keyring {
     Keyring::new(ClusterId(77), authority, own).unwrap()
 }
@@ -89,8 +95,7 @@ async fn a_joiner_is_held_short() {
         ..server_config()
     };
     let (_server, address, _) = start(config).await;
-    let credentials = Credentials::issued(&AUTHORITY, Peer::joining("j"), validity()).unwrap();
-    let joiner = ClientConfig { credentials, ..client_config() };
+    let joiner = joiner();
     let first = Connection::connect(&address, &joiner).await.unwrap();
     let second = Connection::connect(&address, &joiner).await.map(|_| ()).unwrap_err();
     assert!(second.to_string().contains("too many connections"), "{second}");
@@ -115,8 +120,7 @@ async fn a_joiner_asks_one_thing_at_a_time_few_things_and_soon() {
         ..server_config()
     };
     let (_server, address, _) = start(config).await;
-    let credentials = Credentials::issued(&AUTHORITY, Peer::joining("j"), validity()).unwrap();
-    let joiner = ClientConfig { credentials, ..client_config() };
+    let joiner = joiner();
     let busy = Connection::connect(&address, &joiner).await.unwrap();
     let (first, second) = tokio::join!(busy.call(NEVER, Bytes::new(), LONG), async {
         let second = busy.call(ECHO, Bytes::new(), LONG).await;

@@ -36,15 +36,7 @@ async fn cluster() -> (Arc<Controller>, Arc<Hands>, MemoryStore) {
 }
 
 fn presence() -> Presence {
-    Presence {
-        address: "10.0.0.2:7071".into(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        release: String::new(),
-        protocols: (1, 1),
-    }
+    Presence::at("10.0.0.2:7071")
 }
 
 fn request(secret: &str, nonce: u128) -> JoinRequest {

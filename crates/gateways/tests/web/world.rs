@@ -66,15 +66,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node_address = listener.local_addr().unwrap().to_string();
-        let presence = Presence {
-            address: node_address.clone(),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
-            capacity: 1,
-            release: "test".into(),
-            protocols: rpc::PROTOCOLS,
-        };
+        let presence = Presence::at(&node_address);
         let node = Node::start(NodeConfig::new(folder.path(), presence), listener).await.unwrap();
         let credentials = node.credentials();
         let config = ClientConfig::new(vec![node_address], credentials);

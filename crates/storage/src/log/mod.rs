@@ -58,8 +58,6 @@ pub(crate) struct Opened {
     pub log: Log,
     /// Where the log says certain things, as far back as it reaches.
     pub marks: BTreeMap<PartitionId, Marks>,
-    /// True when records before the first segment were released.
-    pub released: bool,
     /// True when the log was cut at some time that it still tells of.
     pub cut: bool,
 }
@@ -84,7 +82,6 @@ impl Log {
         };
         // A process that was killed may have left writes unsynced; they count from now on.
         segment.file.sync_all()?;
-        let released = found.segments.front().is_some_and(|first| first.header.number > 0);
         let log = Log {
             folder: folder.to_path_buf(),
             segment_bytes,
@@ -93,7 +90,7 @@ impl Log {
             index: RwLock::new(Index { segments: found.segments, histories: found.histories }),
             synced: AtomicU64::new(found.end),
         };
-        Ok(Opened { log, marks: found.marks, released, cut: found.cut })
+        Ok(Opened { log, marks: found.marks, cut: found.cut })
     }
 
     /// Writes records at the end, in one write, all or (but for a crash) none.

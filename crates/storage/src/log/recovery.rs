@@ -85,6 +85,11 @@ pub(crate) fn recover(folder: &Path, durable: u64) -> Result<Found, StorageError
         cut: false,
     };
     let paths = segment::list(folder)?;
+    if let Some((base, path)) = paths.first().filter(|(base, _)| *base > durable) {
+        // Only what a checkpoint covers is ever let go.
+        let text = format!("{}: the log begins at {base}, but was released up to {durable} at most", path.display());
+        return Err(StorageError::Damaged(text));
+    }
     for (index, (base, path)) in paths.iter().enumerate() {
         let last = index + 1 == paths.len();
         let bytes = fs::read(path)?;

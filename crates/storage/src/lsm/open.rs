@@ -25,10 +25,7 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
     let poison = Arc::new(Poison::default());
     let durable = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.log_end);
     let opened = Log::open(&folder.join("log"), options.segment_bytes, durable, poison.clone())?;
-    let Opened { log, marks, released, cut } = opened;
-    if checkpoint.is_none() && released {
-        return Err(StorageError::Damaged("the log's beginning was released, but there is no checkpoint".into()));
-    }
+    let Opened { log, marks, cut } = opened;
     let checkpoint = match checkpoint {
         Some(checkpoint) => checkpoint,
         None => {

@@ -201,9 +201,12 @@ async fn watch(remote: &Remote, node: u64, decided: LayoutVersion, shown: bool) 
                         "node {node} is no longer being drained: somebody cancelled it"
                     )));
                 }
-                if held == 0 {
+                if layout.nodes.iter().any(|info| info.id == node && info.released) {
                     bar.finish_and_clear();
                     return Ok(());
+                }
+                if held == 0 {
+                    bar.set_message("waiting until others have its blocks");
                 }
                 if shown && !output::watched() && told.elapsed() > Duration::from_secs(10) {
                     told = Instant::now();
@@ -319,6 +322,7 @@ fn show(layout: &ClusterLayout) -> String {
         let heads =
             layout.partitions.iter().filter(|p| p.members.first().is_some_and(|(id, _)| *id == node.id)).count();
         let state = match (node.draining, node.alive) {
+            (true, true) if node.released => "drained",
             (true, true) => "draining",
             (true, false) => "draining, down",
             (false, true) => "up",

@@ -98,10 +98,34 @@ pub struct NodeInfo {
     /// Everything is to move off it; until it has, it serves what it holds.
     #[serde(default)]
     pub draining: bool,
+    /// It has: every item and every block that it held is whole on others.
+    #[serde(default)]
+    pub released: bool,
     /// Release that it runs.
     pub release: String,
     /// Oldest and newest protocol between nodes that it speaks.
     pub protocols: (u16, u16),
+}
+
+impl NodeInfo {
+    /// A member that has not begun a life yet.
+    pub fn unborn(id: NodeId) -> NodeInfo {
+        NodeInfo {
+            id,
+            incarnation: Incarnation(0),
+            alive: false,
+            address: String::new(),
+            grpc: String::new(),
+            web: String::new(),
+            zone: String::new(),
+            capacity: 0,
+            capacity_set: None,
+            draining: false,
+            released: false,
+            release: String::new(),
+            protocols: (1, 1),
+        }
+    }
 }
 
 /// How a table is replicated.

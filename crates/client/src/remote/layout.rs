@@ -36,6 +36,8 @@ pub struct LayoutNode {
     pub capacity: u64,
     /// Everything is to move off it.
     pub draining: bool,
+    /// Drained, and everything that it held is whole on others: it may be removed.
+    pub released: bool,
     /// The control plane counts it as alive.
     pub alive: bool,
 }
@@ -94,6 +96,7 @@ impl Remote {
             zone: node.zone,
             capacity: node.capacity,
             draining: node.draining,
+            released: node.released,
             alive: node.alive,
         });
         let partitions = reply.partitions.into_iter().map(|partition| LayoutPartition {

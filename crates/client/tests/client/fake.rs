@@ -162,20 +162,7 @@ impl Cluster {
 }
 
 pub fn node(id: NodeId, address: String) -> NodeInfo {
-    NodeInfo {
-        id,
-        incarnation: Incarnation(1),
-        alive: true,
-        address,
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 1,
-        capacity_set: None,
-        draining: false,
-        release: String::new(),
-        protocols: (1, 1),
-    }
+    NodeInfo { incarnation: Incarnation(1), alive: true, address, capacity: 1, ..NodeInfo::unborn(id) }
 }
 
 pub fn member(id: NodeId, state: MemberState) -> ChainMember {

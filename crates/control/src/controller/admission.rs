@@ -5,7 +5,7 @@
 
 use super::keys::{self, Token, TokenUse};
 use super::leading;
-use super::service::{Controller, ControllerError, TRIES, number, unborn};
+use super::service::{Controller, ControllerError, TRIES, number};
 use crate::store::{Batch, Expect, MetadataError};
 use rpc::tls::{Subject, Validity};
 use rpc::wire::{JoinReply, JoinRequest};
@@ -68,7 +68,7 @@ impl Controller {
             // A request that makes no sense must not use the token up.
             let reply = self.admitted(node, &request, life).await?;
             let used = Some(TokenUse { nonce: nonce.clone(), node });
-            let info = NodeInfo { address: request.presence.address.clone(), ..unborn(node) };
+            let info = NodeInfo { address: request.presence.address.clone(), ..NodeInfo::unborn(node) };
             let batch = Batch::new()
                 .expect(&token_key, Expect::Revision(pair.revision))
                 .expect(keys::NEXT_NODE, Expect::Revision(next.revision))

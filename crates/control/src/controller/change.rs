@@ -6,12 +6,12 @@
 
 use super::keys::{self, Removal, Settings};
 use super::lost::{self, Told};
-use super::plan;
+use super::{plan, release};
 use crate::store::{Batch, Expect, Pair, Range};
 use placement::Movement;
 use rpc::wire::{ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Chain, Layout, LayoutVersion, MemberState, NodeId, PartitionId};
+use types::{Layout, LayoutVersion, NodeId, NodeInfo, PartitionId};
 
 /// Largest share: keeps sums of shares far from any overflow.
 const CAPACITY_MAX: u64 = 1 << 40;
@@ -122,12 +122,15 @@ fn apply(
     let no_such = |node: NodeId| format!("node {node} is not a member of this cluster");
     match edit {
         Edit::Drain(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = true,
-        Edit::Keep(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = false,
+        Edit::Keep(node) => {
+            let info = next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?;
+            (info.draining, info.released) = (false, false);
+        }
         Edit::Remove(node) | Edit::GiveUp(node) if next.removed.contains(&node) => {}
         Edit::Remove(node) => {
             let info = next.nodes.remove(&node).ok_or_else(|| no_such(node))?;
             next.removed.insert(node);
-            preview.unsafe_because.extend(still_needed(next, node, info.draining));
+            preview.unsafe_because.extend(still_needed(next, &info));
         }
         Edit::GiveUp(node) => {
             let info = next.nodes.remove(&node).ok_or_else(|| no_such(node))?;
@@ -153,28 +156,24 @@ fn apply(
 }
 
 /// Why that node cannot go yet, if it cannot.
-fn still_needed(next: &Layout, node: NodeId, draining: bool) -> Option<String> {
+fn still_needed(next: &Layout, info: &NodeInfo) -> Option<String> {
+    let node = info.id;
     let held = next.chains.iter().filter(|chain| chain.member(node).is_some()).count();
     if held > 0 {
         return Some(format!("node {node} still holds {held} partitions: `atoll cluster drain {node}` moves them off"));
     }
-    if !draining {
+    if !info.draining {
         return Some(format!("node {node} is to hold data: `atoll cluster drain {node}` first"));
     }
-    let short = next.chains.iter().filter(|chain| !whole(chain, node)).count();
-    (short > 0).then(|| {
-        format!(
+    let short = next.chains.iter().filter(|chain| !release::whole(chain, node)).count();
+    if short > 0 {
+        return Some(format!(
             "{short} partitions are not yet whole on other nodes: wait until `atoll cluster status` shows them complete"
-        )
+        ));
+    }
+    (!info.released).then(|| {
+        format!("other nodes do not say yet that they have every block that node {node} held: wait until `atoll cluster status` shows none missing")
     })
-}
-
-/// Whether all that the chain wants is there without that node.
-fn whole(chain: &Chain, without: NodeId) -> bool {
-    let serves = |node: &NodeId| {
-        chain.complete.contains(node) && chain.member(*node).is_some_and(|member| member.state == MemberState::Serving)
-    };
-    !chain.wanted.is_empty() && !chain.wanted.contains(&without) && chain.wanted.iter().all(serves)
 }
 
 fn movement(layout: &Layout, before: &[Vec<NodeId>], after: &[Vec<NodeId>], preview: &mut LayoutPreview) {
@@ -251,23 +250,10 @@ fn judge(old: &Layout, next: &Layout, lost: bool, preview: &mut LayoutPreview) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{ChainMember, Epoch, Incarnation, NodeInfo, ReplicaId};
+    use types::{Chain, ChainMember, Epoch, Incarnation, MemberState, ReplicaId};
 
     fn node(id: u64) -> NodeInfo {
-        NodeInfo {
-            id: NodeId(id),
-            incarnation: Incarnation(1),
-            alive: true,
-            address: String::new(),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
-            capacity: 100,
-            capacity_set: None,
-            draining: false,
-            release: String::new(),
-            protocols: (1, 1),
-        }
+        NodeInfo { incarnation: Incarnation(1), alive: true, capacity: 100, ..NodeInfo::unborn(NodeId(id)) }
     }
 
     /// So many nodes, with everything where it is wanted.
@@ -312,6 +298,11 @@ mod tests {
         let refused = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
         assert!(refused.unsafe_because[0].contains("still holds 48"), "{refused:?}");
         settle(&mut next);
+        let refused = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
+        assert!(refused.unsafe_because[0].contains("every block that node 4 held"), "{refused:?}");
+        next.nodes.get_mut(&NodeId(4)).unwrap().released = true;
+        let kept = changed(&next, &[Edit::Keep(NodeId(4))]).unwrap().0;
+        assert!(!kept.nodes[&NodeId(4)].released);
         let (next, preview) = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap();
         assert_eq!(preview.unsafe_because, Vec::<String>::new());
         assert!(next.removed.contains(&NodeId(4)) && !next.nodes.contains_key(&NodeId(4)));

@@ -7,6 +7,7 @@ use super::leases::LeaseBook;
 use super::lives::Watched;
 use super::lost::Told;
 use super::plan::{self, HoldingsByNode, Knowledge, Placer, Plan, Reports};
+use super::release::released;
 use super::service::ControllerError;
 use crate::store::{Batch, Expect, LeaderToken, LifeChange, Pair, Range, Renewal};
 use rpc::wire::{Holding, Presence, RegisterRequest, SyncedReport};
@@ -106,7 +107,7 @@ impl Leading {
         self.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.held.retain(|(partition, epoch, _), _| current(partition, *epoch));
-        let batch = write(layout, all, &plan, self.placer.wanted(layout));
+        let batch = write(layout, all, &plan, self.placer.wanted(layout), released(layout, &self.reports));
         (plan, batch)
     }
 
@@ -180,6 +181,7 @@ pub fn registration(now: Option<&Pair>, request: &RegisterRequest) -> Result<Bat
         capacity: old.capacity_set.unwrap_or(request.presence.capacity),
         capacity_set: old.capacity_set,
         draining: old.draining,
+        released: old.released,
         release: request.presence.release.clone(),
         protocols: request.presence.protocols,
     };
@@ -204,16 +206,22 @@ pub(super) fn bounded(presence: &Presence) -> Result<(), ControllerError> {
 }
 
 /// The batch that carries a plan out, guarded by what the plan was made from.
-fn write(layout: &Layout, all: &Range, plan: &Plan, wanted: Vec<Vec<NodeId>>) -> Batch {
+fn write(layout: &Layout, all: &Range, plan: &Plan, wanted: Vec<Vec<NodeId>>, released: Vec<NodeId>) -> Batch {
     let revision = |key: &str| all.pairs.iter().find(|pair| pair.key == key).map(|pair| pair.revision);
     let mut batch = Batch::new();
     let mut put = |key: String, value: bytes::Bytes| {
         let guard = revision(&key).map_or(Expect::Absent, Expect::Revision);
         batch = std::mem::take(&mut batch).expect(&key, guard).put(&key, value);
     };
-    for replica in &plan.voided {
-        if let Some(node) = layout.nodes.get(&replica.node) {
-            put(keys::node(replica.node), keys::encode(&NodeInfo { alive: false, ..node.clone() }));
+    for node in layout.nodes.values() {
+        let ends = plan.voided.iter().any(|replica| replica.node == node.id);
+        let changed = NodeInfo {
+            alive: node.alive && !ends,
+            released: node.released || released.contains(&node.id),
+            ..node.clone()
+        };
+        if changed != *node {
+            put(keys::node(node.id), keys::encode(&changed));
         }
     }
     for (index, (chain, wanted)) in layout.chains.iter().zip(wanted).enumerate() {
@@ -222,7 +230,8 @@ fn write(layout: &Layout, all: &Range, plan: &Plan, wanted: Vec<Vec<NodeId>>) ->
         // Nobody has a place yet: keep the first node's until it says what it can hold.
         let wanted = if wanted.is_empty() { chain.wanted.clone() } else { wanted };
         let next = Chain { wanted, ..planned.unwrap_or(chain).clone() };
-        if next != *chain {
+        // That somebody is needed no more rests on all chains.
+        if next != *chain || !released.is_empty() {
             put(keys::chain(partition), keys::encode(&next));
         }
     }

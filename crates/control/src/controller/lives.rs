@@ -128,20 +128,7 @@ mod tests {
     fn what_was_never_looked_at_is_not_void() {
         let (mut book, watched) = (LeaseBook::new(LEASE, at(0)), Watched::default());
         let mut layout = Layout::default();
-        let info = NodeInfo {
-            id: LIFE.node,
-            incarnation: LIFE.incarnation,
-            alive: true,
-            address: String::new(),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
-            capacity: 1,
-            capacity_set: None,
-            draining: false,
-            release: String::new(),
-            protocols: (1, 1),
-        };
+        let info = NodeInfo { incarnation: LIFE.incarnation, alive: true, capacity: 1, ..NodeInfo::unborn(LIFE.node) };
         layout.nodes.insert(LIFE.node, info);
         watched.presume_unseen(&mut book, &layout, at(60_000));
         assert_eq!(book.liveness(LIFE, at(60_000)), Liveness::Unsettled);

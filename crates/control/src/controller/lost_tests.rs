@@ -7,7 +7,7 @@ const P: PartitionId = PartitionId(0);
 
 /// Three nodes, of whom 3 is down, and one partition that nobody serves.
 fn stuck(complete: &[u64]) -> Layout {
-    let node = |id: u64| NodeInfo { incarnation: Incarnation(1), alive: id != 3, ..super::super::unborn(NodeId(id)) };
+    let node = |id: u64| NodeInfo { incarnation: Incarnation(1), alive: id != 3, ..NodeInfo::unborn(NodeId(id)) };
     let nodes = (1..=3).map(|id| (NodeId(id), NodeInfo { capacity: 100, ..node(id) })).collect();
     let chain = Chain {
         epoch: Epoch(9),

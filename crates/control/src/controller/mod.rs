@@ -18,10 +18,11 @@ pub mod leases;
 pub mod lives;
 pub mod lost;
 pub mod plan;
+mod release;
 mod service;
 
 pub use deaths::Deaths;
 pub use leading::{Known, Leading};
 pub use leases::{LeaseBook, Liveness};
 pub use plan::{HoldingsByNode, Knowledge, Plan, Reports};
-pub use service::{ClusterSettings, Controller, ControllerError, unborn};
+pub use service::{ClusterSettings, Controller, ControllerError};

@@ -18,20 +18,7 @@ fn replica(node: u64) -> ReplicaId {
 }
 
 fn node(id: u64) -> NodeInfo {
-    NodeInfo {
-        id: NodeId(id),
-        incarnation: Incarnation(1),
-        alive: true,
-        address: String::new(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 100,
-        capacity_set: None,
-        draining: false,
-        release: String::new(),
-        protocols: (1, 1),
-    }
+    NodeInfo { incarnation: Incarnation(1), alive: true, capacity: 100, ..NodeInfo::unborn(NodeId(id)) }
 }
 
 impl World {

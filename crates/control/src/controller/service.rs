@@ -20,8 +20,8 @@ use tokio::sync::{Notify, Semaphore};
 use types::layout::BLOCKS_TABLE;
 use types::limits::TABLE_NAME_BYTES_MAX;
 use types::{
-    Action, Chain, Classify, Clock, ClusterId, Incarnation, LayoutVersion, NodeId, NodeInfo, PartitionId, ReplicaId,
-    TableId, TableKind, TableSpec,
+    Action, Chain, Classify, Clock, ClusterId, LayoutVersion, NodeId, NodeInfo, PartitionId, ReplicaId, TableId,
+    TableKind, TableSpec,
 };
 
 /// How often the controller looks, when nothing wakes it.
@@ -126,7 +126,7 @@ impl Controller {
             .put(keys::NEXT_TABLE, (BLOCKS_TABLE.0 + 1).to_string())
             .put(keys::table(BLOCKS_TABLE), keys::encode(&blocks))
             .put(keys::table_name(&blocks.namespace, &blocks.name), blocks.id.to_string())
-            .put(keys::node(first), keys::encode(&unborn(first)));
+            .put(keys::node(first), keys::encode(&NodeInfo::unborn(first)));
         for partition in 0..settings.partitions {
             let chain = Chain { complete: BTreeSet::from([first]), wanted: vec![first], ..Chain::default() };
             batch = batch.put(keys::chain(PartitionId(partition)), keys::encode(&chain));
@@ -456,24 +456,6 @@ impl Controller {
             Err(MetadataError::Conflict { .. }) => Err(ControllerError::Busy),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// A member that has not begun a life yet.
-pub fn unborn(id: NodeId) -> NodeInfo {
-    NodeInfo {
-        id,
-        incarnation: Incarnation(0),
-        alive: false,
-        address: String::new(),
-        grpc: String::new(),
-        web: String::new(),
-        zone: String::new(),
-        capacity: 0,
-        capacity_set: None,
-        draining: false,
-        release: String::new(),
-        protocols: (1, 1),
     }
 }
 

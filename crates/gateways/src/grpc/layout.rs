@@ -16,6 +16,7 @@ pub(super) fn get(state: &GrpcState) -> v1::GetLayoutReply {
         zone: node.zone.clone(),
         capacity: node.capacity,
         draining: node.draining,
+        released: node.released,
         alive: node.alive,
     });
     let partitions = layout.chains.iter().zip(0..).map(|(chain, id)| v1::LayoutPartition {

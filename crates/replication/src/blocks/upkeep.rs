@@ -89,15 +89,17 @@ impl Upkeep {
         *last = epoch.max(*last);
     }
 
-    /// Partitions where a member waits to depart, and need not wait for this node's sake.
+    /// Partitions where a member waits to depart, or a node to be let go, and need not wait for this node's sake.
     pub fn whole(&self, layout: &Layout) -> Vec<(PartitionId, Epoch)> {
         let count = layout.partition_count().max(1);
         // What nobody has, nobody takes along.
         let missing = self.absent.iter().filter(|(_, absent)| !absent.nowhere);
         let waited_for: BTreeSet<PartitionId> = missing.map(|(hash, _)| hash.partition(count)).collect();
+        let leaving = layout.nodes.values().any(|node| node.draining && !node.released);
         let departing = |id: PartitionId, epoch: Epoch| {
             layout.chain(id).is_some_and(|chain| {
-                chain.epoch == epoch && chain.members.iter().any(|member| member.state == MemberState::Departing)
+                let departs = || chain.members.iter().any(|member| member.state == MemberState::Departing);
+                chain.epoch == epoch && (leaving || departs())
             })
         };
         let looked = self.looked.iter().map(|(id, epoch)| (*id, *epoch));
@@ -155,18 +157,11 @@ mod tests {
 
     fn node(n: u64) -> NodeInfo {
         NodeInfo {
-            id: NodeId(n),
             incarnation: Incarnation(1),
             alive: n != 3,
             address: format!("node-{n}"),
-            grpc: String::new(),
-            web: String::new(),
-            zone: String::new(),
             capacity: 1,
-            capacity_set: None,
-            draining: false,
-            release: String::new(),
-            protocols: (1, 1),
+            ..NodeInfo::unborn(NodeId(n))
         }
     }
 

@@ -57,7 +57,11 @@ impl Report {
             }
             Report::Departed(..) => state == Some(MemberState::Departing),
             Report::Held { .. } => chain.members.is_empty(),
-            Report::Whole(..) => chain.members.iter().any(|member| member.state == MemberState::Departing),
+            Report::Whole(..) => {
+                state.is_some()
+                    && (chain.members.iter().any(|member| member.state == MemberState::Departing)
+                        || layout.nodes.values().any(|node| node.draining && !node.released))
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ mod tests {
     use super::super::testing::*;
 
     fn with_nodes(nodes: &[u64], serving: &[u64]) -> Layout {
-        let node = |id: &u64| (NodeId(*id), control::controller::unborn(NodeId(*id)));
+        let node = |id: &u64| (NodeId(*id), types::NodeInfo::unborn(NodeId(*id)));
         Layout { nodes: nodes.iter().map(node).collect(), ..layout(1, serving, serving) }
     }
 

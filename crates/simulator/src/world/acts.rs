@@ -65,13 +65,6 @@ impl World {
             self.wishes.remove(&id);
             return;
         };
-        // As the documentation has it: the status page, which every node answers for itself, shows no block missing.
-        if let Edit::Remove(node) = wish.edit
-            && !(self.bugs.removed_while_needed() || self.bugs.whole_unchecked())
-            && known.layout.nodes.keys().any(|other| *other != node && !self.shows_all_blocks(*other))
-        {
-            return self.refused(id);
-        }
         let careless = self.bugs.removed_while_needed() && matches!(wish.edit, Edit::Remove(_));
         if !preview.unsafe_because.is_empty() && !careless {
             self.strike("acts refused as unsafe");
@@ -128,13 +121,6 @@ impl World {
             Edit::Replicas(_) => self.strike("copies changed"),
             Edit::ReplicasMin(_) => {}
         }
-    }
-
-    /// Whether a node that is there says that it has every block it should have.
-    fn shows_all_blocks(&self, node: NodeId) -> bool {
-        let Some(m) = self.machine_of(node) else { return true };
-        let upkeep = self.machines[m].process.as_ref().map(|process| &process.upkeep);
-        upkeep.is_some_and(|upkeep| upkeep.missing() == 0 && upkeep.dirty().is_empty())
     }
 
     /// One at a time is drained.

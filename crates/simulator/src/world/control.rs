@@ -5,7 +5,7 @@ use super::World;
 use super::event::{CallReply, Event, Packet};
 use crate::invariants::Observed;
 use crate::scenario::{MS, Scenario};
-use control::controller::{Known, keys, unborn};
+use control::controller::{Known, keys};
 use control::state::State;
 use control::voters::{self, Candidate};
 use control::{Batch, Expect, LeaderToken, MetadataError};
@@ -73,7 +73,7 @@ impl Control {
         let mut batch = Batch::new()
             .put(keys::SETTINGS, keys::encode(&settings))
             .put(keys::NEXT_NODE, "2")
-            .put(keys::node(first), keys::encode(&unborn(first)));
+            .put(keys::node(first), keys::encode(&types::NodeInfo::unborn(first)));
         for partition in 0..scenario.partitions {
             let chain = Chain { complete: BTreeSet::from([first]), wanted: vec![first], ..Chain::default() };
             batch = batch.put(keys::chain(PartitionId(partition)), keys::encode(&chain));
@@ -272,7 +272,7 @@ impl World {
         let batch = Batch::new()
             .expect(keys::NEXT_NODE, Expect::Revision(next.revision))
             .put(keys::NEXT_NODE, (id + 1).to_string())
-            .put(keys::node(NodeId(id)), keys::encode(&unborn(NodeId(id))));
+            .put(keys::node(NodeId(id)), keys::encode(&types::NodeInfo::unborn(NodeId(id))));
         self.commit_soon(leader.machine, leader.token, batch, Why::Join(m));
     }
 

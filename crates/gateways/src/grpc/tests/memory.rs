@@ -182,18 +182,14 @@ impl Backend for Memory {
             .zip(&data.gateways)
             .map(|(number, grpc)| {
                 let info = NodeInfo {
-                    id: NodeId(number),
                     incarnation: Incarnation(1),
                     alive: true,
                     address: format!("node-{number}:7071"),
                     grpc: grpc.clone(),
-                    web: String::new(),
                     zone: format!("zone-{number}"),
                     capacity: 1,
-                    capacity_set: None,
-                    draining: false,
                     release: "0".into(),
-                    protocols: (1, 1),
+                    ..NodeInfo::unborn(NodeId(number))
                 };
                 (NodeId(number), info)
             })

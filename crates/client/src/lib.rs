@@ -19,6 +19,8 @@ mod error;
 mod health;
 mod link;
 mod map;
+mod members;
+mod overview;
 mod patience;
 mod read;
 pub mod remote;
@@ -32,6 +34,9 @@ pub use blobs::{BlockAt, BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef, Up
 pub use client::Client;
 pub use config::{ClientConfig, Timeouts};
 pub use error::ClientError;
+pub use overview::{
+    ClusterLayout, ClusterStatus, LayoutNode, LayoutPartition, NodeState, PartitionsHealth, Verification,
+};
 pub use rpc::ClusterKey;
 pub use rpc::wire::{Beginning, ChangeLayout, Edit, LayoutPreview, NodeMovement, NodeStatus, ScrubReport, WatchKey};
 pub use scan::ScanCursor;

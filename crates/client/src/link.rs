@@ -61,6 +61,11 @@ impl Failure {
         )
     }
 
+    /// A member says that the node whose certificate is shown is one no more: its number is not used again.
+    pub(crate) fn dismisses(&self) -> bool {
+        matches!(self, Failure::Rpc(RpcError::Handshake(HandshakeError::Dismissed)))
+    }
+
     /// What is said when it is the last word. `layout` gives tables their names.
     pub(crate) fn into_error(self, tried: Vec<String>, layout: &Layout) -> ClientError {
         let unreachable = |why: String| ClientError::Unreachable { tried, why };

@@ -268,6 +268,8 @@ impl Router {
                 match self.poll_layout(address, LayoutVersion(0), Duration::ZERO, timeout).await {
                     Ok(true) => return Ok(()),
                     Ok(false) => heard.failed(address, Failure::Nobody("the cluster has no layout yet".into())),
+                    // Final, whoever says so.
+                    Err(failure) if failure.dismisses() => return Err(ClientError::Denied(failure.to_string())),
                     Err(failure) => {
                         turned_away += usize::from(failure.turns_away());
                         heard.failed(address, failure);

@@ -5,17 +5,15 @@ use crate::patience::{Heard, Patience};
 use crate::router::Router;
 use crate::{Client, ClientError};
 use rpc::codec;
-use rpc::wire::{ChangeLayout, CreateTable, Fault, LayoutPreview, MakeToken, NodeStatus, ScrubReport, method};
+use rpc::wire::{CreateTable, Fault, method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{Action, Classify, Layout, NodeId, TableId, TableKind, TableSpec};
+use types::{Action, Classify, Layout, TableId, TableKind, TableSpec};
 
 /// How long the map may take to show a table that was just made.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
-/// How long a node may take to say how it is.
-const STATUS_TIMEOUT: Duration = Duration::from_millis(600);
 
 impl Client {
     /// A table's number, by the map held.
@@ -121,63 +119,15 @@ impl Client {
             self.router.pause_for(layout.version, Duration::from_millis(20)).await;
         }
     }
-
-    /// How every node of the map says it is.
-    pub async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)> {
-        self.ask_every_node(method::STATUS, &()).await
-    }
-
-    /// How the verification of every node's blocks stands; with `start`, begins one.
-    pub async fn scrub(&self, start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)> {
-        self.ask_every_node(method::SCRUB, &start).await
-    }
-
-    async fn ask_every_node<R: DeserializeOwned>(
-        &self,
-        number: u16,
-        request: &impl Serialize,
-    ) -> Vec<(NodeId, Result<R, ClientError>)> {
-        let layout = self.layout();
-        let body = codec::encode(request);
-        let asked = layout.nodes.values().map(|node| async {
-            let result = self.router.link.call::<R>(&node.address, number, body.clone(), STATUS_TIMEOUT);
-            let status = match result.await {
-                Ok((status, _)) => Ok(status),
-                Err(failure) => Err(failure.into_error(vec![node.address.clone()], &layout)),
-            };
-            (node.id, status)
-        });
-        futures::future::join_all(asked).await
-    }
-
-    /// Changes who holds data, or tells what that would do. Repeating a change changes nothing more.
-    pub async fn change_layout(&self, request: &ChangeLayout) -> Result<LayoutPreview, ClientError> {
-        match self.router.ask_any(method::CHANGE_LAYOUT, request).await {
-            Ok(preview) => Ok(preview),
-            Err(AnyFailure { failure, open: Some(why), .. })
-                if failure.action() != Action::Rejected && request.apply =>
-            {
-                Err(ClientError::Uncertain { what: "the layout was changed".into(), why })
-            }
-            Err(AnyFailure { failure, tried, .. }) => Err(failure.into_error(tried, &self.layout())),
-        }
-    }
-
-    /// A token by which another machine may join, for as long as it is valid.
-    pub async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError> {
-        // A token whose answer was lost harms nobody: it expires.
-        let made = self.router.ask_any(method::MAKE_TOKEN, &MakeToken { valid }).await;
-        made.map_err(|AnyFailure { failure, tried, .. }| failure.into_error(tried, &self.layout()))
-    }
 }
 
 /// Why no node did what any of them could.
 pub(crate) struct AnyFailure {
     /// The last thing heard.
-    failure: Failure,
+    pub(crate) failure: Failure,
     /// Why an attempt may have been carried out all the same, if one may.
-    open: Option<String>,
-    tried: Vec<String>,
+    pub(crate) open: Option<String>,
+    pub(crate) tried: Vec<String>,
 }
 
 impl Router {

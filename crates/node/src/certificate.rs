@@ -53,7 +53,8 @@ impl Papers {
     }
 }
 
-/// Credentials of a gateway on the machine of this data folder; none when it belongs to no cluster yet.
+/// Credentials of a gateway on the machine of this data folder: whoever can read that may ask what a gateway may. None
+/// when it belongs to no cluster yet.
 pub fn gateway_credentials(folder: &Path, address: &str) -> Result<Option<Credentials>, crate::NodeError> {
     let (Some(identity), Some(papers)) = (crate::Identity::load(folder)?, Papers::load(folder)?) else {
         return Ok(None);

@@ -24,7 +24,7 @@ pub struct Identity {
     pub partitions: u16,
     /// The last life begun.
     pub incarnation: Incarnation,
-    /// Members that were last known, to find the cluster again.
+    /// Where this node and the members that were last known are reached, to find the cluster again.
     pub contacts: Vec<String>,
     /// Its folders are marked as its own: from then on none may be missing.
     #[serde(default)]
@@ -84,6 +84,8 @@ pub enum IdentityError {
 
 const FORMAT: u32 = 2;
 const NAME: &str = "identity.json";
+/// Addresses kept to find the cluster again.
+const CONTACTS_MAX: usize = 64;
 
 impl Identity {
     /// The first node of a new cluster.
@@ -134,6 +136,19 @@ impl Identity {
             return Err(IdentityError::Unreadable { path: folder.join(NAME), why });
         }
         read(folder, NAME)
+    }
+
+    /// Members are reached there, this one at `own`; without others, at those that were known. True when that is news.
+    pub(crate) fn meets(&mut self, own: &str, others: impl IntoIterator<Item = String>) -> bool {
+        let mut known = vec![own.to_string()];
+        let mut others = others.into_iter().filter(|other| other != own && !other.is_empty()).peekable();
+        match others.peek() {
+            Some(_) => known.extend(others.take(CONTACTS_MAX - 1)),
+            None => known.extend(self.contacts.iter().filter(|other| *other != own).take(CONTACTS_MAX - 1).cloned()),
+        }
+        let news = known != self.contacts;
+        self.contacts = known;
+        news
     }
 
     /// Writes it durably, readable by its owner alone.
@@ -230,6 +245,20 @@ mod tests {
             let read = Identity::load(folder.path());
             assert!(read.is_err() || at + 1 == good.len() && read.unwrap().as_ref() == Some(&identity), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn members_are_known_by_the_last_map_and_before_one_by_the_token() {
+        let mut identity = Identity::new_cluster(8).unwrap();
+        identity.contacts = vec!["token:1".into()];
+        assert!(identity.meets("own:1", []));
+        assert_eq!(identity.contacts, ["own:1", "token:1"]);
+        let map = ["a:1", "own:1", "", "b:1"].map(String::from);
+        assert!(identity.meets("own:1", map.clone()));
+        assert!(!identity.meets("own:1", map));
+        assert_eq!(identity.contacts, ["own:1", "a:1", "b:1"]);
+        assert!(identity.meets("own:1", (0..1000).map(|port| format!("c:{port}"))));
+        assert_eq!(identity.contacts.len(), CONTACTS_MAX);
     }
 
     #[test]

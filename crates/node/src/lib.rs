@@ -25,6 +25,7 @@
 //! | `retire` | the clean stop |
 //! | `witness` | what tells the others that this process has ended |
 //! | `leader` | calls to the control plane, wherever it leads; Raft's transport |
+//! | `map` | new maps taken up; where members are, remembered |
 //! | `service` | requests in; `reads`, `blocks` | answers |
 
 mod applier;
@@ -41,6 +42,7 @@ mod join;
 mod leader;
 mod life;
 mod log_writer;
+mod map;
 mod node;
 mod partition;
 mod reads;

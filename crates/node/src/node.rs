@@ -14,7 +14,7 @@ use crate::partition::{Partition, Shared};
 use crate::retire::Retirement;
 use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
-use crate::{JoinToken, bond, life, service, witness};
+use crate::{JoinToken, bond, life, map, service, witness};
 use control::controller::{ClusterSettings, Controller, ControllerError, keys};
 use control::{Backend, Coordination, RaftTiming};
 use futures::FutureExt;
@@ -150,7 +150,7 @@ pub(crate) struct Inner {
     pub engine: Arc<LsmEngine>,
     pub blocks: Arc<BlockKeeper>,
     pub layout: watch::Receiver<Arc<Layout>>,
-    layout_sender: watch::Sender<Arc<Layout>>,
+    pub layout_sender: watch::Sender<Arc<Layout>>,
     pub retirement: Retirement,
     partitions: OnceLock<Vec<Arc<Partition>>>,
     pub health: Arc<Health>,
@@ -178,6 +178,9 @@ impl Node {
             }
         };
         bond::tie(&config.folder, &mut identity)?;
+        if identity.meets(&config.presence.address, []) {
+            identity.save(&config.folder)?;
+        }
         let me = ReplicaId { node: identity.node, incarnation: identity.incarnation };
         let peer = Peer::node(me, config.presence.address.clone());
         let papers = match (Papers::load(&config.folder)?, &identity.founding) {
@@ -293,7 +296,7 @@ impl Node {
         }
         inner.make_partitions(identity.partitions);
         node.run("the keeper of the certificate", certificate::keep(inner.clone()));
-        node.run("the follower of the map", service::follow_layout(inner.clone()));
+        node.run("the follower of the map", map::follow(inner.clone()));
         node.run("the finisher", service::finish(inner.clone(), durable));
         node.run("the clock of the replicas", service::tick(inner.clone()));
         node.run("the watch over the disk", space::watch(inner.shared.clone(), ballast));
@@ -466,32 +469,6 @@ impl Inner {
             })
             .collect();
         let _ = self.partitions.set(partitions);
-    }
-
-    /// Takes up what this node's copy of the metadata says, if it is newer.
-    pub fn adopt_layout(&self) {
-        let all = self.coordination.local_range("");
-        if let Some(members) = keys::members(&all) {
-            self.credentials.keys.set_members(members);
-        }
-        let Some(layout) = keys::layout(&all) else { return };
-        let newer = self.layout_sender.send_if_modified(|old| {
-            // Invariant 24: an older map changes nothing.
-            let newer = layout.version > old.version;
-            if newer {
-                *old = Arc::new(layout.clone());
-            }
-            newer
-        });
-        if newer {
-            for (partition, chain) in self.partitions().iter().zip(&layout.chains) {
-                let before = partition.look(|replica, _| replica.progress().epoch);
-                partition.step(|replica, env, _, out| replica.adopt(env, chain, out));
-                if chain.epoch > before {
-                    self.blocks.scan(partition.id);
-                }
-            }
-        }
     }
 }
 

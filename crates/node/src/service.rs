@@ -231,18 +231,6 @@ fn fingerprint(transaction: &Transaction) -> u128 {
     u128::from_be_bytes(first).max(1)
 }
 
-/// Takes up new maps as the metadata changes.
-pub(crate) async fn follow_layout(inner: Arc<Inner>) {
-    let mut revision = inner.coordination.watch();
-    loop {
-        revision.borrow_and_update();
-        inner.adopt_layout();
-        if revision.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Tells replicas what the storage threads have done.
 pub(crate) async fn finish(inner: Arc<Inner>, mut durable: UnboundedReceiver<Durable>) {
     while let Some(done) = durable.recv().await {

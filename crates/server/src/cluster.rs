@@ -3,24 +3,32 @@
 use crate::cli::ServerArgs;
 use crate::demo::is_caught_up;
 use crate::failure::Outcome;
-use crate::layout::{self, DrainArgs, LayoutArgs, RemoveArgs};
-use crate::{output, session, span, verify};
+use crate::layout::{self, DrainArgs, LayoutArgs};
+use crate::remove::{self, RemoveArgs};
+use crate::way::{self, Way};
+use crate::{output, span, verify};
 use clap::{Args, Subcommand};
-use client::remote::{ClusterStatus, NodeState};
+use client::{ClusterStatus, NodeState};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Show the cluster's machines, and let more join (administrators)
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   atoll cluster status
-  atoll cluster join-token --valid 10m     then, on the new machine: atoll up --join TOKEN")]
+  atoll cluster join-token --valid 10m     then, on the new machine: atoll up --join TOKEN
+  atoll cluster status --data /srv/atoll   on a member, when nobody can sign in any more")]
 pub struct ClusterArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: ClusterCommand,
     #[command(flatten)]
     pub server: ServerArgs,
+    /// Go by the data folder of a member on this machine, as the folder's owner, rather than by a session:
+    /// straight to the nodes that it knows. For when nobody can sign in any more; some member must run
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
 }
 
 /// What can be done with a cluster.
@@ -57,22 +65,32 @@ pub enum ClusterCommand {
 
 /// Carries it out.
 pub async fn run(args: ClusterArgs) -> Outcome {
-    let command = match args.command {
-        ClusterCommand::Layout(layout) => return layout::layout(layout, &args.server).await,
-        ClusterCommand::Drain(drain) => return layout::drain(drain, &args.server).await,
-        ClusterCommand::Remove(remove) => return layout::remove(remove, &args.server).await,
-        other => other,
+    match &args.command {
+        ClusterCommand::Layout(layout) => layout.check()?,
+        ClusterCommand::Remove(remove) => remove.check()?,
+        _ => {}
+    }
+    let command = args.command.words();
+    let by_session = args.data.is_none();
+    let done = async {
+        let way = Way::open(&args.server, args.data.as_deref()).await?;
+        carry_out(args.command, &way).await
     };
-    let remote = session::connect(&args.server).await?;
+    done.await.map_err(|failure| if by_session { way::or_by_the_folder(failure, &command) } else { failure })
+}
+
+async fn carry_out(command: ClusterCommand, way: &Way) -> Outcome {
     match command {
-        ClusterCommand::Layout(_) | ClusterCommand::Drain(_) | ClusterCommand::Remove(_) => Ok(()),
+        ClusterCommand::Layout(args) => layout::layout(args, way).await,
+        ClusterCommand::Drain(args) => layout::drain(args, way).await,
+        ClusterCommand::Remove(args) => remove::run(args, way).await,
         ClusterCommand::Status { json } => {
-            let status = remote.cluster_status().await?;
-            if json { output::json(&to_json(&status)) } else { output::print(text(&status)) }
+            let status = way.status().await?;
+            if json { output::json(&to_json(&status, way.flag())) } else { output::print(text(&status, way.flag())) }
         }
-        ClusterCommand::Verify { json } => verify::run(&remote, json).await,
+        ClusterCommand::Verify { json } => verify::run(way, json).await,
         ClusterCommand::JoinToken { valid, json } => {
-            let made = remote.join_token(valid).await?;
+            let made = way.join_token(valid).await?;
             if json {
                 return output::json(&json!({"token": made.token, "expires_ms": made.expires.0}));
             }
@@ -82,8 +100,22 @@ pub async fn run(args: ClusterArgs) -> Outcome {
     }
 }
 
-/// Answers first: can a machine be lost now?
-fn verdict(status: &ClusterStatus) -> String {
+impl ClusterCommand {
+    /// The command, as far as it says what is asked for.
+    fn words(&self) -> String {
+        match self {
+            ClusterCommand::Status { .. } => "status".into(),
+            ClusterCommand::Layout(_) => "layout".into(),
+            ClusterCommand::Drain(drain) => format!("drain {}", drain.node),
+            ClusterCommand::Remove(remove) => remove.command(),
+            ClusterCommand::Verify { .. } => "verify".into(),
+            ClusterCommand::JoinToken { .. } => "join-token".into(),
+        }
+    }
+}
+
+/// Answers first: can a machine be lost now? `flag` is what a suggested command needs at its end.
+fn verdict(status: &ClusterStatus, flag: &str) -> String {
     let alive = status.nodes.iter().filter(|node| node.alive).count();
     let parts = &status.partitions;
     let voters =
@@ -97,7 +129,7 @@ fn verdict(status: &ClusterStatus) -> String {
             None => " They are beginning again, or wait for the machine that has the newest copy.".to_string(),
             Some(first) => format!(
                 " They wait for node {waits}, which is down and holds what was acknowledged last: start it. If it is \
-                 lost for good: atoll cluster remove {first} --lost --plan"
+                 lost for good: atoll cluster remove {first} --lost --plan{flag}"
             ),
         };
         return format!("No: {} of {} partitions have no serving copy now.{waits}", parts.unavailable, parts.total);
@@ -105,13 +137,13 @@ fn verdict(status: &ClusterStatus) -> String {
     if parts.read_only > 0 {
         return format!(
             "No: {} of {} partitions can only be read now. A write needs {} copies: bring machines back, or add one: \
-             atoll cluster join-token",
+             atoll cluster join-token{flag}",
             parts.read_only, parts.total, status.replicas_min
         );
     }
     match (status.nodes.len(), alive) {
-        (0 | 1, _) => "No: there is one machine. Add 2: atoll cluster join-token".into(),
-        (2, _) => "No: there are two machines. Add 1: atoll cluster join-token".into(),
+        (0 | 1, _) => format!("No: there is one machine. Add 2: atoll cluster join-token{flag}"),
+        (2, _) => format!("No: there are two machines. Add 1: atoll cluster join-token{flag}"),
         (all, alive) if alive < all => {
             format!("Not safely: {alive} of {all} machines are up. Bring the others back first.")
         }
@@ -158,7 +190,7 @@ fn coordination(status: &ClusterStatus) -> &str {
     reports.next().map_or("unknown", |report| report.coordination.as_str())
 }
 
-fn text(status: &ClusterStatus) -> String {
+fn text(status: &ClusterStatus, flag: &str) -> String {
     let mut table =
         output::table(["node", "zone", "state", "role", "partitions", "blocks", "used", "free", "release", "grpc"]);
     for node in &status.nodes {
@@ -187,7 +219,7 @@ fn text(status: &ClusterStatus) -> String {
     format!(
         "Can you lose a machine now? {}\n\n{}\n{} partitions: {} complete, {} with fewer copies, {} read-only, {} unavailable. \
          Copies wanted {}, needed for a write {}.\nMetadata: {}.\n",
-        verdict(status),
+        verdict(status, flag),
         output::table_text(&table),
         parts.total,
         parts.full,
@@ -212,7 +244,7 @@ fn state(node: &NodeState) -> &'static str {
     }
 }
 
-fn to_json(status: &ClusterStatus) -> Value {
+fn to_json(status: &ClusterStatus, flag: &str) -> Value {
     let parts = &status.partitions;
     let node = |node: &NodeState| {
         let mut object = json!({
@@ -230,7 +262,7 @@ fn to_json(status: &ClusterStatus) -> Value {
         "cluster": format!("{:032x}", status.cluster.0),
         "layout": status.layout,
         "coordination": coordination(status),
-        "verdict": verdict(status),
+        "verdict": verdict(status, flag),
         "replicas_min": status.replicas_min,
         "replicas_wanted": status.replicas_wanted,
         "partitions": {

@@ -1,16 +1,15 @@
-//! `atoll cluster layout|drain|remove`: who holds what, and machines that leave.
+//! `atoll cluster layout|drain`: who holds what, and changes of it.
 
 use crate::failure::{Failure, Outcome};
-use crate::{output, session};
+use crate::output;
+use crate::way::Way;
 use clap::Args;
-use client::remote::{ClusterLayout, Remote, RemoteError};
-use client::{Beginning, ChangeLayout, Edit, LayoutPreview};
+use client::remote::RemoteError;
+use client::{Beginning, ChangeLayout, ClusterLayout, Edit, LayoutPreview};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use types::{LayoutVersion, NodeId};
-
-use crate::cli::ServerArgs;
 
 /// How often a drain's progress is asked for.
 const LOOK: Duration = Duration::from_millis(400);
@@ -54,7 +53,7 @@ pub struct LayoutArgs {
 #[derive(Args, Debug)]
 pub struct DrainArgs {
     /// The node's number: see `atoll cluster status`
-    node: u64,
+    pub node: u64,
     /// Show what it would move, and whether it is safe; change nothing
     #[arg(long)]
     plan: bool,
@@ -69,32 +68,6 @@ pub struct DrainArgs {
     json: bool,
 }
 
-/// `atoll cluster remove`.
-#[derive(Args, Debug)]
-#[command(after_help = "Examples:
-  atoll cluster remove 4                    once `atoll cluster drain 4` has ended
-  atoll cluster remove 3 --lost --plan      node 3 is gone for good: what would be lost with it
-  atoll cluster remove 3 --lost             they begin again without it
-
-With --lost nothing acknowledged is given up, unless you say --accept-data-loss.")]
-pub struct RemoveArgs {
-    /// The node's number: see `atoll cluster status`. With --lost there may be several
-    #[arg(required = true, value_name = "NODE")]
-    nodes: Vec<u64>,
-    /// The machine is gone for good, and partitions that wait for it are to begin again with what is left
-    #[arg(long)]
-    lost: bool,
-    /// Do it although acknowledged writes may be lost by it: --plan tells in which partitions
-    #[arg(long, requires = "lost")]
-    accept_data_loss: bool,
-    /// Show whether it is safe; change nothing
-    #[arg(long)]
-    plan: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
 fn share(text: &str) -> Result<(u64, u64), String> {
     let parts = text.split_once('=').ok_or("write it as NODE=SHARE, such as 3=200")?;
     let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a number"));
@@ -102,6 +75,14 @@ fn share(text: &str) -> Result<(u64, u64), String> {
 }
 
 impl LayoutArgs {
+    /// Nothing is asked of anybody for a change that changes nothing.
+    pub fn check(&self) -> Outcome {
+        if self.edits().is_empty() && (self.plan || self.apply) {
+            return Err(Failure::usage("say what to change: --drain, --keep, --remove, --capacity, --copies"));
+        }
+        Ok(())
+    }
+
     fn edits(&self) -> Vec<Edit> {
         let node = |make: fn(NodeId) -> Edit| move |id: &u64| make(NodeId(*id));
         let mut edits: Vec<Edit> = self.keep.iter().map(node(Edit::Keep)).collect();
@@ -115,19 +96,15 @@ impl LayoutArgs {
 }
 
 /// Shows the layout, or changes it.
-pub async fn layout(args: LayoutArgs, server: &ServerArgs) -> Outcome {
+pub async fn layout(args: LayoutArgs, way: &Way) -> Outcome {
     let edits = args.edits();
-    if edits.is_empty() && (args.plan || args.apply) {
-        return Err(Failure::usage("say what to change: --drain, --keep, --remove, --capacity, --copies"));
-    }
-    let remote = session::connect(server).await?;
     if edits.is_empty() {
-        let layout = remote.cluster_layout().await?;
+        let layout = way.layout().await?;
         return if args.json { output::json(&layout) } else { output::print(show(&layout)) };
     }
     let (at, apply) = (args.at.map(LayoutVersion), args.apply);
     let change = ChangeLayout { edits, at, apply, ..ChangeLayout::default() };
-    let preview = remote.change_layout(&change).await?;
+    let preview = way.change_layout(change).await?;
     if args.json {
         return output::json(&preview_json(&preview));
     }
@@ -139,11 +116,10 @@ pub async fn layout(args: LayoutArgs, server: &ServerArgs) -> Outcome {
 }
 
 /// Moves everything off a node.
-pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
-    let remote = session::connect(server).await?;
+pub async fn drain(args: DrainArgs, way: &Way) -> Outcome {
     let edit = if args.cancel { Edit::Keep(NodeId(args.node)) } else { Edit::Drain(NodeId(args.node)) };
     let preview =
-        remote.change_layout(&ChangeLayout { edits: vec![edit], apply: !args.plan, ..ChangeLayout::default() }).await?;
+        way.change_layout(ChangeLayout { edits: vec![edit], apply: !args.plan, ..ChangeLayout::default() }).await?;
     if args.plan {
         return if args.json { output::json(&preview_json(&preview)) } else { output::print(describe(&preview)) };
     }
@@ -160,9 +136,9 @@ pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
         };
     }
     tokio::select! {
-        done = watch(&remote, args.node, preview.layout, !args.json) => done?,
+        done = watch(way, args.node, preview.layout, !args.json) => done?,
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("\nThe drain goes on without you. To look: atoll cluster layout; to stop it: atoll cluster drain {} --cancel", args.node);
+            eprintln!("\nThe drain goes on without you. To look: atoll cluster layout{1}; to stop it: atoll cluster drain {0} --cancel{1}", args.node, way.flag());
             return Ok(());
         }
     }
@@ -170,13 +146,14 @@ pub async fn drain(args: DrainArgs, server: &ServerArgs) -> Outcome {
         return output::json(&json!({"node": args.node, "drained": true, "copies": preview.copies}));
     }
     output::line(format!(
-        "Everything is off node {0} and whole elsewhere. To take it out of the cluster: atoll cluster remove {0}",
-        args.node
+        "Everything is off node {0} and whole elsewhere. To take it out of the cluster: atoll cluster remove {0}{1}",
+        args.node,
+        way.flag()
     ))
 }
 
 /// Waits until the node holds nothing, showing how far it is. A map no newer than `decided` may not know of it yet.
-async fn watch(remote: &Remote, node: u64, decided: LayoutVersion, shown: bool) -> Outcome {
+async fn watch(way: &Way, node: u64, decided: LayoutVersion, shown: bool) -> Outcome {
     let target = if shown && output::watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target);
     if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} partitions  {eta} left  {msg}") {
@@ -187,7 +164,7 @@ async fn watch(remote: &Remote, node: u64, decided: LayoutVersion, shown: bool) 
     let mut told = Instant::now();
     loop {
         let drains = |layout: &ClusterLayout| layout.nodes.iter().any(|info| info.id == node && info.draining);
-        match remote.cluster_layout().await {
+        match way.layout().await {
             // Another gateway answered, which has not heard of it.
             Ok(layout) if layout.layout <= decided && !drains(&layout) => {}
             Ok(layout) => {
@@ -214,48 +191,15 @@ async fn watch(remote: &Remote, node: u64, decided: LayoutVersion, shown: bool) 
                 }
             }
             // A node may die in the middle of it: the drain goes on, and so do we.
-            Err(error @ RemoteError::Unreachable { .. }) => bar.set_message(error.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(failure @ Failure::Remote(RemoteError::Unreachable { .. })) => bar.set_message(failure.to_string()),
+            Err(failure) => return Err(failure),
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Takes an empty node out of the cluster, or ones that are lost.
-pub async fn remove(args: RemoveArgs, server: &ServerArgs) -> Outcome {
-    if args.nodes.len() > 1 && !args.lost {
-        return Err(Failure::usage("machines are removed one by one, unless they are lost"));
-    }
-    let remote = session::connect(server).await?;
-    let edit = |node: &u64| match args.lost {
-        true => Edit::GiveUp(NodeId(*node)),
-        false => Edit::Remove(NodeId(*node)),
-    };
-    let edits = args.nodes.iter().map(edit).collect();
-    let (apply, accept_loss) = (!args.plan, args.accept_data_loss);
-    let change = ChangeLayout { edits, apply, accept_loss, ..ChangeLayout::default() };
-    let preview = remote.change_layout(&change).await?;
-    if args.json {
-        return output::json(&preview_json(&preview));
-    }
-    if args.plan {
-        return output::print(describe(&preview));
-    }
-    let names = args.nodes.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    if !args.lost {
-        return output::line(format!(
-            "Node {names} is no longer of this cluster. Its process stops by itself; its data folder may be deleted."
-        ));
-    }
-    output::print(format!(
-        "{}Node {names} is given up, and no longer of this cluster: it can't come back. The partitions that waited \
-         for it begin again now: atoll cluster status\n",
-        begins(&preview)
-    ))
-}
-
 /// What begins again, by the node whose copy it begins with.
-fn begins(preview: &LayoutPreview) -> String {
+pub fn begins(preview: &LayoutPreview) -> String {
     let mut text = String::new();
     for node in preview.nodes.keys() {
         for may_lose in [false, true] {
@@ -279,7 +223,8 @@ fn copies(count: u32) -> String {
     }
 }
 
-fn describe(preview: &LayoutPreview) -> String {
+/// For people.
+pub fn describe(preview: &LayoutPreview) -> String {
     let mut table = output::table(["node", "partitions", "then", "gains", "gives"]);
     for (node, movement) in &preview.nodes {
         table.add_row([
@@ -304,7 +249,8 @@ fn describe(preview: &LayoutPreview) -> String {
     text
 }
 
-fn preview_json(preview: &LayoutPreview) -> serde_json::Value {
+/// For programs.
+pub fn preview_json(preview: &LayoutPreview) -> serde_json::Value {
     let nodes = preview.nodes.iter().map(|(node, movement)| {
         json!({"node": node, "before": movement.before, "after": movement.after,
                "gained": movement.gained, "lost": movement.lost})

@@ -2,8 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use client::ScrubReport;
-use client::remote::{Remote, Verification};
+use crate::way::Way;
+use client::{ScrubReport, Verification};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,8 +15,8 @@ const POLL: Duration = Duration::from_millis(300);
 const SILENCE_MAX: u32 = 40;
 
 /// Begins one everywhere, waits for its end and says what came of it.
-pub async fn run(remote: &Remote, json: bool) -> Outcome {
-    let first = remote.verify_blocks(true).await?;
+pub async fn run(way: &Way, json: bool) -> Outcome {
+    let first = way.verify_blocks(true).await?;
     // One that was under way already did not look at everything from now on: its number of ends says which is ours.
     let goals: BTreeMap<NodeId, u64> =
         first.iter().filter_map(|node| Some((node.node, node.report.as_ref().ok()?.passes + 1))).collect();
@@ -25,7 +25,7 @@ pub async fn run(remote: &Remote, json: bool) -> Outcome {
     while !last.iter().all(|node| is_done(node, &goals)) && silent < SILENCE_MAX {
         show(&last);
         tokio::time::sleep(POLL).await;
-        last = remote.verify_blocks(false).await?;
+        last = way.verify_blocks(false).await?;
         let waits = |node: &Verification| node.report.is_err() && goals.contains_key(&node.node);
         silent = if last.iter().any(waits) { silent + 1 } else { 0 };
     }

@@ -1,80 +1,12 @@
 //! The machines; for administrators.
 
 use super::{Remote, RemoteError};
-use crate::{NodeStatus, ScrubReport};
+use crate::{ClusterStatus, NodeState, NodeStatus, PartitionsHealth, ScrubReport, Verification};
 use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use rpc::grpc::v1::{self, cluster_client::ClusterClient};
 use std::time::Duration;
 use tonic::transport::Channel;
 use types::{ClusterId, Incarnation, LayoutVersion, NodeId, WallMillis};
-
-/// How the cluster is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterStatus {
-    /// Which cluster.
-    pub cluster: ClusterId,
-    /// The map that this goes by.
-    pub layout: LayoutVersion,
-    /// Durable replicas that a write needs.
-    pub replicas_min: u8,
-    /// Replicas that a partition should have.
-    pub replicas_wanted: u8,
-    /// How the partitions are.
-    pub partitions: PartitionsHealth,
-    /// By number.
-    pub nodes: Vec<NodeState>,
-    /// The node whose gateway answered, when it knows.
-    pub answered_by: Option<NodeId>,
-}
-
-/// How many partitions are in which condition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PartitionsHealth {
-    /// All of them.
-    pub total: u32,
-    /// With as many serving replicas as they should have.
-    pub full: u32,
-    /// With fewer, and enough to write.
-    pub reduced: u32,
-    /// With too few to write; reads go on.
-    pub read_only: u32,
-    /// Without a serving replica.
-    pub unavailable: u32,
-    /// Nodes that are down, and known to hold what was acknowledged last in one of those.
-    pub waits_for: Vec<NodeId>,
-}
-
-/// A machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeState {
-    /// Its number.
-    pub id: NodeId,
-    /// Where nodes reach it.
-    pub address: String,
-    /// Where its gRPC gateway listens.
-    pub grpc: String,
-    /// Where its web gateway listens.
-    pub web: String,
-    /// Failure domain.
-    pub zone: String,
-    /// Share of the data that it should hold, relative to others.
-    pub capacity: u64,
-    /// Release that it runs.
-    pub release: String,
-    /// The control plane counts it as alive.
-    pub alive: bool,
-    /// What it says of itself, or why it does not.
-    pub report: Result<NodeStatus, String>,
-}
-
-/// How the verification of a node's blocks stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verification {
-    /// The node.
-    pub node: NodeId,
-    /// What it says, or why it does not.
-    pub report: Result<ScrubReport, String>,
-}
 
 /// With this one more machine can join.
 #[derive(Clone, PartialEq, Eq)]

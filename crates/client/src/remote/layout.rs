@@ -2,89 +2,10 @@
 
 use super::cluster::service;
 use super::{Remote, RemoteError};
-use crate::ChangeLayout;
+use crate::{ChangeLayout, ClusterLayout, LayoutNode, LayoutPartition};
 use rpc::grpc::v1::{self, layout_edit};
 use rpc::wire::{Beginning, Edit, LayoutPreview, NodeMovement};
-use serde::Serialize;
 use types::{Epoch, LayoutVersion, NodeId, PartitionId, Seq, Version};
-
-/// Who holds what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ClusterLayout {
-    /// Version of the map.
-    pub layout: LayoutVersion,
-    /// Replicas that a partition should have.
-    pub replicas_wanted: u32,
-    /// Durable replicas that a write needs.
-    pub replicas_min: u32,
-    /// By number.
-    pub nodes: Vec<LayoutNode>,
-    /// By number.
-    pub partitions: Vec<LayoutPartition>,
-    /// Nodes that were removed.
-    pub removed: Vec<u64>,
-}
-
-/// A node's part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LayoutNode {
-    /// Its number.
-    pub id: u64,
-    /// Failure domain.
-    pub zone: String,
-    /// Share of the data that it should hold, relative to others.
-    pub capacity: u64,
-    /// Everything is to move off it.
-    pub draining: bool,
-    /// Drained, and everything that it held is whole on others: it may be removed.
-    pub released: bool,
-    /// The control plane counts it as alive.
-    pub alive: bool,
-}
-
-/// A partition's chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LayoutPartition {
-    /// Its number.
-    pub id: u32,
-    /// Rises whenever its members change.
-    pub epoch: u64,
-    /// In order, the head first: a node, and serving, departing or syncing.
-    pub members: Vec<(u64, String)>,
-    /// The nodes that it should be on.
-    pub wanted: Vec<u64>,
-    /// The nodes known to hold every acknowledged write.
-    pub complete: Vec<u64>,
-}
-
-impl ClusterLayout {
-    /// Partitions that are on that node now, in whatever state.
-    pub fn held(&self, node: u64) -> usize {
-        let holds = |partition: &&LayoutPartition| partition.members.iter().any(|(member, _)| *member == node);
-        self.partitions.iter().filter(holds).count()
-    }
-
-    /// Partitions that are on all nodes that they should be on, and on no other.
-    pub fn settled(&self) -> usize {
-        self.partitions.iter().filter(|partition| partition.is_settled()).count()
-    }
-
-    /// Partitions that a drained node still has, or that are not yet complete on those that take its place.
-    pub fn to_be_moved(&self, node: u64) -> usize {
-        let held = |partition: &LayoutPartition| partition.members.iter().any(|(member, _)| *member == node);
-        self.partitions.iter().filter(|partition| held(partition) || !partition.is_settled()).count()
-    }
-}
-
-impl LayoutPartition {
-    /// It serves, with everything, on all nodes that it should be on, and on no other.
-    fn is_settled(&self) -> bool {
-        let in_place = |(node, state): &(u64, String)| {
-            state == "serving" && self.wanted.contains(node) && self.complete.contains(node)
-        };
-        self.members.len() == self.wanted.len() && self.members.iter().all(in_place)
-    }
-}
 
 impl Remote {
     /// Who holds what.

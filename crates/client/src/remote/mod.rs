@@ -31,13 +31,15 @@ mod watch;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use crate::overview::{
+    ClusterLayout, ClusterStatus, LayoutNode, LayoutPartition, NodeState, PartitionsHealth, Verification,
+};
 pub use accounts::{Account, SignedIn};
-pub use cluster::{ClusterStatus, JoinToken, NodeState, PartitionsHealth, Verification};
+pub use cluster::JoinToken;
 pub use download::{DownloadOptions, DownloadProgress, Expect};
 pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage};
 pub use error::RemoteError;
 pub use key_value::{ScanPage, ScannedItem};
-pub use layout::{ClusterLayout, LayoutNode, LayoutPartition};
 pub use rpc::grpc::{
     TableChange, TableCondition, TableKey, TableQuery, TableTransaction, TableUpdate, WatchEvent, WatchKey,
 };

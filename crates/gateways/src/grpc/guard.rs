@@ -30,17 +30,15 @@ const OPEN: [&str; 5] = [
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-const CHANGE_LAYOUT: &str = "/atoll.v1.Cluster/ChangeLayout";
 /// How long the store is asked who calls, before the copy at hand is.
 const RECOGNISE_AFTER: Duration = Duration::from_secs(3);
 
-/// What is answered without a majority, too, as far as this machine knows: how things are, and stale reads.
-const LOOKS: [&str; 7] = [
+/// What is answered without a majority, too, as far as this machine knows: how things are, and stale reads. Nothing that
+/// changes anything: whoever is recognised by an old copy may have been signed out since.
+const LOOKS: [&str; 6] = [
     "/atoll.v1.Accounts/WhoAmI",
     "/atoll.v1.Cluster/ClusterStatus",
     "/atoll.v1.Cluster/GetLayout",
-    // By which partitions that nobody serves, the sessions' own among them, are made to go on: nothing else.
-    CHANGE_LAYOUT,
     "/atoll.v1.KeyValue/Get",
     "/atoll.v1.KeyValue/GetMany",
     "/atoll.v1.KeyValue/Query",

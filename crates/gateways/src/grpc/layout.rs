@@ -3,46 +3,38 @@
 use super::GrpcState;
 use super::guard::Caller;
 use super::problems::{invalid, status};
+use client::ClusterLayout;
 use rpc::grpc::v1::{self, layout_edit};
-use rpc::grpc::{Problem, kind};
 use rpc::wire::{Beginning, ChangeLayout, Edit};
 use tonic::{Response, Status};
-use types::{LayoutVersion, MemberState, NodeId};
+use types::{LayoutVersion, NodeId};
 
 pub(super) fn get(state: &GrpcState) -> v1::GetLayoutReply {
-    let layout = state.inner.backend.layout();
-    let nodes = layout.nodes.values().map(|node| v1::LayoutNode {
-        id: node.id.0,
-        zone: node.zone.clone(),
+    let layout = ClusterLayout::new(&state.inner.backend.layout());
+    let nodes = layout.nodes.into_iter().map(|node| v1::LayoutNode {
+        id: node.id,
+        zone: node.zone,
         capacity: node.capacity,
         draining: node.draining,
         released: node.released,
         alive: node.alive,
     });
-    let partitions = layout.chains.iter().zip(0..).map(|(chain, id)| v1::LayoutPartition {
-        id,
-        epoch: chain.epoch.0,
-        members: chain.members.iter().map(|m| member(m.replica.node, m.state)).collect(),
-        wanted: chain.wanted.iter().map(|node| node.0).collect(),
-        complete: chain.complete.iter().map(|node| node.0).collect(),
+    let member = |(node, state)| v1::LayoutMember { node, state };
+    let partitions = layout.partitions.into_iter().map(|partition| v1::LayoutPartition {
+        id: partition.id,
+        epoch: partition.epoch,
+        members: partition.members.into_iter().map(member).collect(),
+        wanted: partition.wanted,
+        complete: partition.complete,
     });
     v1::GetLayoutReply {
-        layout: layout.version.0,
-        replicas_wanted: layout.replicas_wanted.into(),
-        replicas_min: layout.replicas_min.into(),
+        layout: layout.layout.0,
+        replicas_wanted: layout.replicas_wanted,
+        replicas_min: layout.replicas_min,
         nodes: nodes.collect(),
         partitions: partitions.collect(),
-        removed: layout.removed.iter().map(|node| node.0).collect(),
+        removed: layout.removed,
     }
-}
-
-fn member(node: NodeId, state: MemberState) -> v1::LayoutMember {
-    let state = match state {
-        MemberState::Serving => "serving",
-        MemberState::Departing => "departing",
-        MemberState::Syncing => "syncing",
-    };
-    v1::LayoutMember { node: node.0, state: state.into() }
 }
 
 pub(super) async fn change(
@@ -52,13 +44,7 @@ pub(super) async fn change(
 ) -> Result<Response<v1::ChangeLayoutReply>, Status> {
     let edits: Option<Vec<Edit>> = request.edits.iter().map(edit).collect();
     let edits = edits.ok_or_else(|| invalid("an edit says nothing, or a number of copies above 255"))?;
-    // For anything else, whoever asks must be known for sure.
-    if caller.stale && !edits.iter().all(|edit| matches!(edit, Edit::GiveUp(_))) {
-        let text = "nothing was changed: the sessions cannot be read now: see `atoll cluster status`";
-        return Err(status(Problem::retry(kind::BUSY, text)));
-    }
     let by = caller.user.name;
-    refuse_who_answers(state, &edits).await?;
     let (at, apply, accept_loss) = (request.at.map(LayoutVersion), request.apply, request.accept_data_loss);
     let change = ChangeLayout { edits, at, apply, accept_loss, by };
     let preview = state.inner.backend.change_layout(&change).await.map_err(status)?;
@@ -87,19 +73,6 @@ fn beginning(one: &Beginning) -> v1::Beginning {
         epoch: one.last.epoch.0,
         sequence: one.last.seq.0,
         may_lose: one.may_lose,
-    }
-}
-
-/// A machine that answers is not lost, whatever its lease.
-async fn refuse_who_answers(state: &GrpcState, edits: &[Edit]) -> Result<(), Status> {
-    let given_up = |node: &NodeId| edits.contains(&Edit::GiveUp(*node));
-    if !edits.iter().any(|edit| matches!(edit, Edit::GiveUp(_))) {
-        return Ok(());
-    }
-    let reports = state.inner.backend.node_status().await;
-    match reports.iter().find(|(node, report)| given_up(node) && report.is_ok()) {
-        Some((node, _)) => Err(invalid(format!("nothing was changed: node {node} answers, so that it is not lost"))),
-        None => Ok(()),
     }
 }
 

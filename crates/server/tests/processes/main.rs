@@ -10,6 +10,7 @@ mod bad_input;
 mod big_file;
 mod browser;
 mod coming_back;
+mod data_folder;
 mod demo;
 mod disk_full;
 mod draining;

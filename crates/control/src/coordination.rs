@@ -32,6 +32,9 @@ pub trait Coordination: MetadataStore {
         leaving: &BTreeSet<NodeId>,
     ) -> Result<Option<BTreeSet<NodeId>>, MetadataError>;
 
+    /// On the leader: a node votes no longer, and others do if need be. An error if too few others are there.
+    async fn retire(&self, id: NodeId) -> Result<(), MetadataError>;
+
     /// On the leader: a node keeps the metadata no longer.
     async fn remove(&self, id: NodeId) -> Result<(), MetadataError>;
 
@@ -79,6 +82,10 @@ impl Coordination for RaftNode {
         leaving: &BTreeSet<NodeId>,
     ) -> Result<Option<BTreeSet<NodeId>>, MetadataError> {
         RaftNode::tend_voters(self, dead_after, leaving).await
+    }
+
+    async fn retire(&self, id: NodeId) -> Result<(), MetadataError> {
+        RaftNode::retire(self, id).await
     }
 
     async fn remove(&self, id: NodeId) -> Result<(), MetadataError> {

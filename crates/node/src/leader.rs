@@ -6,8 +6,8 @@ use bytes::Bytes;
 use control::controller::{ControllerError, keys};
 use control::{MetadataError, RaftRpc, RaftTransport, TransportError};
 use rpc::wire::{
-    ChangeLayout, CreateTable, Fault, JoinReply, JoinRequest, LayoutPreview, LeaseRequest, MakeToken, RegisterRequest,
-    SyncedReport, method,
+    ChangeLayout, CreateTable, Edit, Fault, JoinReply, JoinRequest, LayoutPreview, LeaseRequest, MakeToken,
+    RegisterRequest, SyncedReport, method,
 };
 use rpc::{Pool, RpcError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -124,7 +124,7 @@ impl Inner {
             method::SURRENDER => answer!(LeaseRequest, (), |r| controller.surrender(r)),
             method::REPORT => answer!(SyncedReport, (), |r| controller.report(r)),
             method::JOIN => answer!(JoinRequest, JoinReply, |r| self.admit(r)),
-            method::CHANGE_LAYOUT => answer!(ChangeLayout, LayoutPreview, |r| controller.change_layout(r)),
+            method::CHANGE_LAYOUT => answer!(ChangeLayout, LayoutPreview, |r| self.change_layout(r)),
             method::CREATE_TABLE => answer!(CreateTable, types::TableSpec, |r| controller.create_table(r)),
             method::DELETE_TABLE => answer!(TableId, (), |r| controller.delete_table(r)),
             method::MAKE_TOKEN => answer!(MakeToken, String, |r| self.make_token(r)),
@@ -138,6 +138,25 @@ impl Inner {
         let coordination = admitted.map_err(ControllerError::Denied)?;
         let reply = self.controller.join(request, self.certificate_life).await?;
         Ok(JoinReply { coordination, ..reply })
+    }
+
+    /// Whoever is about to be removed first votes no longer: it ends as soon as it hears of its removal, and the voters
+    /// left must be able to do without it, and without one more.
+    async fn change_layout(&self, request: ChangeLayout) -> Result<LayoutPreview, ControllerError> {
+        let leaving = request.edits.iter().filter_map(|edit| match edit {
+            Edit::Remove(node) => Some(*node),
+            _ => None,
+        });
+        let leaving: Vec<NodeId> = leaving.collect();
+        if request.apply && !leaving.is_empty() {
+            let plan = ChangeLayout { apply: false, ..request.clone() };
+            if self.controller.change_layout(plan).await?.unsafe_because.is_empty() {
+                for node in leaving {
+                    self.coordination.retire(node).await?;
+                }
+            }
+        }
+        self.controller.change_layout(request).await
     }
 
     async fn make_token(&self, request: MakeToken) -> Result<String, ControllerError> {

@@ -4,7 +4,9 @@
 
 mod suite;
 
-use atoll_storage::{LsmEngine, LsmOptions, StorageEngine, StorageError};
+use atoll_storage::{LsmEngine, LsmOptions, MemoryEngine, StorageEngine, StorageError};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::{Path, PathBuf};
 use suite::disk::copy;
@@ -167,6 +169,89 @@ fn a_lost_tail_that_a_checkpoint_knew_is_damage() {
             assert!(matches!(open(damaged.path()), Err(StorageError::Damaged(_))), "{keep}");
         }
     }
+}
+
+/// The log's last record rots: it reads as a torn end.
+fn cut_back(folder: &Path, length: u64) -> Result<LsmEngine, StorageError> {
+    let segment = segments(folder).pop().unwrap();
+    fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(length).unwrap();
+    open(folder)
+}
+
+/// `act`, and then its last record rots on both engines.
+fn rotten_after(
+    act: impl Fn(&dyn StorageEngine),
+) -> (Result<LsmEngine, StorageError>, MemoryEngine, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path()).unwrap();
+    act(&engine);
+    drop(engine);
+    let length = fs::metadata(&segments(folder.path())[0]).unwrap().len();
+    let memory = MemoryEngine::new();
+    act(&memory);
+    memory.rot_log(true, &mut Chance(ChaCha8Rng::seed_from_u64(1)));
+    memory.reopen();
+    (cut_back(folder.path(), length - 1), memory, folder)
+}
+
+struct Chance(ChaCha8Rng);
+
+impl types::Rng for Chance {
+    fn next_u64(&mut self) -> u64 {
+        rand::RngCore::next_u64(&mut self.0)
+    }
+}
+
+#[test]
+fn tables_ahead_of_a_log_that_has_none_of_it_are_damage() {
+    let (disk, memory, _folder) = rotten_after(|engine| {
+        engine.append(&[Record::Epoch { partition: P, epoch: Epoch(2) }]).unwrap();
+        write(engine, &[entry(2, 1, vec![put("a", "b", "c")])]);
+    });
+    assert!(matches!(disk.map(drop), Err(StorageError::Damaged(_))));
+    assert!(memory.damaged().is_some());
+    memory.mend();
+    assert_eq!((memory.damaged(), memory.applied(P).seq), (None, Seq(1)));
+}
+
+#[test]
+fn a_copy_under_way_is_known_when_the_log_has_forgotten_it() {
+    let all: Vec<_> = (1..=3).map(|seq| entry(1, seq, vec![put("a", &seq.to_string(), noise(40))])).collect();
+    let (disk, memory, _folder) = rotten_after(|engine| {
+        write(engine, &all);
+        engine.append(&[Record::Reset { partition: P }]).unwrap();
+        engine.sync().unwrap();
+        engine.begin_copy(P).unwrap();
+        engine.import(P, &RowRange { after: None, upto: Some(vec![0].into()) }, &[]).unwrap();
+    });
+    let disk = disk.unwrap();
+    for engine in [&disk as &dyn StorageEngine, &memory] {
+        let found = engine.recovered().remove(&P).unwrap();
+        assert!(found.incomplete && found.unapplied.is_empty(), "{found:?}");
+        assert_eq!((found.applied, engine.log_range(P)), (Version::ZERO, (Seq(1), Seq(0))));
+        // Another copy is made, and counts.
+        engine.append(&[Record::Reset { partition: P }]).unwrap();
+        engine.sync().unwrap();
+        engine.begin_copy(P).unwrap();
+        engine.import(P, &RowRange::default(), &[]).unwrap();
+        engine.install(P, Version::new(4, 9), HybridTime(5)).unwrap();
+        let found = engine.recovered().remove(&P).unwrap();
+        assert_eq!((found.incomplete, found.applied.seq), (false, Seq(9)));
+    }
+}
+
+#[test]
+fn what_is_mended_is_as_before_the_rot() {
+    let (_, memory, _folder) = rotten_after(|engine| {
+        engine.append(&[Record::Reset { partition: P }]).unwrap();
+        engine.sync().unwrap();
+        engine.begin_copy(P).unwrap();
+        engine.install(P, Version::new(4, 9), HybridTime(5)).unwrap();
+    });
+    assert!(memory.recovered()[&P].incomplete);
+    memory.mend();
+    assert_eq!(memory.damaged(), None);
+    assert_eq!((memory.recovered()[&P].incomplete, memory.applied(P).seq), (false, Seq(9)));
 }
 
 #[test]

@@ -120,16 +120,24 @@ impl RaftNode {
         .await
     }
 
-    /// Removes a member. If it votes, others are made voters first; never two.
-    pub async fn remove(&self, id: NodeId) -> Result<(), MetadataError> {
+    /// A member votes no longer; others are made voters in its place, never two. It goes on learning.
+    pub async fn retire(&self, id: NodeId) -> Result<(), MetadataError> {
         self.ready_to_propose()?;
         let candidates = self.candidates(self.timing.election_max * 2, &BTreeSet::new());
-        let Some(candidate) = candidates.iter().find(|candidate| candidate.id == id) else { return Ok(()) };
-        if candidate.is_voter {
-            let voters = voters::without(&candidates, id).ok_or_else(|| {
-                MetadataError::Unavailable(format!("too few voters are alive to go on without node {id}"))
-            })?;
-            self.set_voters(voters).await?;
+        if !candidates.iter().any(|candidate| candidate.id == id && candidate.is_voter) {
+            return Ok(());
+        }
+        let voters = voters::without(&candidates, id).ok_or_else(|| {
+            MetadataError::Unavailable(format!("too few voters are alive to go on without node {id}"))
+        })?;
+        self.set_voters(voters).await
+    }
+
+    /// Removes a member, which votes no longer before that.
+    pub async fn remove(&self, id: NodeId) -> Result<(), MetadataError> {
+        self.retire(id).await?;
+        if !self.members().iter().any(|member| member.id == id) {
+            return Ok(());
         }
         self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id.0])), |members| {
             members.iter().all(|member| member.id != id)

@@ -129,6 +129,10 @@ impl Coordination for ZooKeeperNode {
         Ok(None)
     }
 
+    async fn retire(&self, _id: NodeId) -> Result<(), MetadataError> {
+        Ok(())
+    }
+
     async fn remove(&self, _id: NodeId) -> Result<(), MetadataError> {
         Ok(())
     }

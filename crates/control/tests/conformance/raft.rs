@@ -190,6 +190,9 @@ async fn voters_grow_are_replaced_and_removed() {
     assert!(leader.members().iter().all(|member| member.id != lost));
     // Three are left; without one of them, one votes.
     let gone = leader.members().iter().map(|member| member.id).find(|id| *id != leader.id()).unwrap();
+    leader.retire(gone).await.unwrap();
+    let leader = cluster.leader().await;
+    assert_eq!((voters(&leader).len(), leader.members().len()), (1, 3), "it hears on, and nobody waits for it");
     leader.remove(gone).await.unwrap();
     assert_eq!((voters(&cluster.leader().await.clone()).len(), cluster.leader().await.members().len()), (1, 2));
     put(&*cluster.leader().await, "still").await.unwrap();

@@ -2,7 +2,9 @@
 
 use super::Observed;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use types::{Epoch, LogEntry, Monotonic, NodeId, OperationId, PartitionId, Record, ReplicaId, Seq, Version};
+use types::{
+    Chain, Epoch, Incarnation, LogEntry, Monotonic, NodeId, OperationId, PartitionId, Record, ReplicaId, Seq, Version,
+};
 
 /// One partition's log on one node.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +56,10 @@ pub struct Ledger {
     entries: BTreeMap<(PartitionId, Version), Option<(OperationId, bool)>>,
     /// Nodes that have a disk that failed since they started.
     failed: BTreeSet<NodeId>,
-    /// Copies that a disk's damage may have spoilt since they were last known to be complete.
-    spoilt: BTreeSet<(NodeId, PartitionId)>,
+    /// Copies that a disk's damage may have spoilt, and the node's life then: what that life had said is worth nothing.
+    spoilt: BTreeMap<(NodeId, PartitionId), Incarnation>,
+    /// The last life of each node.
+    lives: BTreeMap<NodeId, Incarnation>,
     /// Nodes whose disks rot.
     rotten: BTreeSet<NodeId>,
     /// When the lease of a life ends, by its holder's clock, counted from the request.
@@ -86,7 +90,7 @@ impl Ledger {
 
     /// True when damage to the disk may have spoilt the copy: nothing is expected of it before it is made complete again.
     pub fn is_spoilt(&self, node: NodeId, partition: PartitionId) -> bool {
-        self.spoilt.contains(&(node, partition))
+        self.spoilt.contains_key(&(node, partition))
     }
 
     /// True when the node's disk has failed since it started.
@@ -113,6 +117,7 @@ impl Ledger {
                 let until = self.leases.entry(*replica).or_default();
                 *until = (*until).max(*sent + *length);
             }
+            Observed::Life { replica, .. } => drop(self.lives.insert(replica.node, replica.incarnation)),
             Observed::StorageFailed { node } => drop(self.failed.insert(*node)),
             Observed::Recovered { node, partition, applied, entries, incomplete } => {
                 return self.recovered(*node, *partition, *applied, entries, *incomplete);
@@ -147,13 +152,18 @@ impl Ledger {
             Observed::Sound { node } => drop(self.rotten.remove(node)),
             Observed::Rotten { node } | Observed::Wiped { node } => {
                 self.rotten.insert(*node);
-                let copies = self.disks.keys().filter(|(at, _)| at == node).copied();
-                self.spoilt.extend(copies.collect::<Vec<_>>());
+                let life = self.lives.get(node).copied().unwrap_or_default();
+                self.spoilt.extend(self.disks.keys().filter(|(at, _)| at == node).map(|copy| (*copy, life)));
             }
             Observed::Layout { before, now } => {
                 for (index, (old, new)) in before.chains.iter().zip(&now.chains).enumerate() {
                     for node in new.complete.difference(&old.complete).filter(|node| !self.rotten.contains(node)) {
-                        self.spoilt.remove(&(*node, PartitionId(index as u16)));
+                        let copy = (*node, PartitionId(index as u16));
+                        // A report from before the damage may be acted upon after it.
+                        let since = |life: &Incarnation| life_in(new, *node).or(life_in(old, *node)) > Some(*life);
+                        if self.spoilt.get(&copy).is_some_and(since) {
+                            self.spoilt.remove(&copy);
+                        }
                     }
                 }
             }
@@ -225,6 +235,10 @@ impl Ledger {
             _ => Ok(()),
         }
     }
+}
+
+fn life_in(chain: &Chain, node: NodeId) -> Option<Incarnation> {
+    chain.member(node).map(|member| member.replica.incarnation)
 }
 
 fn operation_of(entry: &LogEntry) -> Option<(OperationId, bool)> {

@@ -143,6 +143,34 @@ impl World {
 
     /// Who votes is changed as `node` has it changed, one step at a time.
     fn tend_voters(&mut self, leader: usize) {
+        let candidates = self.candidates(leader);
+        let removed = self.control.voters.iter().find(|voter| !self.control.layout.nodes.contains_key(voter));
+        let without = removed.and_then(|gone| voters::without(&candidates, *gone));
+        if let Some(voters) = without.or_else(|| voters::desired(&candidates)) {
+            self.vote(voters);
+        }
+    }
+
+    /// As `Coordination::retire`: whether the node votes no longer.
+    pub(crate) fn retires(&mut self, leader: usize, node: NodeId) -> bool {
+        if self.control.voters.contains(&node)
+            && let Some(voters) = voters::without(&self.candidates(leader), node)
+        {
+            self.vote(voters);
+        }
+        !self.control.voters.contains(&node)
+    }
+
+    fn vote(&mut self, voters: BTreeSet<NodeId>) {
+        self.log(format_args!("voters are {voters:?}"));
+        self.control.voters = voters;
+        // Whoever led and votes no longer leads no longer.
+        if self.control.leader.is_some_and(|leader| !self.control.voters.contains(&leader.token.node)) {
+            self.elect();
+        }
+    }
+
+    fn candidates(&self, leader: usize) -> Vec<Candidate> {
         let layout = &self.control.layout;
         let known = layout.nodes.values().filter(|node| node.incarnation.0 > 0).map(|node| node.id);
         let members: BTreeSet<NodeId> = known.chain(self.control.voters.iter().copied()).collect();
@@ -152,13 +180,7 @@ impl World {
             let leaving = layout.nodes.get(&id).is_none_or(|node| node.draining);
             Candidate { id, is_voter: self.control.voters.contains(&id), alive, caught_up: alive, leaving }
         };
-        let candidates: Vec<Candidate> = members.into_iter().map(candidate).collect();
-        let removed = self.control.voters.iter().find(|voter| !layout.nodes.contains_key(voter));
-        let without = removed.and_then(|gone| voters::without(&candidates, *gone));
-        if let Some(voters) = without.or_else(|| voters::desired(&candidates)) {
-            self.log(format_args!("voters are {voters:?}"));
-            self.control.voters = voters;
-        }
+        members.into_iter().map(candidate).collect()
     }
 
     /// What an old leader had under way is decided before another leads: some of it happened.

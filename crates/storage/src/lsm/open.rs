@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use types::{PartitionId, Seq};
+use types::{PartitionId, Record, Seq};
 
 pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, StorageError> {
     create_folder(folder)?;
@@ -35,9 +35,10 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
             begun
         }
     };
-    let mut applied = read_applied(&tables)?;
+    let (mut applied, copying) = read_applied(&tables)?;
     let known: BTreeSet<PartitionId> = log.histories(|histories| {
-        histories.keys().chain(checkpoint.partitions.keys()).chain(applied.keys()).copied().collect()
+        let logged = histories.keys().chain(checkpoint.partitions.keys());
+        logged.chain(applied.keys()).chain(&copying).copied().collect()
     });
     for partition in known {
         let facts = checkpoint.partitions.get(&partition).copied().unwrap_or_default();
@@ -60,7 +61,12 @@ pub(super) fn open(folder: &Path, options: LsmOptions) -> Result<LsmEngine, Stor
             if !reset_since && meta.version.seq < facts.applied.seq {
                 return Err(damaged(partition, &meta, &format!("once had {} durably", facts.applied)));
             }
-            agree(partition, &meta, history)?;
+            agree(partition, &meta, history, facts.applied.seq)?;
+            if copying.contains(&partition) {
+                // What says that a copy was begun was cut off with the log's end.
+                unfinished = true;
+                return history.observe(&Record::Reset { partition }, |_| 0).map_err(super::misuse);
+            }
             history.settle(meta.version.seq);
             Ok(())
         })?;
@@ -87,10 +93,16 @@ fn damaged(partition: PartitionId, meta: &MetaRow, what: &str) -> StorageError {
     StorageError::Damaged(format!("partition {partition}: the tables have {}, but {what}", meta.version))
 }
 
-/// The log must reach back to what the tables have, and as far as they do.
-fn agree(partition: PartitionId, meta: &MetaRow, history: &History<u64>) -> Result<(), StorageError> {
-    let Some(span) = history.span() else { return Ok(()) };
+/// The log must reach back to what the tables have, and as far as they do: what they took since the last checkpoint,
+/// when they had `before`, was in it.
+fn agree(partition: PartitionId, meta: &MetaRow, history: &History<u64>, before: Seq) -> Result<(), StorageError> {
     let next = meta.version.seq.0 + 1;
+    let Some(span) = history.span() else {
+        return match meta.version.seq > before {
+            true => Err(damaged(partition, meta, &format!("the log has nothing after {before}"))),
+            false => Ok(()),
+        };
+    };
     if span.first > next {
         return Err(damaged(partition, meta, &format!("the log begins at {}", span.first)));
     }
@@ -100,10 +112,10 @@ fn agree(partition: PartitionId, meta: &MetaRow, history: &History<u64>) -> Resu
     Ok(())
 }
 
-/// META rows of all partitions.
-fn read_applied(tables: &Tables) -> Result<Applied, StorageError> {
+/// META rows of all partitions, and those partitions that have rows and no META: a copy was begun there.
+fn read_applied(tables: &Tables) -> Result<(Applied, BTreeSet<PartitionId>), StorageError> {
     let view = tables.view();
-    let mut applied = BTreeMap::new();
+    let (mut applied, mut copying) = (BTreeMap::new(), BTreeSet::new());
     let mut next = Some(0u16);
     while let Some(at) = next {
         // One seek finds the next partition that has any row.
@@ -114,12 +126,13 @@ fn read_applied(tables: &Tables) -> Result<Applied, StorageError> {
             return Err(StorageError::Damaged("tables: a row without a partition".into()));
         };
         let partition = u16::from_be_bytes([high, low]);
-        if kind == keys::META {
-            applied.insert(PartitionId(partition), MetaRow::decode(&value)?);
+        match kind {
+            keys::META => drop(applied.insert(PartitionId(partition), MetaRow::decode(&value)?)),
+            _ => drop(copying.insert(PartitionId(partition))),
         }
         next = partition.checked_add(1);
     }
-    Ok(applied)
+    Ok((applied, copying))
 }
 
 /// Takes META away: no write counts as applied.

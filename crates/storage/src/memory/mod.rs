@@ -308,7 +308,9 @@ impl StorageEngine for MemoryEngine {
         state.sync(&self.poison)?;
         state.durable = state.tables.clone();
         state.checkpointed = state.released_count + state.records.len() as u64;
-        let released = state.histories.iter().map(|(partition, history)| (*partition, Facts::of(history))).collect();
+        let of =
+            |(partition, history): (&PartitionId, _)| (*partition, Facts::of(history, state.applied(*partition).0.seq));
+        let released = state.histories.iter().map(of).collect();
         state.release(self.retain);
         state.released = released;
         Ok(())

@@ -21,8 +21,9 @@ pub(super) struct State {
     pub checkpointed: u64,
     /// Entries whose records do not pass their checksum any more.
     pub rotten: BTreeSet<(PartitionId, Version)>,
-    /// What was cut off with the first rotten record, and how long the log was then.
-    pub cut_off: Option<(u64, Vec<Stored>)>,
+    /// What was cut off with the first rotten record, how long the log was then, and the tables before that was
+    /// known to them.
+    pub cut_off: Option<(u64, Vec<Stored>, AllTables)>,
     /// Why opening was refused.
     pub damaged: Option<String>,
     /// What only records said that were released since.
@@ -48,6 +49,8 @@ pub(super) struct Stored {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Facts {
     pub epoch: Epoch,
+    /// The tables had this, durably.
+    pub applied: Seq,
     pub incomplete: bool,
     pub torn: bool,
 }
@@ -95,12 +98,18 @@ impl State {
             {
                 Arc::make_mut(tables).unsettle();
             }
-            let applied = self.tables.get(partition).map_or(Seq(0), |tables| tables.version.seq);
-            if history.span().is_some_and(|span| span.next <= applied.0) {
-                self.damaged = Some(format!("partition {partition}: the log ends before {applied}, which is applied"));
+            let tables = self.tables.get(partition);
+            let applied = tables.map_or(Seq(0), |tables| tables.version.seq);
+            let before = self.released.get(partition).map_or(Seq(0), |facts| facts.applied);
+            if let Err(why) = agree(history, applied, before) {
+                self.damaged = Some(format!("partition {partition}: {why}"));
+            }
+            if applied == Seq(0) && tables.is_some_and(|tables| !tables.is_empty()) {
+                // A copy is under way, and what says so was cut off.
+                let begun = history.observe(&Record::Reset { partition: *partition }, Arc::clone);
+                debug_assert_eq!(begun, Ok(()), "it follows anything");
             }
             history.settle(applied);
-            debug_assert!(history.range().0 <= applied.next(), "partition {partition}: the log was released too early");
         }
     }
 
@@ -116,17 +125,18 @@ impl State {
         self.rotten.clear();
         self.synced = self.synced.min(bad);
         self.store(None);
-        self.cut_off = Some((at + 1, lost));
+        self.cut_off = Some((at + 1, lost, self.tables.clone()));
         Ok(())
     }
 
     /// What rotted is as it was; and what was cut off for it, if nothing came after.
     pub fn mend(&mut self) {
-        if let Some((length, lost)) = self.cut_off.take()
+        if let Some((length, lost, tables)) = self.cut_off.take()
             && length == self.released_count + self.records.len() as u64
         {
             self.records.pop_back();
             self.records.extend(lost);
+            self.tables = tables;
         }
         self.records.iter_mut().for_each(|stored| stored.rotten = false);
         self.rotten.clear();
@@ -230,9 +240,20 @@ impl State {
     }
 }
 
+/// The log must reach back to what the tables have, and as far as they do: what they took since the last checkpoint,
+/// when they had `before`, was in it.
+fn agree<L>(history: &History<L>, applied: Seq, before: Seq) -> Result<(), String> {
+    match history.span() {
+        Some(span) if span.next <= applied.0 => Err(format!("the log ends before {applied}, which is applied")),
+        Some(span) if span.first > applied.0 + 1 => Err(format!("the log begins at {}, after {applied}", span.first)),
+        None if applied > before => Err(format!("{applied} is applied, and nothing of it in the log")),
+        _ => Ok(()),
+    }
+}
+
 impl Facts {
-    pub fn of<L>(history: &History<L>) -> Facts {
-        Facts { epoch: history.epoch, incomplete: history.incomplete == Some(true), torn: history.torn }
+    pub fn of<L>(history: &History<L>, applied: Seq) -> Facts {
+        Facts { epoch: history.epoch, applied, incomplete: history.incomplete == Some(true), torn: history.torn }
     }
 
     /// A partition as known before the first record that the log has of it.

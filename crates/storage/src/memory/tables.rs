@@ -73,6 +73,10 @@ impl Tables {
         self.items.insert(key, item);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.operations.is_empty()
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &ItemKey> {
         self.items.keys()
     }

@@ -210,6 +210,7 @@ pub(crate) async fn report(inner: Arc<Inner>, mut reports: mpsc::UnboundedReceiv
                 Report::Synced(partition, epoch) => report.synced.push((partition, epoch)),
                 Report::Departed(partition, epoch) => report.departed.push((partition, epoch)),
                 Report::Whole(partition, epoch) => report.whole.push((partition, epoch)),
+                Report::Verified(leaving) => report.verified.push(leaving),
                 Report::Held { partition, epoch, last, torn, incomplete } => {
                     report.held.push((epoch, Holding { partition, last, torn, incomplete }));
                 }

@@ -306,6 +306,7 @@ impl Node {
         node.run("the care for voters", tend_electorate(inner.clone()));
         node.run("the block keeper", inner.blocks.clone().keep(inner.clone()));
         node.run("the collection of blocks", inner.blocks.clone().collect(inner.clone()));
+        node.run("the reading for drains", inner.blocks.clone().verify_for_drains(inner.clone()));
         node.run("the scrub", inner.blocks.clone().scrub_slowly(inner.clone()));
         node.run("the ear for its own removal", life::heed_dismissal(inner.clone()));
         let witness = witness::keep(inner.clone(), config.witness.clone());

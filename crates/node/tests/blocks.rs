@@ -8,7 +8,7 @@ use bytes::Bytes;
 use client::{Body, Client, ClientConfig, Content, Timeouts, UploadId};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use rpc::wire::Presence;
+use rpc::wire::{ChangeLayout, Edit, Presence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -266,6 +266,37 @@ async fn damaged_and_missing_copies_are_mended_and_what_is_lost_is_counted() {
     std::fs::write(cluster.file(2, &blocks[2]), kept).unwrap();
     wait_until("the block is everywhere again", || cluster.up().all(|node| node.status().blocks_missing == 0)).await;
     assert_eq!(download(client, &content).await.unwrap(), raw);
+    cluster.end().await;
+}
+
+/// Of every block the node that leaves has the only good copy, and nobody has read the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_drained_node_is_released_only_after_the_others_have_read_their_blocks() {
+    let _machine = MACHINE.lock().await;
+    let mut cluster = Cluster::of(3, Duration::from_secs(600), Timeouts::default()).await;
+    let client = cluster.client.clone();
+    let raw = noise(2, 5 << 20);
+    let content = upload(&client, b"owner", &raw).await.unwrap();
+    cluster.settled().await;
+    for hash in hashes(&content) {
+        for node in 0..2 {
+            let file = cluster.file(node, &hash);
+            let mut bytes = std::fs::read(&file).unwrap();
+            bytes[5000] ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    let leaving = cluster.nodes[2].as_ref().unwrap().status().node;
+    let change = |edit| ChangeLayout { edits: vec![edit], apply: true, ..ChangeLayout::default() };
+    client.change_layout(&change(Edit::Drain(leaving))).await.unwrap();
+    let layout = cluster.up().next().unwrap().layout();
+    wait_until("the node is released", || layout.borrow().nodes[&leaving].released).await;
+    client.change_layout(&change(Edit::Remove(leaving))).await.unwrap();
+    cluster.stop(2).await;
+    for hash in hashes(&content) {
+        assert!((0..2).all(|node| cluster.file(node, &hash).exists()), "{hash}");
+    }
+    assert_eq!(download(&client, &content).await.unwrap(), raw);
     cluster.end().await;
 }
 

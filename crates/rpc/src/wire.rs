@@ -515,6 +515,9 @@ pub struct SyncedReport {
     /// Serving members that hold every block that their tables refer to, compared under that epoch
     /// (but for those that no node has).
     pub whole: Vec<(PartitionId, types::Epoch)>,
+    /// Draining nodes since whose drain the member read all of its blocks again, and misses none (but for those that no
+    /// node has).
+    pub verified: Vec<NodeId>,
     /// What the node holds of partitions whose chains, in that epoch, have no members: nobody changes it.
     pub held: Vec<(types::Epoch, Holding)>,
 }

@@ -108,6 +108,11 @@ pub struct NodeInfo {
 }
 
 impl NodeInfo {
+    /// It is to go, and is needed still.
+    pub fn leaving(&self) -> bool {
+        self.draining && !self.released
+    }
+
     /// A member that has not begun a life yet.
     pub fn unborn(id: NodeId) -> NodeInfo {
         NodeInfo {

@@ -172,7 +172,10 @@ fn still_needed(next: &Layout, info: &NodeInfo) -> Option<String> {
         ));
     }
     (!info.released).then(|| {
-        format!("other nodes do not say yet that they have every block that node {node} held: wait until `atoll cluster status` shows none missing")
+        format!(
+            "other nodes do not say yet that they have every block that node {node} held; each reads all of its own again \
+             first: wait until `atoll cluster layout` shows it drained"
+        )
     })
 }
 

@@ -106,6 +106,7 @@ impl Leading {
         self.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
+        self.reports.verified.retain(|(leaving, _)| layout.nodes.get(leaving).is_some_and(NodeInfo::leaving));
         self.reports.held.retain(|(partition, epoch, _), _| current(partition, *epoch));
         let batch = write(layout, all, &plan, self.placer.wanted(layout), released(layout, &self.reports));
         (plan, batch)
@@ -148,6 +149,7 @@ impl Leading {
         self.reports.synced.extend(report.synced.into_iter().map(by));
         self.reports.departed.extend(report.departed.into_iter().map(by));
         self.reports.whole.extend(report.whole.into_iter().map(by));
+        self.reports.verified.extend(report.verified.into_iter().map(|leaving| (leaving, replica.node)));
         let held = |(epoch, holding): (Epoch, Holding)| ((holding.partition, epoch, replica), holding);
         self.reports.held.extend(report.held.into_iter().map(held));
     }

@@ -15,6 +15,8 @@ pub struct Reports {
     pub departed: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
     /// Serving members that hold every block that their tables refer to.
     pub whole: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
+    /// A leaving node, and another that has read all of its blocks again since it leaves, and misses none.
+    pub verified: BTreeSet<(NodeId, NodeId)>,
     /// What lives hold of partitions that, in that epoch, nobody serves.
     pub held: BTreeMap<(PartitionId, Epoch, ReplicaId), Holding>,
 }

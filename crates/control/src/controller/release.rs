@@ -2,22 +2,27 @@
 //!
 //! It leaves its chains one by one, each once those that stay have every entry and every block; but a node that
 //! restarts meanwhile has left all of them at once, with blocks that others still lack. So being in no chain is not
-//! enough: everybody else must say, of the chain as it is now, that they have all its blocks. That is written down
-//! with the node, and only then may it be removed.
+//! enough: everybody else must say, of the chain as it is now, that they have all its blocks; and that since it drains they have
+//! read all that they hold, lest what nobody has read lately be rotten and its copy the only good one
+//! (`docs/decisions/verified-drains.md`). That is written down with the node, and only then may it be removed.
 
 use super::plan::Reports;
-use types::{Chain, Layout, MemberState, NodeId, PartitionId};
+use types::{Chain, ChainMember, Layout, MemberState, NodeId, PartitionId};
 
 /// Draining nodes that became needless.
 pub(super) fn released(layout: &Layout, reports: &Reports) -> Vec<NodeId> {
-    let leaving = layout.nodes.values().filter(|node| node.draining && !node.released).map(|node| node.id);
+    let leaving = layout.nodes.values().filter(|node| node.leaving()).map(|node| node.id);
     let all_say_so = |chain: &Chain, partition: PartitionId| {
         chain.members.iter().all(|member| reports.whole.contains(&(partition, chain.epoch, member.replica)))
     };
     let chains = layout.chains.iter().zip(0..).map(|(chain, index)| (chain, PartitionId(index)));
     let free = |node: &NodeId| {
         chains.clone().all(|(chain, partition)| {
-            chain.member(*node).is_none() && whole(chain, *node) && all_say_so(chain, partition)
+            let read_again = |member: &ChainMember| reports.verified.contains(&(*node, member.replica.node));
+            chain.member(*node).is_none()
+                && whole(chain, *node)
+                && all_say_so(chain, partition)
+                && chain.members.iter().all(read_again)
         })
     };
     leaving.filter(free).collect()
@@ -34,7 +39,7 @@ pub(super) fn whole(chain: &Chain, without: NodeId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{ChainMember, Epoch, Incarnation, NodeInfo, ReplicaId};
+    use types::{Epoch, Incarnation, NodeInfo, ReplicaId};
 
     #[test]
     fn a_node_is_released_once_it_is_in_no_chain_and_all_others_have_every_block() {
@@ -60,6 +65,10 @@ mod tests {
         say(&mut reports, 5, 1);
         assert_eq!(released(&layout, &reports), vec![], "one lacks something");
         say(&mut reports, 5, 2);
+        assert_eq!(released(&layout, &reports), vec![], "nobody has read again what is there");
+        reports.verified.extend([(NodeId(3), NodeId(1)), (NodeId(4), NodeId(2))]);
+        assert_eq!(released(&layout, &reports), vec![], "one has not");
+        reports.verified.insert((NodeId(3), NodeId(2)));
         assert_eq!(released(&layout, &reports), vec![NodeId(3)]);
         layout.nodes.get_mut(&NodeId(3)).unwrap().released = true;
         assert_eq!(released(&layout, &reports), vec![], "it is known");

@@ -189,11 +189,15 @@ impl BlockKeeper {
         }
     }
 
-    /// Where a member waits to depart: tells the controller that it need not wait for this node's sake.
+    /// Where a member waits to depart, or a node to be let go: tells the controller that it need not wait for this
+    /// node's sake.
     fn tell_whole(&self, inner: &Arc<Inner>) {
         let layout = self.layout.borrow().clone();
         for (id, epoch) in self.upkeep.lock().whole(&layout) {
             let _ = inner.shared.reports.send(Report::Whole(id, epoch));
+        }
+        for leaving in self.upkeep.lock().spared(&layout) {
+            let _ = inner.shared.reports.send(Report::Verified(leaving));
         }
     }
 }

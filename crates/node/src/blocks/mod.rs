@@ -179,6 +179,17 @@ impl BlockKeeper {
         self.read(hash).await.inspect_err(|_| self.suspect(hash)).ok().flatten()
     }
 
+    /// Whether the block is here and good: it is read. Whoever asks gives his own copy up if it is.
+    async fn has_whole(&self, hash: BlockHash) -> Result<bool, Fault> {
+        let store = self.store.clone();
+        let here = blocking(move || store.has(&hash)).await?;
+        let whole = here && matches!(self.read(hash).await, Ok(Some(_)));
+        if here && !whole {
+            self.suspect(hash);
+        }
+        Ok(whole)
+    }
+
     async fn read(&self, hash: BlockHash) -> Result<Option<Bytes>, Fault> {
         let store = self.store.clone();
         blocking(move || store.get(&hash)).await

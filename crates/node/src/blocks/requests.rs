@@ -88,7 +88,7 @@ impl Inner {
         blocking(move || request.hashes.iter().map(|hash| store.has(hash)).collect()).await
     }
 
-    /// Which of these are kept by something and not here: whoever has a copy keeps it for this node.
+    /// Which of these are kept by something and not here, or not whole: whoever has a copy keeps it for this node.
     async fn need_blocks(self: &Arc<Self>, hashes: Vec<BlockHash>) -> Result<Vec<bool>, Fault> {
         let Some(first) = hashes.first() else { return Ok(Vec::new()) };
         let count = self.partitions().len().max(1) as u16;
@@ -97,7 +97,10 @@ impl Inner {
             return Err(Fault::Invalid("too many blocks in one question, or of several partitions".into()));
         }
         let unkept: BTreeSet<BlockHash> = self.blocks.surely_unkept(self, id, &hashes).await?.into_iter().collect();
-        let store = self.blocks.store().clone();
-        blocking(move || hashes.iter().map(|hash| Ok(!unkept.contains(hash) && !store.has(hash)?)).collect()).await
+        let mut needed = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            needed.push(!unkept.contains(&hash) && !self.blocks.has_whole(hash).await?);
+        }
+        Ok(needed)
     }
 }

@@ -6,7 +6,7 @@ use crate::node::Inner;
 use crate::reads::blocking;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
-use rpc::wire::ScrubReport;
+use rpc::wire::{Fault, ScrubReport};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,11 @@ use types::{BlockHash, PartitionId};
 
 /// Bytes a second in the background.
 const RATE: u64 = 4 << 20;
+/// Bytes a second while a node that drains waits for it.
+const RATE_FOR_DRAINS: u64 = 64 << 20;
+/// How often it is looked whether one drains; and how long after a disk that could not be read.
+const LOOK_EVERY: Duration = Duration::from_millis(700);
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// From one background pass to the next, at least.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 const PAGE: usize = 64;
@@ -59,6 +64,51 @@ impl BlockKeeper {
             let _ = std::fs::remove_file(&path);
             tracing::info!(blocks, bad, "scrubbed all blocks");
             tokio::time::sleep(EVERY.saturating_sub(begun.elapsed()).max(Duration::from_secs(60))).await;
+        }
+    }
+
+    /// When a node is to leave: reads every block here, for of what is rotten its copy may be the only good one.
+    /// Runs until dropped. A restart begins anew.
+    pub async fn verify_for_drains(self: Arc<Self>, inner: Arc<Inner>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let layout = self.layout.borrow().clone();
+            let leaving = self.upkeep.lock().unverified(&layout);
+            if leaving.is_empty() {
+                continue;
+            }
+            tracing::info!(?leaving, blocks = self.store.count(), "reading every block before they are let go");
+            match self.verify_all(&inner).await {
+                Ok(bad) => {
+                    tracing::info!(?leaving, bad, "read every block before they are let go");
+                    self.upkeep.lock().verified(leaving, &layout);
+                    self.wake.notify_one();
+                }
+                Err(fault) => {
+                    tracing::error!(%fault, ?leaving, "cannot read every block: they are not let go for now");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Reads every block. How many were bad, and are put aside.
+    async fn verify_all(&self, inner: &Arc<Inner>) -> Result<u64, Fault> {
+        let (mut after, mut bad) = (None, 0);
+        loop {
+            let store = self.store.clone();
+            let page = blocking(move || store.list(after, PAGE)).await?;
+            let Some(last) = page.last().copied() else { return Ok(bad) };
+            for hash in page {
+                let (good, size) = self.verify(inner, hash).await;
+                let store = self.store.clone();
+                if !good && blocking(move || store.has(&hash)).await? {
+                    return Err(Fault::NotReady(format!("block {hash} is there and cannot be read")));
+                }
+                bad += u64::from(!good);
+                tokio::time::sleep(Duration::from_secs(1) * size as u32 / RATE_FOR_DRAINS as u32).await;
+            }
+            after = Some(last);
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Upkeep {
     dirty: BTreeSet<PartitionId>,
     /// The epochs under which all references of a partition were last compared.
     looked: BTreeMap<PartitionId, Epoch>,
+    /// Leaving nodes since whose drain every block here was read again.
+    verified: BTreeSet<NodeId>,
 }
 
 impl Upkeep {
@@ -89,13 +91,38 @@ impl Upkeep {
         *last = epoch.max(*last);
     }
 
+    /// Leaving nodes for whose sake every block here is to be read again: of what is rotten here, and was not read
+    /// lately, theirs may be the only good copy.
+    pub fn unverified(&mut self, layout: &Layout) -> BTreeSet<NodeId> {
+        let leaving: BTreeSet<NodeId> =
+            layout.nodes.values().filter(|node| node.leaving()).map(|node| node.id).collect();
+        self.verified.retain(|node| leaving.contains(node));
+        leaving.difference(&self.verified).copied().collect()
+    }
+
+    /// Every block that is here was read since these were seen to leave, and is good. Which are not here has yet to be
+    /// looked for: readers, too, put bad ones aside.
+    pub fn verified(&mut self, leaving: BTreeSet<NodeId>, layout: &Layout) {
+        self.verified.extend(leaving);
+        self.dirty.extend((0..layout.partition_count()).map(PartitionId));
+    }
+
+    /// Leaving nodes that need not stay for this node's sake.
+    pub fn spared(&self, layout: &Layout) -> Vec<NodeId> {
+        if !self.dirty.is_empty() || self.absent.values().any(|absent| !absent.nowhere) {
+            return Vec::new();
+        }
+        let leaving = layout.nodes.values().filter(|node| node.leaving() && self.verified.contains(&node.id));
+        leaving.map(|node| node.id).collect()
+    }
+
     /// Partitions where a member waits to depart, or a node to be let go, and need not wait for this node's sake.
     pub fn whole(&self, layout: &Layout) -> Vec<(PartitionId, Epoch)> {
         let count = layout.partition_count().max(1);
         // What nobody has, nobody takes along.
         let missing = self.absent.iter().filter(|(_, absent)| !absent.nowhere);
         let waited_for: BTreeSet<PartitionId> = missing.map(|(hash, _)| hash.partition(count)).collect();
-        let leaving = layout.nodes.values().any(|node| node.draining && !node.released);
+        let leaving = layout.nodes.values().any(NodeInfo::leaving);
         let departing = |id: PartitionId, epoch: Epoch| {
             layout.chain(id).is_some_and(|chain| {
                 let departs = || chain.members.iter().any(|member| member.state == MemberState::Departing);
@@ -189,6 +216,33 @@ mod tests {
         upkeep.take_dirty();
         chain.epoch = Epoch(5);
         assert_eq!(upkeep.whole(&layout(&chain)), vec![], "looked under another epoch");
+    }
+
+    #[test]
+    fn nobody_is_let_go_for_this_nodes_sake_before_every_block_was_read_since() {
+        let info = |draining| NodeInfo { draining, ..node(2) };
+        let layout = |draining| Layout {
+            nodes: [(NodeId(2), info(draining))].into(),
+            chains: vec![Chain::default()],
+            ..Layout::default()
+        };
+        let (stays, leaves) = (layout(false), layout(true));
+        let (mut upkeep, hash) = (Upkeep::default(), BlockHash([7; 32]));
+        assert!(upkeep.unverified(&stays).is_empty());
+        let leaving = upkeep.unverified(&leaves);
+        assert_eq!((leaving.len(), upkeep.spared(&leaves)), (1, vec![]));
+        // One was rotten.
+        upkeep.lacks(hash, Monotonic(0));
+        upkeep.verified(leaving, &leaves);
+        assert_eq!(upkeep.spared(&leaves), vec![], "what is here has yet to be compared");
+        upkeep.take_dirty();
+        assert_eq!(upkeep.spared(&leaves), vec![], "one is missing");
+        upkeep.found(hash);
+        assert!(upkeep.unverified(&leaves).is_empty());
+        assert_eq!(upkeep.spared(&leaves), vec![NodeId(2)]);
+        // It stays after all; and another time it leaves.
+        assert!(upkeep.unverified(&stays).is_empty());
+        assert_eq!((upkeep.unverified(&leaves).len(), upkeep.spared(&leaves)), (1, vec![]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! heard, because a leader forgets reports when it goes.
 
 use std::collections::BTreeMap;
-use types::{Epoch, Layout, MemberState, PartitionId, ReplicaId, Version};
+use types::{Epoch, Layout, MemberState, NodeId, NodeInfo, PartitionId, ReplicaId, Version};
 
 /// A report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Report {
     Departed(PartitionId, Epoch),
     /// Every block that the partition's references name is here.
     Whole(PartitionId, Epoch),
+    /// Since that node drains every block here was read again, and none is missing.
+    Verified(NodeId),
     /// What is here of a partition whose chain has no members in that epoch.
     Held {
         /// The partition.
@@ -28,24 +30,34 @@ pub enum Report {
     },
 }
 
-impl Report {
-    fn about(&self) -> (PartitionId, Epoch) {
-        match *self {
-            Report::Synced(partition, epoch)
-            | Report::Departed(partition, epoch)
-            | Report::Whole(partition, epoch)
-            | Report::Held { partition, epoch, .. } => (partition, epoch),
-        }
-    }
+/// A newer report of the same takes an older one's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Chain(PartitionId),
+    Blocks(PartitionId),
+    Leaving(NodeId),
+}
 
-    /// A newer report of the same takes its place.
-    fn subject(&self) -> (PartitionId, bool) {
-        (self.about().0, matches!(self, Report::Whole(..)))
+impl Report {
+    fn subject(&self) -> Subject {
+        match *self {
+            Report::Synced(partition, _) | Report::Departed(partition, _) | Report::Held { partition, .. } => {
+                Subject::Chain(partition)
+            }
+            Report::Whole(partition, _) => Subject::Blocks(partition),
+            Report::Verified(node) => Subject::Leaving(node),
+        }
     }
 
     /// Whether the controller, going by this map, still has to act upon it.
     fn is_news(&self, me: ReplicaId, layout: &Layout) -> bool {
-        let (partition, epoch) = self.about();
+        let (partition, epoch) = match *self {
+            Report::Synced(partition, epoch)
+            | Report::Departed(partition, epoch)
+            | Report::Whole(partition, epoch)
+            | Report::Held { partition, epoch, .. } => (partition, epoch),
+            Report::Verified(node) => return layout.nodes.get(&node).is_some_and(NodeInfo::leaving),
+        };
         let Some(chain) = layout.chain(partition) else { return false };
         if chain.epoch != epoch {
             return chain.epoch < epoch;
@@ -60,15 +72,16 @@ impl Report {
             Report::Whole(..) => {
                 state.is_some()
                     && (chain.members.iter().any(|member| member.state == MemberState::Departing)
-                        || layout.nodes.values().any(|node| node.draining && !node.released))
+                        || layout.nodes.values().any(NodeInfo::leaving))
             }
+            Report::Verified(_) => false,
         }
     }
 }
 
 /// Reports that the map does not show to be heard yet.
 #[derive(Clone, Debug, Default)]
-pub struct Unheard(BTreeMap<(PartitionId, bool), Report>);
+pub struct Unheard(BTreeMap<Subject, Report>);
 
 impl Unheard {
     /// One more.
@@ -91,7 +104,7 @@ impl Unheard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{Chain, ChainMember, Incarnation, NodeId};
+    use types::{Chain, ChainMember, Incarnation};
 
     #[test]
     fn a_report_is_said_until_the_map_shows_that_it_was_heard() {
@@ -117,6 +130,12 @@ mod tests {
         layout.chains[0] = chain(5, MemberState::Departing, &[2]);
         assert_eq!(unheard.news(me, &layout).len(), 2);
         layout.chains[0] = chain(6, MemberState::Departing, &[2]);
+        assert_eq!(unheard.news(me, &layout), vec![]);
+        unheard.add(Report::Verified(NodeId(3)));
+        let info = NodeInfo { draining: true, ..NodeInfo::unborn(NodeId(3)) };
+        layout.nodes.insert(NodeId(3), info.clone());
+        assert_eq!(unheard.news(me, &layout), vec![Report::Verified(NodeId(3))]);
+        layout.nodes.insert(NodeId(3), NodeInfo { released: true, ..info });
         assert_eq!(unheard.news(me, &layout), vec![]);
     }
 }

@@ -10,7 +10,7 @@ use crate::scenario::MS;
 use control::controller::change;
 use control::controller::keys::Removal;
 use rpc::wire::{ChangeLayout, Edit};
-use types::{Chain, Incarnation, MemberState, NodeId};
+use types::{BlockHash, Chain, Incarnation, MemberState, NodeId};
 
 /// Something that an administrator wants.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +72,6 @@ impl World {
         if !preview.unsafe_because.is_empty() && !careless {
             self.strike("acts refused as unsafe");
             self.log(format_args!("refused: {:?}: {}", wish.edit, preview.unsafe_because.join("; ")));
-            return self.refused(id);
-        }
-        if matches!(wish.edit, Edit::Remove(node) | Edit::GiveUp(node) if self.only_rot_stays(node)) {
             return self.refused(id);
         }
         if matches!(wish.edit, Edit::Remove(node) if !self.retires(leader.machine, node)) {
@@ -235,21 +232,21 @@ impl World {
         self.machines[m].blocks.files.keys().all(others)
     }
 
-    /// Whether a node has the only good copy of a block of which others have rotten ones that nobody has read yet:
-    /// they would be taken for good. Real nodes are given the time to find out.
-    fn only_rot_stays(&self, node: NodeId) -> bool {
-        let Some(leaving) = self.machine_of(node) else { return false };
-        let others = || self.machines.iter().enumerate().filter(|(m, _)| *m != leaving).map(|(_, other)| other);
-        let stays = |hash, good| others().any(|other| other.blocks.files.get(hash) == Some(&good));
-        let good = self.machines[leaving].blocks.files.iter().filter(|(_, good)| **good).map(|(hash, _)| hash);
-        good.into_iter().any(|hash| stays(hash, false) && !stays(hash, true))
+    /// Whether a node of the block's chain, which stays there, has a good copy besides this machine.
+    fn good_stays(&self, m: usize, hash: &BlockHash) -> bool {
+        let chain = &self.control.layout.chains[hash.partition(self.scenario.partitions).0 as usize];
+        let stays = |node: NodeId| self.control.layout.nodes.get(&node).is_some_and(|info| !info.draining);
+        chain.members.iter().map(|member| member.replica.node).any(|node| {
+            let other = self.machine_of(node).filter(|other| *other != m && stays(node));
+            other.is_some_and(|other| self.machines[other].blocks.files.get(hash) == Some(&true))
+        })
     }
 
-    /// A block's file rots, unnoticed for now; never the last.
+    /// A block's file rots, unnoticed for now; never the last good one of those that are counted on.
     pub(crate) fn rot_block(&mut self, m: usize) {
         let hashes: Vec<_> = self.machines[m].blocks.files.keys().copied().collect();
         if let Some(hash) = self.random.pick(&hashes).copied()
-            && self.blocks_elsewhere(m)
+            && self.good_stays(m, &hash)
         {
             let node = self.machines[m].node;
             self.machines[m].blocks.files.insert(hash, false);

@@ -123,6 +123,35 @@ impl World {
         for (id, epoch) in whole {
             self.report(m, Report::Whole(id, epoch));
         }
+        self.verify_for_drains(m, careless);
+    }
+
+    /// Reads some of what has to be read before a node is let go, and says when that may be.
+    fn verify_for_drains(&mut self, m: usize, careless: bool) {
+        let machine = &mut self.machines[m];
+        let Some(process) = &mut machine.process else { return };
+        let layout = process.layout.clone();
+        let unverified = process.upkeep.unverified(&layout);
+        if careless {
+            return unverified.into_iter().for_each(|leaving| self.report(m, Report::Verified(leaving)));
+        }
+        if process.reading.is_none() && !unverified.is_empty() {
+            process.reading = Some((unverified, machine.blocks.files.keys().copied().collect()));
+        }
+        let some = |(_, left): &mut (_, Vec<BlockHash>)| left.drain(..left.len().min(ROUND)).collect();
+        let now: Vec<BlockHash> = process.reading.as_mut().map(some).unwrap_or_default();
+        for hash in now {
+            self.read_block(m, hash);
+        }
+        let Some(process) = &mut self.machines[m].process else { return };
+        if let Some((leaving, _)) = process.reading.take_if(|(_, left)| left.is_empty()) {
+            process.upkeep.verified(leaving, &layout);
+        }
+        let looks = process.jobs.values().any(|job| matches!(job.what, JobKind::Look(_)));
+        let spared = if looks { Vec::new() } else { process.upkeep.spared(&layout) };
+        for leaving in spared {
+            self.report(m, Report::Verified(leaving));
+        }
     }
 
     fn try_for(&mut self, m: usize, hash: BlockHash) {
@@ -274,8 +303,12 @@ impl World {
             JobKind::Delete { hashes, sure } => self.delete(m, hashes, &sure),
             JobKind::Need { hashes, from, boot, job } => {
                 let unkept = free(&hashes);
-                let needs = |hash: &BlockHash| !unkept.contains(hash) && !machine.blocks.has(hash);
-                let needed = still.then(|| hashes.iter().map(needs).collect());
+                let mut needed = Vec::new();
+                for hash in &hashes {
+                    let here = self.machines[m].blocks.has(hash) && self.read_block(m, *hash);
+                    needed.push(!unkept.contains(hash) && !here);
+                }
+                let needed = still.then_some(needed);
                 self.send(m, from, Packet::Told { boot, job, talk: Talk::Needed(needed) });
             }
             JobKind::Spare { .. } | JobKind::Fetch { .. } => {}

@@ -161,6 +161,7 @@ impl World {
                 Report::Synced(partition, epoch) => report.synced.push((partition, epoch)),
                 Report::Departed(partition, epoch) => report.departed.push((partition, epoch)),
                 Report::Whole(partition, epoch) => report.whole.push((partition, epoch)),
+                Report::Verified(leaving) => report.verified.push(leaving),
                 Report::Held { partition, epoch, last, torn, incomplete } => {
                     report.held.push((epoch, Holding { partition, last, torn, incomplete }));
                 }

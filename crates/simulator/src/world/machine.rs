@@ -67,6 +67,8 @@ pub(crate) struct Process {
     pub collector: Collector,
     /// Blocks that were given a reference lately.
     pub expected: BTreeSet<BlockHash>,
+    /// Blocks that have yet to be read before these nodes are let go.
+    pub reading: Option<(BTreeSet<NodeId>, Vec<BlockHash>)>,
     pub jobs: BTreeMap<u64, Job>,
     pub jobs_begun: u64,
     /// The last call to the control plane, and whether it is open.
@@ -210,6 +212,7 @@ impl World {
             upkeep: Upkeep::default(),
             collector: Collector::default(),
             expected: BTreeSet::new(),
+            reading: None,
             jobs: BTreeMap::new(),
             jobs_begun: 0,
             call: 0,

@@ -6,6 +6,8 @@ use types::{BlockHash, Epoch, Layout, MemberState, Monotonic, NodeId, NodeInfo, 
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// After about a minute, that no node has a block is believed: one that restarts has none for a moment.
+const HOPELESS_TRIES: u32 = 6;
 /// Blocks known to be absent; beyond it the partitions are looked through again later.
 const ABSENT_MAX: usize = 500_000;
 
@@ -109,7 +111,8 @@ impl Upkeep {
 
     /// Leaving nodes that need not stay for this node's sake.
     pub fn spared(&self, layout: &Layout) -> Vec<NodeId> {
-        if !self.dirty.is_empty() || self.absent.values().any(|absent| !absent.nowhere) {
+        let hopeless = |absent: &Absent| absent.nowhere && absent.tries >= HOPELESS_TRIES;
+        if !self.dirty.is_empty() || !self.absent.values().all(hopeless) {
             return Vec::new();
         }
         let leaving = layout.nodes.values().filter(|node| node.leaving() && self.verified.contains(&node.id));
@@ -237,6 +240,11 @@ mod tests {
         assert_eq!(upkeep.spared(&leaves), vec![], "what is here has yet to be compared");
         upkeep.take_dirty();
         assert_eq!(upkeep.spared(&leaves), vec![], "one is missing");
+        for _ in 0..HOPELESS_TRIES {
+            assert_eq!(upkeep.spared(&leaves), vec![], "who leaves may have it, and be down for a moment");
+            upkeep.failed(hash, true, Monotonic(0));
+        }
+        assert_eq!(upkeep.spared(&leaves), vec![NodeId(2)], "nobody has it");
         upkeep.found(hash);
         assert!(upkeep.unverified(&leaves).is_empty());
         assert_eq!(upkeep.spared(&leaves), vec![NodeId(2)]);

@@ -131,7 +131,20 @@ impl World {
         let busy = self.control.layout.nodes.values().any(|node| node.draining);
         let leaves = |wish: &Wish| matches!(wish.edit, Edit::Drain(_) | Edit::Remove(_));
         if !busy && !self.wishes.values().any(leaves) {
+            if self.random.permille(400) {
+                self.rot_all_but(node);
+            }
             self.wish(Edit::Drain(node), false);
+        }
+    }
+
+    /// Of many blocks the node has the only good copy from now on, and nobody knows.
+    fn rot_all_but(&mut self, node: NodeId) {
+        let others = self.machines.iter().enumerate().filter(|(_, machine)| machine.node != node);
+        let others: Vec<usize> = others.map(|(m, _)| m).collect();
+        for m in others {
+            let hashes: Vec<_> = self.machines[m].blocks.files.keys().copied().collect();
+            hashes.into_iter().for_each(|hash| self.rot_this(m, hash));
         }
     }
 
@@ -245,11 +258,14 @@ impl World {
     /// A block's file rots, unnoticed for now; never the last good one of those that are counted on.
     pub(crate) fn rot_block(&mut self, m: usize) {
         let hashes: Vec<_> = self.machines[m].blocks.files.keys().copied().collect();
-        if let Some(hash) = self.random.pick(&hashes).copied()
-            && self.good_stays(m, &hash)
-        {
+        if let Some(hash) = self.random.pick(&hashes).copied() {
+            self.rot_this(m, hash);
+        }
+    }
+
+    fn rot_this(&mut self, m: usize, hash: BlockHash) {
+        if self.good_stays(m, &hash) && self.machines[m].blocks.files.insert(hash, false) == Some(true) {
             let node = self.machines[m].node;
-            self.machines[m].blocks.files.insert(hash, false);
             self.strike("blocks rotten");
             self.observe(Observed::BlockGone { node, hash });
         }

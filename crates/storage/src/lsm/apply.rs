@@ -1,6 +1,6 @@
 //! From entries to rows: one batch for all entries given.
 
-use super::database::{Rows, Tables};
+use super::database::{Rows, Tables, View};
 use super::keys;
 use super::rows::{self, Body, CHUNK_BYTES, ItemRow, MetaRow};
 use crate::StorageError;
@@ -11,7 +11,8 @@ use types::{Effect, ItemKey, LogEntry, OperationId, PartitionId, TableId, WallMi
 
 /// A batch in the making. Reads see what is in it already, as one batch may write a key twice.
 pub(crate) struct Batch<'a> {
-    tables: &'a Tables,
+    /// What is there before it.
+    view: View,
     rows: Rows,
     counts: BTreeMap<(PartitionId, TableId), u64>,
     forgotten: &'a mut Forgotten,
@@ -22,14 +23,14 @@ pub(crate) struct Batch<'a> {
 pub(crate) type Forgotten = BTreeMap<PartitionId, Vec<u8>>;
 
 impl<'a> Batch<'a> {
-    pub fn new(tables: &'a Tables, forgotten: &'a mut Forgotten) -> Batch<'a> {
-        Batch { tables, rows: Rows::new(), counts: BTreeMap::new(), forgotten }
+    pub fn new(tables: &Tables, forgotten: &'a mut Forgotten) -> Batch<'a> {
+        Batch { view: tables.view(), rows: Rows::new(), counts: BTreeMap::new(), forgotten }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         match self.rows.get(key) {
             Some(row) => Ok(row.clone()),
-            None => self.tables.get(key),
+            None => self.view.get(key),
         }
     }
 
@@ -112,7 +113,7 @@ impl<'a> Batch<'a> {
         match self.counts.entry((partition, table)) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(vacant) => {
-                let stored = self.tables.get(&keys::count(partition, table))?;
+                let stored = self.view.get(&keys::count(partition, table))?;
                 Ok(vacant.insert(stored.map_or(Ok(0), |bytes| rows::decode_count(&bytes))?))
             }
         }
@@ -127,7 +128,7 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let mut old: Vec<Vec<u8>> = Vec::new();
-        for row in self.tables.view().range(from.clone(), to.clone(), false) {
+        for row in self.view.range(from.clone(), to.clone(), false) {
             let (key, _) = row?;
             if !self.rows.contains_key(&key[..]) {
                 old.push(key.to_vec());

@@ -5,15 +5,18 @@ use super::{LsmOptions, rows};
 use crate::StorageError;
 use bytes::Bytes;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// The database and its one keyspace.
-#[derive(Clone)]
+/// The database and its one keyspace. One thread writes at a time.
 pub(crate) struct Tables {
     database: Database,
     keyspace: Keyspace,
+    /// As of the last batch that was written whole. A snapshot that is taken beside a batch may show a part of it:
+    /// a flush that ends meanwhile moves the LSM's visible sequence past the batch's own. So the writer takes them.
+    latest: RwLock<Snapshot>,
 }
 
 /// What a fjall error means to us. What it found unreadable is damage; the rest is the disk's.
@@ -64,11 +67,8 @@ impl Tables {
         let settings =
             || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(options.memtable_bytes);
         let keyspace = database.keyspace("tables", settings).map_err(failed)?;
-        Ok(Tables { database, keyspace })
-    }
-
-    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        Ok(self.keyspace.get(key).map_err(failed)?.map(Bytes::from))
+        let latest = RwLock::new(database.snapshot());
+        Ok(Tables { database, keyspace, latest })
     }
 
     /// Writes all rows or none. Not durable before the next [`Self::persist`].
@@ -81,7 +81,9 @@ impl Tables {
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        batch.commit().map_err(failed)
+        batch.commit().map_err(failed)?;
+        *self.latest.write() = self.database.snapshot();
+        Ok(())
     }
 
     /// Makes everything written durable.
@@ -89,8 +91,9 @@ impl Tables {
         self.database.persist(PersistMode::SyncAll).map_err(failed)
     }
 
+    /// All that the last write left, and nothing of one that is under way; waits for none.
     pub fn view(&self) -> View {
-        View { snapshot: self.database.snapshot(), keyspace: self.keyspace.clone() }
+        View { snapshot: self.latest.read().clone(), keyspace: self.keyspace.clone() }
     }
 
     /// Bytes on disk.

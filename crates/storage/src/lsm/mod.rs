@@ -248,11 +248,11 @@ impl StorageEngine for LsmEngine {
     }
 
     fn get(&self, partition: PartitionId, key: &ItemKey) -> Result<Option<Item>, StorageError> {
-        read::get(&self.tables, partition, key)
+        read::item(&self.tables.view(), partition, key)
     }
 
     fn outcome(&self, partition: PartitionId, operation: &OperationId) -> Result<Option<Outcome>, StorageError> {
-        let row = self.tables.get(&keys::operation(partition, operation))?;
+        let row = self.tables.view().get(&keys::operation(partition, operation))?;
         row.map(|bytes| rows::decode_outcome(&bytes)).transpose()
     }
 

@@ -27,19 +27,6 @@ impl LsmSnapshot {
         Ok(LsmSnapshot { view, partition, meta })
     }
 
-    fn item(&self, row: ItemRow, inline: Bytes) -> Result<Item, StorageError> {
-        let Body::Chunks { length, .. } = row.body else { return Ok(row.with_value(inline)) };
-        let mut value = BytesMut::with_capacity(length as usize);
-        for key in row.chunk_keys(self.partition) {
-            let chunk = self.view.get(&key)?.ok_or_else(|| rows::unreadable("CHUNK"))?;
-            value.extend_from_slice(&chunk);
-        }
-        if value.len() != length as usize {
-            return Err(rows::unreadable("CHUNK"));
-        }
-        Ok(row.with_value(value.freeze()))
-    }
-
     /// Items whose expiry is at or before `now`, the longest due first.
     pub fn due(&self, now: WallMillis, limit: usize) -> Result<Vec<(ItemKey, Version)>, StorageError> {
         let from = keys::kind(self.partition, keys::EXPIRY);
@@ -58,13 +45,24 @@ impl LsmSnapshot {
     }
 }
 
-/// One item as of now. A small one is one lookup; the pieces of a large one are read at one moment.
-pub(crate) fn get(tables: &Tables, partition: PartitionId, key: &ItemKey) -> Result<Option<Item>, StorageError> {
-    let Some(bytes) = tables.get(&keys::item(partition, key))? else { return Ok(None) };
-    match ItemRow::decode(&bytes)? {
-        (row, inline) if row.body == Body::Inline => Ok(Some(row.with_value(inline))),
-        _ => LsmSnapshot::new(tables, partition)?.get(key),
+/// One item, its pieces put together.
+pub(super) fn item(view: &View, partition: PartitionId, key: &ItemKey) -> Result<Option<Item>, StorageError> {
+    let Some(bytes) = view.get(&keys::item(partition, key))? else { return Ok(None) };
+    let (row, inline) = ItemRow::decode(&bytes)?;
+    whole(view, partition, row, inline).map(Some)
+}
+
+fn whole(view: &View, partition: PartitionId, row: ItemRow, inline: Bytes) -> Result<Item, StorageError> {
+    let Body::Chunks { length, .. } = row.body else { return Ok(row.with_value(inline)) };
+    let mut value = BytesMut::with_capacity(length as usize);
+    for key in row.chunk_keys(partition) {
+        let chunk = view.get(&key)?.ok_or_else(|| rows::unreadable("CHUNK"))?;
+        value.extend_from_slice(&chunk);
     }
+    if value.len() != length as usize {
+        return Err(rows::unreadable("CHUNK"));
+    }
+    Ok(row.with_value(value.freeze()))
 }
 
 /// The rows of a range that a copy is made of, by their keys without the partition. META is not among them:
@@ -93,9 +91,7 @@ impl Snapshot for LsmSnapshot {
     }
 
     fn get(&self, key: &ItemKey) -> Result<Option<Item>, StorageError> {
-        let Some(bytes) = self.view.get(&keys::item(self.partition, key))? else { return Ok(None) };
-        let (row, inline) = ItemRow::decode(&bytes)?;
-        self.item(row, inline).map(Some)
+        item(&self.view, self.partition, key)
     }
 
     fn query(&self, query: &Query) -> Result<QueryPage, StorageError> {
@@ -110,7 +106,7 @@ impl Snapshot for LsmSnapshot {
                 more = true;
                 break;
             }
-            page.push(key.slice(prefix..), self.item(row, inline)?);
+            page.push(key.slice(prefix..), whole(&self.view, self.partition, row, inline)?);
         }
         Ok(page.finish(more, self.meta.version.seq))
     }
@@ -135,7 +131,7 @@ impl Snapshot for LsmSnapshot {
             let (key, value) = row?;
             let key = keys::parse_address(&key[keys::KIND..]).ok_or_else(|| rows::unreadable("ITEM"))?;
             let (row, inline) = ItemRow::decode(&value)?;
-            Ok((key, self.item(row, inline)?))
+            Ok((key, whole(&self.view, self.partition, row, inline)?))
         })
         .collect()
     }

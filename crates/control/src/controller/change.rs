@@ -26,13 +26,13 @@ pub fn change(layout: &Layout, request: &ChangeLayout, told: &Told) -> Result<(L
     }
     let mut next = layout.clone();
     let mut preview = LayoutPreview { layout: layout.version, ..LayoutPreview::default() };
-    let mut lost = BTreeSet::new();
+    let mut lost = BTreeMap::new();
     for edit in edits {
         apply(&mut next, *edit, &mut preview, &mut lost)?;
     }
     if !lost.is_empty() {
-        lost::give_up(&mut next, &lost, told, &mut preview);
-        tell_of_loss(&mut preview, request.accept_loss);
+        let blocks = lost::give_up(&mut next, &lost, told, &mut preview);
+        tell_of_loss(&mut preview, &blocks, request.accept_loss);
     }
     let before: Vec<Vec<NodeId>> = layout.chains.iter().map(|chain| chain.wanted.clone()).collect();
     // Nobody may hold anything: then everybody stays where he is until somebody may.
@@ -45,7 +45,7 @@ pub fn change(layout: &Layout, request: &ChangeLayout, told: &Told) -> Result<(L
 }
 
 /// What may be missing from the copies that partitions begin again with: to be accepted, or a reason not to do it.
-fn tell_of_loss(preview: &mut LayoutPreview, accepted: bool) {
+fn tell_of_loss(preview: &mut LayoutPreview, blocks: &[NodeId], accepted: bool) {
     let of = |may_lose: bool| -> Vec<PartitionId> {
         preview.begins.iter().filter(|one| one.may_lose == may_lose).map(|one| one.partition).collect()
     };
@@ -57,16 +57,20 @@ fn tell_of_loss(preview: &mut LayoutPreview, accepted: bool) {
             lost::ranges(&safe)
         ));
     }
-    if lossy.is_empty() {
-        return;
-    }
-    let text = format!(
-        "acknowledged writes may be lost in {}: what the lost machine held after the end of the newest copy that is left",
-        lost::ranges(&lossy)
-    );
-    match accepted {
-        true => preview.warnings.push(text),
-        false => preview.unsafe_because.push(format!("{text}. If that is to be: --accept-data-loss")),
+    let writes = (!lossy.is_empty()).then(|| {
+        format!(
+            "acknowledged writes may be lost in {}: what the lost machine held after the end of the newest copy that is left",
+            lost::ranges(&lossy)
+        )
+    });
+    let blocks = blocks.iter().map(|node| {
+        format!("files may be damaged: other nodes do not say that they have every block that node {node} held")
+    });
+    for text in writes.into_iter().chain(blocks) {
+        match accepted {
+            true => preview.warnings.push(text),
+            false => preview.unsafe_because.push(format!("{text}. If that is to be: --accept-data-loss")),
+        }
     }
 }
 
@@ -117,7 +121,7 @@ fn apply(
     next: &mut Layout,
     edit: Edit,
     preview: &mut LayoutPreview,
-    lost: &mut BTreeSet<NodeId>,
+    lost: &mut BTreeMap<NodeId, NodeInfo>,
 ) -> Result<(), String> {
     let no_such = |node: NodeId| format!("node {node} is not a member of this cluster");
     match edit {
@@ -138,7 +142,7 @@ fn apply(
                 preview.unsafe_because.push(format!("node {node} is alive: `atoll cluster drain {node}` moves it off"));
             }
             next.removed.insert(node);
-            lost.insert(node);
+            lost.insert(node, info);
         }
         Edit::Capacity(_, 0) => return Err("a share of 0 would hold nothing: drain the node instead".into()),
         Edit::Capacity(_, share) if share > CAPACITY_MAX => {
@@ -172,6 +176,13 @@ fn still_needed(next: &Layout, info: &NodeInfo) -> Option<String> {
         ));
     }
     (!info.released).then(|| {
+        if !info.alive {
+            return format!(
+                "node {node} is down, and other nodes do not say yet that they have every block that it held: start it, or \
+                 wait until `atoll cluster layout` shows it drained; if it is lost for good: `atoll cluster remove {node} \
+                 --lost --plan`"
+            );
+        }
         format!(
             "other nodes do not say yet that they have every block that node {node} held; each reads all of its own again \
              first: wait until `atoll cluster layout` shows it drained"

@@ -8,13 +8,17 @@
 //!   acknowledged is missing from the longer. One alone may be the rotten one.
 //! - otherwise the longest copy that is left anywhere begins, and what was acknowledged later is lost.
 //!
+//! A drained machine that is lost may have had the only good copy of some blocks: where others do not say that they
+//! have every block of it, it is given up, too, at the same price.
+//!
 //! Nobody is passed over who may hold more: a machine that is down is to be started, or given up as well.
 
 use super::plan::{HoldingsByNode, Reports};
+use super::release;
 use rpc::wire::{Beginning, Holding, LayoutPreview};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Chain, Layout, NodeId, PartitionId, ReplicaId};
+use types::{Chain, Layout, NodeId, NodeInfo, PartitionId, ReplicaId};
 
 /// What nodes, in their present lives, hold of partitions that nobody serves.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +62,15 @@ enum Fate {
     Nobody,
 }
 
-/// Takes the lost machines, which `next` has no more, off what partitions wait for; says what comes of it.
-pub(super) fn give_up(next: &mut Layout, lost: &BTreeSet<NodeId>, told: &Told, preview: &mut LayoutPreview) {
+/// Takes the lost machines, which `next` has no more, off what partitions wait for; says what comes of it, and which
+/// of them may have had the only good copy of a block.
+pub(super) fn give_up(
+    next: &mut Layout,
+    nodes: &BTreeMap<NodeId, NodeInfo>,
+    told: &Told,
+    preview: &mut LayoutPreview,
+) -> Vec<NodeId> {
+    let lost: &BTreeSet<NodeId> = &nodes.keys().copied().collect();
     let mut needed = BTreeSet::new();
     let mut down: BTreeMap<NodeId, Vec<PartitionId>> = BTreeMap::new();
     let (mut leaving, mut silent, mut nobody) = (Vec::new(), Vec::new(), Vec::new());
@@ -107,12 +118,16 @@ pub(super) fn give_up(next: &mut Layout, lost: &BTreeSet<NodeId>, told: &Told, p
     if !nobody.is_empty() {
         refuse(format!("no machine that is left has a whole copy of {}", ranges(&nobody)));
     }
-    for node in lost.difference(&needed).filter(|_| leaving.is_empty()) {
+    let drained = |node: &NodeId| nodes[node].leaving() && next.chains.iter().all(|chain| release::whole(chain, *node));
+    let (blocks, needless): (Vec<NodeId>, Vec<NodeId>) =
+        lost.difference(&needed).filter(|_| leaving.is_empty()).partition(|node| drained(node));
+    for node in needless {
         refuse(format!(
             "no partition waits for node {node}: `atoll cluster drain {node}`, then `atoll cluster remove {node}`, take \
              it out without losing anything"
         ));
     }
+    blocks
 }
 
 fn fate(next: &Layout, partition: PartitionId, chain: &Chain, lost: &BTreeSet<NodeId>, told: &Told) -> Fate {

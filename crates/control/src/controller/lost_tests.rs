@@ -123,3 +123,27 @@ fn partitions_are_listed_by_ranges() {
     assert_eq!(list(&[0, 1, 2, 3, 7]), "partitions 0–3 and 7");
     assert_eq!(list(&[0, 2, 4]), "partitions 0, 2 and 4");
 }
+
+#[test]
+fn a_drained_machine_that_is_lost_goes_only_when_the_loss_of_blocks_is_accepted() {
+    let mut layout = stuck(&[1, 2]);
+    let serving = |id: u64| ChainMember {
+        replica: ReplicaId { node: NodeId(id), incarnation: Incarnation(1) },
+        state: MemberState::Serving,
+    };
+    layout.chains[0].members = vec![serving(1), serving(2)];
+    layout.chains[0].wanted = vec![NodeId(1), NodeId(2)];
+    refused(&layout, &[3], &told(&[]), "no partition waits for node 3");
+    layout.nodes.get_mut(&NodeId(3)).unwrap().draining = true;
+    let (_, preview) = gives_up(&layout, &[3], &told(&[]), false);
+    assert!(preview.unsafe_because[0].contains("every block that node 3 held"), "{preview:?}");
+    let (next, preview) = gives_up(&layout, &[3], &told(&[]), true);
+    assert_eq!((preview.unsafe_because, preview.warnings.len()), (Vec::<String>::new(), 2), "{:?}", preview.warnings);
+    assert!(next.removed.contains(&NodeId(3)));
+    // While others take over what it held, and once it is known to be needless, there is nothing to accept.
+    let mut taken_over = layout.clone();
+    taken_over.chains[0].wanted = vec![NodeId(1), NodeId(2), NodeId(4)];
+    refused(&taken_over, &[3], &told(&[]), "no partition waits for node 3");
+    layout.nodes.get_mut(&NodeId(3)).unwrap().released = true;
+    refused(&layout, &[3], &told(&[]), "no partition waits for node 3");
+}

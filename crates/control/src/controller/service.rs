@@ -343,6 +343,13 @@ impl Controller {
             let layout = keys::layout(&all).ok_or(ControllerError::Busy)?;
             let told = self.told(token, &all);
             let (next, mut preview) = change::change(&layout, &request, &told).map_err(ControllerError::Invalid)?;
+            if let Some(at) = request.at
+                && change::last_change(&all) > at
+            {
+                return Err(ControllerError::Invalid(format!(
+                    "nothing was changed: the nodes have changed since layout {at}; look at the plan again"
+                )));
+            }
             if !request.apply {
                 return Ok(preview);
             }
@@ -357,13 +364,6 @@ impl Controller {
             let Some(batch) = change::write(&layout, &next, &all, &record) else {
                 return Ok(LayoutPreview { applied: true, ..preview });
             };
-            if let Some(at) = request.at
-                && change::last_change(&all) > at
-            {
-                return Err(ControllerError::Invalid(format!(
-                    "nothing was changed: the nodes have changed since layout {at}; look at the plan again"
-                )));
-            }
             let gone =
                 lives::living(layout.nodes.values()).into_iter().filter(|life| !next.nodes.contains_key(&life.node));
             let lives: Vec<LifeChange> = gone.map(LifeChange::End).collect();

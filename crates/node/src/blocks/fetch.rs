@@ -16,7 +16,8 @@ const TIMEOUT_DEAD: Duration = Duration::from_secs(2);
 pub(super) enum Fetched {
     /// It is here now.
     Here,
-    /// Every node that lives answered that it has no good copy.
+    /// Every node that lives, and every one that leaves, answered that it has no good copy: who leaves may be down for a
+    /// moment, and is let go for good on the strength of this.
     Nowhere,
     /// Somebody did not answer, or it could not be written.
     Unclear,
@@ -44,7 +45,7 @@ impl BlockKeeper {
                     }
                 },
                 Ok((Ok(false) | Err(Fault::Damaged), _)) => {}
-                Ok((Err(_), _)) | Err(_) => unclear |= node.alive,
+                Ok((Err(_), _)) | Err(_) => unclear |= node.alive || node.leaving(),
             }
         }
         if unclear { Fetched::Unclear } else { Fetched::Nowhere }

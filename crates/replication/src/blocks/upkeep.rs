@@ -6,7 +6,8 @@ use types::{BlockHash, Epoch, Layout, MemberState, Monotonic, NodeId, NodeInfo, 
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// After about a minute, that no node has a block is believed: one that restarts has none for a moment.
+/// When so many tries in a row, over about a minute, found a block nowhere, that is believed: a node that restarts has
+/// none for a moment.
 const HOPELESS_TRIES: u32 = 6;
 /// Blocks known to be absent; beyond it the partitions are looked through again later.
 const ABSENT_MAX: usize = 500_000;
@@ -16,8 +17,15 @@ const ABSENT_MAX: usize = 500_000;
 struct Absent {
     next: Monotonic,
     tries: u32,
-    /// At the last try no node that lives had it.
-    nowhere: bool,
+    /// The last tries, so many in a row, found it nowhere.
+    nowhere: u32,
+}
+
+impl Absent {
+    /// No reason to wait for anybody.
+    fn hopeless(&self) -> bool {
+        self.nowhere >= HOPELESS_TRIES
+    }
 }
 
 /// What is known of a node's blocks.
@@ -37,7 +45,7 @@ impl Upkeep {
     pub fn lacks(&mut self, hash: BlockHash, now: Monotonic) -> bool {
         let room = self.absent.len() < ABSENT_MAX;
         if room {
-            self.absent.entry(hash).or_insert(Absent { next: now, tries: 0, nowhere: false });
+            self.absent.entry(hash).or_insert(Absent { next: now, tries: 0, nowhere: 0 });
         }
         room
     }
@@ -47,13 +55,13 @@ impl Upkeep {
         self.absent.remove(&hash);
     }
 
-    /// A try failed; `nowhere`: every node that lives said that it has no good copy. True when that is news.
+    /// A try failed; `nowhere`: every node that counts said that it has no good copy. True when that is news.
     pub fn failed(&mut self, hash: BlockHash, nowhere: bool, now: Monotonic) -> bool {
         let Some(absent) = self.absent.get_mut(&hash) else { return false };
-        let news = nowhere && !absent.nowhere;
+        let news = nowhere && absent.nowhere == 0;
         absent.next = now + (RETRY_MIN * (1 << absent.tries.min(6))).min(RETRY_MAX);
         absent.tries += 1;
-        absent.nowhere = nowhere;
+        absent.nowhere = if nowhere { absent.nowhere.saturating_add(1) } else { 0 };
         news
     }
 
@@ -111,8 +119,7 @@ impl Upkeep {
 
     /// Leaving nodes that need not stay for this node's sake.
     pub fn spared(&self, layout: &Layout) -> Vec<NodeId> {
-        let hopeless = |absent: &Absent| absent.nowhere && absent.tries >= HOPELESS_TRIES;
-        if !self.dirty.is_empty() || !self.absent.values().all(hopeless) {
+        if !self.dirty.is_empty() || !self.absent.values().all(Absent::hopeless) {
             return Vec::new();
         }
         let leaving = layout.nodes.values().filter(|node| node.leaving() && self.verified.contains(&node.id));
@@ -123,7 +130,7 @@ impl Upkeep {
     pub fn whole(&self, layout: &Layout) -> Vec<(PartitionId, Epoch)> {
         let count = layout.partition_count().max(1);
         // What nobody has, nobody takes along.
-        let missing = self.absent.iter().filter(|(_, absent)| !absent.nowhere);
+        let missing = self.absent.iter().filter(|(_, absent)| !absent.hopeless());
         let waited_for: BTreeSet<PartitionId> = missing.map(|(hash, _)| hash.partition(count)).collect();
         let leaving = layout.nodes.values().any(NodeInfo::leaving);
         let departing = |id: PartitionId, epoch: Epoch| {
@@ -212,6 +219,10 @@ mod tests {
         assert_eq!(upkeep.whole(&layout(&chain)), vec![(id, Epoch(4))]);
         upkeep.lacks(hash, Monotonic(0));
         assert_eq!(upkeep.whole(&layout(&chain)), vec![], "something is missing");
+        for nowhere in [true, true, true, true, true, false, true, true, true, true, true] {
+            upkeep.failed(hash, nowhere, Monotonic(0));
+            assert_eq!(upkeep.whole(&layout(&chain)), vec![], "it may turn up");
+        }
         upkeep.failed(hash, true, Monotonic(0));
         assert_eq!(upkeep.whole(&layout(&chain)), vec![(id, Epoch(4))], "nobody has it");
         upkeep.scan(id);

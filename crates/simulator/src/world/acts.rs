@@ -10,7 +10,7 @@ use crate::scenario::MS;
 use control::controller::change;
 use control::controller::keys::Removal;
 use rpc::wire::{ChangeLayout, Edit};
-use types::{BlockHash, Chain, Incarnation, MemberState, NodeId};
+use types::{BlockHash, Chain, Incarnation, MemberState, NodeId, NodeInfo};
 
 /// Something that an administrator wants.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,7 @@ impl World {
         };
         let known = self.control.known.clone();
         let lost = |node: NodeId| self.machine_of(node).is_none();
+        let leaving = |node: NodeId| known.layout.nodes.get(&node).is_some_and(NodeInfo::leaving);
         let wish = match wish.edit {
             // Whoever drained it thought better of it, or nobody can any more.
             Edit::Remove(node) if known.layout.nodes.get(&node).is_some_and(|info| !info.draining) => {
@@ -52,10 +53,10 @@ impl World {
             }
             Edit::Keep(node) if lost(node) => Wish { edit: Edit::Remove(node), ..wish },
             // What waits for it waits in vain; and when it is not needed after all, it goes as any other.
-            Edit::Remove(node) | Edit::Drain(node) if lost(node) && self.waited_for(node) => {
+            Edit::Remove(node) | Edit::Drain(node) if lost(node) && (self.waited_for(node) || leaving(node)) => {
                 Wish { edit: Edit::GiveUp(node), ..wish }
             }
-            Edit::GiveUp(node) if !self.waited_for(node) => Wish { edit: Edit::Remove(node), ..wish },
+            Edit::GiveUp(node) if !self.waited_for(node) && !leaving(node) => Wish { edit: Edit::Remove(node), ..wish },
             _ => wish,
         };
         self.wishes.insert(id, wish);

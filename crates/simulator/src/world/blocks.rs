@@ -163,8 +163,11 @@ impl World {
         if machine.blocks.has(&hash) || !belongs {
             return process.upkeep.found(hash);
         }
-        let left = holders(&process.layout, id, process.me.node).iter().rev().map(|node| node.id).collect();
-        self.begin_job(m, id, JobKind::Fetch { hash, left, unclear: false });
+        let holders = holders(&process.layout, id, process.me.node);
+        let left = holders.iter().rev().map(|node| node.id).collect();
+        // One that leaves and cannot be asked may have it, though it is lost.
+        let unclear = holders.iter().any(|node| node.leaving() && self.machine_of(node.id).is_none());
+        self.begin_job(m, id, JobKind::Fetch { hash, left, unclear });
     }
 
     /// Collects.

@@ -30,6 +30,11 @@ const TRIES: u32 = 3;
 /// Where the background scrub is, in the data folder.
 const CURSOR: &str = "scrub";
 
+/// Lets that many bytes take their time, at so many a second: readers and writers need the disk, too.
+async fn pace(bytes: u64, rate: u64) {
+    tokio::time::sleep(Duration::from_secs(1) * bytes as u32 / rate as u32).await;
+}
+
 /// Where scrubbing is.
 #[derive(Default)]
 pub(super) struct Scrub {
@@ -53,7 +58,7 @@ impl BlockKeeper {
                     let (good, size) = self.verify(&inner, hash).await;
                     blocks += 1;
                     bad += u64::from(!good);
-                    tokio::time::sleep(Duration::from_secs(1) * size as u32 / RATE as u32).await;
+                    pace(size, RATE).await;
                 }
                 after = Some(last);
                 // Only a hint: a crash may lose or tear it, and the pass begins again.
@@ -106,7 +111,7 @@ impl BlockKeeper {
                     return Err(Fault::NotReady(format!("block {hash} is there and cannot be read")));
                 }
                 bad += u64::from(!good);
-                tokio::time::sleep(Duration::from_secs(1) * size as u32 / RATE_FOR_DRAINS as u32).await;
+                pace(size, RATE_FOR_DRAINS).await;
             }
             after = Some(last);
         }

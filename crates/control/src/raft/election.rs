@@ -28,6 +28,10 @@ const WRITES: u32 = 4;
 const BY_RANK: Duration = Duration::from_millis(8);
 /// How long to wait, at least and at most, before standing again for a dead leader's place.
 const CONTEST: (Duration, Duration) = (Duration::from_millis(60), Duration::from_millis(180));
+/// How many times to do so, each with twice the patience of the one before; then the silence counts as ever.
+const CONTESTS: u32 = 3;
+/// By how much more patience a voter has whose log is too short to win: the other may need two tries.
+const BEHIND: u32 = 3;
 /// However slow the disk, no more patience than this is added.
 const SLACK_MAX: Duration = Duration::from_secs(6);
 
@@ -38,6 +42,8 @@ pub(super) struct Hearing {
     heard: AtomicU64,
     /// The leader is about to go and wants this node to follow.
     called: AtomicBool,
+    /// Another has a longer log than this node had when it stood last.
+    behind: AtomicBool,
     /// The leadership whose process has ended.
     dead: Mutex<Option<Vote>>,
     death: Notify,
@@ -47,6 +53,12 @@ impl Hearing {
     /// A leader's message came, or was answered.
     pub(super) fn heard(&self) {
         self.heard.fetch_add(1, Ordering::Relaxed);
+        self.behind.store(false, Ordering::Relaxed);
+    }
+
+    /// A voter that was asked for its vote has what this node lacks.
+    pub(super) fn lacks(&self) {
+        self.behind.store(true, Ordering::Relaxed);
     }
 
     /// Stand for election as soon as the others may vote.
@@ -78,8 +90,9 @@ pub(super) async fn stand(raft: Raft<Types>, timing: RaftTiming, hearing: Arc<He
     let metrics = raft.metrics();
     let mut seen: Option<(u64, Vote)> = None;
     let (mut silence, mut draw) = (Duration::ZERO, rand::random::<f64>());
-    // Messages heard when this node stood for a dead leader's place: until there are more, nobody has taken it.
-    let mut contest: Option<u64> = None;
+    // Messages heard when this node stood for a dead leader's place (until there are more, nobody has taken it), and
+    // how often it stood since.
+    let mut contest: Option<(u64, u32)> = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(beat) => {}
@@ -107,7 +120,7 @@ pub(super) async fn stand(raft: Raft<Types>, timing: RaftTiming, hearing: Arc<He
         let dead = *hearing.dead.lock() == Some(vote);
         if dead && contest.is_none() {
             tokio::time::sleep(BY_RANK * rank).await;
-            contest = Some(hearing.heard.load(Ordering::Relaxed));
+            contest = Some((hearing.heard.load(Ordering::Relaxed), 0));
             (seen, silence, draw) = (now, Duration::ZERO, rand::random());
             if metrics.borrow().vote != vote {
                 // Another has stood, and this node votes for it.
@@ -119,7 +132,7 @@ pub(super) async fn stand(raft: Raft<Types>, timing: RaftTiming, hearing: Arc<He
             }
             continue;
         }
-        contest = contest.filter(|heard| *heard == hearing.heard.load(Ordering::Relaxed));
+        contest = contest.filter(|(heard, tries)| *tries < CONTESTS && *heard == hearing.heard.load(Ordering::Relaxed));
         if seen != now {
             (seen, silence, draw) = (now, Duration::ZERO, rand::random());
             if !alone {
@@ -128,16 +141,22 @@ pub(super) async fn stand(raft: Raft<Types>, timing: RaftTiming, hearing: Arc<He
         }
         silence += beat;
         let called = hearing.called.load(Ordering::Relaxed);
-        let enough = match (alone, called) {
+        let behind = hearing.behind.load(Ordering::Relaxed);
+        let usual = patience((timing.election_min, timing.election_max), pace.worst(), draw);
+        let enough = match (alone, called, contest) {
             // Nobody else to wait for; but a vote that is being written needs its time.
-            (true, _) => beat.max(pace.worst() * 2),
-            (false, true) => timing.election_min,
-            (false, false) if contest.is_some() => patience(CONTEST, pace.worst(), draw),
-            (false, false) => patience((timing.election_min, timing.election_max), pace.worst(), draw),
+            (true, ..) => beat.max(pace.worst() * 2),
+            (false, true, _) => timing.election_min,
+            (false, false, _) if behind => usual * BEHIND,
+            (false, false, Some((_, tries))) => patience(CONTEST, pace.worst(), draw) * 2u32.pow(tries),
+            (false, false, None) => usual,
         };
         if silence >= enough {
             hearing.called.store(false, Ordering::Relaxed);
             (silence, draw) = (Duration::ZERO, rand::random());
+            contest = contest.map(|(heard, tries)| (heard, tries + 1));
+            // It may have what it lacked; the answers tell.
+            hearing.behind.store(false, Ordering::Relaxed);
             if let Err(error) = raft.trigger().elect().await {
                 tracing::debug!(%error, "cannot stand for election");
                 return;

@@ -141,11 +141,16 @@ impl RaftNode {
         let view = machine.view.clone();
         let log = LogStore::new(id.0, loaded, disk.clone());
         let peers = Arc::new(Peers::default());
-        let network = Network { transport: transport.clone(), peers: peers.clone(), retry_after: timing.heartbeat * 2 };
+        let hearing = Arc::new(Hearing::default());
+        let network = Network {
+            transport: transport.clone(),
+            peers: peers.clone(),
+            hearing: hearing.clone(),
+            retry_after: timing.heartbeat * 2,
+        };
         let raft = Raft::new(id.0, config, network, log, machine).await.map_err(stopped)?;
         let (sender, leadership) = watch::channel(Leadership::default());
         tokio::spawn(follow(raft.metrics(), sender, peers.clone()));
-        let hearing = Arc::new(Hearing::default());
         tokio::spawn(election::stand(raft.clone(), timing, hearing.clone(), disk.pace.clone()));
         let (commits, retiring) = (Semaphore::new(COMMITS_MAX), AtomicBool::new(false));
         Ok(RaftNode { id, timing, raft, view, disk, peers, leadership, commits, transport, hearing, retiring })

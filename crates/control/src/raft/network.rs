@@ -4,6 +4,7 @@
 //! answer, or a refusal of a snapshot piece. Where a peer lives is looked up at each
 //! message, so that a node which comes back at another address is found at once.
 
+use super::election::Hearing;
 use super::types::{Types, decode, encode};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -99,6 +100,7 @@ pub(super) struct Peers {
 pub(super) struct Network {
     pub(super) transport: Arc<dyn RaftTransport>,
     pub(super) peers: Arc<Peers>,
+    pub(super) hearing: Arc<Hearing>,
     pub(super) retry_after: Duration,
 }
 
@@ -106,6 +108,7 @@ pub(super) struct Network {
 pub(super) struct Connection {
     transport: Arc<dyn RaftTransport>,
     peers: Arc<Peers>,
+    hearing: Arc<Hearing>,
     retry_after: Duration,
     target: u64,
     address: String,
@@ -118,6 +121,7 @@ impl RaftNetworkFactory<Types> for Network {
         Connection {
             transport: self.transport.clone(),
             peers: self.peers.clone(),
+            hearing: self.hearing.clone(),
             retry_after: self.retry_after,
             target,
             address: node.addr.clone(),
@@ -165,7 +169,11 @@ impl RaftNetwork<Types> for Connection {
         request: VoteRequest<u64>,
         option: RPCOption,
     ) -> Result<VoteResponse<u64>, Failure<openraft::error::Infallible>> {
-        self.call(RaftRpc::Vote, &request, &option).await.map_err(failed)
+        let answer: VoteResponse<u64> = self.call(RaftRpc::Vote, &request, &option).await.map_err(failed)?;
+        if answer.last_log_id > request.last_log_id {
+            self.hearing.lacks();
+        }
+        Ok(answer)
     }
 
     async fn install_snapshot(

@@ -216,6 +216,40 @@ async fn a_node_may_come_back_at_another_address() {
     cluster.shutdown().await;
 }
 
+/// Of two voters that are left, one lacks what the other has and is the only one to know that the leader's process
+/// ended: it cannot win, and must not keep the other from winning.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lacks_entries_lets_the_other_win() {
+    let cluster = Cluster::start(3).await;
+    for round in 0..6 {
+        let leader = cluster.leader().await;
+        let dead = leader.id();
+        let (ahead, behind) = {
+            let mut others: Vec<_> = cluster.nodes().into_iter().filter(|node| node.id() != dead).collect();
+            if round % 2 == 0 {
+                others.reverse();
+            }
+            (others.remove(0), others.remove(0))
+        };
+        let last = put(&leader, "heard by all").await.unwrap();
+        reaches(&behind, last).await;
+        cluster.board.set_link(dead, behind.id(), true);
+        let last = put(&leader, "missed by one").await.unwrap();
+        drop(leader);
+        cluster.stop(dead).await;
+        cluster.board.heal();
+        let started = Instant::now();
+        behind.died(dead);
+        let led = tokio::time::timeout(PATIENCE, cluster.leader()).await.expect("nobody was elected");
+        println!("elected after {:?}", started.elapsed());
+        assert_eq!(led.id(), ahead.id());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        cluster.open(dead.0, &format!("host{dead}")).await;
+        reaches(&behind, last).await;
+    }
+    cluster.shutdown().await;
+}
+
 async fn disturb(cluster: Arc<Cluster>, mut random: rand::rngs::StdRng, end: Instant) {
     while Instant::now() < end {
         cluster.board.heal();

@@ -14,6 +14,7 @@
 
 pub mod accounts;
 pub mod drive;
+mod estate;
 mod hex;
 mod ids;
 mod page;
@@ -54,9 +55,9 @@ impl Apps {
 
     /// The apps on any store. Makes the tables that are missing.
     pub async fn with_store(store: Arc<dyn Store>, settings: Settings) -> Result<Apps, ClientError> {
-        Ok(Apps {
-            accounts: Accounts::open_store(store.clone(), settings.accounts).await?,
-            drives: Drives::open_store(store, settings.drives).await?,
-        })
+        let accounts = Accounts::open_store(store.clone(), settings.accounts).await?;
+        let drives = Drives::open_store(store, settings.drives).await?;
+        accounts.keep_estates(vec![Arc::new(drives.clone())]);
+        Ok(Apps { accounts, drives })
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: the list of commands, what they share, and shell completions.
 
 use crate::failure::{Failure, Outcome};
-use crate::{bench, cluster, demo, files, kv, output, session, table, up};
+use crate::{bench, cluster, demo, files, kv, output, people, session, table, up};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub enum Command {
     Login(session::login::LoginArgs),
     Logout(session::login::LogoutArgs),
     Whoami(session::login::WhoamiArgs),
+    Passwd(people::own::PasswdArgs),
+    Account(people::own::AccountArgs),
+    User(people::users::UserArgs),
     Upload(files::upload::UploadArgs),
     Download(files::download::DownloadArgs),
     Delete(files::delete::DeleteArgs),
@@ -136,6 +139,26 @@ mod tests {
             "atoll demo status --json",
             "atoll demo stop --data x",
             "atoll login localhost:7070 --user ada --password-stdin",
+            "atoll login h:7070 --user ada --password-stdin --code 123456",
+            "atoll passwd --password-stdin",
+            "atoll account sessions --json",
+            "atoll account end-session --others",
+            "atoll account app-password add laptop --for webdav --for grpc --write",
+            "atoll account second-factor on --show --json",
+            "atoll account second-factor off --password-stdin --code 123456",
+            "atoll user add ada --quota 20G --role administrator",
+            "atoll user list --json",
+            "atoll user show ada",
+            "atoll user disable ada",
+            "atoll user enable ada",
+            "atoll user reset ada --second-factor",
+            "atoll user quota ada default",
+            "atoll user role ada user",
+            "atoll user remove ada --yes",
+            "atoll user sessions ada --end-all",
+            "atoll user invite --note x --valid-days 7",
+            "atoll user policy --sign-up open --quota 5G",
+            "atoll user audit --about ada -n 10",
             "atoll upload a b /photos --force -j 4",
             "atoll upload - /from-stdin.txt",
             "atoll download /photos here",
@@ -175,6 +198,9 @@ mod tests {
             "atoll kv",
             "atoll demo --nodes 0",
             "atoll kv cas k new",
+            "atoll user quota ada lots",
+            "atoll account end-session",
+            "atoll account app-password add laptop",
         ] {
             assert!(!parses(words), "{words}");
         }

@@ -25,6 +25,8 @@ use types::{Action, BlockHash, Classify, NodeId};
 
 /// How often a node looks for what drives have to clean up.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often it looks for accounts whose removal has to go on.
+const REMOVALS_EVERY: Duration = Duration::from_secs(60);
 /// How long the node may take to stop once its gateways have.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -81,6 +83,7 @@ pub struct Running {
     gateways: JoinSet<(&'static str, std::io::Result<()>)>,
     stop: watch::Sender<bool>,
     sweeper: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 /// Blocks of this machine's own disk.
@@ -147,8 +150,9 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
     gateways.spawn(async move { ("web", web::serve(state, web, stopped).await) });
     let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
+    let keeper = apps.accounts.spawn_keeper(REMOVALS_EVERY);
     let nodes = client.layout().nodes.len();
-    Ok(Running { setup_secret, nodes, web_address: plan.presence.web, node, gateways, stop, sweeper })
+    Ok(Running { setup_secret, nodes, web_address: plan.presence.web, node, gateways, stop, sweeper, keeper })
 }
 
 fn listener(listener: TcpListener) -> Outcome<tokio::net::TcpListener> {
@@ -271,6 +275,8 @@ impl Running {
         while self.gateways.join_next().await.is_some() {}
         self.sweeper.abort();
         let _ = (&mut self.sweeper).await;
+        self.keeper.abort();
+        let _ = (&mut self.keeper).await;
         // The gateways' health check held the other handle, and has gone with them.
         let Some(node) = Arc::into_inner(self.node) else {
             return tracing::warn!("requests are still under way: stopping without waiting for them");

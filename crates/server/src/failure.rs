@@ -154,7 +154,8 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
             next("name an address of your cluster with --server HOST:7070, or sign in to this one: atoll login HOST:7070"),
         ),
         RemoteError::SignedOut => (unchanged, next("atoll login")),
-        RemoteError::WrongPassword(_) => (unchanged, next("try again: atoll login")),
+        RemoteError::WrongPassword(_) => (unchanged, next("try again")),
+        RemoteError::CodeNeeded { .. } => (unchanged, next("sign in again with --code CODE")),
         RemoteError::Denied(_) => (unchanged, next("`atoll whoami` shows who you are; ask an administrator")),
         RemoteError::NoSuchTable(_) => {
             (unchanged, next("`atoll table list` shows the tables; `atoll table create NAME` makes one"))

@@ -22,6 +22,7 @@ mod layout;
 mod lock;
 mod log;
 mod output;
+mod people;
 mod ports;
 mod remove;
 mod session;
@@ -74,6 +75,9 @@ fn run(cli: Cli) -> Outcome {
             Command::Login(args) => session::login::run(args).await,
             Command::Logout(args) => session::login::logout(args).await,
             Command::Whoami(args) => session::login::whoami(args).await,
+            Command::Passwd(args) => people::own::passwd(args).await,
+            Command::Account(args) => people::own::run(args).await,
+            Command::User(args) => people::users::run(args).await,
             Command::Upload(args) => files::upload::run(args).await,
             Command::Download(args) => files::download::run(args).await,
             Command::Delete(args) => files::delete::run(args).await,

@@ -14,25 +14,26 @@ const MAX: usize = 20_000;
 /// By the hash of the token.
 #[derive(Default)]
 pub(super) struct Cache {
-    users: Mutex<HashMap<[u8; 32], (User, Instant)>>,
+    users: Mutex<HashMap<[u8; 32], (User, bool, Instant)>>,
 }
 
 impl Cache {
-    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<User> {
+    /// The user, and whether they may write this way.
+    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<(User, bool)> {
         let users = self.users.lock();
-        users.get(hash).filter(|(_, read)| read.elapsed() < FRESH).map(|(user, _)| user.clone())
+        users.get(hash).filter(|(.., read)| read.elapsed() < FRESH).map(|(user, write, _)| (user.clone(), *write))
     }
 
     /// `read`: before the store was asked.
-    pub(super) fn put(&self, hash: [u8; 32], user: &User, read: Instant) {
+    pub(super) fn put(&self, hash: [u8; 32], user: &User, write: bool, read: Instant) {
         let mut users = self.users.lock();
         if users.len() >= MAX {
-            users.retain(|_, (_, read)| read.elapsed() < FRESH);
+            users.retain(|_, (.., read)| read.elapsed() < FRESH);
             if users.len() >= MAX {
                 users.clear();
             }
         }
-        users.insert(hash, (user.clone(), read));
+        users.insert(hash, (user.clone(), write, read));
     }
 
     pub(super) fn forget(&self, hash: &[u8; 32]) {
@@ -40,6 +41,6 @@ impl Cache {
     }
 
     pub(super) fn forget_user(&self, id: UserId) {
-        self.users.lock().retain(|_, (user, _)| user.id != id);
+        self.users.lock().retain(|_, (user, ..)| user.id != id);
     }
 }

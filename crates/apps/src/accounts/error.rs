@@ -1,5 +1,6 @@
 //! Why accounts did not do what was asked, said to people.
 
+use super::Token;
 use client::ClientError;
 use std::time::Duration;
 use types::{Action, Classify};
@@ -29,6 +30,35 @@ pub enum AccountError {
     NoSuchUser { name: String },
     #[error("this cluster has an administrator already; sign in instead")]
     SetupDone,
+    /// Right so far: whoever shows this token and a code of the second factor is signed in.
+    #[error("a code of your second factor is needed")]
+    CodeNeeded { challenge: Token },
+    #[error("this code is wrong, or was used before; wait for the next one")]
+    WrongCode,
+    #[error("this took too long; sign in again")]
+    ChallengeOver,
+    #[error("the second factor is on already; turn it off first")]
+    FactorOn,
+    #[error("the second factor is not on")]
+    FactorOff,
+    #[error("nothing waits to be confirmed, or it waited too long; begin again")]
+    NothingToConfirm,
+    #[error("nobody can sign up here; an administrator can make an account for you")]
+    SignUpOff,
+    #[error("an invitation is needed to sign up here; ask an administrator for one")]
+    InvitationNeeded,
+    #[error("there are as many accounts as there may be; ask an administrator")]
+    AccountsFull,
+    #[error("this link is wrong, used or too old; ask for a new one")]
+    WrongLink,
+    #[error("there is no such {what}; look at the list again")]
+    NotFound { what: &'static str },
+    #[error("there are {max} {what} already; remove one first")]
+    TooMany { what: &'static str, max: u32 },
+    #[error("{0}")]
+    Invalid(&'static str),
+    #[error("the name or the app password is wrong, or it is not for this")]
+    WrongAppPassword,
     #[error("this set-up link is wrong, used or too old; `atoll up` prints a new one when it starts")]
     WrongSetupSecret,
     #[error("this is the last administrator; make another one first")]

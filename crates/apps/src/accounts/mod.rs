@@ -1,47 +1,69 @@
-//! Accounts: who people are, what they may do, and their sessions.
+//! Accounts: who people are, what they may do, and how they come in.
 //!
-//! Users, names, set-up links and the count of administrators are under one
-//! partition key, so that names are unique, a set-up link is used once, and the last
-//! administrator stays, each by the conditions of one transaction. They are few,
-//! small and seldom written; reads of them spread over the replicas. Sessions are
-//! under their user's id, counted tries under a hash of name and address.
+//! Users, names, second factors, links, the policy, removals, the log and the counts are under one partition key, so
+//! that names are unique, links and codes are used once, the last administrator stays, and every act has its line
+//! in the log, each by the conditions of one transaction. They are few, small and seldom written; reads of them spread
+//! over the replicas. Sessions, app passwords and known devices are under their user's id, counted tries under a
+//! hash of what is counted.
 //!
-//! **Invariants.** (1) Passwords are kept as argon2id hashes, tokens and links as
-//! BLAKE3 hashes (they are random). (2) A wrong name and a wrong password look the same
-//! and cost the same. (3) A change of password or a disabling ends all sessions of the
-//! user in the same write; [`cache`] delays that by two seconds at most, elsewhere.
-//! (4) What only an administrator may do is conditioned on them being one at that moment.
-//! (5) A user has exactly one drive, named in their row from the first moment on.
-//! **Leaves to others**: cookies and who is asked for what (`gateways`); second
-//! factors, app passwords and the audit log come later, as fields and tables beside these.
-//! **Proved by** the tests beside the code and `tests/accounts.rs`.
+//! **Invariants.** (1) Passwords are kept as argon2id hashes; tokens, links, app passwords and recovery codes as
+//! BLAKE3 hashes (they are random). (2) A wrong name and a wrong password look the same and cost the same.
+//! (3) A change of password or a disabling ends all sessions of the user in the same write; [`cache`] delays that
+//! by two seconds at most, elsewhere. (4) What only an administrator may do is conditioned on them being one at that
+//! moment. (5) A user has exactly one drive, named in their row from the first moment on. (6) Nobody's tries lock
+//! out anybody who does not share their network, nor a device that has signed in before ([`tries`]). (7) A code, a
+//! recovery code and a link are each good once, whoever else shows them at the same moment. (8) An account that is
+//! removed is gone at once, and what it kept follows, whatever crashes ([`leaving`]). (9) No secret is in the log.
+//! **Leaves to others**: cookies and who is asked for what (`gateways`); what drives keep ([`Estate`]).
+//! **Proved by** the tests beside the code and `tests/accounts*.rs`.
 
+mod act;
+mod app_passwords;
+mod audit;
 mod cache;
 mod error;
+mod factor;
+mod leaving;
+mod links;
 pub mod names;
 mod password;
+mod policy;
 mod rows;
+mod secrets;
 mod sessions;
 mod setup;
+mod sign_in;
+mod totp;
 mod tries;
 mod user;
 mod users;
 
+pub use app_passwords::{APP_PASSWORDS_MAX, AppCaller, AppPassword, AppScope, Protocol};
+pub use audit::{AUDIT_PAGE_MAX, AuditLine};
 pub use error::AccountError;
+pub use factor::{FactorState, NewFactor, RECOVERY_CODES};
+pub use leaving::{Estate, Leaving, SETTLED_AFTER};
+pub use links::{INVITATION_LIFETIME_MAX, Invitation, LinkPurpose, NewInvitation, RESET_LIFETIME};
 pub use password::Cost;
-pub use sessions::LIFETIME as SESSION_LIFETIME;
+pub use policy::{Policy, SignUp};
+pub use sessions::{KNOWN_LIFETIME, LIFETIME as SESSION_LIFETIME, SESSIONS_MAX, SessionInfo};
 pub use setup::LINK_LIFETIME;
-pub use tries::{TRIES_MAX, WINDOW as TRIES_WINDOW};
-pub use user::{Device, NewUser, Role, Session, Token, User};
-pub use users::LIST_MAX;
+pub use sign_in::CHALLENGE_LIFETIME;
+#[doc(hidden)]
+pub use totp::code_now;
+pub use tries::{NETWORK_TRIES_MAX, TRIES_MAX, WINDOW as TRIES_WINDOW};
+pub use user::{By, Device, NewUser, Role, Session, Token, User};
+pub use users::{LIST_MAX, UserChange};
 
 use crate::store::Store;
 use bytes::Bytes;
 use cache::Cache;
 use client::ClientError;
+use parking_lot::Mutex;
 use password::Passwords;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use types::{Condition, Refusal, TableId, Transaction, TransactionResult, Update};
 
 const NAMESPACE: &str = "accounts";
@@ -49,6 +71,10 @@ const NAMESPACE: &str = "accounts";
 const EVERYONE: Bytes = Bytes::from_static(b"everyone");
 /// Sort key of the count of administrators who are not disabled.
 const ADMINISTRATORS: Bytes = Bytes::from_static(b"administrators");
+/// Sort key of the count of users.
+const USERS: Bytes = Bytes::from_static(b"users");
+/// Tries of a change that others keep overtaking.
+const TRIES_OF_A_CHANGE: usize = 8;
 /// Notes of a session's use that may be under way.
 const TOUCHING_MAX: usize = 64;
 
@@ -71,6 +97,11 @@ struct Inner {
     passwords: Passwords,
     cache: Cache,
     touching: Arc<Semaphore>,
+    /// Days that the log is kept, and when that was read.
+    audit_days: Mutex<Option<(u32, Instant)>>,
+    estates: OnceLock<Vec<Arc<dyn Estate>>>,
+    /// A removal has begun here.
+    removals: Notify,
 }
 
 #[derive(Clone, Copy)]
@@ -79,13 +110,27 @@ struct Tables {
     users: TableId,
     /// [`EVERYONE`], name → user id.
     names: TableId,
-    /// [`EVERYONE`], [`ADMINISTRATORS`] → counter.
+    /// [`EVERYONE`], what is counted → counter. Under a user's id too.
     counts: TableId,
-    /// [`EVERYONE`], hash of the secret → set-up link.
-    setup: TableId,
+    /// [`EVERYONE`], hash of the secret → link.
+    links: TableId,
+    /// [`EVERYONE`], user id → second factor.
+    factors: TableId,
+    /// [`EVERYONE`] → policy.
+    policy: TableId,
+    /// [`EVERYONE`], user id → removal.
+    removals: TableId,
+    /// [`EVERYONE`], number → line of the log.
+    audit: TableId,
     /// User id, hash of the token → session.
     sessions: TableId,
-    /// Hash of name and address, window → counter.
+    /// User id, hash → app password.
+    app_passwords: TableId,
+    /// User id, hash of the token → device that has signed in.
+    known: TableId,
+    /// User id, hash of the token → sign-in that waits for a code.
+    challenges: TableId,
+    /// Hash of what is counted, window → counter.
     tries: TableId,
 }
 
@@ -96,13 +141,30 @@ impl Accounts {
             users: store.ensure_table(NAMESPACE, "users").await?,
             names: store.ensure_table(NAMESPACE, "names").await?,
             counts: store.ensure_table(NAMESPACE, "counts").await?,
-            setup: store.ensure_table(NAMESPACE, "setup").await?,
+            links: store.ensure_table(NAMESPACE, "links").await?,
+            factors: store.ensure_table(NAMESPACE, "factors").await?,
+            policy: store.ensure_table(NAMESPACE, "policy").await?,
+            removals: store.ensure_table(NAMESPACE, "removals").await?,
+            audit: store.ensure_table(NAMESPACE, "audit").await?,
+            app_passwords: store.ensure_table(NAMESPACE, "app_passwords").await?,
+            known: store.ensure_table(NAMESPACE, "known_devices").await?,
+            challenges: store.ensure_table(NAMESPACE, "challenges").await?,
             sessions: store.ensure_table(NAMESPACE, "sessions").await?,
             tries: store.ensure_table(NAMESPACE, "tries").await?,
         };
         let passwords = Passwords::new(settings.cost).await.map_err(|error| ClientError::Invalid(error.to_string()))?;
         let touching = Arc::new(Semaphore::new(TOUCHING_MAX));
-        Ok(Accounts { inner: Arc::new(Inner { store, tables, passwords, cache: Cache::default(), touching }) })
+        let inner = Inner {
+            store,
+            tables,
+            passwords,
+            cache: Cache::default(),
+            touching,
+            audit_days: Mutex::default(),
+            estates: OnceLock::new(),
+            removals: Notify::new(),
+        };
+        Ok(Accounts { inner: Arc::new(inner) })
     }
 
     /// One transaction; the index of the condition that did not hold, if one did not.
@@ -124,4 +186,9 @@ impl Accounts {
     async fn write(&self, partition_key: Bytes, updates: Vec<Update>) -> Result<(), AccountError> {
         self.transact(partition_key, Vec::new(), updates).await?.map(drop).map_err(|_| AccountError::Conflict)
     }
+}
+
+/// A counter would have left its bounds.
+fn is_bound(error: &AccountError) -> bool {
+    matches!(error, AccountError::Client(ClientError::Refused(Refusal::Bounds { .. })))
 }

@@ -12,9 +12,9 @@ pub const PASSWORD_MIN: usize = 8;
 /// Bytes that a password has at most.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
 
-/// The name as it is stored: lower-cased.
+/// The name as it is stored: one form for all ways to type it, lower-cased.
 pub fn valid_name(name: &str) -> Result<String, AccountError> {
-    let name = name.trim();
+    let name: String = name.trim().chars().take(NAME_MAX + 1).nfkc().collect();
     let bad = |why| Err(AccountError::BadName { why });
     if name.is_empty() || name.len() > NAME_MAX {
         return bad("it must have 1 to 64 characters");
@@ -64,6 +64,8 @@ mod tests {
     #[test]
     fn names_are_lower_cased_and_plain() {
         assert_eq!(valid_name(" Ada.L-1_x ").unwrap(), "ada.l-1_x");
+        assert_eq!(valid_name("ＡＤＡ").unwrap(), "ada", "typed on another keyboard");
+        assert_eq!(valid_name("\u{212a}im").unwrap(), "kim", "the sign for Kelvin");
         for bad in ["", "a b", "é", "a/b", "..", "-", &"x".repeat(65), "a\0"] {
             assert!(valid_name(bad).is_err(), "{bad:?}");
         }

@@ -1,79 +1,72 @@
 //! Sessions: a token shown with every request, of which only the hash is stored.
 //!
-//! A token is the user's id and 32 random bytes, so that session and user can be
-//! read together. Sessions of a user are under the user's id; one counts while it
-//! is there, has not expired, is of the user's present generation, and the user is
+//! A token carries the user's id, so that session and user can be read together. Sessions of a user are under the
+//! user's id; one counts while it is there, has not expired, is of the user's present generation, and the user is
 //! not disabled. Raising the generation ends all sessions in one write.
 
-use super::rows::{SessionRow, UserRow, decode};
-use super::{AccountError, Accounts, Device, Session, Token, User};
-use crate::{UserId, hex};
+use super::act::put;
+use super::audit::plain;
+use super::rows::{AuditRow, KnownRow, SessionRow, UserRow, decode};
+use super::secrets::{Shown, long_prefix, short_id};
+use super::{AccountError, Accounts, By, Device, Session, Token, User};
+use crate::UserId;
 use bytes::Bytes;
 use client::ClientError;
-use prost::Message;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{Condition, Consistency, Item, ItemKey, Refusal, Test, Transaction, Update, WallMillis};
+use types::{
+    Condition, Consistency, Item, ItemAt, ItemKey, Query, Refusal, TableId, Test, Transaction, Update, WallMillis,
+};
 
 /// How long a session lasts that is not used.
 pub const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a device is known that does not sign in.
+pub const KNOWN_LIFETIME: Duration = Duration::from_secs(180 * 24 * 3600);
+/// Sessions of one user; the one unused for longest makes room.
+pub const SESSIONS_MAX: usize = 100;
+/// Known devices of one user; the same.
+const KNOWN_MAX: usize = 50;
 /// How exact the time of last use is.
-const TOUCH: Duration = Duration::from_secs(5 * 60);
-/// Characters of a device's label that are kept.
-const LABEL_MAX: usize = 200;
+pub(super) const TOUCH: Duration = Duration::from_secs(5 * 60);
 
-/// A token taken apart.
-struct Shown {
-    user: UserId,
-    hash: [u8; 32],
-}
-
-impl Shown {
-    fn parse(token: &str) -> Option<Shown> {
-        if token.len() != 2 * 48 {
-            return None;
-        }
-        let bytes = hex::decode(token)?;
-        Some(Shown { user: UserId::from_slice(&bytes[..16])?, hash: *blake3::hash(&bytes).as_bytes() })
-    }
+/// A session, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// By which it is ended.
+    pub id: String,
+    /// The browser or program.
+    pub device: String,
+    /// Where it began.
+    pub address: String,
+    /// When it began.
+    pub created: WallMillis,
+    /// When it was last used, to some five minutes.
+    pub used: WallMillis,
+    /// When it ends if it is not used before.
+    pub expires: WallMillis,
+    /// It is the one that asks.
+    pub current: bool,
 }
 
 impl Accounts {
-    /// Signs someone in. Wrong names and wrong passwords look the same and cost the same.
-    pub async fn sign_in(&self, name: &str, password: &str, device: Device) -> Result<Session, AccountError> {
-        let name = super::names::valid_name(name);
-        let counted = self.count_try(name.as_deref().unwrap_or_default(), device.address).await?;
-        let found = match &name {
-            Ok(name) => self.find_row(name).await?,
-            Err(_) => None,
-        };
-        let hash = found.as_ref().map(|(_, _, row)| row.password.as_str());
-        let too_long = password.len() > super::names::PASSWORD_BYTES_MAX;
-        let right = self.inner.passwords.verify(if too_long { "" } else { password }, hash).await?;
-        let (Some((id, _, row)), true, false) = (found, right, too_long) else {
-            return Err(AccountError::WrongCredentials);
-        };
-        if row.disabled {
-            return Err(AccountError::WrongCredentials);
-        }
-        self.forget_tries(counted).await;
-        self.begin_session(row.user(id)?, row.generation, device).await
-    }
-
     /// Who shows this token?
     pub async fn authenticate(&self, token: &str) -> Result<User, AccountError> {
         let shown = Shown::parse(token).ok_or(AccountError::NotSignedIn)?;
-        if let Some(user) = self.inner.cache.get(&shown.hash) {
+        if let Some((user, _)) = self.inner.cache.get(&shown.hash) {
             return Ok(user);
         }
         let asked = Instant::now();
         let (user, session, row) = self.session(&shown, Consistency::Strong).await?;
         let now = self.inner.store.now();
         if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
-            self.touch(&shown, session, row, now);
+            let key = self.session_key(&shown);
+            let row = SessionRow { used: now.0, expires: after(now, LIFETIME).0, ..row };
+            let put = put_session(&key, &row);
+            self.note_use(key, session, put);
         }
-        self.inner.cache.put(shown.hash, &user, asked);
+        self.inner.cache.put(shown.hash, &user, true, asked);
         Ok(user)
     }
 
@@ -109,39 +102,182 @@ impl Accounts {
         Ok(())
     }
 
-    /// A new session of that user, of that generation.
+    /// One's sessions that are good, the one last used first. `current`: the token that asks.
+    pub async fn sessions(&self, user: &User, current: Option<&str>) -> Result<Vec<SessionInfo>, AccountError> {
+        let Some((_, user_row)) = self.read_user(user.id).await? else { return Err(AccountError::NotSignedIn) };
+        let current = current.and_then(Shown::parse).map(|shown| shown.hash);
+        let now = self.inner.store.now();
+        let mut sessions = Vec::new();
+        for at in self.rows_of(self.inner.tables.sessions, user.id).await? {
+            let row: SessionRow = decode("a session", &at.item.value)?;
+            if row.expires <= now.0 || row.generation != user_row.generation || user_row.disabled {
+                continue;
+            }
+            sessions.push(SessionInfo {
+                id: short_id(&at.sort_key),
+                device: row.label,
+                address: row.address,
+                created: WallMillis(row.created),
+                used: WallMillis(row.used),
+                expires: WallMillis(row.expires),
+                current: current.is_some_and(|hash| at.sort_key == hash[..]),
+            });
+        }
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.used));
+        Ok(sessions)
+    }
+
+    /// Ends one of one's sessions.
+    pub async fn end_session(&self, by: impl Into<By>, id: &str) -> Result<(), AccountError> {
+        let by = by.into();
+        let line = self.line("session ended", &by).about(by.user.id, &by.user.name);
+        self.end_one(by.user.id, id, line).await
+    }
+
+    /// Ends all of one's sessions but the one of this token. Says how many.
+    pub async fn end_other_sessions(&self, by: impl Into<By>, token: &str) -> Result<usize, AccountError> {
+        let by = by.into();
+        let keep = Shown::parse(token).ok_or(AccountError::NotSignedIn)?;
+        self.note(self.line("other sessions ended", &by).about(by.user.id, &by.user.name)).await?;
+        self.end_all_but(by.user.id, Some(keep.hash)).await
+    }
+
+    /// Somebody's sessions. Only an administrator may.
+    pub async fn sessions_of(&self, by: &User, name: &str) -> Result<Vec<SessionInfo>, AccountError> {
+        self.require_administrator(by, "see others' sessions").await?;
+        let user = self.find(name).await?;
+        self.sessions(&user, None).await
+    }
+
+    /// Ends one of somebody's sessions, or all. Only an administrator may.
+    pub async fn end_sessions_of(
+        &self,
+        by: impl Into<By>,
+        name: &str,
+        id: Option<&str>,
+    ) -> Result<usize, AccountError> {
+        let by = by.into();
+        self.require_administrator(&by.user, "end others' sessions").await?;
+        let user = self.find(name).await?;
+        let line = self.line("sessions ended", &by).about(user.id, &user.name);
+        match id {
+            Some(id) => self.end_one(user.id, id, line).await.map(|()| 1),
+            None => {
+                self.note(line).await?;
+                self.end_all_but(user.id, None).await
+            }
+        }
+    }
+
+    async fn end_one(&self, user: UserId, id: &str, line: AuditRow) -> Result<(), AccountError> {
+        let missing = AccountError::NotFound { what: "session" };
+        let prefix = long_prefix(id).ok_or(missing.clone())?;
+        let table = self.inner.tables.sessions;
+        let page = self.inner.store.query(&Query::prefix(table, user.bytes(), &prefix), Consistency::Strong).await?;
+        let found = page.items.into_iter().next().ok_or(missing)?;
+        // Told of before it is done: nothing happens that is not in the log.
+        self.note(line).await?;
+        self.write(user.bytes(), vec![Update::Delete { table, sort_key: found.sort_key }]).await?;
+        self.inner.cache.forget_user(user);
+        Ok(())
+    }
+
+    async fn end_all_but(&self, user: UserId, keep: Option<[u8; 32]>) -> Result<usize, AccountError> {
+        let table = self.inner.tables.sessions;
+        let mut ended = 0;
+        for page in self.rows_of(table, user).await?.chunks(types::limits::TRANSACTION_CHANGES_MAX) {
+            let others = page.iter().filter(|at| keep.is_none_or(|keep| at.sort_key != keep[..]));
+            let updates: Vec<Update> =
+                others.map(|at| Update::Delete { table, sort_key: at.sort_key.clone() }).collect();
+            ended += updates.len();
+            if !updates.is_empty() {
+                self.write(user.bytes(), updates).await?;
+            }
+        }
+        self.inner.cache.forget_user(user);
+        Ok(ended)
+    }
+
+    /// A new session of that user, of that generation. `spent`: a challenge that ends with it.
     pub(super) async fn begin_session(
         &self,
         user: User,
         generation: u64,
         device: Device,
+        spent: Option<Bytes>,
     ) -> Result<Session, AccountError> {
-        let bytes = [&user.id.0[..], &rand::random::<[u8; 32]>()].concat();
-        let token = Token(hex::encode(&bytes));
-        let shown = Shown { user: user.id, hash: *blake3::hash(&bytes).as_bytes() };
+        let (token, shown) = Shown::make(user.id);
         let now = self.inner.store.now();
-        let expires = expiry(now);
+        let expires = after(now, LIFETIME);
         let row = SessionRow {
             created: now.0,
             used: now.0,
             expires: expires.0,
             generation,
-            label: device.label.chars().filter(|c| !c.is_control()).take(LABEL_MAX).collect(),
-            address: device.address.map(|address| address.to_string()).unwrap_or_default(),
+            label: plain(&device.label),
+            address: text_of(device.address),
         };
         let key = self.session_key(&shown);
-        let put = put_session(&key, &row);
-        self.write(key.partition_key, vec![put]).await?;
-        Ok(Session { token, user, expires })
+        let tables = self.inner.tables;
+        let mut updates = vec![put_session(&key, &row)];
+        updates.extend(self.make_room(tables.sessions, user.id, SESSIONS_MAX).await?);
+        let known = device.known.as_ref().and_then(|known| Shown::parse(known.as_str()));
+        let (new, known) = match known.filter(|known| known.user == user.id) {
+            Some(known) => (None, known),
+            None => {
+                let (token, known) = Shown::make(user.id);
+                (Some(token), known)
+            }
+        };
+        let expires_known = after(now, KNOWN_LIFETIME);
+        let row = KnownRow { used: now.0, expires: expires_known.0 };
+        updates.push(put(tables.known, known.sort_key(), &row, Some(expires_known)));
+        if new.is_some() {
+            updates.extend(self.make_room(tables.known, user.id, KNOWN_MAX).await?);
+        }
+        let mut conditions = Vec::new();
+        if let Some(sort_key) = spent {
+            let table = tables.challenges;
+            conditions.push(Condition { table, sort_key: sort_key.clone(), test: Test::Present });
+            updates.push(Update::Delete { table, sort_key });
+        }
+        match self.transact(key.partition_key, conditions, updates).await? {
+            Ok(_) => Ok(Session { token, user, expires, device: new }),
+            Err(_) => Err(AccountError::ChallengeOver),
+        }
     }
 
-    /// Notes the use and moves the expiry, while the request goes on. Not noted
-    /// is no harm; a session that ends meanwhile stays ended.
-    fn touch(&self, shown: &Shown, item: Item, row: SessionRow, now: WallMillis) {
+    /// Is this a device that signed this user in before? Its hash, if so.
+    pub(super) async fn known_device(
+        &self,
+        user: Option<UserId>,
+        known: Option<&Token>,
+    ) -> Result<Option<[u8; 32]>, AccountError> {
+        let Some(shown) = known.and_then(|known| Shown::parse(known.as_str())) else { return Ok(None) };
+        // Looked up whoever signs in, so that names are not told apart by how long this takes.
+        let key = ItemKey::new(self.inner.tables.known, shown.user.bytes(), shown.sort_key());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?;
+        let Some(item) = item.filter(|_| user == Some(shown.user)) else { return Ok(None) };
+        let row: KnownRow = decode("a known device", &item.value)?;
+        Ok((row.expires > self.inner.store.now().0).then_some(shown.hash))
+    }
+
+    /// Takes away the rows that were written longest ago, so that one more makes at most so many.
+    async fn make_room(&self, table: TableId, user: UserId, max: usize) -> Result<Vec<Update>, AccountError> {
+        let mut rows = self.rows_of(table, user).await?;
+        rows.sort_by_key(|at| at.item.time);
+        let too_many = (rows.len() + 1).saturating_sub(max).min(100);
+        Ok(rows.drain(..too_many).map(|at| Update::Delete { table, sort_key: at.sort_key }).collect())
+    }
+
+    /// What is under a user in a table whose rows are bounded in number.
+    pub(super) async fn rows_of(&self, table: TableId, user: UserId) -> Result<Vec<ItemAt>, AccountError> {
+        Ok(self.inner.store.query(&Query::all(table, user.bytes()), Consistency::Strong).await?.items)
+    }
+
+    /// Notes a use while the request goes on. Not noted is no harm; what ends meanwhile stays ended.
+    pub(super) fn note_use(&self, key: ItemKey, item: Item, put: Update) {
         let Ok(permit) = self.inner.touching.clone().try_acquire_owned() else { return };
-        let key = self.session_key(shown);
-        let row = SessionRow { used: now.0, expires: expiry(now).0, ..row };
-        let put = put_session(&key, &row);
         let condition = Condition { table: key.table, sort_key: key.sort_key, test: Test::VersionIs(item.version) };
         let store = Arc::clone(&self.inner.store);
         let transaction = Transaction {
@@ -154,26 +290,25 @@ impl Accounts {
             let _permit = permit;
             match store.transact(transaction).await {
                 Ok(_) | Err(ClientError::Refused(Refusal::Condition { .. })) => {}
-                Err(error) => tracing::debug!(%error, "the use of a session was not noted"),
+                Err(error) => tracing::debug!(%error, "a use was not noted"),
             }
         });
     }
 
     fn session_key(&self, shown: &Shown) -> ItemKey {
-        let hash = Bytes::copy_from_slice(&shown.hash);
-        ItemKey::new(self.inner.tables.sessions, shown.user.bytes(), hash)
+        ItemKey::new(self.inner.tables.sessions, shown.user.bytes(), shown.sort_key())
     }
 }
 
-fn expiry(now: WallMillis) -> WallMillis {
-    WallMillis(now.0.saturating_add(LIFETIME.as_millis() as u64))
+/// An address as rows have it.
+pub(super) fn text_of(address: Option<IpAddr>) -> String {
+    address.map(|address| address.to_string()).unwrap_or_default()
+}
+
+pub(super) fn after(now: WallMillis, time: Duration) -> WallMillis {
+    WallMillis(now.0.saturating_add(time.as_millis() as u64))
 }
 
 fn put_session(key: &ItemKey, row: &SessionRow) -> Update {
-    Update::Put {
-        table: key.table,
-        sort_key: key.sort_key.clone().into(),
-        value: row.encode_to_vec().into(),
-        expires: Some(WallMillis(row.expires)),
-    }
+    put(key.table, key.sort_key.clone(), row, Some(WallMillis(row.expires)))
 }

@@ -1,16 +1,22 @@
-//! A limit on tries to sign in, per name and address: a stranger cannot lock out
-//! anybody but who shares their address, and a try is counted before the
-//! password is looked at, so that many at once gain nothing.
+//! Limits on tries, so that guessing is slow and nobody can lock out anybody else.
+//!
+//! A try to sign in is counted twice: for its name *and* network, and for its network alone. Neither counts what
+//! is tried elsewhere, so a stranger cannot lock anybody out but who shares their address; and a device that has
+//! signed in before is counted by itself, so not even then. Tries are counted before the password is looked
+//! at, so that many at once gain nothing. Every count expires with its window.
 
-use super::{AccountError, Accounts};
+use super::{AccountError, Accounts, Device};
+use crate::UserId;
 use bytes::Bytes;
 use client::ClientError;
 use std::net::IpAddr;
 use std::time::Duration;
 use types::{Refusal, Template, TemplatePart, Transaction, Update, WallMillis};
 
-/// Tries in one window.
+/// Tries for one name from one network in one window.
 pub const TRIES_MAX: i64 = 10;
+/// Tries from one network in one window, for all names.
+pub const NETWORK_TRIES_MAX: i64 = 100;
 /// How long a window is.
 pub const WINDOW: Duration = Duration::from_secs(10 * 60);
 
@@ -18,31 +24,77 @@ pub const WINDOW: Duration = Duration::from_secs(10 * 60);
 pub(super) struct Try {
     key: Bytes,
     window: u64,
+    max: i64,
+    /// It was the last of its window.
+    pub last: bool,
+}
+
+/// A try to sign in, as it has been counted.
+pub(super) struct SignInTry {
+    own: Try,
+    network: Option<Try>,
+}
+
+impl SignInTry {
+    pub(super) fn last(&self) -> bool {
+        self.own.last
+    }
 }
 
 impl Accounts {
-    /// Counts a try, or says how long to wait.
+    /// Counts a try to sign in, or says how long to wait. `known`: whose known device it comes from.
+    pub(super) async fn count_sign_in(
+        &self,
+        name: &str,
+        device: &Device,
+        known: Option<[u8; 32]>,
+    ) -> Result<SignInTry, AccountError> {
+        if let Some(hash) = known {
+            let own = Try::of(&[b"device", &hash], TRIES_MAX, self.inner.store.now());
+            return Ok(SignInTry { own: self.count(own).await?, network: None });
+        }
+        let network = match device.address {
+            Some(address) => {
+                let network = network(Some(address));
+                let counted = Try::of(&[b"network", network.as_bytes()], NETWORK_TRIES_MAX, self.inner.store.now());
+                Some(self.count(counted).await?)
+            }
+            None => None,
+        };
+        Ok(SignInTry { own: self.count_try(name, device.address).await?, network })
+    }
+
+    /// It was right: what was counted for the name is forgotten, and the try taken back from the network's count.
+    pub(super) async fn forget_sign_in(&self, counted: SignInTry) {
+        self.forget_tries(counted.own).await;
+        if let Some(network) = counted.network {
+            self.take_back(network).await;
+        }
+    }
+
+    /// Counts a try for a name or purpose from an address.
     pub(super) async fn count_try(&self, name: &str, address: Option<IpAddr>) -> Result<Try, AccountError> {
-        let counted = Try::new(name, address, self.inner.store.now());
+        let network = network(address);
+        let name = &name.as_bytes()[..name.len().min(256)];
+        self.count(Try::of(&[b"name", name, network.as_bytes()], TRIES_MAX, self.inner.store.now())).await
+    }
+
+    /// Counts what someone tries who has proved something already, so that nobody else's tries are in it.
+    pub(super) async fn count_own_try(
+        &self,
+        what: &str,
+        user: UserId,
+        known: Option<[u8; 32]>,
+    ) -> Result<Try, AccountError> {
+        let known = known.map(|hash| hash.to_vec()).unwrap_or_default();
+        let counted = Try::of(&[b"own", what.as_bytes(), &user.0, &known], TRIES_MAX, self.inner.store.now());
+        self.count(counted).await
+    }
+
+    async fn count(&self, counted: Try) -> Result<Try, AccountError> {
         let store = &*self.inner.store;
-        let table = self.inner.tables.tries;
-        let sort_key = counted.sort_key();
-        let add = Update::Add { table, sort_key: sort_key.clone(), delta: 1, min: 0, max: TRIES_MAX };
-        // The same item again, as the counter has left it, so that it expires.
-        let keep = Update::Put {
-            table,
-            sort_key: Template::Fixed(sort_key),
-            value: Template::Parts(vec![TemplatePart::Counter(0)]),
-            expires: Some(counted.ends()),
-        };
-        let transaction = Transaction {
-            operation: store.operation(&counted.key),
-            partition_key: counted.key.clone(),
-            conditions: Vec::new(),
-            updates: vec![add, keep],
-        };
-        match store.transact(transaction).await {
-            Ok(_) => Ok(counted),
+        match store.transact(counted.add(self, 1)).await {
+            Ok(result) => Ok(Try { last: result.counters.first() == Some(&counted.max), ..counted }),
             Err(ClientError::Refused(Refusal::Bounds { .. })) => {
                 let wait = counted.ends().0.saturating_sub(store.now().0);
                 Err(AccountError::TooManyTries { wait: Duration::from_millis(wait) })
@@ -64,20 +116,41 @@ impl Accounts {
             tracing::debug!(%error, "counted tries were not forgotten");
         }
     }
+
+    async fn take_back(&self, counted: Try) {
+        if let Err(error) = self.inner.store.transact(counted.add(self, -1)).await {
+            tracing::debug!(%error, "a counted try was not taken back");
+        }
+    }
 }
 
 impl Try {
-    fn new(name: &str, address: Option<IpAddr>, now: WallMillis) -> Try {
-        let from = address.map_or_else(String::new, |address| match address.to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            // Who has one address of a /64 usually has all of them.
-            IpAddr::V6(address) => format!("{:x?}", &address.segments()[..4]),
-        });
-        let name = &name.as_bytes()[..name.len().min(256)];
+    fn of(parts: &[&[u8]], max: i64, now: WallMillis) -> Try {
         let mut hash = blake3::Hasher::new();
-        hash.update(&(name.len() as u64).to_be_bytes()).update(name).update(from.as_bytes());
+        for part in parts {
+            hash.update(&(part.len() as u64).to_be_bytes()).update(part);
+        }
         let key = Bytes::copy_from_slice(&hash.finalize().as_bytes()[..16]);
-        Try { key, window: now.0 / WINDOW.as_millis() as u64 }
+        Try { key, window: now.0 / WINDOW.as_millis() as u64, max, last: false }
+    }
+
+    /// The count, and the same item again as the counter has left it, so that it expires.
+    fn add(&self, accounts: &Accounts, delta: i64) -> Transaction {
+        let table = accounts.inner.tables.tries;
+        let sort_key = self.sort_key();
+        let add = Update::Add { table, sort_key: sort_key.clone(), delta, min: 0, max: self.max };
+        let keep = Update::Put {
+            table,
+            sort_key: Template::Fixed(sort_key),
+            value: Template::Parts(vec![TemplatePart::Counter(0)]),
+            expires: Some(self.ends()),
+        };
+        Transaction {
+            operation: accounts.inner.store.operation(&self.key),
+            partition_key: self.key.clone(),
+            conditions: Vec::new(),
+            updates: vec![add, keep],
+        }
     }
 
     fn sort_key(&self) -> Bytes {
@@ -89,17 +162,26 @@ impl Try {
     }
 }
 
+/// Who has one address of a /64 usually has all of them.
+fn network(address: Option<IpAddr>) -> String {
+    address.map_or_else(String::new, |address| match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{:x?}", &address.segments()[..4]),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn tries_are_told_apart_by_name_and_network() {
-        let key = |name: &str, address: &str| Try::new(name, address.parse().ok(), WallMillis(0)).key;
-        assert_eq!(key("ada", "10.0.0.1"), key("ada", "::ffff:10.0.0.1"));
-        assert_ne!(key("ada", "10.0.0.1"), key("ada", "10.0.0.2"));
-        assert_ne!(key("ada", "10.0.0.1"), key("bob", "10.0.0.1"));
-        assert_eq!(key("ada", "2001:db8:1:2:3::4"), key("ada", "2001:db8:1:2:ffff::1"));
-        assert_ne!(key("ada", "2001:db8:1:2::1"), key("ada", "2001:db8:1:3::1"));
+    fn tries_are_told_apart_by_network() {
+        let of = |address: &str| network(address.parse().ok());
+        assert_eq!(of("10.0.0.1"), of("::ffff:10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        let key = |parts: &[&[u8]]| Try::of(parts, 1, WallMillis(0)).key;
+        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
     }
 }

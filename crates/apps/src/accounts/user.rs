@@ -60,6 +60,8 @@ pub struct User {
     pub disabled: bool,
     /// When the account was made.
     pub created: WallMillis,
+    /// Bytes that they may keep, where that is not as for everybody.
+    pub quota: Option<u64>,
 }
 
 impl User {
@@ -74,6 +76,11 @@ impl User {
 pub struct Token(pub(super) String);
 
 impl Token {
+    /// One that was shown to us; whether it is good is another matter.
+    pub fn shown(text: impl Into<String>) -> Token {
+        Token(text.into())
+    }
+
     /// As a cookie or bearer text: hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -96,6 +103,8 @@ pub struct Session {
     pub user: User,
     /// When it ends if it is not used before.
     pub expires: WallMillis,
+    /// To be kept beyond the session and shown at the next sign-in ([`Device::known`]), if it is new.
+    pub device: Option<Token>,
 }
 
 /// Where someone signs in from.
@@ -105,6 +114,29 @@ pub struct Device {
     pub label: String,
     /// The person's address, for the limit on tries.
     pub address: Option<IpAddr>,
+    /// What [`Session::device`] gave it: who has one is not locked out by what others try.
+    pub known: Option<Token>,
+}
+
+/// Who does something, and from where.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who, as they were recognised; what they may do is looked up again.
+    pub user: User,
+    /// Where from.
+    pub device: Device,
+}
+
+impl From<&User> for By {
+    fn from(user: &User) -> By {
+        By { user: user.clone(), device: Device::default() }
+    }
+}
+
+impl From<&By> for By {
+    fn from(by: &By) -> By {
+        by.clone()
+    }
 }
 
 /// An account to be made.
@@ -118,6 +150,8 @@ pub struct NewUser {
     pub password: String,
     /// What they may do.
     pub role: Role,
+    /// Bytes that they may keep; none: as for everybody.
+    pub quota: Option<u64>,
 }
 
 impl fmt::Debug for NewUser {

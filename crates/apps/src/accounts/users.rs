@@ -1,23 +1,34 @@
 //! Making, finding and changing users.
 
-use super::rows::{RoleRow, UserRow, decode};
-use super::{AccountError, Accounts, Device, NewUser, Session, User};
+use super::act::{Act, Undone};
+use super::rows::{LinkKind, RoleRow, UserRow, decode};
+use super::{AccountError, Accounts, By, Device, NewUser, Role, Session, SignUp, Token, User};
 use crate::page::{Page, cursor_after, place_of};
-use crate::{DriveId, UserId};
+use crate::{DriveId, UserId, hex};
 use bytes::Bytes;
-use client::ClientError;
 use prost::Message;
-use types::{Condition, Consistency, ItemKey, Query, Refusal, Test, Update, Version};
+use types::{Condition, Consistency, ItemKey, Query, Test, Update, Version};
 
 /// Users in one page of a listing.
 pub const LIST_MAX: u32 = 500;
-/// Tries of a change that others keep overtaking.
-const TRIES_MAX: usize = 5;
 
 /// A user about to be made.
 pub(super) struct Prepared {
     pub id: UserId,
     pub row: UserRow,
+}
+
+/// What an administrator changes of an account; what is none stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// What others see.
+    pub display: Option<String>,
+    /// What they may do.
+    pub role: Option<Role>,
+    /// Barred from signing in.
+    pub disabled: Option<bool>,
+    /// Bytes that they may keep; none within: as for everybody.
+    pub quota: Option<Option<u64>>,
 }
 
 impl Prepared {
@@ -29,115 +40,184 @@ impl Prepared {
         }
     }
 
-    /// User, name, and the count of administrators. The drive needs no making
-    /// but its id, so that a user has exactly one from the first moment on.
-    pub(super) fn updates(&self, accounts: &Accounts) -> Vec<Update> {
-        let tables = accounts.inner.tables;
-        let mut updates = vec![
-            accounts.put_user(self.id, &self.row),
-            Update::Put {
-                table: tables.names,
-                sort_key: self.row.name.clone().into(),
-                value: self.id.bytes().into(),
-                expires: None,
-            },
-        ];
-        if self.row.role() == RoleRow::Administrator {
-            updates.push(accounts.count_administrators(1));
-        }
-        updates
+    /// User, name, and the counts. The drive needs no making but its id, so that a user has exactly one from the
+    /// first moment on. `users_max`: accounts that there may be.
+    pub(super) fn make(&self, act: Act, accounts: &Accounts, users_max: Option<u64>) -> Act {
+        let names = Update::Put {
+            table: accounts.inner.tables.names,
+            sort_key: self.row.name.clone().into(),
+            value: self.id.bytes().into(),
+            expires: None,
+        };
+        let max = users_max.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
+        let act = act.update(accounts.put_user(self.id, &self.row)).update(names);
+        let act = accounts.count_users(act, 1, max);
+        if self.row.administers() { accounts.count_administrators(act, 1) } else { act }
     }
 }
 
 impl Accounts {
     /// Makes a user. Only an administrator may.
-    pub async fn create_user(&self, by: &User, new: NewUser) -> Result<User, AccountError> {
-        let allowed = self.require_administrator(by, "make users").await?;
+    pub async fn create_user(&self, by: impl Into<By>, new: NewUser) -> Result<User, AccountError> {
+        Ok(self.create(by.into(), new, false).await?.0)
+    }
+
+    /// The same without a password: the link that is given sets one.
+    pub async fn create_user_by_link(&self, by: impl Into<By>, new: NewUser) -> Result<(User, Token), AccountError> {
+        // One that nobody knows, so that the name looks like any other to who tries it.
+        let password = hex::encode(&rand::random::<[u8; 32]>());
+        match self.create(by.into(), NewUser { password, ..new }, true).await? {
+            (user, Some(secret)) => Ok((user, secret)),
+            (_, None) => Err(AccountError::Damaged("a link was not made".into())),
+        }
+    }
+
+    async fn create(&self, by: By, new: NewUser, link: bool) -> Result<(User, Option<Token>), AccountError> {
+        self.require_administrator(&by.user, "make users").await?;
         let new = self.prepare_user(new).await?;
-        match self.transact(super::EVERYONE, vec![new.name_free(self), allowed], new.updates(self)).await? {
-            Ok(_) => new.row.user(new.id),
-            Err(0) => Err(AccountError::NameTaken { name: new.row.name }),
-            Err(_) => Err(AccountError::Conflict),
-        }
-    }
-
-    /// Gives someone a new password and ends their sessions. Only an administrator may.
-    pub async fn set_password(&self, by: &User, name: &str, new: &str) -> Result<(), AccountError> {
-        let allowed = self.require_administrator(by, "set passwords").await?;
-        let (id, version, mut row) = self.find_required(name).await?;
-        super::names::check_password(new, &row.name)?;
-        row.password = self.inner.passwords.hash(new).await?;
-        row.generation += 1;
-        let conditions = vec![allowed, self.user_is(id, version)];
-        self.transact(super::EVERYONE, conditions, vec![self.put_user(id, &row)])
-            .await?
-            .map_err(|_| AccountError::Conflict)?;
-        self.inner.cache.forget_user(id);
-        Ok(())
-    }
-
-    /// Changes one's own password. All sessions end, and a new one begins.
-    pub async fn change_password(
-        &self,
-        user: &User,
-        old: &str,
-        new: &str,
-        device: Device,
-    ) -> Result<Session, AccountError> {
-        let counted = self.count_try(&user.name, device.address).await?;
-        let (version, mut row) = self.read_user(user.id).await?.ok_or(AccountError::NotSignedIn)?;
-        if row.disabled {
-            return Err(AccountError::NotSignedIn);
-        }
-        let too_long = old.len() > super::names::PASSWORD_BYTES_MAX;
-        if too_long || !self.inner.passwords.verify(old, Some(&row.password)).await? {
-            return Err(AccountError::WrongCredentials);
-        }
-        super::names::check_password(new, &row.name)?;
-        row.password = self.inner.passwords.hash(new).await?;
-        row.generation += 1;
-        self.transact(super::EVERYONE, vec![self.user_is(user.id, version)], vec![self.put_user(user.id, &row)])
-            .await?
-            .map_err(|_| AccountError::Conflict)?;
-        self.inner.cache.forget_user(user.id);
-        self.forget_tries(counted).await;
-        self.begin_session(row.user(user.id)?, row.generation, device).await
-    }
-
-    /// Bars someone from signing in, and ends their sessions; or lets them in
-    /// again. Only an administrator may, and the last of them stays.
-    pub async fn set_disabled(&self, by: &User, name: &str, disabled: bool) -> Result<User, AccountError> {
-        for _ in 0..TRIES_MAX {
-            let allowed = self.require_administrator(by, "disable users").await?;
-            let (id, version, mut row) = self.find_required(name).await?;
-            if row.disabled == disabled {
-                return row.user(id);
+        let line = self.line("user made", &by).about(new.id, &new.row.name).detail(Role::from(new.row.role()).as_str());
+        let link = link.then(|| self.reset_link(new.id, new.row.generation, &by.user.name));
+        for _ in 0..super::TRIES_OF_A_CHANGE {
+            let allowed = self.require_administrator(&by.user, "make users").await?;
+            let mut act = new.make(Act::default().when(new.name_free(self)).when(allowed), self, None);
+            if let Some((_, put)) = &link {
+                act = act.update(put.clone());
             }
-            row.disabled = disabled;
-            row.generation += 1;
-            let mut updates = vec![self.put_user(id, &row)];
-            if row.role() == RoleRow::Administrator {
-                updates.push(self.count_administrators(if disabled { -1 } else { 1 }));
-            }
-            let conditions = vec![allowed, self.user_is(id, version)];
-            match self.transact(super::EVERYONE, conditions, updates).await {
-                Ok(Ok(_)) => {
-                    self.inner.cache.forget_user(id);
-                    return row.user(id);
-                }
-                Ok(Err(_)) => {}
-                Err(AccountError::Client(ClientError::Refused(Refusal::Bounds { .. }))) => {
-                    return Err(AccountError::LastAdministrator);
-                }
-                Err(error) => return Err(error),
+            match self.carry_out(self.noted(act, line.clone()).await?).await? {
+                Ok(()) => return Ok((new.row.user(new.id)?, link.map(|(secret, _)| secret))),
+                Err(Undone::Condition(0)) => return Err(AccountError::NameTaken { name: new.row.name }),
+                Err(Undone::Condition(_)) => {}
+                Err(Undone::Bound(error)) => return Err(error),
             }
         }
         Err(AccountError::Conflict)
     }
 
-    /// [`Self::set_disabled`].
-    pub async fn disable(&self, by: &User, name: &str) -> Result<User, AccountError> {
-        self.set_disabled(by, name, true).await
+    /// Makes one's own account, where the policy lets one, and signs in. Never an administrator's, but by an
+    /// invitation that says so.
+    pub async fn sign_up(
+        &self,
+        invitation: Option<&str>,
+        new: NewUser,
+        device: Device,
+    ) -> Result<Session, AccountError> {
+        let policy = self.policy().await?;
+        match (policy.sign_up, invitation) {
+            (SignUp::Off, _) => return Err(AccountError::SignUpOff),
+            (SignUp::Invitation, None) => return Err(AccountError::InvitationNeeded),
+            _ => {}
+        }
+        // Judged before the password is hashed, and counted: accounts are not made in masses from one place.
+        let link = match invitation {
+            Some(secret) => Some(self.find_link(secret, Some(LinkKind::Invitation), device.address).await?),
+            None => {
+                self.count_try("signing up", device.address).await?;
+                None
+            }
+        };
+        let mut new = self.prepare_user(NewUser { role: Role::User, ..new }).await?;
+        if let Some(link) = &link {
+            new.row.role = link.row.role;
+            new.row.quota = link.row.quota;
+        }
+        let line = self.line_from("signed up", &device).about(new.id, &new.row.name);
+        let line = line.detail(link.as_ref().map_or("", |_| "by invitation"));
+        for _ in 0..super::TRIES_OF_A_CHANGE {
+            let (version, policy) = self.read_policy().await?;
+            if policy.sign_up == SignUp::Off || (policy.sign_up == SignUp::Invitation && link.is_none()) {
+                return Err(AccountError::SignUpOff);
+            }
+            let mut act = self.when_policy(Act::default().when(new.name_free(self)), version);
+            if let Some(link) = &link {
+                act = self.spend(act, link);
+            }
+            let act = new.make(act, self, Some(policy.users_max));
+            match self.carry_out(self.noted(act, line.clone()).await?).await? {
+                Ok(()) => {
+                    return self.begin_session(new.row.user(new.id)?, new.row.generation, device, None).await;
+                }
+                Err(Undone::Condition(0)) => return Err(AccountError::NameTaken { name: new.row.name }),
+                Err(Undone::Condition(1)) => {}
+                Err(Undone::Condition(_)) => return Err(AccountError::WrongLink),
+                Err(Undone::Bound(error)) => return Err(error),
+            }
+        }
+        Err(AccountError::Conflict)
+    }
+
+    /// Changes one's own password. All sessions end, and a new one begins; app passwords stay.
+    pub async fn change_password(&self, by: impl Into<By>, old: &str, new: &str) -> Result<Session, AccountError> {
+        let by = by.into();
+        let id = by.user.id;
+        let (version, mut row) = self.confirm_password(id, old).await?;
+        super::names::check_password(new, &row.name)?;
+        row.password = self.inner.passwords.hash(new).await?;
+        row.generation += 1;
+        let act = Act::default().when(self.user_is(id, version)).update(self.put_user(id, &row));
+        let line = self.line("password changed", &by).about(id, &row.name);
+        if !self.carried_out(self.noted(act, line).await?).await? {
+            return Err(AccountError::Conflict);
+        }
+        self.inner.cache.forget_user(id);
+        self.begin_session(row.user(id)?, row.generation, by.device, None).await
+    }
+
+    /// Changes what others see of one.
+    pub async fn change_display(&self, user: &User, display: &str) -> Result<User, AccountError> {
+        for _ in 0..super::TRIES_OF_A_CHANGE {
+            let (version, mut row) = self.read_user(user.id).await?.ok_or(AccountError::NotSignedIn)?;
+            row.display = super::names::valid_display(display, &row.name)?;
+            let act = Act::default().when(self.user_is(user.id, version)).update(self.put_user(user.id, &row));
+            if self.carried_out(act).await? {
+                self.inner.cache.forget_user(user.id);
+                return row.user(user.id);
+            }
+        }
+        Err(AccountError::Conflict)
+    }
+
+    /// Changes an account. Disabling ends its sessions in the same write. Only an administrator may, and the last
+    /// of them stays one.
+    pub async fn change_user(&self, by: impl Into<By>, name: &str, change: UserChange) -> Result<User, AccountError> {
+        let by = by.into();
+        for _ in 0..super::TRIES_OF_A_CHANGE {
+            let allowed = self.require_administrator(&by.user, "change accounts").await?;
+            let (id, version, mut row) = self.find_required(name).await?;
+            let (before, administered) = (row.clone(), row.administers());
+            if let Some(display) = &change.display {
+                row.display = super::names::valid_display(display, &row.name)?;
+            }
+            if let Some(role) = change.role {
+                row.role = RoleRow::from(role) as i32;
+            }
+            if let Some(quota) = change.quota {
+                row.quota = quota;
+            }
+            if let Some(disabled) = change.disabled {
+                row.generation += u64::from(disabled != row.disabled);
+                row.disabled = disabled;
+            }
+            if row == before {
+                return row.user(id);
+            }
+            let mut act = Act::default().when(allowed).when(self.user_is(id, version)).update(self.put_user(id, &row));
+            match (administered, row.administers()) {
+                (true, false) => act = self.count_administrators(act, -1),
+                (false, true) => act = self.count_administrators(act, 1),
+                _ => {}
+            }
+            let line = self.line("user changed", &by).about(id, &row.name).detail(told(&before, &row));
+            if self.carried_out(self.noted(act, line).await?).await? {
+                self.inner.cache.forget_user(id);
+                return row.user(id);
+            }
+        }
+        Err(AccountError::Conflict)
+    }
+
+    /// [`Self::change_user`].
+    pub async fn disable(&self, by: impl Into<By>, name: &str) -> Result<User, AccountError> {
+        self.change_user(by, name, UserChange { disabled: Some(true), ..UserChange::default() }).await
     }
 
     /// Users in the order of their names. Only an administrator may.
@@ -175,6 +255,12 @@ impl Accounts {
         row.user(id)
     }
 
+    /// The same, for an administrator alone.
+    pub async fn find_for(&self, by: &User, name: &str) -> Result<User, AccountError> {
+        self.require_administrator(by, "look at accounts").await?;
+        self.find(name).await
+    }
+
     /// Checks a new user and hashes the password.
     pub(super) async fn prepare_user(&self, new: NewUser) -> Result<Prepared, AccountError> {
         let name = super::names::valid_name(&new.name)?;
@@ -188,22 +274,24 @@ impl Accounts {
             created: self.inner.store.now().0,
             password: self.inner.passwords.hash(&new.password).await?,
             generation: 1,
+            quota: new.quota,
+            app_generation: 0,
             name,
         };
         Ok(Prepared { id: UserId::random(), row })
     }
 
     /// That `by` is an administrator now, as a condition of what they do.
-    async fn require_administrator(&self, by: &User, what: &'static str) -> Result<Condition, AccountError> {
+    pub(super) async fn require_administrator(&self, by: &User, what: &'static str) -> Result<Condition, AccountError> {
         let forbidden = AccountError::Forbidden { what };
         let Some((version, row)) = self.read_user(by.id).await? else { return Err(forbidden) };
-        if row.disabled || row.role() != RoleRow::Administrator {
+        if !row.administers() {
             return Err(forbidden);
         }
         Ok(self.user_is(by.id, version))
     }
 
-    async fn read_user(&self, id: UserId) -> Result<Option<(Version, UserRow)>, AccountError> {
+    pub(super) async fn read_user(&self, id: UserId) -> Result<Option<(Version, UserRow)>, AccountError> {
         let item = self.inner.store.get(&self.user_key(id), Consistency::Strong).await?;
         item.map(|item| Ok((item.version, decode("a user", &item.value)?))).transpose()
     }
@@ -220,7 +308,7 @@ impl Accounts {
         Ok(self.read_user(id).await?.map(|(version, row)| (id, version, row)))
     }
 
-    async fn find_required(&self, name: &str) -> Result<(UserId, Version, UserRow), AccountError> {
+    pub(super) async fn find_required(&self, name: &str) -> Result<(UserId, Version, UserRow), AccountError> {
         let name = super::names::valid_name(name)?;
         self.find_row(&name).await?.ok_or(AccountError::NoSuchUser { name })
     }
@@ -229,11 +317,11 @@ impl Accounts {
         ItemKey::new(self.inner.tables.users, super::EVERYONE, id.bytes())
     }
 
-    fn user_is(&self, id: UserId, version: Version) -> Condition {
+    pub(super) fn user_is(&self, id: UserId, version: Version) -> Condition {
         Condition { table: self.inner.tables.users, sort_key: id.bytes(), test: Test::VersionIs(version) }
     }
 
-    fn put_user(&self, id: UserId, row: &UserRow) -> Update {
+    pub(super) fn put_user(&self, id: UserId, row: &UserRow) -> Update {
         Update::Put {
             table: self.inner.tables.users,
             sort_key: id.bytes().into(),
@@ -243,7 +331,31 @@ impl Accounts {
     }
 
     /// Once there was one, there is always one.
-    fn count_administrators(&self, delta: i64) -> Update {
-        Update::Add { table: self.inner.tables.counts, sort_key: super::ADMINISTRATORS, delta, min: 1, max: i64::MAX }
+    pub(super) fn count_administrators(&self, act: Act, delta: i64) -> Act {
+        let last = Some(AccountError::LastAdministrator);
+        act.count(self.inner.tables.counts, super::ADMINISTRATORS, delta, (1, i64::MAX), last)
     }
+
+    pub(super) fn count_users(&self, act: Act, delta: i64, max: i64) -> Act {
+        let full = Some(AccountError::AccountsFull);
+        act.count(self.inner.tables.counts, super::USERS, delta, (0, max), full)
+    }
+}
+
+/// What was changed, for the log.
+fn told(before: &UserRow, after: &UserRow) -> String {
+    let mut words = Vec::new();
+    if before.disabled != after.disabled {
+        words.push(if after.disabled { "disabled".to_string() } else { "enabled".into() });
+    }
+    if before.role != after.role {
+        words.push(format!("role {}", Role::from(after.role())));
+    }
+    if before.quota != after.quota {
+        words.push(after.quota.map_or("quota as for everybody".into(), |bytes| format!("quota {bytes}")));
+    }
+    if before.display != after.display {
+        words.push("display name".into());
+    }
+    words.join(", ")
 }

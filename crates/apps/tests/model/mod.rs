@@ -72,6 +72,10 @@ impl Model {
         self.state.lock().seq
     }
 
+    pub fn table(&self, namespace: &str, name: &str) -> Option<TableId> {
+        self.state.lock().tables.get(&(namespace.to_string(), name.to_string())).copied()
+    }
+
     /// How many items a table holds.
     pub fn count(&self, namespace: &str, name: &str) -> usize {
         let state = self.state.lock();

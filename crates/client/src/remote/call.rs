@@ -3,6 +3,7 @@
 
 use super::gateways::{Gateway, Link, NoLink, innermost, look, reach};
 use super::{Remote, RemoteError};
+use base64::Engine as _;
 use prost::Message;
 use rand::Rng;
 use rpc::grpc::Problem;
@@ -226,7 +227,12 @@ impl Remote {
         let mut request = Request::new(message);
         request.set_timeout(within);
         if let Some(token) = self.shared.token.read().as_deref() {
-            let header = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
+            // A name and an app password, or a session's token.
+            let shown = match token.contains(':') {
+                true => format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(token)),
+                false => format!("Bearer {token}"),
+            };
+            let header = MetadataValue::try_from(shown).map_err(|_| {
                 Problem::rejected(Code::Unauthenticated, rpc::grpc::kind::SIGNED_OUT, "the token is not readable")
             })?;
             request.metadata_mut().insert("authorization", header);

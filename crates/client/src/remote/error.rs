@@ -35,6 +35,12 @@ pub enum RemoteError {
     /// Name and password do not fit.
     #[error("{0}")]
     WrongPassword(String),
+    /// The password was right, and a code of the second factor is needed.
+    #[error("a code of your second factor is needed")]
+    CodeNeeded {
+        /// For [`super::Remote::sign_in_with_code`]. A secret.
+        challenge: String,
+    },
     /// Not allowed.
     #[error("{0}")]
     Denied(String),
@@ -164,6 +170,7 @@ impl Classify for RemoteError {
             RemoteError::WrongCluster(_)
             | RemoteError::SignedOut
             | RemoteError::WrongPassword(_)
+            | RemoteError::CodeNeeded { .. }
             | RemoteError::Denied(_)
             | RemoteError::Refused(_)
             | RemoteError::NotFound(_)
@@ -206,7 +213,7 @@ impl From<Problem> for RemoteError {
         }
         match problem.kind.as_str() {
             kind::SIGNED_OUT => RemoteError::SignedOut,
-            kind::WRONG_PASSWORD => RemoteError::WrongPassword(text),
+            kind::WRONG_PASSWORD | kind::WRONG_CODE => RemoteError::WrongPassword(text),
             kind::DENIED => RemoteError::Denied(text),
             kind::NOT_FOUND => RemoteError::NotFound(text),
             kind::EXISTS => RemoteError::Exists(text),

@@ -25,6 +25,7 @@ mod key_value;
 mod layout;
 mod tables;
 mod upload;
+mod users;
 mod watch;
 
 #[cfg(test)]
@@ -35,6 +36,14 @@ pub use crate::overview::{
     ClusterLayout, ClusterStatus, LayoutNode, LayoutPartition, NodeState, PartitionsHealth, Verification,
 };
 pub use accounts::{Account, SignedIn};
+/// Accounts as `atoll.v1` has them.
+pub mod people {
+    pub use rpc::grpc::v1::{
+        AccountPolicy, AppPassword, AuditEntry, AuditPage, ChangeUserRequest, CreateAppPasswordReply, CreateUserReply,
+        CreateUserRequest, InvitationInfo, InviteReply, InviteRequest, Leaving, NewSecondFactor, SecondFactor,
+        SessionInfo, UserDetails, UserInfo, UserList,
+    };
+}
 pub use cluster::JoinToken;
 pub use download::{DownloadOptions, DownloadProgress, Expect};
 pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage};

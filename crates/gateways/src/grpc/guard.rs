@@ -6,11 +6,13 @@
 use super::GrpcState;
 use super::problems::Explain;
 use crate::metrics::{Ending, Service};
-use apps::User;
+use apps::accounts::Protocol;
+use apps::{Device, Role, User};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use base64::Engine as _;
 use bytes::Bytes;
 use rpc::grpc::{Problem, kind};
 use std::time::{Duration, Instant};
@@ -22,9 +24,12 @@ use types::{Action, Classify, Consistency};
 const HELLO: &str = "/atoll.v1.Accounts/Hello";
 
 /// What needs no session, by the beginning of its path.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 8] = [
     HELLO,
     "/atoll.v1.Accounts/SignIn",
+    "/atoll.v1.Accounts/SignInWithCode",
+    "/atoll.v1.Accounts/SignUp",
+    "/atoll.v1.Accounts/ResetPassword",
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
     "/grpc.reflection.v1alpha.ServerReflection/",
@@ -43,6 +48,26 @@ const LOOKS: [&str; 6] = [
     "/atoll.v1.KeyValue/GetMany",
     "/atoll.v1.KeyValue/Query",
 ];
+
+/// What an app password opens, by the beginning of its path: people's data, never accounts or the cluster.
+const FOR_APPS: [&str; 3] = ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/"];
+/// The same where it may only read. `Verify` is not among them: it may fence a write.
+const READS: [&str; 12] = [
+    "/atoll.v1.KeyValue/Get",
+    "/atoll.v1.KeyValue/GetMany",
+    "/atoll.v1.KeyValue/Query",
+    "/atoll.v1.KeyValue/Scan",
+    "/atoll.v1.KeyValue/Size",
+    "/atoll.v1.KeyValue/Watch",
+    "/atoll.v1.Tables/ListTables",
+    "/atoll.v1.Drive/ListFolder",
+    "/atoll.v1.Drive/Stat",
+    "/atoll.v1.Drive/OpenFile",
+    "/atoll.v1.Drive/GetBlock",
+    WHO_AM_I,
+];
+/// Whose session or app password it is.
+const WHO_AM_I: &str = "/atoll.v1.Accounts/WhoAmI";
 
 /// Bytes in a token at most.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -131,7 +156,12 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
     let open = OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open });
     if !open {
         let looks = LOOKS.contains(&path);
-        match authenticate(state, token(&request), looks).await {
+        let called = match credentials(&request) {
+            Some(Credentials::Token(token)) => authenticate(state, token, looks).await,
+            Some(Credentials::App(name, secret)) => authenticate_app(state, &name, &secret, path).await,
+            None => Err(signed_out()),
+        };
+        match called {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
             }
@@ -157,15 +187,31 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
     }
 }
 
-/// The token that the call shows, if it does.
-fn token(request: &Request) -> Option<String> {
-    let header = request.headers().get(axum::http::header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = header.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && token.len() <= TOKEN_BYTES_MAX).then(|| token.trim().to_string())
+/// What a call shows to get in.
+enum Credentials {
+    /// A session's token.
+    Token(String),
+    /// A name and an app password.
+    App(String, String),
 }
 
-async fn authenticate(state: &GrpcState, token: Option<String>, looks: bool) -> Result<Caller, Problem> {
-    let token = token.ok_or_else(signed_out)?;
+fn credentials(request: &Request) -> Option<Credentials> {
+    let header = request.headers().get(axum::http::header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, shown) = header.split_once(' ')?;
+    let shown = shown.trim();
+    if shown.len() > TOKEN_BYTES_MAX {
+        return None;
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Credentials::Token(shown.to_string()));
+    }
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| base64::engine::general_purpose::STANDARD.decode(shown));
+    let pair = String::from_utf8(pair?.ok()?).ok()?;
+    let (name, secret) = pair.split_once(':')?;
+    Some(Credentials::App(name.to_string(), secret.to_string()))
+}
+
+async fn authenticate(state: &GrpcState, token: String, looks: bool) -> Result<Caller, Problem> {
     let accounts = &state.inner.accounts;
     let known = match looks {
         true if !(state.inner.health)().ready => None,
@@ -183,6 +229,20 @@ async fn authenticate(state: &GrpcState, token: Option<String>, looks: bool) -> 
     };
     let user = known.map_err(Explain::problem)?;
     Ok(Caller { user, token, stale })
+}
+
+/// By an app password, to what it opens and nothing else. Such a caller administers nothing.
+async fn authenticate_app(state: &GrpcState, name: &str, secret: &str, path: &str) -> Result<Caller, Problem> {
+    let device = Device::default();
+    let called = state.inner.accounts.authenticate_app(name, secret, Protocol::Grpc, &device).await;
+    let called = called.map_err(Explain::problem)?;
+    let opened = path == WHO_AM_I || FOR_APPS.iter().any(|open| path.starts_with(open));
+    if !opened || (!called.write && !READS.contains(&path)) {
+        let text = if opened { "this app password is for reading only" } else { "this needs a session: `atoll login`" };
+        return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text));
+    }
+    let user = User { role: Role::User, ..called.user };
+    Ok(Caller { user, token: String::new(), stale: false })
 }
 
 pub(super) fn signed_out() -> Problem {

@@ -3,8 +3,9 @@
 //! **Owns** who may call what, bounds on what a stranger can make it do, and
 //! the translation between messages and the calls of `client` and `apps`.
 //! **Invariants**
-//! 1. No call but hello, signing in, health and reflection gets past [`guard`] without a
-//!    session; the way in is closed by default, so that a new call is guarded too.
+//! 1. No call but hello, signing in or up, resetting a password by a link, health and reflection gets past
+//!    [`guard`] without a session or an app password; the way in is closed by default, so that a new call is guarded
+//!    too. An app password opens data alone, and changes it only where it may.
 //! 2. Tables are named by name and looked up in the namespace `kv` alone: nothing
 //!    that a caller says reaches a table of an app.
 //! 3. A drive is the caller's own; a block is given to whoever holds a ticket for
@@ -25,9 +26,11 @@ mod drive;
 mod guard;
 mod key_value;
 mod layout;
+mod people;
 mod problems;
 mod tables;
 mod tickets;
+mod users;
 mod watch;
 
 #[cfg(test)]
@@ -44,7 +47,7 @@ use futures::future::BoxFuture;
 use rpc::grpc::limits::{MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX};
 use rpc::grpc::v1::{
     accounts_server::AccountsServer, cluster_server::ClusterServer, drive_server::DriveServer,
-    key_value_server::KeyValueServer, tables_server::TablesServer,
+    key_value_server::KeyValueServer, tables_server::TablesServer, users_server::UsersServer,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -162,6 +165,7 @@ pub fn router(state: GrpcState) -> axum::Router {
         )
         .add_service(TablesServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(AccountsServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .add_service(UsersServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(ClusterServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(health_service);
     // Both versions, for tools old and new. The definitions are compiled in: reading them cannot fail in one
@@ -177,6 +181,7 @@ pub fn router(state: GrpcState) -> axum::Router {
         health.set_serving::<DriveServer<GrpcState>>().await;
         health.set_serving::<TablesServer<GrpcState>>().await;
         health.set_serving::<AccountsServer<GrpcState>>().await;
+        health.set_serving::<UsersServer<GrpcState>>().await;
         health.set_serving::<ClusterServer<GrpcState>>().await;
     };
     tokio::spawn(report);

@@ -66,6 +66,16 @@ impl Explain for AccountError {
         match self {
             AccountError::Client(error) => error.problem(),
             AccountError::WrongCredentials => rejected(Code::Unauthenticated, kind::WRONG_PASSWORD),
+            AccountError::WrongAppPassword => rejected(Code::Unauthenticated, kind::WRONG_PASSWORD),
+            AccountError::WrongCode | AccountError::ChallengeOver => rejected(Code::Unauthenticated, kind::WRONG_CODE),
+            AccountError::NoSuchUser { .. } | AccountError::NotFound { .. } | AccountError::WrongLink => {
+                rejected(Code::NotFound, kind::NOT_FOUND)
+            }
+            AccountError::NameTaken { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
+            AccountError::SignUpOff | AccountError::InvitationNeeded => rejected(Code::PermissionDenied, kind::DENIED),
+            AccountError::TooMany { .. } | AccountError::AccountsFull => {
+                rejected(Code::ResourceExhausted, kind::TOO_MANY)
+            }
             AccountError::NotSignedIn => super::guard::signed_out(),
             AccountError::TooManyTries { .. } => rejected(Code::ResourceExhausted, kind::TOO_MANY),
             AccountError::Forbidden { .. } => rejected(Code::PermissionDenied, kind::DENIED),

@@ -168,6 +168,21 @@ impl From<AccountError> for Problem {
             AccountError::TooManyTries { wait } => {
                 Problem { retry_after: Some(wait.as_secs().max(1)), ..say(StatusCode::TOO_MANY_REQUESTS, "too_many") }
             }
+            AccountError::CodeNeeded { .. } => say(StatusCode::UNAUTHORIZED, "code_needed"),
+            AccountError::WrongCode => say(StatusCode::BAD_REQUEST, "wrong_code"),
+            AccountError::ChallengeOver => say(StatusCode::FORBIDDEN, "challenge_over"),
+            AccountError::WrongAppPassword => say(StatusCode::UNAUTHORIZED, "wrong_credentials"),
+            AccountError::SignUpOff => say(StatusCode::FORBIDDEN, "sign_up_off"),
+            AccountError::InvitationNeeded => say(StatusCode::FORBIDDEN, "invitation_needed"),
+            AccountError::AccountsFull => say(StatusCode::CONFLICT, "accounts_full"),
+            AccountError::WrongLink => say(StatusCode::NOT_FOUND, "wrong_link"),
+            AccountError::NotFound { .. } => say(StatusCode::NOT_FOUND, "not_found"),
+            AccountError::TooMany { .. } => say(StatusCode::CONFLICT, "too_many_of_these"),
+            AccountError::FactorOn => say(StatusCode::CONFLICT, "second_factor_on"),
+            AccountError::FactorOff => say(StatusCode::CONFLICT, "second_factor_off"),
+            AccountError::NothingToConfirm => say(StatusCode::CONFLICT, "nothing_to_confirm"),
+            AccountError::BadName { .. } => say(StatusCode::BAD_REQUEST, "bad_name"),
+            AccountError::BadPassword { .. } => say(StatusCode::BAD_REQUEST, "bad_password"),
             AccountError::Forbidden { .. } => say(StatusCode::FORBIDDEN, "forbidden"),
             AccountError::WrongSetupSecret => say(StatusCode::FORBIDDEN, "wrong_setup_secret"),
             AccountError::NoSuchUser { .. } => say(StatusCode::NOT_FOUND, "not_found"),

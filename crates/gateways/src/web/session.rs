@@ -4,8 +4,8 @@ use super::problem::{Face, Problem};
 use super::serve::Peer;
 use super::text::ENGLISH;
 use super::{Settings, WebState, pages};
-use apps::accounts::SESSION_LIFETIME;
-use apps::{AccountError, Device, Session, User};
+use apps::accounts::{By, KNOWN_LIFETIME, SESSION_LIFETIME};
+use apps::{AccountError, Device, Session, Token, User};
 use axum::extract::FromRequestParts;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
@@ -21,6 +21,17 @@ const LABEL_CHARS_MAX: usize = 200;
 /// Someone signed in, who asks for JSON or for a file.
 pub(super) struct Caller {
     pub user: User,
+    /// What they showed. A secret.
+    pub token: String,
+    /// Where they are.
+    pub device: Device,
+}
+
+impl Caller {
+    /// As accounts want to know them.
+    pub fn by(&self) -> By {
+        By { user: self.user.clone(), device: self.device.clone() }
+    }
 }
 
 impl FromRequestParts<WebState> for Caller {
@@ -31,7 +42,8 @@ impl FromRequestParts<WebState> for Caller {
             return Err(not_signed_in());
         };
         let user = state.inner.accounts.authenticate(&token).await.map_err(Problem::from)?;
-        Ok(Caller { user })
+        let Ok(From(device)) = From::from_request_parts(parts, state).await;
+        Ok(Caller { user, token, device })
     }
 }
 
@@ -77,12 +89,15 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The token that the request shows. Where there is an `Authorization`, no cookie counts.
 pub(super) fn token(headers: &HeaderMap, settings: &Settings) -> Option<String> {
-    let found = if headers.contains_key(header::AUTHORIZATION) { bearer(headers) } else { cookie(headers, settings) };
+    let found = if headers.contains_key(header::AUTHORIZATION) {
+        bearer(headers)
+    } else {
+        cookie(headers, cookie_name(settings))
+    };
     found.filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX).map(str::to_string)
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, settings: &Settings) -> Option<&'a str> {
-    let wanted = cookie_name(settings);
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     lines
         .flat_map(|line| line.split(';'))
@@ -95,18 +110,25 @@ fn cookie_name(settings: &Settings) -> &'static str {
     if settings.tls { "__Host-atoll" } else { "atoll" }
 }
 
-/// Sets the session's cookie.
+/// The cookie of a browser that has signed in before.
+fn known_name(settings: &Settings) -> &'static str {
+    if settings.tls { "__Host-atoll-device" } else { "atoll-device" }
+}
+
+/// Sets the session's cookie, and that of the browser where it is new.
 pub(super) fn set_cookie(response: &mut Response, session: &Session, settings: &Settings) {
-    put_cookie(response, session.token.as_str(), SESSION_LIFETIME.as_secs(), settings);
+    put_cookie(response, cookie_name(settings), session.token.as_str(), SESSION_LIFETIME.as_secs(), settings);
+    if let Some(device) = &session.device {
+        put_cookie(response, known_name(settings), device.as_str(), KNOWN_LIFETIME.as_secs(), settings);
+    }
 }
 
-/// Takes the session's cookie away.
+/// Takes the session's cookie away. The browser's stays: it opens nothing.
 pub(super) fn clear_cookie(response: &mut Response, settings: &Settings) {
-    put_cookie(response, "", 0, settings);
+    put_cookie(response, cookie_name(settings), "", 0, settings);
 }
 
-fn put_cookie(response: &mut Response, value: &str, seconds: u64, settings: &Settings) {
-    let name = cookie_name(settings);
+fn put_cookie(response: &mut Response, name: &str, value: &str, seconds: u64, settings: &Settings) {
     let secure = if settings.tls { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     // Tokens are hexadecimal digits: this never fails.
@@ -124,7 +146,10 @@ impl FromRequestParts<WebState> for From {
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<From, Self::Rejection> {
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let label = agent.chars().take(LABEL_CHARS_MAX).collect();
-        Ok(From(Device { label, address: address(&parts.headers, &parts.extensions, &state.inner.settings) }))
+        let settings = &state.inner.settings;
+        let known = cookie(&parts.headers, known_name(settings)).filter(|known| known.len() <= TOKEN_BYTES_MAX);
+        let address = address(&parts.headers, &parts.extensions, settings);
+        Ok(From(Device { label, address, known: known.map(Token::shown) }))
     }
 }
 

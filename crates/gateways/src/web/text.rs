@@ -25,6 +25,7 @@ texts! {
     skip_to_content: "Skip to content",
     name: "Name",
     password: "Password",
+    code: "Code of your authenticator program, or a recovery code",
     cancel: "Cancel",
     close: "Close",
     try_again: "Try again",

@@ -97,7 +97,7 @@ impl World {
         let secret = accounts.make_setup_secret().await.unwrap();
         let ada = accounts.complete_setup(&secret, "ada", PASSWORD, Device::default()).await.unwrap();
         let (name, display) = ("ben".to_string(), "Ben".to_string());
-        let ben = NewUser { name, display, password: PASSWORD.into(), role: Role::User };
+        let ben = NewUser { name, display, password: PASSWORD.into(), role: Role::User, quota: None };
         accounts.create_user(&ada.user, ben).await.unwrap();
     }
 

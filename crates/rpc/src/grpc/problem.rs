@@ -35,6 +35,7 @@ pub mod kind {
     pub const NOT_OFFERED: &str = "not_offered";
     pub const SIGNED_OUT: &str = "signed_out";
     pub const WRONG_PASSWORD: &str = "wrong_password";
+    pub const WRONG_CODE: &str = "wrong_code";
     pub const DENIED: &str = "denied";
     pub const TOO_MANY: &str = "too_many";
     pub const INTERNAL: &str = "internal";

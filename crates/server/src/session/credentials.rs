@@ -15,6 +15,23 @@ const SESSIONS_MAX: usize = 32;
 pub struct Credentials {
     format: u32,
     sessions: Vec<Session>,
+    /// Proof of having signed in from here before, newest first: it opens nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<Known>,
+}
+
+/// That this machine has signed somebody in before.
+#[derive(Clone, Serialize, Deserialize)]
+struct Known {
+    cluster: String,
+    user: String,
+    token: String,
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("cluster", &self.cluster).field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// A session at a cluster.
@@ -39,7 +56,7 @@ impl std::fmt::Debug for Session {
 
 impl Default for Credentials {
     fn default() -> Credentials {
-        Credentials { format: FORMAT, sessions: Vec::new() }
+        Credentials { format: FORMAT, sessions: Vec::new(), devices: Vec::new() }
     }
 }
 
@@ -116,6 +133,26 @@ impl Credentials {
             }
             _ => false,
         }
+    }
+
+    /// Puts a new token in place of one that has ended. False when that one is not stored here.
+    pub fn replace(&mut self, old: &str, new: &str) -> bool {
+        let found = self.sessions.iter_mut().find(|session| session.token == old);
+        found.map(|session| session.token = new.to_string()).is_some()
+    }
+
+    /// The proof that this user has signed in from here before.
+    pub fn known(&self, cluster: Option<&str>, user: &str) -> Option<&str> {
+        let here = |known: &&Known| Some(known.cluster.as_str()) == cluster && known.user == user;
+        self.devices.iter().find(here).map(|known| known.token.as_str())
+    }
+
+    /// Keeps that proof.
+    pub fn know(&mut self, cluster: &str, user: &str, token: &str) {
+        self.devices.retain(|known| known.cluster != cluster || known.user != user);
+        let known = Known { cluster: cluster.into(), user: user.into(), token: token.into() };
+        self.devices.insert(0, known);
+        self.devices.truncate(SESSIONS_MAX);
     }
 
     /// Drops the session with this token.

@@ -4,7 +4,7 @@ use super::{Credentials, DEFAULT_SERVER, Session, choose, connect, discovery, no
 use crate::cli::ServerArgs;
 use crate::demo::state;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::{output, people};
 use clap::Args;
 use client::remote::{Options, Remote, RemoteError};
 use serde_json::json;
@@ -33,6 +33,9 @@ pub struct LoginArgs {
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
+    /// A code of your second factor, or a recovery code; asked for when it is needed
+    #[arg(long, env = "ATOLL_CODE", hide_env_values = true)]
+    pub code: Option<String>,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -94,19 +97,27 @@ pub async fn run(args: LoginArgs) -> Outcome {
     let mut stored = Credentials::load()?;
     let target = target(&args, &stored)?;
     let remote = reach(target.addresses, target.cluster).await?;
+    let given = args.code.clone();
     let (user, password) = tokio::task::spawn_blocking(move || secrets(&args, target.user, target.password))
         .await
         .map_err(|error| Failure::failed(error.to_string()))??;
-    let signed_in = remote.sign_in(&user, &password, &device()).await?;
+    let cluster = remote.cluster().map(|cluster| format!("{:032x}", cluster.0));
+    let known = stored.known(cluster.as_deref(), &user).map(str::to_string);
+    let signed_in = match remote.sign_in_known(&user, &password, &device(), known.as_deref()).await {
+        Err(RemoteError::CodeNeeded { challenge }) => {
+            let code = tokio::task::spawn_blocking(move || people::code(given)).await;
+            let code = code.map_err(|error| Failure::failed(error.to_string()))??;
+            remote.sign_in_with_code(&challenge, &code, &device(), known.as_deref()).await?
+        }
+        signed_in => signed_in?,
+    };
+    if let (Some(cluster), Some(token)) = (&cluster, &signed_in.device_token) {
+        stored.know(cluster, &user, token);
+    }
     // All nodes that the cluster told of: any of them will do next time.
     let addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
     let at = addresses.join(", ");
-    stored.remember(Session {
-        addresses,
-        cluster: remote.cluster().map(|cluster| format!("{:032x}", cluster.0)),
-        user: signed_in.account.name.clone(),
-        token: signed_in.token,
-    });
+    stored.remember(Session { addresses, cluster, user: signed_in.account.name.clone(), token: signed_in.token });
     stored.save()?;
     output::line(format!("Logged in as {} at {at}.", signed_in.account.name))
 }
@@ -157,7 +168,7 @@ fn not_asked(error: inquire::InquireError) -> Failure {
 }
 
 /// How the session is called in the list of one's devices.
-fn device() -> String {
+pub fn device() -> String {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     format!("atoll command line on {host}").trim_end_matches(" on ").to_string()
 }

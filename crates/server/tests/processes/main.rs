@@ -23,6 +23,7 @@ mod interrupted;
 mod joining;
 mod load;
 mod newcomer;
+mod people;
 mod rolling;
 mod storage_faults;
 mod two_failures;

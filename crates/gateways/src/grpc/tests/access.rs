@@ -4,6 +4,7 @@ use super::super::router;
 use super::*;
 use axum::body::Body;
 use axum::http::{Request, header};
+use base64::Engine as _;
 use bytes::Bytes;
 use client::remote::{RemoteError, TableKey, UploadTarget, WatchKey};
 use futures::StreamExt;
@@ -67,6 +68,8 @@ async fn code(router: &axum::Router, path: &str, authorization: Option<&str>) ->
 
 const UNAUTHENTICATED: &str = "16";
 const PERMISSION_DENIED: &str = "7";
+const NOT_FOUND: &str = "5";
+const EXHAUSTED: &str = "8";
 
 #[tokio::test]
 async fn every_call_but_hello_and_signing_in_needs_a_session() {
@@ -80,9 +83,12 @@ async fn every_call_but_hello_and_signing_in_needs_a_session() {
             if call == "/atoll.v1.Accounts/Hello" {
                 // It got in: the bytes sent here are no message of its.
                 assert_ne!(code.as_deref(), Some(UNAUTHENTICATED));
-            } else if call == "/atoll.v1.Accounts/SignIn" {
-                // Nobody's name and password: refused by accounts, not by the door.
+            } else if call == "/atoll.v1.Accounts/SignIn" || call == "/atoll.v1.Accounts/SignInWithCode" {
+                // Nobody's name and password, or challenge: refused by accounts, not by the door.
                 assert_eq!(code.as_deref(), Some(UNAUTHENTICATED));
+            } else if call == "/atoll.v1.Accounts/SignUp" || call == "/atoll.v1.Accounts/ResetPassword" {
+                // The same without an invitation, or a link.
+                assert!(matches!(code.as_deref(), Some(PERMISSION_DENIED | NOT_FOUND | EXHAUSTED)), "{code:?}");
             } else {
                 assert_eq!(code.as_deref(), Some(UNAUTHENTICATED), "{call} {authorization:?}");
             }
@@ -93,13 +99,119 @@ async fn every_call_but_hello_and_signing_in_needs_a_session() {
     assert_eq!(code(&router, "/grpc.health.v1.Health/Check", None).await, None);
 }
 
+fn administrative(call: &str) -> bool {
+    call.starts_with("/atoll.v1.Cluster/") || call.starts_with("/atoll.v1.Users/")
+}
+
+#[tokio::test]
+async fn app_passwords_open_data_and_nothing_else() {
+    let world = World::new(1).await;
+    let ada = world.ada().await;
+    let made = |write| {
+        let ada = ada.clone();
+        async move { ada.create_app_password("a test", &["grpc".into()], write).await.unwrap() }
+    };
+    let (reads, writes) = (made(false).await, made(true).await);
+    let imap = ada.create_app_password("mail", &["imap".into()], true).await.unwrap();
+    assert!(ada.create_app_password("x", &["telnet".into()], true).await.is_err());
+    let basic =
+        |secret: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("ada:{secret}")));
+    let router = router(world.state());
+    for call in calls() {
+        let data = ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/"];
+        let data = data.iter().any(|open| call.starts_with(open)) || call == "/atoll.v1.Accounts/WhoAmI";
+        let open = ["Hello", "SignIn", "SignInWithCode", "SignUp", "ResetPassword"];
+        if open.iter().any(|open| call == format!("/atoll.v1.Accounts/{open}")) {
+            continue;
+        }
+        assert_eq!(code(&router, &call, Some(&basic(&imap.secret))).await.as_deref(), Some(UNAUTHENTICATED), "{call}");
+        for app in [&reads, &writes] {
+            let code = code(&router, &call, Some(&basic(&app.secret))).await;
+            let may = data && (std::ptr::eq(app, &writes) || !changes(&call));
+            assert_eq!(code.as_deref() == Some(PERMISSION_DENIED), !may, "{call} {code:?}");
+        }
+    }
+    // By the client, too; and no longer than it is there.
+    let by_app = |app: &v1::CreateAppPasswordReply| Some(format!("ada:{}", app.secret));
+    let remote = Remote::with_options(world.addresses(), by_app(&writes), options()).await.unwrap();
+    assert!(!remote.who_am_i().await.unwrap().administrator, "it administers nothing");
+    remote.create_table("by-app", TableKind::Strong, false).await.unwrap();
+    assert!(matches!(remote.delete_account(PASSWORD, "").await, Err(RemoteError::Denied(_))));
+    ada.remove_app_password(&writes.app_password.unwrap().id).await.unwrap();
+    let gone = Remote::with_options(world.addresses(), Some(format!("ada:{}", writes.secret)), options()).await;
+    assert!(matches!(gone, Err(RemoteError::WrongPassword(_))), "{gone:?}");
+}
+
+/// Those that only look are few; whatever is new counts as a change.
+fn changes(call: &str) -> bool {
+    let looks = [
+        "Get",
+        "GetMany",
+        "Query",
+        "Scan",
+        "Size",
+        "Watch",
+        "ListTables",
+        "ListFolder",
+        "Stat",
+        "OpenFile",
+        "GetBlock",
+        "WhoAmI",
+    ];
+    !looks.iter().any(|look| call.ends_with(&format!("/{look}")))
+}
+
+#[tokio::test]
+async fn people_are_looked_after() {
+    let world = World::new(1).await;
+    let (ada, ben) = (world.ada().await, world.ben().await);
+    let new = v1::CreateUserRequest { name: "Cy".into(), quota: Some(5), ..Default::default() };
+    let made = ada.create_user(new.clone()).await.unwrap();
+    assert_eq!(made.user.as_ref().map(|user| (user.name.as_str(), user.quota)), Some(("cy", Some(5))));
+    assert!(matches!(ada.create_user(new.clone()).await, Err(RemoteError::Exists(_))));
+    assert!(matches!(ben.create_user(new).await, Err(RemoteError::Denied(_))));
+    let stranger = world.stranger().await;
+    stranger.reset_password(&made.link_secret, PASSWORD).await.unwrap();
+    assert!(matches!(stranger.reset_password(&made.link_secret, PASSWORD).await, Err(RemoteError::NotFound(_))));
+    let cy = world.signed_in("cy").await;
+    let page = ada.list_users("", 2).await.unwrap();
+    let rest = ada.list_users(&page.next, 2).await.unwrap();
+    let names: Vec<String> = page.users.into_iter().chain(rest.users).map(|user| user.name).collect();
+    assert_eq!(names, ["ada", "ben", "cy"]);
+    assert!(rest.next.is_empty());
+    let change = v1::ChangeUserRequest { name: "cy".into(), quota_default: true, ..Default::default() };
+    assert_eq!(ada.change_user(change).await.unwrap().quota, None);
+    let bad = v1::ChangeUserRequest { name: "cy".into(), role: Some("king".into()), ..Default::default() };
+    assert!(matches!(ada.change_user(bad).await, Err(RemoteError::Invalid(_))));
+    assert_eq!(ada.sessions_of("cy").await.unwrap().len(), 1);
+    let details = ada.show_user("cy").await.unwrap();
+    assert_eq!(details.leaving.map(|leaving| leaving.sessions), Some(1));
+    assert_eq!(ada.end_sessions_of("cy", None).await.unwrap(), 1);
+    assert!(matches!(cy.own_sessions().await, Err(RemoteError::SignedOut)));
+    assert!(!ada.make_reset_link("cy").await.unwrap().is_empty());
+    let invite = v1::InviteRequest { valid_seconds: 60, note: "dan".into(), ..Default::default() };
+    let invited = ada.invite(invite).await.unwrap();
+    let id = invited.invitation.unwrap().id;
+    assert_eq!(ada.invitations().await.unwrap()[0].id, id);
+    ada.uninvite(&id).await.unwrap();
+    let mut policy = ada.account_policy().await.unwrap();
+    policy.sign_up = "off".into();
+    ada.set_account_policy(policy.clone()).await.unwrap();
+    policy.sign_up = "never".into();
+    assert!(matches!(ada.set_account_policy(policy).await, Err(RemoteError::Invalid(_))));
+    let log = ada.audit("cy", "", 3).await.unwrap();
+    assert!(log.entries.len() == 3 && !log.next.is_empty());
+    ada.remove_user("cy").await.unwrap();
+    assert!(matches!(ada.show_user("cy").await, Err(RemoteError::NotFound(_))));
+}
+
 #[tokio::test]
 async fn calls_for_administrators_are_for_administrators() {
     let world = World::new(0).await;
     let session = world.apps.accounts.sign_in("ben", PASSWORD, Device::default()).await.unwrap();
     let router = router(world.state());
     let bearer = format!("Bearer {}", session.token.as_str());
-    for call in calls().iter().filter(|call| call.starts_with("/atoll.v1.Cluster/")) {
+    for call in calls().iter().filter(|call| administrative(call)) {
         assert_eq!(code(&router, call, Some(&bearer)).await.as_deref(), Some(PERMISSION_DENIED), "{call}");
     }
 }

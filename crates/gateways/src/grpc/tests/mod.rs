@@ -45,7 +45,7 @@ impl World {
         let secret = apps.accounts.make_setup_secret().await.unwrap();
         let session = apps.accounts.complete_setup(&secret, "ada", PASSWORD, Device::default()).await.unwrap();
         let (name, display) = ("ben".to_string(), "Ben".to_string());
-        let new = NewUser { name, display, password: PASSWORD.into(), role: Role::User };
+        let new = NewUser { name, display, password: PASSWORD.into(), role: Role::User, quota: None };
         apps.accounts.create_user(&session.user, new).await.unwrap();
         let mut world = World { memory, apps, gateways: vec![] };
         for _ in 0..gateways {

@@ -1,8 +1,8 @@
 //! `/api/v1`: JSON for our scripts and for others'. Each error is `{error: {kind, message, action, outcome, id}}`.
 
+mod accounts;
 mod download;
 mod drive;
-mod session;
 mod upload;
 
 pub(super) use upload::media_type;
@@ -14,14 +14,18 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post};
 
 pub(super) fn routes() -> Router<WebState> {
     // Uploads are passed on as they come: their length is for the disks to bound.
     let file = get(download::download).put(upload::upload).delete(drive::remove);
-    Router::new()
+    let (accounts, description) = accounts::routes().split_for_parts();
+    let description = description.to_json().unwrap_or_default();
+    let description = move || std::future::ready(([(CONTENT_TYPE, "application/json")], description.clone()));
+    accounts
+        .route("/openapi.json", get(description))
         .route("/discovery", get(super::health::discovery))
-        .route("/session", get(session::show).post(session::sign_in).delete(session::sign_out))
         .route("/drive/list", get(drive::list))
         .route("/drive/entry", get(drive::stat))
         .route("/drive/file", file.layer(DefaultBodyLimit::disable()))

@@ -22,6 +22,8 @@ struct Login<'a> {
     next: &'a str,
     error: &'a str,
     setup_pending: bool,
+    /// The password was right; a code is asked for.
+    challenge: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -32,14 +34,22 @@ pub(in crate::web) struct Next {
 
 #[derive(Deserialize)]
 pub(in crate::web) struct SignIn {
+    #[serde(default)]
     name: String,
+    #[serde(default)]
     password: String,
+    /// Of the first step, in the second.
+    #[serde(default)]
+    challenge: String,
+    #[serde(default)]
+    code: String,
     #[serde(default)]
     next: String,
 }
 
 fn page(status: StatusCode, name: &str, next: &str, error: &str, setup_pending: bool) -> Response {
-    render(status, &Login { frame: Frame::new(), name, next: url::safe_next(next), error, setup_pending })
+    let next = url::safe_next(next);
+    render(status, &Login { frame: Frame::new(), name, next, error, setup_pending, challenge: "" })
 }
 
 pub(in crate::web) async fn show(
@@ -66,7 +76,22 @@ pub(in crate::web) async fn submit(
         Err(error) => return failed(Problem::bad_request(error.body_text())),
     };
     let name = form.name.trim();
-    match state.inner.accounts.sign_in(name, &form.password, device).await {
+    let accounts = &state.inner.accounts;
+    let session = match form.challenge.is_empty() {
+        true => accounts.sign_in(name, &form.password, device).await,
+        false => accounts.sign_in_with_code(&form.challenge, &form.code, device).await,
+    };
+    let (challenge, error) = match &session {
+        Err(AccountError::CodeNeeded { challenge }) => (challenge.as_str(), String::new()),
+        Err(error @ AccountError::WrongCode) => (form.challenge.as_str(), Problem::from(error.clone()).message),
+        _ => ("", String::new()),
+    };
+    if !challenge.is_empty() {
+        let status = if error.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+        let (next, error) = (url::safe_next(&form.next), error.as_str());
+        return render(status, &Login { frame: Frame::new(), name, next, error, setup_pending: false, challenge });
+    }
+    match session {
         Ok(session) => {
             let mut response = Redirect::to(url::safe_next(&form.next)).into_response();
             session::set_cookie(&mut response, &session, &state.inner.settings);

@@ -1,0 +1,226 @@
+//! Accounts that go, whatever crashes on the way; and the log of it all.
+
+#![allow(clippy::unwrap_used)]
+
+mod model;
+mod people;
+
+use async_trait::async_trait;
+use atoll_apps::accounts::{AppScope, Estate, Policy, Protocol, SETTLED_AFTER};
+use atoll_apps::{AccountError, Accounts, Device, DriveId, Role, User, UserId};
+use client::ClientError;
+use model::{Fault, Handle, Model};
+use parking_lot::Mutex;
+use people::{PASSWORD, from, new_user, node, on, set_up};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A drive of three parts, which go one at a time.
+#[derive(Default)]
+struct Shelf {
+    cleared: Mutex<Vec<DriveId>>,
+}
+
+#[async_trait]
+impl Estate for Shelf {
+    async fn describe(&self, _: UserId, _: DriveId) -> Result<String, ClientError> {
+        Ok("three books".into())
+    }
+
+    async fn clear(&self, _: UserId, drive: DriveId) -> Result<bool, ClientError> {
+        let mut cleared = self.cleared.lock();
+        cleared.push(drive);
+        Ok(cleared.iter().filter(|gone| **gone == drive).count() >= 3)
+    }
+}
+
+async fn full_account(accounts: &Accounts, by: &User) -> User {
+    let ada = accounts.create_user(by, new_user("ada", Role::User)).await.unwrap();
+    for _ in 0..3 {
+        accounts.sign_in("ada", PASSWORD, Device::default()).await.unwrap();
+    }
+    let scope = AppScope { protocols: vec![Protocol::Imap], write: true };
+    accounts.create_app_password(&ada, "phone", scope).await.unwrap();
+    accounts.begin_second_factor(&ada, PASSWORD).await.unwrap();
+    ada
+}
+
+/// What is left of a user anywhere but in the log.
+fn left_of(model: &Model, user: &User) -> Vec<String> {
+    let holds = |bytes: &[u8]| bytes.windows(16).any(|window| window == user.id.0);
+    let audit = model.table("accounts", "audit");
+    let rows = model.values().into_iter().filter(|(key, _)| Some(key.table) != audit);
+    rows.filter(|(key, value)| holds(&key.sort_key) || holds(&key.partition_key) || holds(value))
+        .map(|(key, _)| format!("{key:?}"))
+        .collect()
+}
+
+async fn until_ended(model: &Model, accounts: &Accounts) {
+    for _ in 0..5 {
+        accounts.carry_on_removals().await.unwrap();
+    }
+    assert!(accounts.carry_on_removals().await.unwrap() <= 1, "not before all is settled");
+    model.advance(SETTLED_AFTER);
+    accounts.carry_on_removals().await.unwrap();
+    assert_eq!(accounts.carry_on_removals().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_account_goes_at_once_and_the_rest_follows() {
+    let (model, accounts, root) = set_up().await;
+    let shelf = Arc::new(Shelf::default());
+    accounts.keep_estates(vec![shelf.clone()]);
+    let ada = full_account(&accounts, &root.user).await;
+    let session = accounts.sign_in("ada", PASSWORD, Device::default()).await.unwrap();
+    let leaving = accounts.leaving(&ada).await.unwrap();
+    assert_eq!((leaving.sessions, leaving.app_passwords), (4, 1));
+    assert_eq!(leaving.estates, ["three books"]);
+    let wrong = accounts.delete_account(&ada, "wrong", None).await;
+    assert_eq!(wrong, Err(AccountError::WrongCredentials));
+    accounts.delete_account(&ada, PASSWORD, None).await.unwrap();
+    assert!(node(&model).await.authenticate(session.token.as_str()).await.is_err(), "before anything else is done");
+    assert!(accounts.sign_in("ada", PASSWORD, Device::default()).await.is_err());
+    // The name is free, for somebody else with another drive.
+    let again = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    assert!(again.id != ada.id && again.drive != ada.drive);
+    // Nothing ends where nobody says who keeps what: another program, say, of an older release.
+    let without = node(&model).await;
+    model.advance(SETTLED_AFTER);
+    assert_eq!(without.carry_on_removals().await.unwrap(), 1);
+    until_ended(&model, &accounts).await;
+    assert_eq!(left_of(&model, &ada), Vec::<String>::new());
+    assert!(shelf.cleared.lock().iter().all(|drive| *drive == ada.drive));
+    assert!(accounts.find("ada").await.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_under_way_when_the_account_went_goes_too() {
+    let (model, accounts, root) = set_up().await;
+    accounts.keep_estates(vec![]);
+    let ada = full_account(&accounts, &root.user).await;
+    let handle = Handle::new(&model, 0);
+    let elsewhere = on(handle.clone()).await;
+    elsewhere.app_passwords(ada.id).await.unwrap();
+    // Held back just before it is written, until the account has gone and been cleaned up.
+    let scope = AppScope { protocols: vec![Protocol::Imap], write: true };
+    handle.plan(Some((4, Fault::Pause)));
+    let late = {
+        let (elsewhere, ada) = (elsewhere.clone(), ada.clone());
+        tokio::spawn(async move { elsewhere.create_app_password(&ada, "late", scope).await })
+    };
+    handle.until_paused().await;
+    accounts.remove_user(&root.user, "ada").await.unwrap();
+    assert_eq!(accounts.carry_on_removals().await.unwrap(), 1);
+    handle.resume();
+    let _ = late.await.unwrap();
+    model.advance(SETTLED_AFTER);
+    assert_eq!(accounts.carry_on_removals().await.unwrap(), 0);
+    assert_eq!(left_of(&model, &ada), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_leaves_nothing_half_removed() {
+    for fault in Fault::CRASHES.into_iter().chain(Fault::ERRORS) {
+        for at in 0.. {
+            let (model, accounts, root) = set_up().await;
+            let ada = full_account(&accounts, &root.user).await;
+            let handle = Handle::new(&model, 0);
+            let crashing = on(handle.clone()).await;
+            crashing.keep_estates(vec![Arc::new(Shelf::default())]);
+            handle.plan(Some((at, fault)));
+            let removing = async {
+                crashing.remove_user(&root.user, "ada").await?;
+                for _ in 0..4 {
+                    crashing.carry_on_removals().await?;
+                }
+                model.advance(SETTLED_AFTER);
+                crashing.carry_on_removals().await
+            };
+            let ended = handle.run(removing).await;
+            let over = handle.calls() <= at;
+            // Another node goes on.
+            let other = node(&model).await;
+            other.keep_estates(vec![Arc::new(Shelf::default())]);
+            match other.find("ada").await {
+                Ok(user) => {
+                    assert!(!matches!(ended, Some(Ok(_))), "{fault:?} at {at}: said to be done");
+                    assert_eq!(
+                        other.sessions(&user, None).await.unwrap().len(),
+                        3,
+                        "{fault:?} at {at}: all or nothing"
+                    );
+                    assert_eq!(other.app_passwords(user.id).await.unwrap().len(), 1);
+                    other.remove_user(&root.user, "ada").await.unwrap();
+                }
+                Err(error) => assert!(matches!(error, AccountError::NoSuchUser { .. }), "{error}"),
+            }
+            until_ended(&model, &other).await;
+            assert_eq!(left_of(&model, &ada), Vec::<String>::new(), "{fault:?} at {at}");
+            if over {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_act_is_in_the_log_and_no_secret_is() {
+    let (model, accounts, root) = set_up().await;
+    accounts.keep_estates(vec![]);
+    let ada = full_account(&accounts, &root.user).await;
+    let link = accounts.make_reset_link(&root.user, "ada").await.unwrap();
+    accounts.reset_password(link.as_str(), "another password", from("10.0.0.5")).await.unwrap();
+    accounts.disable(&root.user, "ada").await.unwrap();
+    accounts.remove_user(&root.user, "ada").await.unwrap();
+    let all = accounts.audit(&root.user, None, None, 0).await.unwrap();
+    let actions: BTreeSet<&str> = all.items.iter().map(|line| line.action.as_str()).collect();
+    for action in [
+        "set up",
+        "user made",
+        "sign-in",
+        "app password made",
+        "reset link made",
+        "password reset",
+        "user changed",
+        "account removed",
+    ] {
+        assert!(actions.contains(action), "{action}: {actions:?}");
+    }
+    let reset = all.items.iter().find(|line| line.action == "password reset").unwrap();
+    assert_eq!((reset.actor, reset.subject, reset.address.as_str()), (None, Some(ada.id), "10.0.0.5"));
+    // In pages, the latest first, and of one user alone.
+    let (mut paged, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = accounts.audit(&root.user, None, cursor.as_deref(), 3).await.unwrap();
+        paged.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, all.items);
+    assert_eq!(paged[0].action, "account removed");
+    assert!(accounts.audit(&root.user, None, Some("zz"), 3).await.is_err());
+    let own = accounts.activity(&ada, None, 0).await.unwrap();
+    assert!(
+        own.items.len() >= 6 && own.items.iter().all(|line| line.actor == Some(ada.id) || line.subject == Some(ada.id))
+    );
+    let about = accounts.audit(&root.user, Some("ada"), None, 0).await.unwrap();
+    assert!(about.items.len() >= own.items.len());
+    // Guessing fills no log.
+    let lines = model.count("accounts", "audit");
+    for n in 0..200 {
+        let _ = accounts.sign_in("root", "guess", from("10.6.6.6")).await;
+        let _ = accounts.sign_in(&format!("x{n}"), "guess", from("10.6.6.6")).await;
+    }
+    assert!(model.count("accounts", "audit") <= lines + 1);
+    // It is kept as long as was decided.
+    accounts.set_policy(&root.user, Policy { audit_days: 1, ..Policy::default() }).await.unwrap();
+    accounts.disable(&root.user, "root").await.unwrap_err();
+    accounts.create_user(&root.user, new_user("bob", Role::User)).await.unwrap();
+    let lines = model.count("accounts", "audit");
+    model.advance(Duration::from_secs(25 * 3600));
+    model.expire();
+    assert!(model.count("accounts", "audit") < lines);
+}

@@ -1,0 +1,70 @@
+//! Accounts, as JSON. What is said of a route here is its entry in `/api/v1/openapi.json`.
+
+mod me;
+mod sign_in;
+mod types;
+mod users;
+
+use super::super::WebState;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Atoll", description = "JSON for scripts. Whoever changes something from a browser must come from \
+        a page of this site; programs show `Authorization: Bearer TOKEN`, or the header `X-Atoll-Client`."),
+    servers((url = "/api/v1")),
+    components(schemas(types::Problem)),
+    security(("cookie" = []), ("bearer" = [])),
+    modifiers(&Credentials),
+)]
+struct Description;
+
+/// How one shows who one is.
+struct Credentials;
+
+impl utoipa::Modify for Credentials {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let cookie = ApiKey::Cookie(ApiKeyValue::new("atoll"));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// The routes, described.
+pub(super) fn routes() -> OpenApiRouter<WebState> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(sign_in::show, sign_in::sign_in, sign_in::sign_out))
+        .routes(routes!(sign_in::sign_in_with_code))
+        .routes(routes!(sign_in::policy))
+        .routes(routes!(sign_in::sign_up))
+        .routes(routes!(sign_in::check_link))
+        .routes(routes!(sign_in::reset_password))
+        .routes(routes!(me::show, me::change))
+        .routes(routes!(me::leaving))
+        .routes(routes!(me::delete))
+        .routes(routes!(me::change_password))
+        .routes(routes!(me::sessions, me::end_others))
+        .routes(routes!(me::end_session))
+        .routes(routes!(me::app_passwords, me::make_app_password))
+        .routes(routes!(me::remove_app_password))
+        .routes(routes!(me::begin_factor))
+        .routes(routes!(me::confirm_factor))
+        .routes(routes!(me::new_codes))
+        .routes(routes!(me::stop_factor))
+        .routes(routes!(me::activity))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::show, users::change, users::remove))
+        .routes(routes!(users::reset))
+        .routes(routes!(users::sessions, users::end_sessions))
+        .routes(routes!(users::end_session))
+        .routes(routes!(users::clear_factor))
+        .routes(routes!(users::invitations, users::invite))
+        .routes(routes!(users::uninvite))
+        .routes(routes!(users::policy, users::set_policy))
+        .routes(routes!(users::audit))
+}

@@ -1,0 +1,509 @@
+//! What the routes of accounts take and give. Times are milliseconds since the Unix epoch.
+
+use crate::web::WebState;
+use crate::web::problem;
+use apps::accounts::{self, LinkPurpose};
+use apps::{Session, User};
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// A request's JSON.
+pub(super) struct Body<T>(pub T);
+
+impl<T> FromRequest<WebState> for Body<T>
+where
+    Json<T>: FromRequest<WebState, Rejection = JsonRejection>,
+{
+    type Rejection = problem::Problem;
+
+    async fn from_request(request: Request, state: &WebState) -> Result<Body<T>, problem::Problem> {
+        let Json(body) = Json::from_request(request, state).await?;
+        Ok(Body(body))
+    }
+}
+
+/// What every refusal says.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem {
+    error: ProblemDetail,
+}
+
+/// Why, and whether it may have been done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProblemDetail {
+    /// For programs; never renamed.
+    kind: String,
+    /// For people.
+    message: String,
+    /// What to do next, for people.
+    action: String,
+    /// `not_applied`, or `unknown`: it may have been done.
+    outcome: String,
+    /// Leads to the log.
+    id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Person {
+    /// Never changes.
+    pub id: String,
+    pub name: String,
+    pub display: String,
+    /// `user` or `administrator`.
+    pub role: String,
+    pub disabled: bool,
+    pub created: u64,
+    /// Bytes; null: as for everybody.
+    pub quota: Option<u64>,
+}
+
+impl From<&User> for Person {
+    fn from(user: &User) -> Person {
+        Person {
+            id: user.id.to_string(),
+            name: user.name.clone(),
+            display: user.display.clone(),
+            role: user.role.as_str().to_string(),
+            disabled: user.disabled,
+            created: user.created.0,
+            quota: user.quota,
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct SignIn {
+    pub name: String,
+    pub password: String,
+    /// For programs: the token in the answer rather than in a cookie.
+    #[serde(default)]
+    pub bearer: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct SignInWithCode {
+    pub challenge: String,
+    /// Of the authenticator program, or a recovery code.
+    pub code: String,
+    #[serde(default)]
+    pub bearer: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct SignUp {
+    pub name: String,
+    #[serde(default)]
+    pub display: String,
+    pub password: String,
+    /// An invitation's secret.
+    pub invitation: Option<String>,
+    #[serde(default)]
+    pub bearer: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignedIn {
+    pub user: Person,
+    pub expires: u64,
+    /// Where it was asked for. A secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl SignedIn {
+    pub(super) fn of(session: &Session, bearer: bool) -> SignedIn {
+        let token = bearer.then(|| session.token.as_str().to_string());
+        SignedIn { user: (&session.user).into(), expires: session.expires.0, token }
+    }
+}
+
+/// The password was right; a code is still to come.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CodeNeeded {
+    /// For `POST /session/code`, within five minutes. A secret.
+    pub challenge: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Whoami {
+    pub user: Person,
+}
+
+/// What strangers may know.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PublicPolicy {
+    /// `off`, `invitation` or `open`.
+    pub sign_up: String,
+    /// Nobody has been set up yet.
+    pub setup_pending: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct LinkSecret {
+    pub secret: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct LinkFound {
+    /// `invitation` or `reset`.
+    purpose: &'static str,
+    /// Whose password it sets.
+    name: Option<String>,
+}
+
+impl From<LinkPurpose> for LinkFound {
+    fn from(purpose: LinkPurpose) -> LinkFound {
+        match purpose {
+            LinkPurpose::Invitation => LinkFound { purpose: "invitation", name: None },
+            LinkPurpose::Reset { name } => LinkFound { purpose: "reset", name: Some(name) },
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ResetPassword {
+    /// The link's.
+    pub secret: String,
+    pub password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Me {
+    pub user: Person,
+    pub second_factor: SecondFactor,
+    /// Bytes that one may keep, as it stands; null: no bound.
+    pub quota: Option<u64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SecondFactor {
+    pub on: bool,
+    pub since: Option<u64>,
+    /// How many are left.
+    pub recovery_codes: usize,
+}
+
+impl From<accounts::FactorState> for SecondFactor {
+    fn from(state: accounts::FactorState) -> SecondFactor {
+        let since = state.since.map(|since| since.0);
+        SecondFactor { on: since.is_some(), since, recovery_codes: state.recovery_codes }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ChangeMe {
+    pub display: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ChangePassword {
+    pub old: String,
+    pub new: String,
+    #[serde(default)]
+    pub bearer: bool,
+}
+
+/// That it is really this person who asks.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Proof {
+    pub password: String,
+    /// Where there is a second factor: a code, or a recovery code.
+    #[serde(default)]
+    pub code: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Code {
+    pub code: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewFactor {
+    /// To be typed into the authenticator program. A secret.
+    pub secret: String,
+    /// `otpauth://…`, for its camera. A secret.
+    pub address: String,
+}
+
+/// Shown this once.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecoveryCodes {
+    pub recovery_codes: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Session1 {
+    pub id: String,
+    pub device: String,
+    pub address: String,
+    pub created: u64,
+    /// To some five minutes.
+    pub used: u64,
+    pub expires: u64,
+    /// It is the one that asks.
+    pub current: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Sessions {
+    /// The one last used first.
+    pub sessions: Vec<Session1>,
+}
+
+impl From<Vec<accounts::SessionInfo>> for Sessions {
+    fn from(found: Vec<accounts::SessionInfo>) -> Sessions {
+        let session = |session: accounts::SessionInfo| Session1 {
+            id: session.id,
+            device: session.device,
+            address: session.address,
+            created: session.created.0,
+            used: session.used.0,
+            expires: session.expires.0,
+            current: session.current,
+        };
+        Sessions { sessions: found.into_iter().map(session).collect() }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ended {
+    pub ended: usize,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct NewAppPassword {
+    /// Such as the device's name.
+    pub label: String,
+    /// `webdav`, `s3`, `imap`, `smtp`, `grpc`.
+    pub protocols: Vec<String>,
+    /// Changing things, beside reading them.
+    #[serde(default)]
+    pub write: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct AppPassword {
+    pub id: String,
+    pub label: String,
+    pub protocols: Vec<String>,
+    pub write: bool,
+    pub created: u64,
+    /// To some five minutes; null: never.
+    pub used: Option<u64>,
+    pub used_from: String,
+}
+
+impl From<accounts::AppPassword> for AppPassword {
+    fn from(app: accounts::AppPassword) -> AppPassword {
+        AppPassword {
+            id: app.id,
+            label: app.label,
+            protocols: app.scope.protocols.iter().map(ToString::to_string).collect(),
+            write: app.scope.write,
+            created: app.created.0,
+            used: app.used.map(|used| used.0),
+            used_from: app.used_from,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct AppPasswords {
+    /// The newest first.
+    pub app_passwords: Vec<AppPassword>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct MadeAppPassword {
+    pub app_password: AppPassword,
+    /// Shown this once.
+    pub secret: String,
+}
+
+/// What would go with an account.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Leaving {
+    pub sessions: usize,
+    pub app_passwords: usize,
+    /// In words.
+    pub estates: Vec<String>,
+}
+
+impl From<accounts::Leaving> for Leaving {
+    fn from(leaving: accounts::Leaving) -> Leaving {
+        let accounts::Leaving { sessions, app_passwords, estates } = leaving;
+        Leaving { sessions, app_passwords, estates }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Paging {
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    #[serde(default)]
+    pub limit: u32,
+    /// Of the log: what concerns this name.
+    pub about: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Persons {
+    /// In the order of names.
+    pub users: Vec<Person>,
+    /// Null at the end.
+    pub next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct PersonDetails {
+    pub user: Person,
+    pub second_factor: SecondFactor,
+    /// What would go with the account.
+    pub leaving: Leaving,
+    /// Bytes that they may keep, as it stands; null: no bound.
+    pub quota: Option<u64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct NewPerson {
+    pub name: String,
+    #[serde(default)]
+    pub display: String,
+    /// None: a link that sets one is given.
+    pub password: Option<String>,
+    pub role: Option<String>,
+    pub quota: Option<u64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct MadePerson {
+    pub user: Person,
+    pub link: Option<Link>,
+}
+
+/// A link that is good once. A secret.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Link {
+    pub secret: String,
+    /// Where it leads on this site.
+    pub path: String,
+}
+
+impl Link {
+    pub(super) fn of(purpose: &str, secret: &apps::Token) -> Link {
+        Link { secret: secret.as_str().to_string(), path: format!("/{purpose}/{}", secret.as_str()) }
+    }
+}
+
+/// What is left out stays.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ChangePerson {
+    pub display: Option<String>,
+    pub role: Option<String>,
+    pub disabled: Option<bool>,
+    /// Bytes; null: as for everybody.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>)]
+    pub quota: Option<Option<u64>>,
+}
+
+/// Tells null from left out.
+fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct NewInvitation {
+    pub role: Option<String>,
+    pub quota: Option<u64>,
+    /// A week, unless said otherwise.
+    pub valid_seconds: Option<u64>,
+    /// For whom it is.
+    #[serde(default)]
+    pub note: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Invitation {
+    pub id: String,
+    pub role: String,
+    pub note: String,
+    /// Who made it.
+    pub by: String,
+    pub created: u64,
+    pub expires: u64,
+}
+
+impl From<accounts::Invitation> for Invitation {
+    fn from(made: accounts::Invitation) -> Invitation {
+        Invitation {
+            id: made.id,
+            role: made.role.as_str().to_string(),
+            note: made.note,
+            by: made.by,
+            created: made.created.0,
+            expires: made.expires.0,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Invitations {
+    pub invitations: Vec<Invitation>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct MadeInvitation {
+    pub invitation: Invitation,
+    pub link: Link,
+}
+
+/// What an administrator decides for all accounts.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct Policy {
+    /// `off`, `invitation` or `open`.
+    pub sign_up: String,
+    /// Bytes for those without a quota of their own; null: no bound.
+    pub quota: Option<u64>,
+    pub audit_days: u32,
+    pub users_max: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct AuditLine {
+    pub at: u64,
+    pub action: String,
+    /// Name of who did it; empty: nobody signed in.
+    pub actor: String,
+    pub subject: String,
+    pub address: String,
+    pub device: String,
+    pub detail: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Audit {
+    /// The latest first.
+    pub lines: Vec<AuditLine>,
+    /// Null at the end.
+    pub next: Option<String>,
+}
+
+impl From<apps::Page<accounts::AuditLine>> for Audit {
+    fn from(page: apps::Page<accounts::AuditLine>) -> Audit {
+        let line = |line: accounts::AuditLine| AuditLine {
+            at: line.at.0,
+            action: line.action,
+            actor: line.actor_name,
+            subject: line.subject_name,
+            address: line.address,
+            device: line.device,
+            detail: line.detail,
+        };
+        Audit { lines: page.items.into_iter().map(line).collect(), next: page.next }
+    }
+}

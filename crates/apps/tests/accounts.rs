@@ -5,7 +5,9 @@
 mod model;
 mod people;
 
-use atoll_apps::accounts::{LINK_LIFETIME, Policy, SESSION_LIFETIME, TRIES_MAX, TRIES_WINDOW, UserChange};
+use atoll_apps::accounts::{
+    AppScope, LINK_LIFETIME, Policy, Protocol, SESSION_LIFETIME, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
+};
 use atoll_apps::{AccountError, Accounts, Device, Role, User};
 use client::ClientError;
 use model::{Fault, Handle, Model};
@@ -309,8 +311,26 @@ async fn no_secret_is_stored() {
     let bytes = |hex: &str| -> Vec<u8> {
         (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
     };
+    let scope = AppScope { protocols: vec![Protocol::Imap], write: true };
+    let (_, app) = accounts.create_app_password(&root.user, "phone", scope).await.unwrap();
+    let reset = accounts.make_reset_link(&root.user, "root").await.unwrap();
+    let factor = accounts.begin_second_factor(&root.user, PASSWORD).await.unwrap();
+    let code = code_now(&people::unbase32(&factor.secret), model.now());
+    let codes = accounts.confirm_second_factor(&root.user, &code).await.unwrap();
+    let challenge = match accounts.sign_in("root", PASSWORD, Device::default()).await {
+        Err(AccountError::CodeNeeded { challenge }) => challenge,
+        other => panic!("{other:?}"),
+    };
+    let plain = |typed: &str| typed.replace('-', "").into_bytes();
     let secrets = [
         PASSWORD.as_bytes().to_vec(),
+        plain(app.as_str()),
+        app.as_str().as_bytes().to_vec(),
+        plain(&codes[0]),
+        codes[0].as_bytes().to_vec(),
+        bytes(reset.as_str()),
+        bytes(challenge.as_str())[16..].to_vec(),
+        bytes(root.device.as_ref().unwrap().as_str())[16..].to_vec(),
         bytes(session.token.as_str())[16..].to_vec(),
         bytes(root.token.as_str())[16..].to_vec(),
         bytes(&link),

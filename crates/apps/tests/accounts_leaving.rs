@@ -113,7 +113,7 @@ async fn what_was_under_way_when_the_account_went_goes_too() {
     accounts.remove_user(&root.user, "ada").await.unwrap();
     assert_eq!(accounts.carry_on_removals().await.unwrap(), 1);
     handle.resume();
-    let _ = late.await.unwrap();
+    assert!(late.await.unwrap().is_ok(), "it was written after all");
     model.advance(SETTLED_AFTER);
     assert_eq!(accounts.carry_on_removals().await.unwrap(), 0);
     assert_eq!(left_of(&model, &ada), Vec::<String>::new());

@@ -73,8 +73,8 @@ pub(super) struct Link {
 }
 
 impl Accounts {
-    /// A fresh secret, and what puts its link.
-    pub(super) fn new_link(&self, row: LinkRow, valid: Duration) -> (Token, Update) {
+    /// A fresh secret, what puts its link, and the link itself.
+    pub(super) fn new_link(&self, row: LinkRow, valid: Duration) -> (Token, Update, LinkRow) {
         let bytes = rand::random::<[u8; 32]>();
         let now = self.inner.store.now();
         let expires = after(now, valid);
@@ -85,7 +85,7 @@ impl Accounts {
             value: row.encode_to_vec().into(),
             expires: Some(expires),
         };
-        (Token(hex::encode(&bytes)), put)
+        (Token(hex::encode(&bytes)), put, row)
     }
 
     /// The link of a secret, of that kind. Tries are counted per address, and forgotten when one is right.
@@ -143,7 +143,7 @@ impl Accounts {
             note: super::audit::plain(&new.note),
             ..LinkRow::default()
         };
-        let (secret, put) = self.new_link(row.clone(), new.valid);
+        let (secret, put, row) = self.new_link(row, new.valid);
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "invite people").await?;
             let (version, policy) = self.read_policy().await?;
@@ -154,8 +154,6 @@ impl Accounts {
             let act = self.when_policy(Act::default().when(allowed), version).update(put.clone());
             if self.carried_out(self.noted(act, line).await?).await? {
                 let key = hashed(&hex::decode(secret.as_str()).unwrap_or_default());
-                let now = self.inner.store.now();
-                let row = LinkRow { created: now.0, expires: after(now, new.valid).0, ..row };
                 return Ok((invitation(&key, row), secret));
             }
         }
@@ -227,7 +225,8 @@ impl Accounts {
             by: by.to_string(),
             ..LinkRow::default()
         };
-        self.new_link(row, RESET_LIFETIME)
+        let (secret, put, _) = self.new_link(row, RESET_LIFETIME);
+        (secret, put)
     }
 
     /// Sets a password by a link. Sessions and app passwords end; the second factor stays.

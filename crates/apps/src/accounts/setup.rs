@@ -24,7 +24,7 @@ impl Accounts {
             return Err(AccountError::SetupDone);
         }
         let row = LinkRow { kind: LinkKind::Setup as i32, ..LinkRow::default() };
-        let (secret, put) = self.new_link(row, LINK_LIFETIME);
+        let (secret, put, _) = self.new_link(row, LINK_LIFETIME);
         let done = self.transact(super::EVERYONE, vec![self.no_administrator()], vec![put]).await?;
         if done.is_err() {
             return Err(AccountError::SetupDone);

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use rpc::grpc::{Problem, kind};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use types::{Action, Classify, Consistency};
 
@@ -158,7 +159,12 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
         let looks = LOOKS.contains(&path);
         let called = match credentials(&request) {
             Some(Credentials::Token(token)) => authenticate(state, token, looks).await,
-            Some(Credentials::App(name, secret)) => authenticate_app(state, &name, &secret, path).await,
+            Some(Credentials::App(name, secret)) => {
+                let info = request.extensions().get::<TcpConnectInfo>();
+                let address = info.and_then(|info| info.remote_addr()).map(|address| address.ip());
+                let device = Device { address, ..Device::default() };
+                authenticate_app(state, &name, &secret, path, &device).await
+            }
             None => Err(signed_out()),
         };
         match called {
@@ -232,9 +238,14 @@ async fn authenticate(state: &GrpcState, token: String, looks: bool) -> Result<C
 }
 
 /// By an app password, to what it opens and nothing else. Such a caller administers nothing.
-async fn authenticate_app(state: &GrpcState, name: &str, secret: &str, path: &str) -> Result<Caller, Problem> {
-    let device = Device::default();
-    let called = state.inner.accounts.authenticate_app(name, secret, Protocol::Grpc, &device).await;
+async fn authenticate_app(
+    state: &GrpcState,
+    name: &str,
+    secret: &str,
+    path: &str,
+    device: &Device,
+) -> Result<Caller, Problem> {
+    let called = state.inner.accounts.authenticate_app(name, secret, Protocol::Grpc, device).await;
     let called = called.map_err(Explain::problem)?;
     let opened = path == WHO_AM_I || FOR_APPS.iter().any(|open| path.starts_with(open));
     if !opened || (!called.write && !READS.contains(&path)) {

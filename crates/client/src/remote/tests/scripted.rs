@@ -174,6 +174,94 @@ impl accounts_server::Accounts for Scripted {
         Err(not_offered())
     }
 
+    async fn sign_in_with_code(
+        &self,
+        _: Request<v1::SignInWithCodeRequest>,
+    ) -> Result<Response<v1::SignInReply>, Status> {
+        Err(not_offered())
+    }
+
+    async fn sign_up(&self, _: Request<v1::SignUpRequest>) -> Result<Response<v1::SignInReply>, Status> {
+        Err(not_offered())
+    }
+
+    async fn reset_password(&self, _: Request<v1::ResetPasswordRequest>) -> Result<Response<v1::Account>, Status> {
+        Err(not_offered())
+    }
+
+    async fn change_password(
+        &self,
+        _: Request<v1::ChangePasswordRequest>,
+    ) -> Result<Response<v1::SignInReply>, Status> {
+        Err(not_offered())
+    }
+
+    async fn list_sessions(&self, _: Request<v1::ListSessionsRequest>) -> Result<Response<v1::SessionList>, Status> {
+        Err(not_offered())
+    }
+
+    async fn end_sessions(&self, _: Request<v1::EndSessionsRequest>) -> Result<Response<v1::EndSessionsReply>, Status> {
+        Err(not_offered())
+    }
+
+    async fn create_app_password(
+        &self,
+        _: Request<v1::CreateAppPasswordRequest>,
+    ) -> Result<Response<v1::CreateAppPasswordReply>, Status> {
+        Err(not_offered())
+    }
+
+    async fn list_app_passwords(
+        &self,
+        _: Request<v1::ListAppPasswordsRequest>,
+    ) -> Result<Response<v1::AppPasswordList>, Status> {
+        Err(not_offered())
+    }
+
+    async fn remove_app_password(
+        &self,
+        _: Request<v1::RemoveAppPasswordRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
+        Err(not_offered())
+    }
+
+    async fn get_second_factor(
+        &self,
+        _: Request<v1::GetSecondFactorRequest>,
+    ) -> Result<Response<v1::SecondFactor>, Status> {
+        Err(not_offered())
+    }
+
+    async fn begin_second_factor(
+        &self,
+        _: Request<v1::BeginSecondFactorRequest>,
+    ) -> Result<Response<v1::NewSecondFactor>, Status> {
+        Err(not_offered())
+    }
+
+    async fn confirm_second_factor(
+        &self,
+        _: Request<v1::ConfirmSecondFactorRequest>,
+    ) -> Result<Response<v1::RecoveryCodes>, Status> {
+        Err(not_offered())
+    }
+
+    async fn new_recovery_codes(&self, _: Request<v1::ProofRequest>) -> Result<Response<v1::RecoveryCodes>, Status> {
+        Err(not_offered())
+    }
+
+    async fn stop_second_factor(&self, _: Request<v1::ProofRequest>) -> Result<Response<v1::Empty>, Status> {
+        Err(not_offered())
+    }
+
+    async fn get_leaving(&self, _: Request<v1::GetLeavingRequest>) -> Result<Response<v1::Leaving>, Status> {
+        Err(not_offered())
+    }
+
+    async fn delete_account(&self, _: Request<v1::ProofRequest>) -> Result<Response<v1::Empty>, Status> {
+        Err(not_offered())
+    }
+
     async fn sign_out(&self, _: Request<v1::SignOutRequest>) -> Result<Response<v1::Empty>, Status> {
         Err(not_offered())
     }

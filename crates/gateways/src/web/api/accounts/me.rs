@@ -1,9 +1,10 @@
 //! One's own account.
 
 use super::types::{
-    self, AppPassword, AppPasswords, Audit, Body, ChangeMe, ChangePassword, Code, Ended, Leaving, MadeAppPassword, Me,
-    NewAppPassword, NewFactor, Paging, Proof, RecoveryCodes, Sessions, SignedIn,
+    self, AppPassword, AppPasswords, Body, ChangeMe, ChangePassword, Code, Ended, Leaving, MadeAppPassword, Me,
+    NewAppPassword, NewFactor, Proof, RecoveryCodes, Sessions, SignedIn,
 };
+use super::user_types::{Audit, Paging};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session;

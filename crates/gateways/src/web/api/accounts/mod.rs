@@ -3,6 +3,7 @@
 mod me;
 mod sign_in;
 mod types;
+mod user_types;
 mod users;
 
 use super::super::WebState;

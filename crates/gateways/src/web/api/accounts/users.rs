@@ -1,8 +1,9 @@
 //! Other people's accounts, for administrators. That the caller is one is tested by each act itself.
 
-use super::types::{
-    self, Audit, Body, ChangePerson, Ended, Invitation, Invitations, Link, MadeInvitation, MadePerson, NewInvitation,
-    NewPerson, Paging, Person, PersonDetails, Persons, Policy, Sessions,
+use super::types::{self, Body, Ended, Person, Sessions};
+use super::user_types::{
+    Audit, ChangePerson, Invitation, Invitations, Link, MadeInvitation, MadePerson, NewInvitation, NewPerson, Paging,
+    PersonDetails, Persons, Policy,
 };
 use crate::web::WebState;
 use crate::web::problem::Problem;

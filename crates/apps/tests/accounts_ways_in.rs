@@ -286,7 +286,7 @@ async fn people_sign_up_as_the_policy_says() {
     };
     assert_eq!(sign_up(None, "ada").await.unwrap_err(), AccountError::InvitationNeeded);
     let (made, secret) = accounts.invite(&root.user, invitation(Role::User)).await.unwrap();
-    assert_eq!(accounts.invitations(&root.user).await.unwrap(), [made.clone()]);
+    assert_eq!(accounts.invitations(&root.user).await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(sign_up(Some("wrong"), "ada").await.unwrap_err(), AccountError::WrongLink);
     assert!(
         matches!(sign_up(Some(secret.as_str()), "root").await, Err(AccountError::NameTaken { .. })),

@@ -55,7 +55,8 @@ async fn from_set_up_to_sweep_and_over_a_restart() {
     let secret = apps.accounts.make_setup_secret().await.unwrap();
     let root = apps.accounts.complete_setup(&secret, "root", PASSWORD, Device::default()).await.unwrap();
     assert!(apps.accounts.complete_setup(&secret, "other", PASSWORD, Device::default()).await.is_err());
-    let new = NewUser { name: "ada".into(), display: "Ada".into(), password: PASSWORD.into(), role: Role::User };
+    let new =
+        NewUser { name: "ada".into(), display: "Ada".into(), password: PASSWORD.into(), role: Role::User, quota: None };
     apps.accounts.create_user(&root.user, new).await.unwrap();
     assert!(apps.accounts.sign_in("ada", "wrong", Device::default()).await.is_err());
     let session = apps.accounts.sign_in("ada", PASSWORD, Device::default()).await.unwrap();

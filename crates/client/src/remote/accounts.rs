@@ -199,7 +199,7 @@ impl Remote {
         let message = v1::GetSecondFactorRequest {};
         let reply =
             self.read(message, |channel, request| async move { service(channel).get_second_factor(request).await });
-        Ok(reply.await?)
+        reply.await
     }
 
     /// Begins to turn it on.
@@ -243,7 +243,7 @@ impl Remote {
     pub async fn leaving(&self) -> Result<v1::Leaving, RemoteError> {
         let message = v1::GetLeavingRequest {};
         let reply = self.read(message, |channel, request| async move { service(channel).get_leaving(request).await });
-        Ok(reply.await?)
+        reply.await
     }
 
     /// Removes one's account. There is no way back.

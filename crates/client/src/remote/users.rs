@@ -23,14 +23,14 @@ impl Remote {
     pub async fn list_users(&self, cursor: &str, limit: u32) -> Result<v1::UserList, RemoteError> {
         let message = v1::ListUsersRequest { cursor: cursor.to_string(), limit };
         let reply = self.read(message, |channel, request| async move { service(channel).list_users(request).await });
-        Ok(reply.await?)
+        reply.await
     }
 
     /// Somebody's account.
     pub async fn show_user(&self, name: &str) -> Result<v1::UserDetails, RemoteError> {
         let message = v1::UserRequest { name: name.to_string() };
         let reply = self.read(message, |channel, request| async move { service(channel).show_user(request).await });
-        Ok(reply.await?)
+        reply.await
     }
 
     /// Changes an account; what is absent stays.
@@ -117,7 +117,7 @@ impl Remote {
     pub async fn account_policy(&self) -> Result<v1::AccountPolicy, RemoteError> {
         let message = v1::GetPolicyRequest {};
         let reply = self.read(message, |channel, request| async move { service(channel).get_policy(request).await });
-        Ok(reply.await?)
+        reply.await
     }
 
     /// Decides that anew.
@@ -132,6 +132,6 @@ impl Remote {
     pub async fn audit(&self, about: &str, cursor: &str, limit: u32) -> Result<v1::AuditPage, RemoteError> {
         let message = v1::ReadAuditRequest { about: about.to_string(), cursor: cursor.to_string(), limit };
         let reply = self.read(message, |channel, request| async move { service(channel).read_audit(request).await });
-        Ok(reply.await?)
+        reply.await
     }
 }

@@ -82,10 +82,49 @@ random_id! {
     /// One content of a file. Chosen by whoever puts it, so that a retry is harmless.
     VersionId
 }
+random_id! {
+    /// Something in the trash; sorts by when it was thrown away.
+    TrashId
+}
+random_id! {
+    /// A job of many steps within its drive.
+    JobId
+}
 
 impl FolderId {
     /// Every drive's root. Never stored, never moved, never removed.
     pub const ROOT: FolderId = FolderId([0; 16]);
+    /// Where the places of what is in the trash lead. Holds no entries.
+    pub const TRASH: FolderId = FolderId([0xff; 16]);
+    /// Where the places of what a job is still making lead. Holds no entries.
+    pub const JOBS: FolderId = FolderId([0xfe; 16]);
+}
+
+impl From<FolderId> for [u8; 16] {
+    fn from(id: FolderId) -> [u8; 16] {
+        id.0
+    }
+}
+
+impl From<FileId> for [u8; 16] {
+    fn from(id: FileId) -> [u8; 16] {
+        id.0
+    }
+}
+
+impl TrashId {
+    /// A fresh one, sorted by that time.
+    pub(crate) fn at(time: types::WallMillis) -> TrashId {
+        let mut id = TrashId::random();
+        id.0[..8].copy_from_slice(&time.0.to_be_bytes());
+        id
+    }
+
+    /// When it was thrown away.
+    pub fn time(&self) -> types::WallMillis {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        types::WallMillis(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
 }
 
 #[cfg(test)]

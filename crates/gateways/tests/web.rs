@@ -5,6 +5,9 @@
 #[path = "web/world.rs"]
 mod world;
 
+#[path = "web/kept.rs"]
+mod kept;
+
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::atomic::Ordering;

@@ -164,7 +164,7 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
             (Some("nothing was written, reads go on".into()), next("`atoll cluster status` shows what is missing"))
         }
         RemoteError::NoSpace(_) => (unchanged, next("delete something, or add a machine: atoll cluster join-token")),
-        RemoteError::NoRoom(_) => (unchanged, next("delete something, or ask an administrator for more room")),
+        RemoteError::NoRoom(_) => (unchanged, next("`atoll trash empty` makes room for good; or ask an administrator for more")),
         RemoteError::Busy(_) | RemoteError::TooMany(_) => (unchanged, next("try again shortly")),
         RemoteError::Changed(_) => (unchanged, next("read it again, then decide")),
         RemoteError::NotEmpty(_) => (unchanged, next("with -r it goes with everything in it")),

@@ -58,6 +58,10 @@ pub fn printable(bytes: &[u8]) -> String {
                 '\n' => out.push_str("\\n"),
                 '\\' => out.push_str("\\\\"),
                 c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+                // They change how the text around them reads.
+                '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {
+                    out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+                }
                 c => out.push(c),
             }
         }
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn bytes_cannot_harm_a_terminal() {
         assert_eq!(printable(b"a\x1b[2J\n\xff\\"), "a\\x1b[2J\\n\\xff\\\\");
-        assert_eq!(printable("Zoë".as_bytes()), "Zoë");
+        assert_eq!(printable("Zoë \u{202e}gpj.exe".as_bytes()), "Zoë \\u{202e}gpj.exe");
         let mut object = Map::new();
         put_bytes(&mut object, "value", &[0xff, 0]);
         put_bytes(&mut object, "key", b"k");

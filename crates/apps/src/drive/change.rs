@@ -1,15 +1,16 @@
 //! A drive's tables, its keys, and one change of it: a transaction under the
 //! drive's partition key.
 
-use super::rows::{FolderRow, Work, WorkRow};
+use super::rows::{PlaceRow, Work, WorkRow};
 use super::walk::Step;
-use super::{DriveError, Drives, Entry};
+use super::{DriveError, Drives, Entry, index};
 use crate::store::Store;
-use crate::{DriveId, FolderId, VersionId};
+use crate::{DriveId, FileId, FolderId, VersionId};
 use bytes::Bytes;
 use client::ClientError;
 use prost::Message;
-use types::{Condition, ItemKey, Refusal, TableId, Test, Transaction, TransactionResult, Update, Version};
+use std::collections::BTreeMap;
+use types::{Condition, ItemKey, Refusal, TableId, Test, Transaction, TransactionResult, Update, Version, WallMillis};
 
 const NAMESPACE: &str = "drive";
 /// Entries in a folder.
@@ -20,14 +21,26 @@ pub const FOLDER_ENTRIES_MAX: i64 = 10_000_000;
 pub(super) struct Tables {
     /// parent folder ‖ name → entry.
     pub entries: TableId,
-    /// folder → parent and name.
-    pub folders: TableId,
+    /// folder or file → parent and name.
+    pub places: TableId,
     /// folder → counter of its entries; [`BYTES`] → counter of bytes.
     pub counts: TableId,
     /// version → content.
     pub contents: TableId,
-    /// `v` version or `f` folder → what the sweeper has to do.
+    /// `v` version, `f` folder or `h` file → what the sweeper has to do.
     pub work: TableId,
+    /// when ‖ random → what was thrown away, and where it was.
+    pub trash: TableId,
+    /// file ‖ when ‖ version → a content that the file had before.
+    pub versions: TableId,
+    /// when ‖ file → whose versions are to be thinned then.
+    pub due: TableId,
+    /// Entries again, by size, by date and by name; see [`index`].
+    pub index: TableId,
+    /// job → what it is and how far it is.
+    pub jobs: TableId,
+    /// job ‖ folder → how far the job is with that folder.
+    pub steps: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -37,10 +50,17 @@ impl Tables {
     pub(super) async fn open(store: &dyn Store) -> Result<Tables, ClientError> {
         Ok(Tables {
             entries: store.ensure_table(NAMESPACE, "entries").await?,
-            folders: store.ensure_table(NAMESPACE, "folders").await?,
+            // The name is from before files had places too.
+            places: store.ensure_table(NAMESPACE, "folders").await?,
             counts: store.ensure_table(NAMESPACE, "counts").await?,
             contents: store.ensure_table(NAMESPACE, "contents").await?,
             work: store.ensure_table(NAMESPACE, "work").await?,
+            trash: store.ensure_table(NAMESPACE, "trash").await?,
+            versions: store.ensure_table(NAMESPACE, "versions").await?,
+            due: store.ensure_table(NAMESPACE, "due").await?,
+            index: store.ensure_table(NAMESPACE, "index").await?,
+            jobs: store.ensure_table(NAMESPACE, "jobs").await?,
+            steps: store.ensure_table(NAMESPACE, "steps").await?,
         })
     }
 
@@ -69,6 +89,10 @@ pub(super) fn work_key_of_folder(folder: FolderId) -> Bytes {
     [b"f", &folder.0[..]].concat().into()
 }
 
+pub(super) fn work_key_of_history(file: FileId) -> Bytes {
+    [b"h", &file.0[..]].concat().into()
+}
+
 /// Who a content's references belong to.
 pub(super) fn owner(drive: DriveId, version: VersionId) -> Vec<u8> {
     [drive.0, version.0].concat()
@@ -88,7 +112,8 @@ pub(super) struct Change {
     quota: Option<u64>,
     conditions: Vec<Condition>,
     updates: Vec<Update>,
-    counted: Vec<(Counted, i64)>,
+    entries: BTreeMap<FolderId, i64>,
+    bytes: i64,
 }
 
 /// What became of a change.
@@ -107,7 +132,8 @@ impl Change {
             quota: drives.inner.settings.quota,
             conditions: Vec::new(),
             updates: Vec::new(),
-            counted: Vec::new(),
+            entries: BTreeMap::new(),
+            bytes: 0,
         }
     }
 
@@ -132,6 +158,10 @@ impl Change {
         }
     }
 
+    pub(super) fn versions_table(&self) -> TableId {
+        self.tables.versions
+    }
+
     pub(super) fn require_nothing_at(&mut self, key: Bytes) {
         self.require(self.tables.entries, key, Test::Absent);
     }
@@ -141,68 +171,108 @@ impl Change {
     }
 
     pub(super) fn put(&mut self, table: TableId, sort_key: Bytes, value: impl Into<Bytes>) {
-        self.updates.push(Update::Put { table, sort_key: sort_key.into(), value: value.into().into(), expires: None });
+        self.put_until(table, sort_key, value, None);
+    }
+
+    /// The same, for a while.
+    pub(super) fn put_until(
+        &mut self,
+        table: TableId,
+        sort_key: Bytes,
+        value: impl Into<Bytes>,
+        expires: Option<WallMillis>,
+    ) {
+        self.updates.push(Update::Put { table, sort_key: sort_key.into(), value: value.into().into(), expires });
     }
 
     pub(super) fn delete(&mut self, table: TableId, sort_key: Bytes) {
         self.updates.push(Update::Delete { table, sort_key });
     }
 
+    /// Puts an entry with all that is kept of it elsewhere. What was at its place
+    /// goes first, by [`Self::delete_entry`].
     pub(super) fn put_entry(&mut self, parent: FolderId, entry: &Entry) {
-        self.put(self.tables.entries, entry_key(parent, &entry.name), entry.encode());
-        if let Some(folder) = entry.folder() {
-            let row = FolderRow { parent: parent.bytes(), name: entry.name.clone() };
-            self.put(self.tables.folders, folder.id.bytes(), row.encode_to_vec());
+        let value = Bytes::from(entry.encode());
+        self.put(self.tables.entries, entry_key(parent, &entry.name), value.clone());
+        for key in index::keys(parent, entry) {
+            self.put(self.tables.index, key, value.clone());
         }
+        self.put_place(entry, parent, &entry.name);
     }
 
-    pub(super) fn delete_entry(&mut self, key: Bytes) {
-        self.delete(self.tables.entries, key);
+    /// Says where a file or folder is.
+    pub(super) fn put_place(&mut self, entry: &Entry, parent: FolderId, name: &str) {
+        let row = PlaceRow { parent: parent.bytes(), name: name.to_string() };
+        self.put(self.tables.places, entry.id().to_vec().into(), row.encode_to_vec());
+    }
+
+    /// Takes an entry out of its folder. Where the file or folder is now remains to be said, or that it is gone.
+    pub(super) fn delete_entry(&mut self, parent: FolderId, entry: &Entry) {
+        self.delete(self.tables.entries, entry_key(parent, &entry.name));
+        for key in index::keys(parent, entry) {
+            self.delete(self.tables.index, key);
+        }
     }
 
     pub(super) fn put_work_of_version(&mut self, version: VersionId, work: Work, at_once: bool) {
         self.put(self.tables.work, work_key_of_version(version), WorkRow::encoded(work, at_once));
     }
 
-    /// The entry is gone from the tree: its folder is forgotten, what it held is left to the sweeper.
+    /// The entry is gone for good: its place is forgotten, what it held is left to the sweeper.
     pub(super) fn leave_to_sweeper(&mut self, entry: &Entry, at_once: bool) {
+        self.delete(self.tables.places, entry.id().to_vec().into());
         if let Some(file) = entry.file() {
             self.put_work_of_version(file.version, Work::Release, at_once);
+            if file.history {
+                self.put(self.tables.work, work_key_of_history(file.id), WorkRow::encoded(Work::Forget, at_once));
+            }
         }
         if let Some(folder) = entry.folder() {
-            self.delete(self.tables.folders, folder.id.bytes());
             self.put(self.tables.work, work_key_of_folder(folder.id), WorkRow::encoded(Work::Dismantle, at_once));
         }
     }
 
     /// The folder gets (or loses) entries.
     pub(super) fn count_entries(&mut self, folder: FolderId, delta: i64) {
-        self.add(folder.bytes(), Counted::Entries, delta, FOLDER_ENTRIES_MAX);
+        *self.entries.entry(folder).or_default() += delta;
     }
 
     /// The drive gets (or loses) bytes. Losing is always allowed, over the quota too.
     pub(super) fn count_bytes(&mut self, delta: i64) {
-        let quota = self.quota.map_or(i64::MAX, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
-        self.add(Bytes::from_static(BYTES), Counted::Bytes, delta, if delta > 0 { quota } else { i64::MAX });
+        self.bytes = self.bytes.saturating_add(delta);
     }
 
-    fn add(&mut self, sort_key: Bytes, counted: Counted, delta: i64, max: i64) {
-        if delta != 0 {
+    /// What was counted becomes changes of counters.
+    fn settle(&mut self) -> Vec<(Counted, i64)> {
+        let quota = self.quota.map_or(i64::MAX, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
+        let max = if self.bytes > 0 { quota } else { i64::MAX };
+        let bytes = (Bytes::from_static(BYTES), Counted::Bytes, self.bytes, max);
+        let entries = std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|(folder, delta)| (folder.bytes(), Counted::Entries, delta, FOLDER_ENTRIES_MAX));
+        let mut counted = Vec::new();
+        for (sort_key, what, delta, max) in entries.chain([bytes]).filter(|(_, _, delta, _)| *delta != 0) {
             self.updates.push(Update::Add { table: self.tables.counts, sort_key, delta, min: 0, max });
-            self.counted.push((counted, delta));
+            counted.push((what, delta));
         }
+        counted
     }
 
     /// Applies it, all or nothing. `path` is what the person is told of.
-    pub(super) async fn commit(self, store: &dyn Store, path: &(dyn ToString + Sync)) -> Result<Commit, DriveError> {
+    pub(super) async fn commit(
+        mut self,
+        store: &dyn Store,
+        path: &(dyn ToString + Sync),
+    ) -> Result<Commit, DriveError> {
         let partition_key = self.drive.bytes();
         let operation = store.operation(&partition_key);
+        let counted = self.settle();
         let transaction = Transaction { operation, partition_key, conditions: self.conditions, updates: self.updates };
         match store.transact(transaction).await {
             Ok(result) => Ok(Commit::Done(result)),
             Err(ClientError::Refused(Refusal::Condition { index, .. })) => Ok(Commit::Lost(index as usize)),
             Err(ClientError::Refused(Refusal::Bounds { index, would_be, max, .. })) => {
-                Err(match self.counted.get(index as usize) {
+                Err(match counted.get(index as usize) {
                     Some((Counted::Bytes, delta)) if *delta > 0 => {
                         let used = would_be.saturating_sub(*delta);
                         DriveError::Quota { needed: *delta as u64, room: max.saturating_sub(used).max(0) as u64 }

@@ -5,8 +5,8 @@
 
 use super::change::{BYTES, FOLDER_ENTRIES_MAX, name_in};
 use super::read::count_in;
-use super::rows::{FolderRow, Work, WorkRow, decode};
-use super::{DriveError, Drives, Entry};
+use super::rows::{EntryRow, PlaceRow, Work, WorkRow, decode};
+use super::{DriveError, Drives, Entry, FileInfo, index};
 use crate::{DriveId, FolderId, VersionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +17,26 @@ const ROWS_MAX: usize = 5_000_000;
 /// Findings told at most.
 const FINDINGS_MAX: usize = 1000;
 
+/// An entry in its folder.
+struct Found {
+    parent: FolderId,
+    entry: Entry,
+    /// It must have a place and rows of the index.
+    indexed: bool,
+    value: Bytes,
+}
+
 /// All of a drive's rows, decoded.
+#[derive(Default)]
 struct Rows {
-    entries: Vec<(FolderId, Entry)>,
-    folders: BTreeMap<FolderId, FolderRow>,
+    entries: Vec<Found>,
+    /// With the names that their places give them.
+    trash: Vec<(String, Entry)>,
+    versions: Vec<FileInfo>,
+    places: BTreeMap<[u8; 16], PlaceRow>,
     counts: BTreeMap<Bytes, i64>,
     contents: BTreeSet<VersionId>,
+    index: BTreeMap<Bytes, Bytes>,
     puts: BTreeSet<VersionId>,
     releases: BTreeSet<VersionId>,
     dismantled: BTreeSet<FolderId>,
@@ -33,7 +47,8 @@ impl Drives {
     pub async fn check(&self, drive: DriveId) -> Result<Vec<String>, DriveError> {
         let rows = self.read_rows(drive).await?;
         let mut findings = Vec::new();
-        rows.check_folders(&mut findings);
+        rows.check_places(&mut findings);
+        rows.check_index(&mut findings);
         rows.check_contents(&mut findings);
         rows.check_counts(&mut findings);
         findings.truncate(FINDINGS_MAX);
@@ -43,22 +58,29 @@ impl Drives {
     async fn read_rows(&self, drive: DriveId) -> Result<Rows, DriveError> {
         let tables = self.inner.tables;
         let damaged = || DriveError::Damaged("a key".into());
-        let mut rows = Rows {
-            entries: Vec::new(),
-            folders: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            contents: BTreeSet::new(),
-            puts: BTreeSet::new(),
-            releases: BTreeSet::new(),
-            dismantled: BTreeSet::new(),
-        };
+        let mut rows = Rows::default();
         for (key, value) in self.all_rows(drive, tables.entries).await? {
             let parent = key.get(..16).and_then(FolderId::from_slice).ok_or_else(damaged)?;
-            rows.entries.push((parent, Entry::decode(name_in(&key)?, &value)?));
+            let row = decode::<EntryRow>("an entry", &value)?;
+            let indexed = row.indexed >= index::GENERATION;
+            rows.entries.push(Found { parent, entry: row.into_entry(name_in(&key)?)?, indexed, value });
         }
-        for (key, value) in self.all_rows(drive, tables.folders).await? {
-            rows.folders.insert(FolderId::from_slice(&key).ok_or_else(damaged)?, decode("a folder", &value)?);
+        let mut cursor = None;
+        loop {
+            let page = self.trash_list(drive, cursor.as_deref(), 0).await?;
+            rows.trash.extend(page.items.into_iter().map(|it| (it.id.to_string(), it.entry)));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
         }
+        for (_, value) in self.all_rows(drive, tables.versions).await? {
+            rows.versions.push(super::versions::file_in(&value)?);
+        }
+        for (key, value) in self.all_rows(drive, tables.places).await? {
+            rows.places.insert(key[..].try_into().map_err(|_| damaged())?, decode("a place", &value)?);
+        }
+        rows.index.extend(self.all_rows(drive, tables.index).await?);
         for (key, value) in self.all_rows(drive, tables.counts).await? {
             rows.counts.insert(key, count_in(&value)?);
         }
@@ -72,7 +94,7 @@ impl Drives {
                 Work::Put => rows.puts.insert(VersionId::from_slice(id).ok_or_else(damaged)?),
                 Work::Release => rows.releases.insert(VersionId::from_slice(id).ok_or_else(damaged)?),
                 Work::Dismantle => rows.dismantled.insert(FolderId::from_slice(id).ok_or_else(damaged)?),
-                Work::Unknown => true,
+                Work::Forget | Work::Unknown => true,
             };
         }
         Ok(rows)
@@ -96,44 +118,72 @@ impl Drives {
 }
 
 impl Rows {
-    /// Entries and folders' own rows agree; every folder hangs from the root or from one being dismantled.
-    fn check_folders(&self, findings: &mut Vec<String>) {
+    /// Entries and places agree; every folder hangs from the root, from the trash, from a job or from one being dismantled.
+    fn check_places(&self, findings: &mut Vec<String>) {
         let mut seen = BTreeSet::new();
-        for (parent, entry) in &self.entries {
-            if *parent != FolderId::ROOT && !self.folders.contains_key(parent) && !self.dismantled.contains(parent) {
-                findings.push(format!("the entry {:?} is in the folder {parent}, which is not there", entry.name));
+        let there = self.entries.iter().map(|it| (it.parent, &it.entry.name, &it.entry, it.indexed));
+        let thrown = self.trash.iter().map(|(name, entry)| (FolderId::TRASH, name, entry, true));
+        for (parent, name, entry, indexed) in there.chain(thrown) {
+            let known = [FolderId::ROOT, FolderId::TRASH].contains(&parent)
+                || self.places.contains_key(&parent.0)
+                || self.dismantled.contains(&parent);
+            if !known {
+                findings.push(format!("the entry {name:?} is in the folder {parent}, which is not there"));
             }
-            let Some(folder) = entry.folder() else { continue };
-            if !seen.insert(folder.id) {
-                findings.push(format!("the folder {} is in two places", folder.id));
+            let id = entry.id();
+            if !seen.insert(id) {
+                findings.push(format!("{name:?} is in two places"));
             }
-            match self.folders.get(&folder.id) {
-                Some(row) if row.parent == parent.bytes() && row.name == entry.name => {}
-                Some(_) => findings.push(format!("the folder {} does not know where it is", folder.id)),
-                None => findings.push(format!("the folder {} has an entry and no row", folder.id)),
+            match self.places.get(&id) {
+                Some(row) if row.parent == parent.bytes() && row.name == *name => {}
+                Some(row) => findings.push(format!("{name:?} does not know where it is: {row:?}")),
+                None if indexed || entry.is_folder() => findings.push(format!("{name:?} has no place")),
+                None => {}
             }
         }
-        for folder in self.folders.keys() {
-            if !seen.contains(folder) {
-                findings.push(format!("the folder {folder} has a row and no entry"));
+        for (id, row) in &self.places {
+            let made_by_job = row.parent == FolderId::JOBS.bytes();
+            if !seen.contains(id) && !made_by_job {
+                findings.push(format!("{:?} has a place and no entry", row.name));
             }
-            let mut at = *folder;
-            for _ in 0..=self.folders.len() {
-                match self.folders.get(&at).and_then(|row| FolderId::from_slice(&row.parent)) {
+            let mut at = FolderId(*id);
+            for _ in 0..=self.places.len() {
+                match self.places.get(&at.0).and_then(|row| FolderId::from_slice(&row.parent)) {
                     Some(parent) => at = parent,
                     None => break,
                 }
             }
-            if at != FolderId::ROOT && !self.dismantled.contains(&at) {
-                findings.push(format!("the folder {folder} does not hang from the root: a cycle, or lost"));
+            if ![FolderId::ROOT, FolderId::TRASH, FolderId::JOBS].contains(&at) && !self.dismantled.contains(&at) {
+                findings.push(format!("{:?} does not hang from the root: a cycle, or lost", row.name));
             }
         }
     }
 
-    /// Every file has a content of its own; every content has an entry or work.
+    /// The index says what the entries say.
+    fn check_index(&self, findings: &mut Vec<String>) {
+        let mut wanted = BTreeMap::new();
+        for found in self.entries.iter().filter(|found| found.indexed) {
+            wanted.extend(index::keys(found.parent, &found.entry).map(|key| (key, (&found.entry.name, &found.value))));
+        }
+        for (key, (name, value)) in &wanted {
+            if self.index.get(key) != Some(*value) {
+                findings.push(format!("{name:?} is not in the index as it is"));
+            }
+        }
+        for key in self.index.keys().filter(|key| key.len() > 1 && !wanted.contains_key(*key)) {
+            findings.push(format!("the index has something that is not there: {key:?}"));
+        }
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FileInfo> {
+        let entries = self.entries.iter().map(|it| &it.entry).chain(self.trash.iter().map(|(_, entry)| entry));
+        entries.filter_map(Entry::file).chain(&self.versions)
+    }
+
+    /// Every file and earlier version has a content of its own; every content has one of them, or work.
     fn check_contents(&self, findings: &mut Vec<String>) {
         let mut named = BTreeSet::new();
-        for file in self.entries.iter().filter_map(|(_, entry)| entry.file()) {
+        for file in self.files() {
             if !named.insert(file.version) {
                 findings.push(format!("two entries name the version {}", file.version));
             }
@@ -155,10 +205,10 @@ impl Rows {
     /// Counters say what is there.
     fn check_counts(&self, findings: &mut Vec<String>) {
         let mut entries: BTreeMap<Bytes, i64> = BTreeMap::new();
-        for (parent, _) in self.entries.iter().filter(|(parent, _)| !self.dismantled.contains(parent)) {
-            *entries.entry(parent.bytes()).or_default() += 1;
+        for found in self.entries.iter().filter(|found| !self.dismantled.contains(&found.parent)) {
+            *entries.entry(found.parent.bytes()).or_default() += 1;
         }
-        let bytes: i64 = self.entries.iter().map(|(_, entry)| entry.size() as i64).sum();
+        let bytes: i64 = self.files().map(|file| file.size as i64).sum();
         entries.insert(Bytes::from_static(BYTES), bytes);
         let dismantled: BTreeSet<Bytes> = self.dismantled.iter().map(FolderId::bytes).collect();
         let keys: BTreeSet<&Bytes> = entries.keys().chain(self.counts.keys()).collect();
@@ -173,7 +223,7 @@ impl Rows {
             }
             let known = key == BYTES
                 || FolderId::from_slice(key)
-                    .is_some_and(|folder| folder == FolderId::ROOT || self.folders.contains_key(&folder));
+                    .is_some_and(|folder| folder == FolderId::ROOT || self.places.contains_key(&folder.0));
             if !known {
                 findings.push(format!("a counter is left of something that is gone: {key:?}"));
             }

@@ -50,9 +50,19 @@ pub struct FileInfo {
     pub etag: String,
     /// MIME type, if the uploader said one.
     pub media_type: Option<String>,
+    /// There are, or were, earlier versions of it.
+    pub history: bool,
 }
 
 impl Entry {
+    /// The file's or folder's own id: stays when it moves.
+    pub fn id(&self) -> [u8; 16] {
+        match &self.kind {
+            EntryKind::Folder(folder) => folder.id.0,
+            EntryKind::File(file) => file.id.0,
+        }
+    }
+
     /// Is it a folder?
     pub fn is_folder(&self) -> bool {
         matches!(self.kind, EntryKind::Folder(_))
@@ -133,10 +143,26 @@ pub enum RenameCondition {
     ReplaceAny,
 }
 
+/// What to do with a name that is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clash {
+    /// Nothing: it is an error.
+    #[default]
+    Fail,
+    /// The newcomer gets another name: `report (2).pdf`.
+    KeepBoth,
+    /// A file that is there makes room: it goes to the trash, or becomes an earlier version of what is put.
+    /// Folders are never replaced.
+    Replace,
+    /// The newcomer stays where it is.
+    Skip,
+}
+
 /// How full a drive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of all files. What was removed counts until it has been swept.
+    /// Bytes of all files, their earlier versions and the trash. What was removed
+    /// for good counts until it has been swept.
     pub bytes: u64,
     /// Bytes that may be added; none when there is no quota.
     pub room: Option<u64>,

@@ -29,6 +29,12 @@ pub enum DriveError {
     /// Every try met a change by others.
     #[error("others are changing {path} at this moment; nothing was changed, try again")]
     Conflict { path: String },
+    #[error("this is not in the trash: it was restored or removed for good")]
+    NotInTrash,
+    #[error("{path} has no such version: it may have been thinned out")]
+    NoSuchVersion { path: String },
+    #[error("there is no such job; finished ones are kept for a day")]
+    NoSuchJob,
     #[error("the drive is full: {needed} more bytes are needed and {room} are left")]
     Quota { needed: u64, room: u64 },
     #[error("the folder {path} holds as many entries as a folder may")]

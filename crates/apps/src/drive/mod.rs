@@ -1,14 +1,15 @@
 //! Drives: files and folders under paths.
 //!
 //! Everything of a drive is under one partition key, its id, so that every
-//! change is one transaction: an entry is (parent folder id ‖ name), a folder knows
-//! its parent, each folder counts its entries, each content stands apart from the
-//! entry that names it. A drive needs no making: it is there once a user names it.
+//! change is one transaction: an entry is (parent folder id ‖ name), files and folders know
+//! their place, each folder counts its entries, each content stands apart from the
+//! entry, earlier version or row of the trash that names it; an index has the
+//! entries in other orders. A drive needs no making: it is there once a user names it.
 //!
 //! **Invariants.** (1) A change rests on the entries along its paths being as
 //! they were read, all the way from the root: so what was written at a path was
 //! there, no cycle forms, and nothing is put into a folder that has been taken out
-//! of the tree. (2) A folder's entry and its own row are written in the same
+//! of the tree. (2) An entry, its place and its rows of the index are written in the same
 //! transaction. (3) A content has durable references before an entry names it, and
 //! until after none does. (4) Whatever has or may get references, and no entry, has a
 //! row of work, written in the same transaction that made it so or before it:
@@ -18,32 +19,50 @@
 //! drive (`gateways`, by the user's drive id). **Proved by** `tests/drive_*.rs`;
 //! [`Drives::check`] says what is wrong with a drive.
 
+pub mod acts;
 mod change;
 mod check;
+mod copy;
 mod entry;
 mod error;
 mod folders;
+mod index;
+mod jobs;
 pub mod path;
 mod put;
 mod read;
 mod remove;
 mod rename;
 mod rows;
+mod search;
 mod sweep;
+mod tidy;
+mod trash;
 mod tries;
+mod versions;
 mod walk;
 
+pub use acts::{Act, Done};
 pub use change::FOLDER_ENTRIES_MAX;
 pub use entry::{
-    Entry, EntryKind, FileInfo, FolderInfo, NewFile, OpenFile, PutCondition, RenameCondition, Swept, Usage,
+    Clash, Entry, EntryKind, FileInfo, FolderInfo, NewFile, OpenFile, PutCondition, RenameCondition, Swept, Usage,
 };
 pub use error::DriveError;
+pub use index::Order;
+pub use jobs::{Job, JobState};
 pub use path::DrivePath;
 pub use read::LIST_MAX;
+pub use rename::Renamed;
+pub use search::{Found, SEARCH_MAX};
+pub use trash::{Restored, TRASH_LIST_MAX, Trashed};
+pub use versions::OldVersion;
 
+use crate::DriveId;
 use crate::store::Store;
 use change::Tables;
 use client::ClientError;
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use types::WallMillis;
@@ -59,11 +78,21 @@ pub struct Settings {
     /// When a put that neither ended nor failed is taken for dead. Much longer
     /// than operations are remembered, so that nothing of it can arrive later.
     pub abandoned: Duration,
+    /// How long the trash keeps what is thrown away.
+    pub trash: Duration,
+    /// Earlier versions kept of one file at most; 0 keeps none.
+    pub versions: usize,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { quota: None, grace: Duration::from_secs(10 * 60), abandoned: Duration::from_secs(60 * 60) }
+        Settings {
+            quota: None,
+            grace: Duration::from_secs(10 * 60),
+            abandoned: Duration::from_secs(60 * 60),
+            trash: Duration::from_secs(30 * 24 * 60 * 60),
+            versions: 100,
+        }
     }
 }
 
@@ -78,13 +107,17 @@ struct Inner {
     tables: Tables,
     settings: Settings,
     seen: Seen,
+    /// Drives whose index is known to be complete.
+    complete: Mutex<HashSet<DriveId>>,
 }
 
 impl Drives {
     /// The drives on that store. Makes the tables that are missing.
     pub async fn open_store(store: Arc<dyn Store>, settings: Settings) -> Result<Drives, ClientError> {
         let tables = Tables::open(&*store).await?;
-        Ok(Drives { inner: Arc::new(Inner { store, tables, settings, seen: Seen::default() }) })
+        Ok(Drives {
+            inner: Arc::new(Inner { store, tables, settings, seen: Seen::default(), complete: Mutex::default() }),
+        })
     }
 
     fn store(&self) -> &dyn Store {

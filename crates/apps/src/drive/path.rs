@@ -110,6 +110,42 @@ pub fn valid_name(name: &str) -> Result<String, DriveError> {
     }
 }
 
+/// A name as it may be shown to people: what would change how text around it
+/// reads, or is not seen, is spelt out. Not a name: `\` stands for itself too.
+pub fn shown(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        let treacherous = c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if treacherous {
+            out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Other names that are tried when one is taken.
+pub const NAMES_MAX: usize = 1000;
+
+/// `report.pdf`, `report (2).pdf`, …; shortened where it would be too long.
+pub fn numbered(name: &str, number: usize) -> String {
+    if number <= 1 {
+        return name.to_string();
+    }
+    let (stem, ending) = match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() && ending.len() < 32 => (stem, format!(".{ending}")),
+        _ => (name, String::new()),
+    };
+    let tail = format!(" ({number}){ending}");
+    let mut keep = stem.len().min(NAME_BYTES_MAX.saturating_sub(tail.len()));
+    while !stem.is_char_boundary(keep) {
+        keep -= 1;
+    }
+    format!("{}{tail}", &stem[..keep])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +160,23 @@ mod tests {
             assert_eq!(DrivePath::parse(text).is_ok(), text != "//x");
         }
         assert!(DrivePath::parse("/").unwrap().is_root());
+    }
+
+    #[test]
+    fn treacherous_names_are_spelt_out() {
+        assert_eq!(shown("Übung 日本 🏝.txt"), "Übung 日本 🏝.txt");
+        assert_eq!(shown("gpj.\u{202e}exe\n\u{1b}[2J"), "gpj.\\u{202e}exe\\u{a}\\u{1b}[2J");
+    }
+
+    #[test]
+    fn numbers_stand_before_the_ending() {
+        for (name, second) in
+            [("a.txt", "a (2).txt"), ("a.tar.gz", "a.tar (2).gz"), (".profile", ".profile (2)"), ("a", "a (2)")]
+        {
+            assert_eq!(numbered(name, 1), name);
+            assert_eq!(numbered(name, 2), second);
+        }
+        assert!(valid_name(&numbered(&format!("{}.txt", "é".repeat(125)), 1000)).unwrap().ends_with(" (1000).txt"));
     }
 
     #[test]

@@ -34,11 +34,14 @@ impl Drives {
         condition: PutCondition,
     ) -> Result<Entry, DriveError> {
         let path = DrivePath::parse(path)?;
-        let put = Put::new(drive, path, content, new, condition)?;
+        self.put_or_release(&Put::new(drive, path, content, new, condition)?).await
+    }
+
+    pub(super) async fn put_or_release(&self, put: &Put) -> Result<Entry, DriveError> {
         let mut intent = None;
-        let result = self.put(&put, &mut intent).await;
+        let result = self.put(put, &mut intent).await;
         if let (Err(_), Some(intent)) = (&result, intent) {
-            self.release_intent(&put, intent).await;
+            self.release_intent(put, intent).await;
         }
         result
     }
@@ -81,8 +84,12 @@ impl Drives {
                 continue;
             }
             let (parent, ancestors) = walk.parent()?;
-            let entry = put.entry(self.now(), old.map(|step| &step.entry));
+            let mut entry = put.entry(self.now(), old.map(|step| &step.entry));
             let mut change = Change::new(self, put.drive);
+            if let Some(source) = &put.source {
+                // It still names the content, so that the content had references all the time.
+                change.require_steps(std::slice::from_ref(&self.source_of(put.drive, source).await?));
+            }
             change.require_steps(ancestors);
             match old {
                 Some(step) => change.require_steps(std::slice::from_ref(step)),
@@ -98,13 +105,18 @@ impl Drives {
             } else {
                 change.put(tables.contents, version.bytes(), put.content.encode());
             }
-            change.put_entry(parent, &entry);
-            match old {
-                Some(step) => change.leave_to_sweeper(&step.entry, false),
-                None => change.count_entries(parent, 1),
+            match (old, old_file) {
+                (Some(step), Some(file)) => {
+                    change.delete_entry(parent, &step.entry);
+                    let kept = self.keep_version(&mut change, put.drive, &step.entry, put.content.hash).await?;
+                    if let (true, EntryKind::File(new)) = (kept || file.history, &mut entry.kind) {
+                        new.history = true;
+                    }
+                }
+                _ => change.count_entries(parent, 1),
             }
-            let before = old_file.map_or(0, |file| file.size as i64);
-            change.count_bytes(put.content.size as i64 - before);
+            change.put_entry(parent, &entry);
+            change.count_bytes(put.content.size as i64);
             match change.commit(self.store(), &put.path).await? {
                 Commit::Done(_) => return Ok(entry),
                 Commit::Lost(at) if at == own && intent.is_none() => return Err(version_used()),
@@ -169,16 +181,18 @@ impl Drives {
 }
 
 /// A put, checked as far as it can be without looking at the drive.
-struct Put {
+pub(super) struct Put {
     drive: DriveId,
     path: DrivePath,
     content: Content,
     new: NewFile,
     condition: PutCondition,
+    /// The file that it is a copy of, and which of its versions.
+    pub source: Option<(DrivePath, VersionId)>,
 }
 
 impl Put {
-    fn new(
+    pub(super) fn new(
         drive: DriveId,
         path: DrivePath,
         content: Content,
@@ -189,7 +203,7 @@ impl Put {
         if i64::try_from(content.size).is_err() {
             return Err(DriveError::Invalid("no file is that large".into()));
         }
-        Ok(Put { drive, path, content, new, condition })
+        Ok(Put { drive, path, content, new, condition, source: None })
     }
 
     fn has_blocks(&self) -> bool {
@@ -210,6 +224,7 @@ impl Put {
             mtime: self.new.mtime.unwrap_or(now),
             etag: self.new.etag.clone().unwrap_or_else(default_etag),
             media_type: self.new.media_type.clone().filter(|text| !text.is_empty()),
+            history: false,
         };
         Entry {
             name: self.path.name().unwrap_or_default().to_string(),

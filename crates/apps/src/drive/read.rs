@@ -1,8 +1,9 @@
 //! Looking: stat, list, open, read.
 
 use super::change::{BYTES, name_in};
+use super::index::ORDERED_BYTES;
 use super::tries::Tries;
-use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo, OpenFile, Usage};
+use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo, OpenFile, Order, Usage};
 use crate::page::{Page, cursor_after, place_of};
 use crate::store::ByteStream;
 use crate::{DriveId, FolderId};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use client::Content;
 use std::ops::Range;
 use types::transaction::from_sortable;
-use types::{Consistency, ItemKey, Query, QueryPage, WallMillis};
+use types::{Consistency, ItemKey, Query, QueryPage, Seq, TableId, WallMillis};
 
 /// Entries in one page of a listing.
 pub const LIST_MAX: u32 = 1000;
@@ -60,6 +61,88 @@ impl Drives {
             folder = there;
             tries.lost(self.store()).await?;
         }
+    }
+
+    /// The same in another order, or from the end. Folders come first then, whichever way files go.
+    pub async fn list_by(
+        &self,
+        drive: DriveId,
+        path: &str,
+        order: Order,
+        reverse: bool,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Entry>, DriveError> {
+        if order == Order::Name && !reverse {
+            return self.list(drive, path, cursor, limit).await;
+        }
+        let path = DrivePath::parse(path)?;
+        let limit = if limit == 0 { LIST_MAX } else { limit.min(LIST_MAX) };
+        let after = cursor.map(|cursor| place_of(cursor, ORDERED_BYTES + super::path::NAME_BYTES_MAX));
+        let after = after.map(|place| place.ok_or(DriveError::BadCursor)).transpose()?;
+        self.prepare(drive).await?;
+        let mut tries = Tries::at(&path);
+        loop {
+            let folder = self.walk(drive, &path).await?.folder()?;
+            let (items, next, at) = self.ordered(drive, folder, order, reverse, after.as_deref(), limit).await?;
+            // As in `list`.
+            let walk = self.walk(drive, &path).await?;
+            if walk.folder()? == folder && walk.steps().iter().all(|step| step.version.seq <= at) {
+                return Ok(Page { items, next });
+            }
+            tries.lost(self.store()).await?;
+        }
+    }
+
+    /// A page, where it goes on, and of which moment it is at the earliest.
+    async fn ordered(
+        &self,
+        drive: DriveId,
+        folder: FolderId,
+        order: Order,
+        reverse: bool,
+        after: Option<&[u8]>,
+        limit: u32,
+    ) -> Result<(Vec<Entry>, Option<String>, Seq), DriveError> {
+        let tables = self.inner.tables;
+        // Ranges one after the other, each with what is before the names in its keys.
+        let ranges: Vec<(TableId, Vec<u8>, usize)> = match order {
+            Order::Name => vec![(tables.entries, folder.0.to_vec(), 16)],
+            _ => [false, true]
+                .into_iter()
+                .filter_map(|file| Some((tables.index, order.prefix(folder, file)?, ORDERED_BYTES)))
+                .collect(),
+        };
+        let (mut items, mut at) = (Vec::new(), None);
+        for (n, (table, prefix, before)) in ranges.iter().enumerate() {
+            let mut query = Query { reverse, ..Query::prefix(*table, drive.bytes(), prefix) };
+            match after {
+                // Beyond this range.
+                Some([class, ..]) if usize::from(*class) > n => continue,
+                Some([class, rest @ ..]) if usize::from(*class) == n => {
+                    query = query.after([&prefix[..], rest].concat().into());
+                }
+                _ => {}
+            }
+            query.limit = limit - items.len() as u32;
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            at = at.or(Some(page.at));
+            for found in &page.items {
+                let name = found.sort_key.get(*before..).and_then(|name| std::str::from_utf8(name).ok());
+                let name = name.ok_or_else(|| DriveError::Damaged("the key of an index".into()))?;
+                items.push(Entry::decode(name, &found.item.value)?);
+            }
+            let last = page.items.last().map(|last| last.sort_key.clone());
+            let cursor = |key: &[u8]| cursor_after(&[&[n as u8], key.get(prefix.len()..).unwrap_or_default()].concat());
+            if let Some(next) = &page.next {
+                return Ok((items, Some(cursor(next)), page.at));
+            }
+            if items.len() as u32 >= limit && n + 1 < ranges.len() {
+                let next = last.map_or_else(|| cursor(prefix), |key| cursor(&key));
+                return Ok((items, Some(next), page.at));
+            }
+        }
+        Ok((items, None, at.unwrap_or_default()))
     }
 
     /// The file at the path, ready to be read.

@@ -1,4 +1,4 @@
-//! Removing. Whatever its size, what is removed goes in one transaction; its
+//! Removing for good. Whatever its size, what is removed goes in one transaction; its
 //! contents and, of a folder, all that is in it are left to the sweeper.
 
 use super::change::{Change, Commit};
@@ -11,7 +11,8 @@ use types::transaction::sortable;
 use types::{Consistency, ItemKey, Test};
 
 impl Drives {
-    /// Removes a file, or a folder: an empty one, or with `recursive` any. Says what it was.
+    /// Removes a file, or a folder: an empty one, or with `recursive` any, past
+    /// the trash. Says what it was.
     pub async fn remove(&self, drive: DriveId, path: &str, recursive: bool) -> Result<Entry, DriveError> {
         let path = DrivePath::parse(path)?;
         if path.is_root() {
@@ -25,7 +26,7 @@ impl Drives {
             let (parent, _) = walk.parent()?;
             let mut change = Change::new(self, drive);
             change.require_steps(walk.steps());
-            change.delete_entry(super::change::entry_key(parent, &entry.name));
+            change.delete_entry(parent, &entry);
             change.count_entries(parent, -1);
             match entry.folder() {
                 Some(folder) if !recursive => {
@@ -41,7 +42,7 @@ impl Drives {
                         }
                     };
                     change.require(tables.counts, folder.id.bytes(), empty);
-                    change.delete(tables.folders, folder.id.bytes());
+                    change.delete(tables.places, folder.id.bytes());
                     change.delete(tables.counts, folder.id.bytes());
                 }
                 _ => change.leave_to_sweeper(&entry, false),

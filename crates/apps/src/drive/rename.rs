@@ -4,13 +4,26 @@
 //! on every entry along both paths being as it was read: whoever moves a folder on
 //! either path first makes the other look again.
 
-use super::change::{Change, Commit};
+use super::change::{Change, Commit, entry_key};
+use super::path::{NAMES_MAX, numbered};
 use super::tries::Tries;
-use super::{DriveError, DrivePath, Drives, Entry, RenameCondition};
-use crate::DriveId;
+use super::{Clash, DriveError, DrivePath, Drives, Entry, RenameCondition};
+use crate::{DriveId, TrashId, UserId};
+
+/// What has another name or place now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// Where it is.
+    pub path: String,
+    /// What it is.
+    pub entry: Entry,
+    /// What had to make room for it.
+    pub replaced: Option<TrashId>,
+}
 
 impl Drives {
-    /// Moves what is at `from` to `to`. The new parent folder must be there.
+    /// Moves what is at `from` to `to`. The new parent folder must be there. What
+    /// is replaced goes to the trash.
     pub async fn rename(
         &self,
         drive: DriveId,
@@ -19,18 +32,61 @@ impl Drives {
         condition: RenameCondition,
     ) -> Result<Entry, DriveError> {
         let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
+        Ok(self.rename_as(drive, &from, &to, condition, None, None).await?.entry)
+    }
+
+    /// The same with a rule for names that are taken; none: it stayed where it
+    /// was. `only`: if it is still that file or folder.
+    pub async fn move_to(
+        &self,
+        drive: DriveId,
+        from: &str,
+        to: &str,
+        clash: Clash,
+        only: Option<[u8; 16]>,
+        by: Option<UserId>,
+    ) -> Result<Option<Renamed>, DriveError> {
+        let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
+        let condition = match clash {
+            Clash::Replace => RenameCondition::ReplaceFile,
+            Clash::Fail | Clash::KeepBoth | Clash::Skip => RenameCondition::MustNotExist,
+        };
+        let mut number = 1;
+        loop {
+            let place = match (to.parent(), to.name()) {
+                (Some(folder), Some(name)) => folder.join(&numbered(name, number))?,
+                _ => to.clone(),
+            };
+            match (self.rename_as(drive, &from, &place, condition, only, by).await, clash) {
+                (Err(DriveError::Exists { .. }), Clash::KeepBoth) if number < NAMES_MAX => number += 1,
+                (Err(DriveError::Exists { .. }), Clash::Skip) => return Ok(None),
+                (result, _) => return result.map(Some),
+            }
+        }
+    }
+
+    async fn rename_as(
+        &self,
+        drive: DriveId,
+        from: &DrivePath,
+        to: &DrivePath,
+        condition: RenameCondition,
+        only: Option<[u8; 16]>,
+        by: Option<UserId>,
+    ) -> Result<Renamed, DriveError> {
         let (Some(_), Some(name)) = (from.name(), to.name()) else {
             return Err(DriveError::BadPath { why: "the drive itself cannot be moved or replaced" });
         };
         let cycle = || DriveError::Cycle { from: from.to_string(), to: to.to_string() };
-        let mut tries = Tries::at(&from);
+        let mut tries = Tries::at(from);
         loop {
-            let walks = self.walk_all(drive, &[&from, &to]).await?;
+            let walks = self.walk_all(drive, &[from, to]).await?;
             let [source, target] = &walks[..] else { return Err(cycle()) };
             let moved = source.required()?.clone();
+            moved.entry.must_be(only, from)?;
             let (old_parent, _) = source.parent()?;
             if from == to {
-                return Ok(moved.entry);
+                return Ok(Renamed { path: to.to_string(), entry: moved.entry, replaced: None });
             }
             let (new_parent, ancestors) = target.parent()?;
             if moved.entry.folder().is_some_and(|folder| target.passes(folder.id)) {
@@ -43,31 +99,24 @@ impl Drives {
             let mut change = Change::new(self, drive);
             change.require_steps(source.steps());
             change.require_steps(ancestors);
-            let replaced = target.found();
-            match replaced {
-                None => change.require_nothing_at(super::change::entry_key(new_parent, name)),
+            let mut replaced = None;
+            match target.found() {
+                None => change.require_nothing_at(entry_key(new_parent, name)),
                 Some(there) => {
-                    condition.check(&entry, &there.entry, &to)?;
+                    condition.check(&entry, &there.entry, to)?;
                     if there.entry.folder().is_some_and(|folder| source.passes(folder.id)) {
                         // What is to go holds what is to come.
                         return Err(cycle());
                     }
-                    change.require_steps(std::slice::from_ref(there));
-                    change.leave_to_sweeper(&there.entry, false);
-                    change.count_bytes(-(there.entry.size() as i64));
+                    replaced = Some(change.make_room(self, target, to, by)?.id);
                 }
             }
-            change.delete_entry(moved.key.clone());
+            change.delete_entry(old_parent, &moved.entry);
             change.put_entry(new_parent, &entry);
-            let arrives = i64::from(replaced.is_none());
-            if old_parent == new_parent {
-                change.count_entries(new_parent, arrives - 1);
-            } else {
-                change.count_entries(old_parent, -1);
-                change.count_entries(new_parent, arrives);
-            }
-            match change.commit(self.store(), &to).await? {
-                Commit::Done(_) => return Ok(entry),
+            change.count_entries(old_parent, -1);
+            change.count_entries(new_parent, 1);
+            match change.commit(self.store(), to).await? {
+                Commit::Done(_) => return Ok(Renamed { path: to.to_string(), entry, replaced }),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

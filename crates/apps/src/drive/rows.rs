@@ -17,6 +17,10 @@ pub(super) struct EntryRow {
     pub created: u64,
     #[prost(uint64, tag = "4")]
     pub modified: u64,
+    /// Which of the index's rows and whether a place were written with it: [`super::index::GENERATION`]. None by
+    /// releases that had neither.
+    #[prost(uint32, tag = "5")]
+    pub indexed: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -41,11 +45,14 @@ pub(super) struct EntryFile {
     pub etag: String,
     #[prost(string, tag = "7")]
     pub media_type: String,
+    /// There are, or were, earlier versions.
+    #[prost(bool, tag = "8")]
+    pub history: bool,
 }
 
-/// Where a folder is: the reverse of its entry, written in the same transaction.
+/// Where a folder or file is: the reverse of its entry, written in the same transaction.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct FolderRow {
+pub(super) struct PlaceRow {
     #[prost(bytes = "bytes", tag = "1")]
     pub parent: Bytes,
     #[prost(string, tag = "2")]
@@ -74,6 +81,8 @@ pub(super) enum Work {
     Release = 2,
     /// A folder taken out of the tree: its entries go.
     Dismantle = 3,
+    /// A file that is gone for good: its earlier versions go.
+    Forget = 4,
 }
 
 impl WorkRow {
@@ -87,24 +96,48 @@ pub(super) fn decode<M: Message + Default>(what: &str, value: &[u8]) -> Result<M
     M::decode(value).map_err(|error| DriveError::Damaged(format!("{what}: {error}")))
 }
 
+impl EntryFile {
+    pub(super) fn from_info(file: &FileInfo) -> EntryFile {
+        EntryFile {
+            id: file.id.bytes(),
+            version: file.version.bytes(),
+            size: file.size,
+            hash: Bytes::copy_from_slice(&file.hash),
+            mtime: file.mtime.0,
+            etag: file.etag.clone(),
+            media_type: file.media_type.clone().unwrap_or_default(),
+            history: file.history,
+        }
+    }
+
+    pub(super) fn into_info(self) -> Result<FileInfo, DriveError> {
+        let damaged = || DriveError::Damaged("a file's ids or hash".into());
+        Ok(FileInfo {
+            id: FileId::from_slice(&self.id).ok_or_else(damaged)?,
+            version: VersionId::from_slice(&self.version).ok_or_else(damaged)?,
+            size: self.size,
+            hash: self.hash[..].try_into().map_err(|_| damaged())?,
+            mtime: WallMillis(self.mtime),
+            etag: self.etag,
+            media_type: Some(self.media_type).filter(|text| !text.is_empty()),
+            history: self.history,
+        })
+    }
+}
+
 impl EntryRow {
     pub(super) fn from_entry(entry: &Entry) -> EntryRow {
         let (folder, file) = match &entry.kind {
             EntryKind::Folder(folder) => (Some(EntryFolder { id: folder.id.bytes() }), None),
-            EntryKind::File(file) => {
-                let row = EntryFile {
-                    id: file.id.bytes(),
-                    version: file.version.bytes(),
-                    size: file.size,
-                    hash: Bytes::copy_from_slice(&file.hash),
-                    mtime: file.mtime.0,
-                    etag: file.etag.clone(),
-                    media_type: file.media_type.clone().unwrap_or_default(),
-                };
-                (None, Some(row))
-            }
+            EntryKind::File(file) => (None, Some(EntryFile::from_info(file))),
         };
-        EntryRow { folder, file, created: entry.created.0, modified: entry.modified.0 }
+        EntryRow {
+            folder,
+            file,
+            created: entry.created.0,
+            modified: entry.modified.0,
+            indexed: super::index::GENERATION,
+        }
     }
 
     pub(super) fn into_entry(self, name: &str) -> Result<Entry, DriveError> {
@@ -113,15 +146,7 @@ impl EntryRow {
             (Some(folder), None) => {
                 EntryKind::Folder(FolderInfo { id: FolderId::from_slice(&folder.id).ok_or_else(damaged)? })
             }
-            (None, Some(file)) => EntryKind::File(FileInfo {
-                id: FileId::from_slice(&file.id).ok_or_else(damaged)?,
-                version: VersionId::from_slice(&file.version).ok_or_else(damaged)?,
-                size: file.size,
-                hash: file.hash[..].try_into().map_err(|_| damaged())?,
-                mtime: WallMillis(file.mtime),
-                etag: file.etag,
-                media_type: Some(file.media_type).filter(|text| !text.is_empty()),
-            }),
+            (None, Some(file)) => EntryKind::File(file.into_info()?),
             _ => return Err(damaged()),
         };
         Ok(Entry {
@@ -156,7 +181,7 @@ mod tests {
             } else {
                 let (mtime, media_type) = (WallMillis(times[0]), Some("text/plain".to_string()));
                 EntryKind::File(FileInfo {
-                    id: FileId(ids), version: VersionId(ids), size, hash, mtime, etag, media_type,
+                    id: FileId(ids), version: VersionId(ids), size, hash, mtime, etag, media_type, history: size % 2 == 0,
                 })
             };
             let entry = Entry {

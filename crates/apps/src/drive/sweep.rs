@@ -5,7 +5,7 @@
 use super::change::{Change, Commit, name_in, owner, work_key_of_folder};
 use super::rows::{Work, WorkRow, decode};
 use super::{DriveError, Drives, Entry, Swept};
-use crate::{DriveId, FolderId, VersionId};
+use crate::{DriveId, FileId, FolderId, VersionId};
 use bytes::Bytes;
 use client::{Body, Content};
 use rand::Rng;
@@ -14,10 +14,12 @@ use types::{Action, Classify, Consistency, ItemAt, ItemKey, Query, Test, Version
 
 /// Rows of work that are looked at together.
 const PAGE: u32 = 200;
-/// Entries taken out of a folder in one transaction: each is a condition and up to three changes.
+/// Entries taken out of a folder in one transaction: each is a condition and up to seven changes.
 const ENTRIES_AT_ONCE: u32 = 100;
 /// Steps in one call, so that one drive does not keep others waiting.
 const STEPS_MAX: u64 = 10_000;
+/// What goes with days may wait for an hour.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// A row of work as read.
 struct Task {
@@ -111,10 +113,21 @@ impl Drives {
         }
     }
 
+    /// Carries on all jobs that nobody carries on.
+    pub async fn carry_on_all(&self) -> Result<(), DriveError> {
+        for drive in self.drives_in(self.inner.tables.jobs).await? {
+            if let Err(error) = self.carry_on_jobs(drive).await {
+                tracing::warn!(%drive, %error, "a job could not be carried on");
+            }
+        }
+        Ok(())
+    }
+
     /// Sweeps all drives again and again, until the handle is aborted. One per node is fine.
     pub fn spawn_sweeper(&self, every: Duration) -> tokio::task::JoinHandle<()> {
         let drives = self.clone();
         tokio::spawn(async move {
+            let mut tidied: Option<tokio::time::Instant> = None;
             loop {
                 // Nodes that started together should not sweep together.
                 let factor = rand::rng().random_range(0.5..1.5);
@@ -123,6 +136,15 @@ impl Drives {
                     Ok(swept) if swept != Swept::default() => tracing::debug!(?swept, "drives swept"),
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "drives could not be swept"),
+                }
+                if let Err(error) = drives.carry_on_all().await {
+                    tracing::warn!(%error, "jobs could not be carried on");
+                }
+                if tidied.is_none_or(|at| at.elapsed() > TIDY_EVERY) {
+                    tidied = Some(tokio::time::Instant::now());
+                    if let Err(error) = drives.tidy_all().await {
+                        tracing::warn!(%error, "drives could not be tidied");
+                    }
                 }
             }
         })
@@ -133,7 +155,7 @@ impl Drives {
         match task.row.work() {
             Work::Unknown => false,
             Work::Put => age >= self.inner.settings.abandoned,
-            Work::Release | Work::Dismantle => task.row.at_once || age >= self.inner.settings.grace,
+            Work::Release | Work::Dismantle | Work::Forget => task.row.at_once || age >= self.inner.settings.grace,
         }
     }
 
@@ -155,7 +177,26 @@ impl Drives {
             (b'f', Work::Dismantle) => {
                 self.dismantle(drive, task, FolderId::from_slice(id).ok_or_else(damaged)?, swept).await
             }
+            (b'h', Work::Forget) => self.forget(drive, task, FileId::from_slice(id).ok_or_else(damaged)?).await,
             _ => Err(damaged()),
+        }
+    }
+
+    /// Leaves the earlier versions of a file that is gone to be released. Nobody can add one meanwhile.
+    async fn forget(&self, drive: DriveId, task: &Task, file: FileId) -> Result<(), DriveError> {
+        loop {
+            let rows = self.version_rows(drive, file, ENTRIES_AT_ONCE).await?;
+            let mut change = self.change_for(drive, task);
+            rows.iter().for_each(|row| change.drop_version(row, true));
+            if rows.is_empty() {
+                change.delete(self.inner.tables.work, task.key.clone());
+            }
+            match change.commit(self.store(), &drive).await? {
+                Commit::Done(_) if rows.is_empty() => return Ok(()),
+                Commit::Done(_) => {}
+                // Another sweeper is at it.
+                Commit::Lost(_) => return Ok(()),
+            }
         }
     }
 
@@ -218,7 +259,7 @@ impl Drives {
             for at in &page.items {
                 let entry = Entry::decode(name_in(&at.sort_key)?, &at.item.value)?;
                 change.require(tables.entries, at.sort_key.clone(), Test::VersionIs(at.item.version));
-                change.delete_entry(at.sort_key.clone());
+                change.delete_entry(folder, &entry);
                 debug_assert_ne!(entry.folder().map(|it| work_key_of_folder(it.id)).as_ref(), Some(&task.key));
                 // Who could see these has had the grace of the folder that was removed.
                 change.leave_to_sweeper(&entry, true);

@@ -2,8 +2,8 @@
 
 use super::tree::{Act, Path, Said, identity, text};
 use super::{Handle, Model, blocks_of};
-use atoll_apps::drive::{DriveError, Drives, NewFile, PutCondition, RenameCondition, Settings};
-use atoll_apps::{DriveId, VersionId};
+use atoll_apps::drive::{Clash, DriveError, Drives, NewFile, PutCondition, RenameCondition, Settings};
+use atoll_apps::{DriveId, UserId, VersionId};
 use bytes::Bytes;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -16,7 +16,7 @@ pub const GRACE: Duration = Duration::from_secs(60);
 pub const ABANDONED: Duration = Duration::from_secs(3600);
 
 pub async fn drives(handle: &Arc<Handle>, grace: Duration) -> Drives {
-    let settings = Settings { quota: None, grace, abandoned: ABANDONED };
+    let settings = Settings { grace, abandoned: ABANDONED, ..Settings::default() };
     Drives::open_store(handle.clone(), settings).await.unwrap()
 }
 
@@ -30,8 +30,10 @@ pub fn any_act(rng: &mut impl Rng) -> Act {
         0..20 => Act::Put { path: path(rng, 1), version: rng.random(), only_new: rng.random() },
         20..35 => Act::MakeFolder { path: path(rng, 1) },
         35..45 => Act::MakeFolders { path: path(rng, 1) },
-        45..58 => Act::Remove { path: path(rng, 1), recursive: rng.random() },
-        58..84 => Act::Rename { from: path(rng, 1), to: path(rng, 1), replace: rng.random() },
+        45..52 => Act::Remove { path: path(rng, 1), recursive: rng.random() },
+        52..58 => Act::Trash { path: path(rng, 1) },
+        58..78 => Act::Rename { from: path(rng, 1), to: path(rng, 1), replace: rng.random() },
+        78..84 => Act::Restore { to: path(rng, 1), nth: rng.random_range(0..3) },
         84..92 => Act::Stat { path: path(rng, 0) },
         _ => Act::List { path: path(rng, 0) },
     }
@@ -59,6 +61,18 @@ pub async fn perform(drives: &Drives, model: &Model, act: &Act) -> Result<Said, 
         Act::MakeFolder { path } => drives.make_folder(DRIVE, &text(path)).await.map(said),
         Act::MakeFolders { path } => drives.make_folders(DRIVE, &text(path)).await.map(said),
         Act::Remove { path, recursive } => drives.remove(DRIVE, &text(path), *recursive).await.map(said),
+        Act::Trash { path } => {
+            let by = Some(UserId([1; 16]));
+            drives.trash(DRIVE, &text(path), None, by).await.map(|it| said(it.entry))
+        }
+        Act::Restore { to, nth } => {
+            // Of folders that had to make room the simple tree does not know which they were.
+            let mut trashed = drives.trash_list(DRIVE, None, 0).await?.items;
+            trashed.retain(|it| it.by.is_some());
+            let Some(it) = trashed.get(*nth) else { return Err(DriveError::NotInTrash) };
+            let restored = drives.restore(DRIVE, it.id, Some(&text(to)), Clash::Fail, None).await?;
+            Ok(said(restored.entry))
+        }
         Act::Rename { from, to, replace } => {
             let condition = if *replace { RenameCondition::ReplaceAny } else { RenameCondition::MustNotExist };
             drives.rename(DRIVE, &text(from), &text(to), condition).await.map(said)
@@ -117,6 +131,35 @@ pub async fn assert_swept_clean(model: &Arc<Model>, context: &str) {
     }
     assert_whole(model, context).await;
     assert_eq!(whole_tree(model).await, before, "{context}: sweeping changed the tree");
+    let trashed = drives.trash_list(DRIVE, None, 0).await.unwrap().items;
+    // What is in the trash comes back whole, and goes for good.
+    for (n, it) in trashed.iter().enumerate() {
+        let to = format!("/back{n}");
+        drives.restore(DRIVE, it.id, Some(&to), Clash::Fail, None).await.unwrap();
+        assert_eq!(drives.stat(DRIVE, &to).await.unwrap().id(), it.entry.id(), "{context}");
+        drives.trash(DRIVE, &to, None, None).await.unwrap();
+    }
+    assert_whole(model, context).await;
+    assert_eq!(drives.empty_trash(DRIVE, model.now()).await.unwrap(), trashed.len() as u64, "{context}");
+    // Earlier versions read back, and go.
+    for (path, (is_folder, _)) in &before {
+        if *is_folder {
+            continue;
+        }
+        for old in drives.versions(DRIVE, path).await.unwrap().into_iter().skip(1) {
+            let open = drives.open_version(DRIVE, path, old.file.version).await.unwrap();
+            let read: Vec<Bytes> =
+                futures::TryStreamExt::try_collect(drives.read(open.content, 0..u64::MAX)).await.unwrap();
+            assert_eq!(read.concat(), bytes_of(&old.file.version.0), "{context}: {path}");
+            drives.remove_version(DRIVE, path, old.file.version).await.unwrap();
+        }
+    }
+    for _ in 0..2 {
+        model.advance(ABANDONED + GRACE);
+        drives.sweep_all().await.unwrap();
+    }
+    assert_whole(model, context).await;
+    assert_eq!(whole_tree(model).await, before, "{context}: emptying the trash changed the tree");
     let mut references = BTreeMap::new();
     let (mut files, mut folders, mut bytes) = (0, 0, 0);
     for (path, (is_folder, id)) in &before {
@@ -139,7 +182,9 @@ pub async fn assert_swept_clean(model: &Arc<Model>, context: &str) {
     assert_eq!(model.state.lock().references, references, "{context}: references are not those of the entries");
     assert_eq!(model.count("drive", "work"), 0, "{context}: work is left");
     assert_eq!(model.count("drive", "contents"), files, "{context}");
-    assert_eq!(model.count("drive", "folders"), folders, "{context}");
+    assert_eq!(model.count("drive", "folders"), folders + files, "{context}");
+    assert_eq!(model.count("drive", "index"), 3 * (folders + files), "{context}");
+    assert_eq!(model.count("drive", "versions"), 0, "{context}");
     assert_eq!(model.count("drive", "entries"), before.len(), "{context}");
     assert_eq!(drives.usage(DRIVE).await.unwrap().bytes, bytes, "{context}");
 }

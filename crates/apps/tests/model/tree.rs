@@ -17,6 +17,8 @@ pub enum Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     pub root: BTreeMap<String, Node>,
+    /// What was thrown away or had to make room, in that order.
+    pub trash: Vec<Node>,
 }
 
 /// The reasons for which an act is refused.
@@ -29,6 +31,7 @@ pub enum Why {
     NotEmpty,
     Cycle,
     Changed,
+    NotInTrash,
 }
 
 impl Why {
@@ -42,6 +45,7 @@ impl Why {
             DriveError::NotEmpty { .. } => Why::NotEmpty,
             DriveError::Cycle { .. } => Why::Cycle,
             DriveError::Changed { .. } => Why::Changed,
+            DriveError::NotInTrash => Why::NotInTrash,
             _ => return None,
         })
     }
@@ -63,13 +67,40 @@ pub fn text(path: &Path) -> String {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    Put { path: Path, version: Identity, only_new: bool },
-    MakeFolder { path: Path },
-    MakeFolders { path: Path },
-    Remove { path: Path, recursive: bool },
-    Rename { from: Path, to: Path, replace: bool },
-    Stat { path: Path },
-    List { path: Path },
+    Put {
+        path: Path,
+        version: Identity,
+        only_new: bool,
+    },
+    MakeFolder {
+        path: Path,
+    },
+    MakeFolders {
+        path: Path,
+    },
+    Remove {
+        path: Path,
+        recursive: bool,
+    },
+    Trash {
+        path: Path,
+    },
+    /// The n-th of what is in the trash, which may have gone by then.
+    Restore {
+        to: Path,
+        nth: usize,
+    },
+    Rename {
+        from: Path,
+        to: Path,
+        replace: bool,
+    },
+    Stat {
+        path: Path,
+    },
+    List {
+        path: Path,
+    },
 }
 
 /// What an act says when it is done.
@@ -82,6 +113,12 @@ pub enum Said {
 }
 
 impl Node {
+    fn identity(&self) -> Identity {
+        match self {
+            Node::File(id) | Node::Folder(id, _) => *id,
+        }
+    }
+
     fn is_folder(&self) -> bool {
         matches!(self, Node::Folder(..))
     }
@@ -96,7 +133,7 @@ impl Node {
 
 impl Tree {
     pub fn new() -> Tree {
-        Tree { root: BTreeMap::new() }
+        Tree { root: BTreeMap::new(), trash: Vec::new() }
     }
 
     fn folder(&mut self, path: &[String]) -> Result<&mut BTreeMap<String, Node>, Why> {
@@ -165,6 +202,31 @@ impl Tree {
                 let gone = self.folder(parents)?.remove(name).ok_or(Why::NotFound)?;
                 Ok(gone.said(name))
             }
+            Act::Trash { path } => {
+                let (name, parents) = path.split_last().ok_or(Why::NotFound)?;
+                self.get(path)?;
+                let gone = self.folder(parents)?.remove(name).ok_or(Why::NotFound)?;
+                let gone = match gone {
+                    Node::Folder(UNKNOWN, inside) => Node::Folder(fresh, inside),
+                    known => known,
+                };
+                let said = gone.said(name);
+                self.trash.push(gone);
+                Ok(said)
+            }
+            // Which one it was is told by what it says: the identity is `fresh`.
+            Act::Restore { to, .. } => {
+                let (name, parents) = to.split_last().ok_or(Why::Exists)?;
+                let at = self.trash.iter().position(|node| node.identity() == fresh);
+                if self.folder(parents)?.contains_key(name) {
+                    return Err(Why::Exists);
+                }
+                // Refused for another reason: whether it is there is not for this model to say.
+                let node = self.trash.remove(at.ok_or(Why::NotInTrash)?);
+                let said = node.said(name);
+                self.folder(parents)?.insert(name.clone(), node);
+                Ok(said)
+            }
             Act::Rename { from, to, replace } => self.rename(from, to, *replace),
             Act::Stat { path } => {
                 let name = path.last().cloned().unwrap_or_default();
@@ -200,7 +262,8 @@ impl Tree {
             }
         }
         self.folder(old_parents)?.remove(old_name);
-        self.folder(parents)?.insert(name.clone(), moved.clone());
+        let replaced = self.folder(parents)?.insert(name.clone(), moved.clone());
+        self.trash.extend(replaced);
         Ok(moved.said(name))
     }
 }

@@ -20,13 +20,15 @@ pub struct DownloadOptions {
     pub offset: u64,
     /// Which content it must be, if that matters: when resuming, it does.
     pub expect: Option<Expect>,
+    /// An earlier version, in place of the current one.
+    pub version: Option<FileVersion>,
     /// Blocks fetched ahead.
     pub prefetch: usize,
 }
 
 impl Default for DownloadOptions {
     fn default() -> DownloadOptions {
-        DownloadOptions { offset: 0, expect: None, prefetch: 6 }
+        DownloadOptions { offset: 0, expect: None, version: None, prefetch: 6 }
     }
 }
 
@@ -75,7 +77,7 @@ impl Remote {
             Some(Expect::Version(version)) => Some(version),
             Some(Expect::Hash(_)) | None => None,
         };
-        let opened = self.open(path, options.offset, expect).await?;
+        let opened = self.open(path, options.offset, expect, options.version).await?;
         let entry = opened.entry.clone();
         let file = file_of(&entry, path)?.clone();
         if let Some(Expect::Hash(hash)) = options.expect
@@ -124,6 +126,7 @@ impl Remote {
         options: &DownloadOptions,
     ) -> impl Stream<Item = Result<Bytes, RemoteError>> + Send {
         let offset = options.offset;
+        let old = options.version;
         let prefetch = options.prefetch.clamp(1, PREFETCH_MAX);
         let inline = opened.inline.clone().map(|bytes| bytes.slice(offset.min(bytes.len() as u64) as usize..));
         let inline = futures::stream::iter(inline.filter(|bytes| !bytes.is_empty()).map(Ok));
@@ -131,7 +134,7 @@ impl Remote {
             let opened = match page {
                 None => return Ok::<_, RemoteError>(None),
                 Some(Page::Here(opened)) => opened,
-                Some(Page::At(offset)) => self.open(path, offset, Some(version)).await?,
+                Some(Page::At(offset)) => self.open(path, offset, Some(version), old).await?,
             };
             let blocks = futures::stream::iter(opened.blocks.into_iter().map(Ok::<_, RemoteError>));
             Ok(Some((blocks, opened.next.map(Page::At))))
@@ -141,7 +144,7 @@ impl Remote {
             let bytes = match self.block(&wanted).await {
                 Ok(bytes) => bytes,
                 Err(NotHad::Error(error)) => return Err(error),
-                Err(NotHad::Ticket) => self.block_anew(path, at, version, &wanted).await?,
+                Err(NotHad::Ticket) => self.block_anew(path, at, version, old, &wanted).await?,
             };
             let skipped = offset.saturating_sub(at).min(bytes.len() as u64);
             Ok(bytes.slice(skipped as usize..))
@@ -150,9 +153,16 @@ impl Remote {
     }
 
     /// Tickets run out while a slow writer holds the download up: opens the file again, for this block.
-    async fn block_anew(&self, path: &str, at: u64, version: FileVersion, old: &Wanted) -> Result<Bytes, RemoteError> {
-        let opened = self.open(path, at, Some(version)).await?;
-        let wanted = opened.blocks.into_iter().next().map(|placed| placed.wanted).filter(|w| w.hash == old.hash);
+    async fn block_anew(
+        &self,
+        path: &str,
+        at: u64,
+        version: FileVersion,
+        old: Option<FileVersion>,
+        before: &Wanted,
+    ) -> Result<Bytes, RemoteError> {
+        let opened = self.open(path, at, Some(version), old).await?;
+        let wanted = opened.blocks.into_iter().next().map(|placed| placed.wanted).filter(|w| w.hash == before.hash);
         let wanted = wanted.ok_or_else(|| RemoteError::Protocol(format!("{path} opens differently each time")))?;
         self.block(&wanted).await.map_err(|not_had| match not_had {
             NotHad::Error(error) => error,
@@ -160,9 +170,16 @@ impl Remote {
         })
     }
 
-    async fn open(&self, path: &str, offset: u64, expect: Option<FileVersion>) -> Result<Opened, RemoteError> {
-        let expect = expect.map(|version| Bytes::copy_from_slice(&version.0)).unwrap_or_default();
-        let message = v1::OpenFileRequest { path: path.to_string(), offset, expect };
+    async fn open(
+        &self,
+        path: &str,
+        offset: u64,
+        expect: Option<FileVersion>,
+        old: Option<FileVersion>,
+    ) -> Result<Opened, RemoteError> {
+        let bytes = |version: Option<FileVersion>| version.map(|it| Bytes::copy_from_slice(&it.0)).unwrap_or_default();
+        let message =
+            v1::OpenFileRequest { path: path.to_string(), offset, expect: bytes(expect), version: bytes(old) };
         let send = |channel, request| async move { service(channel).open_file(request).await };
         let reply = self.read(message, send).await?;
         let sets = reply.holder_sets.into_iter();

@@ -134,6 +134,18 @@ pub enum FileCondition {
     Replaces(FileVersion),
 }
 
+/// What a folder is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The names' bytes; files and folders mixed.
+    #[default]
+    Name,
+    /// Folders, then files by size.
+    Size,
+    /// Folders, then files, each by date.
+    Modified,
+}
+
 /// A page of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FolderPage {
@@ -150,8 +162,25 @@ pub(super) fn service(channel: Channel) -> DriveClient<Channel> {
 impl Remote {
     /// A folder's entries, by name, page by page. A limit of 0 is as many as allowed.
     pub async fn list_folder(&self, path: &str, page: Option<&str>, limit: u32) -> Result<FolderPage, RemoteError> {
+        self.list_folder_by(path, Order::Name, false, page, limit).await
+    }
+
+    /// The same in another order, or from the end.
+    pub async fn list_folder_by(
+        &self,
+        path: &str,
+        order: Order,
+        reverse: bool,
+        page: Option<&str>,
+        limit: u32,
+    ) -> Result<FolderPage, RemoteError> {
         let page_token = page.unwrap_or_default().to_string();
-        let message = v1::ListFolderRequest { path: path.to_string(), page_token, limit };
+        let order = match order {
+            Order::Name => v1::Order::Unspecified,
+            Order::Size => v1::Order::Size,
+            Order::Modified => v1::Order::Modified,
+        };
+        let message = v1::ListFolderRequest { path: path.to_string(), page_token, limit, order: order.into(), reverse };
         let reply = self.read(message, |channel, request| async move { service(channel).list_folder(request).await });
         let reply = reply.await?;
         let entries = reply.entries.into_iter().map(Entry::from_wire).collect::<Result<_, _>>()?;

@@ -14,6 +14,7 @@
 //! sockets, and by the gateways' own tests, which use this client.
 
 mod accounts;
+mod acts;
 mod blocks;
 mod call;
 mod cluster;
@@ -36,6 +37,7 @@ pub use crate::overview::{
     ClusterLayout, ClusterStatus, LayoutNode, LayoutPartition, NodeState, PartitionsHealth, Verification,
 };
 pub use accounts::{Account, SignedIn};
+pub use acts::{Act, Clash, Done, Found, Job, JobState, PastVersion, Trashed};
 /// Accounts as `atoll.v1` has them.
 pub mod people {
     pub use rpc::grpc::v1::{
@@ -46,7 +48,7 @@ pub mod people {
 }
 pub use cluster::JoinToken;
 pub use download::{DownloadOptions, DownloadProgress, Expect};
-pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage};
+pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage, Order};
 pub use error::RemoteError;
 pub use key_value::{ScanPage, ScannedItem};
 pub use rpc::grpc::{

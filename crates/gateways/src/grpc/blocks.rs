@@ -4,11 +4,12 @@ use super::GrpcState;
 use super::drive::{entry, path};
 use super::problems::{invalid, status};
 use super::tickets::Tickets;
-use apps::{DriveError, User};
+use apps::drive::EntryKind;
+use apps::{DriveError, User, VersionId};
 use bytes::Bytes;
 use client::Body;
 use rpc::grpc::limits::OPEN_BLOCKS_MAX;
-use rpc::grpc::{Problem, block_hash, kind, v1};
+use rpc::grpc::{Problem, block_hash, bytes16, kind, v1};
 use std::collections::BTreeMap;
 use tonic::{Code, Status};
 use types::{Layout, PartitionId};
@@ -16,7 +17,15 @@ use types::{Layout, PartitionId};
 impl GrpcState {
     pub(super) async fn open(&self, user: &User, asked: v1::OpenFileRequest) -> Result<v1::OpenFileReply, Status> {
         let path = path(&asked.path)?;
-        let opened = self.inner.drives.open(user.drive, path).await.map_err(status)?;
+        let mut opened = match asked.version.as_ref() {
+            [] => self.inner.drives.open(user.drive, path).await,
+            version => {
+                let version = VersionId(bytes16("a file's version", version).map_err(status)?);
+                self.inner.drives.open_version(user.drive, path, version).await
+            }
+        }
+        .map_err(status)?;
+        opened.entry.kind = EntryKind::File(opened.file.clone());
         if !asked.expect.is_empty() && asked.expect != opened.file.version.0[..] {
             return Err(status(DriveError::Changed { path: path.to_string() }));
         }

@@ -1,13 +1,14 @@
 //! Files and folders of the caller's drive.
 
 use super::GrpcState;
+use super::drive_acts::cursor;
 use super::guard::caller;
 use super::problems::{Explain, invalid, status};
-use apps::drive::{Entry, EntryKind, NewFile, PutCondition, RenameCondition};
-use apps::{DriveError, VersionId};
+use apps::VersionId;
+use apps::drive::{Entry, EntryKind, NewFile, Order, PutCondition, RenameCondition};
 use bytes::Bytes;
 use client::{BlockRef, Content, INLINE_BYTES_MAX, UploadId};
-use rpc::grpc::limits::{CURSOR_BYTES_MAX, FILE_BLOCKS_MAX, MISSING_HASHES_MAX, PATH_BYTES_MAX};
+use rpc::grpc::limits::{FILE_BLOCKS_MAX, MISSING_HASHES_MAX, PATH_BYTES_MAX};
 use rpc::grpc::v1::{self, drive_server::Drive, put_file_request};
 use rpc::grpc::{Problem, block_hash, bytes16, kind};
 use tonic::{Code, Request, Response, Status};
@@ -58,11 +59,15 @@ impl Drive for GrpcState {
     ) -> Result<Response<v1::ListFolderReply>, Status> {
         let drive = caller(&request)?.user.drive;
         let asked = request.into_inner();
-        if asked.page_token.len() > CURSOR_BYTES_MAX {
-            return Err(status(DriveError::BadCursor));
-        }
-        let cursor = Some(asked.page_token.as_str()).filter(|token| !token.is_empty());
-        let page = self.inner.drives.list(drive, path(&asked.path)?, cursor, asked.limit).await.map_err(status)?;
+        let from = cursor(&asked.page_token)?;
+        let order = match asked.order() {
+            v1::Order::Unspecified => Order::Name,
+            v1::Order::Size => Order::Size,
+            v1::Order::Modified => Order::Modified,
+        };
+        let drives = &self.inner.drives;
+        let page = drives.list_by(drive, path(&asked.path)?, order, asked.reverse, from, asked.limit).await;
+        let page = page.map_err(status)?;
         Ok(Response::new(v1::ListFolderReply {
             entries: page.items.iter().map(entry).collect(),
             next_page_token: page.next.unwrap_or_default(),
@@ -162,6 +167,57 @@ impl Drive for GrpcState {
     async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::GetBlockReply>, Status> {
         let caller = caller(&request)?;
         self.read_block(&caller.user, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn r#do(&self, request: Request<v1::DoRequest>) -> Result<Response<v1::DoReply>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.do_acts(&user, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_trash(&self, request: Request<v1::ListTrashRequest>) -> Result<Response<v1::ListTrashReply>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.trash_page(&user, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn empty_trash(
+        &self,
+        request: Request<v1::EmptyTrashRequest>,
+    ) -> Result<Response<v1::EmptyTrashReply>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.empty_the_trash(&user).await.map(Response::new)
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<v1::ListVersionsRequest>,
+    ) -> Result<Response<v1::ListVersionsReply>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.versions_of(&user, &request.into_inner().path).await.map(Response::new)
+    }
+
+    async fn remove_version(&self, request: Request<v1::RemoveVersionRequest>) -> Result<Response<v1::Empty>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.drop_version(&user, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsReply>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.all_jobs(&user).await.map(Response::new)
+    }
+
+    async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.one_job(&user, &request.into_inner().id, false).await.map(Response::new)
+    }
+
+    async fn cancel_job(&self, request: Request<v1::CancelJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.one_job(&user, &request.into_inner().id, true).await.map(Response::new)
+    }
+
+    async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchReply>, Status> {
+        let user = caller(&request)?.user.clone();
+        self.find(&user, request.into_inner()).await.map(Response::new)
     }
 }
 

@@ -23,6 +23,7 @@ mod blocks;
 mod cluster;
 mod connections;
 mod drive;
+mod drive_acts;
 mod guard;
 mod key_value;
 mod layout;

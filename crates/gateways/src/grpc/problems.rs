@@ -93,7 +93,10 @@ impl Explain for DriveError {
         let rejected = |code, kind| Problem::rejected(code, kind, text.clone());
         match self {
             DriveError::Client(error) => error.problem(),
-            DriveError::NotFound { .. } => rejected(Code::NotFound, kind::NOT_FOUND),
+            DriveError::NotFound { .. }
+            | DriveError::NotInTrash
+            | DriveError::NoSuchVersion { .. }
+            | DriveError::NoSuchJob => rejected(Code::NotFound, kind::NOT_FOUND),
             DriveError::Exists { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
             DriveError::NotEmpty { .. } => rejected(Code::FailedPrecondition, kind::NOT_EMPTY),
             DriveError::Changed { .. } => rejected(Code::FailedPrecondition, kind::CHANGED),

@@ -6,6 +6,7 @@ use super::session::Caller;
 use super::store::Upload;
 use super::{WebState, url};
 use apps::DriveError;
+use apps::drive::path::numbered;
 use apps::drive::{DrivePath, NewFile, PutCondition};
 use axum::Form;
 use axum::body::Body;
@@ -104,28 +105,4 @@ pub(super) async fn upload(
         }
     }
     Err(page(Problem::bad_request(format!("a form may have {FILES_MAX} files"))))
-}
-
-/// `report.pdf`, `report (2).pdf`, …
-fn numbered(name: &str, number: usize) -> String {
-    match (number, name.rsplit_once('.')) {
-        (1, _) => name.to_string(),
-        (_, Some((stem, ending))) if !stem.is_empty() => format!("{stem} ({number}).{ending}"),
-        _ => format!("{name} ({number})"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::numbered;
-
-    #[test]
-    fn numbers_stand_before_the_ending() {
-        for (name, second) in
-            [("a.txt", "a (2).txt"), ("a.tar.gz", "a.tar (2).gz"), (".profile", ".profile (2)"), ("a", "a (2)")]
-        {
-            assert_eq!(numbered(name, 1), name);
-            assert_eq!(numbered(name, 2), second);
-        }
-    }
 }

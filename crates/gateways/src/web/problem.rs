@@ -10,7 +10,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use client::ClientError;
-use serde_json::json;
+use serde::Serialize;
 use types::{Action, Classify};
 
 /// How it is shown.
@@ -58,11 +58,33 @@ impl Problem {
         Problem { face, ..self }
     }
 
+    /// As a part of an answer.
+    pub fn to_json(&self) -> ErrorJson {
+        ErrorJson {
+            kind: self.kind,
+            message: self.message.clone(),
+            action: self.action,
+            outcome: if self.unknown { "unknown" } else { "not_applied" },
+            id: self.id.clone(),
+        }
+    }
+
     /// Keeps what the cluster says of itself for the log.
     fn logged(self, error: &dyn std::error::Error) -> Problem {
         tracing::warn!(id = %self.id, kind = self.kind, %error, "a request failed");
         self
     }
+}
+
+/// What went wrong, for programs.
+#[derive(Serialize)]
+pub(super) struct ErrorJson {
+    kind: &'static str,
+    message: String,
+    action: &'static str,
+    /// `unknown`: it may have been done; else `not_applied`.
+    outcome: &'static str,
+    id: String,
 }
 
 /// A capital at the beginning, a full stop at the end.
@@ -79,11 +101,11 @@ impl IntoResponse for Problem {
         let mut response = match self.face {
             Face::Page => super::pages::problem(&self),
             Face::Json => {
-                let outcome = if self.unknown { "unknown" } else { "not_applied" };
-                let error = json!({
-                    "kind": self.kind, "message": self.message, "action": self.action, "outcome": outcome, "id": self.id,
-                });
-                Json(json!({ "error": error })).into_response()
+                #[derive(Serialize)]
+                struct Answer {
+                    error: ErrorJson,
+                }
+                Json(Answer { error: self.to_json() }).into_response()
             }
         };
         *response.status_mut() = status;
@@ -136,6 +158,9 @@ impl From<DriveError> for Problem {
         let conflict = |kind, action| say(StatusCode::CONFLICT, kind, action);
         match error {
             DriveError::Client(error) => error.into(),
+            DriveError::NotInTrash | DriveError::NoSuchVersion { .. } | DriveError::NoSuchJob => {
+                say(StatusCode::NOT_FOUND, "not_found", ENGLISH.do_look_again)
+            }
             DriveError::NotFound { .. } => say(StatusCode::NOT_FOUND, "not_found", ENGLISH.do_look_again),
             DriveError::Exists { .. } => conflict("exists", ENGLISH.do_choose_name),
             DriveError::NotAFolder { .. } => conflict("not_a_folder", ENGLISH.do_look_again),

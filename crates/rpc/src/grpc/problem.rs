@@ -150,21 +150,26 @@ impl Problem {
 
     /// To the wire.
     pub fn to_status(&self) -> Status {
+        let detail = self.to_detail();
         let message = shortened(&self.message);
+        let any = WireAny { type_url: DETAIL_TYPE.to_string(), value: detail.encode_to_vec().into() };
+        let details = WireStatus { code: self.code as i32, message: message.to_string(), details: vec![any] };
+        Status::with_details(self.code, message, details.encode_to_vec().into())
+    }
+
+    /// As a part of a message.
+    pub fn to_detail(&self) -> v1::ErrorDetail {
         let mut refusal = self.refusal.as_deref().map(refusal_to_wire);
         if let Some(v1::refusal::Reason::Invalid(text)) = refusal.as_mut().and_then(|refusal| refusal.reason.as_mut()) {
             *text = shortened(text).to_string();
         }
-        let detail = v1::ErrorDetail {
+        v1::ErrorDetail {
             action: action_to_wire(self.action).into(),
             kind: self.kind.clone(),
-            message: message.to_string(),
+            message: shortened(&self.message).to_string(),
             operation_id: self.operation.map(values::operation).unwrap_or_default(),
             refusal,
-        };
-        let any = WireAny { type_url: DETAIL_TYPE.to_string(), value: detail.encode_to_vec().into() };
-        let details = WireStatus { code: self.code as i32, message: message.to_string(), details: vec![any] };
-        Status::with_details(self.code, message, details.encode_to_vec().into())
+        }
     }
 
     /// From the wire. None when there is no readable [`v1::ErrorDetail`]: the
@@ -173,9 +178,13 @@ impl Problem {
     pub fn from_status(status: &Status) -> Option<Problem> {
         let details = WireStatus::decode(status.details()).ok()?;
         let any = details.details.iter().find(|any| any.type_url == DETAIL_TYPE)?;
-        let detail = v1::ErrorDetail::decode(&any.value[..]).ok()?;
+        Problem::from_detail(status.code(), v1::ErrorDetail::decode(&any.value[..]).ok()?)
+    }
+
+    /// The reverse of [`Self::to_detail`].
+    pub fn from_detail(code: Code, detail: v1::ErrorDetail) -> Option<Problem> {
         Some(Problem {
-            code: status.code(),
+            code,
             action: action_of_wire(detail.action())?,
             operation: values::operation_of(&detail.operation_id).ok()?,
             refusal: detail.refusal.and_then(refusal_of_wire).map(Box::new),

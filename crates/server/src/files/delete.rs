@@ -1,19 +1,22 @@
 //! `atoll delete`.
 
 use super::paths;
+use super::rename::act_all;
 use crate::cli::ServerArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
+use client::remote::Act;
 use serde_json::json;
 
-/// Delete files and folders
+/// Delete files and folders: they go to the trash
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "rm",
     after_help = "Examples:
   atoll delete /notes.txt /old.txt
-  atoll delete -r /photos          with everything in it, at once"
+  atoll delete -r /photos          with everything in it, at once
+  atoll trash list                 what can come back"
 )]
 pub struct DeleteArgs {
     /// What, in the drive
@@ -22,6 +25,9 @@ pub struct DeleteArgs {
     /// Folders too, with everything in them
     #[arg(long, short)]
     pub recursive: bool,
+    /// Past the trash, for good
+    #[arg(long)]
+    pub permanently: bool,
     /// Result as JSON
     #[arg(long)]
     pub json: bool,
@@ -29,7 +35,7 @@ pub struct DeleteArgs {
     pub server: ServerArgs,
 }
 
-/// Deletes, one after the other; the first that fails ends it.
+/// Deletes, one after the other. For good: the first that fails ends it.
 pub async fn run(args: DeleteArgs) -> Outcome {
     let targets: Vec<String> = args.paths.iter().map(|path| paths::absolute(path)).collect::<Outcome<_>>()?;
     if targets.iter().any(|path| path == "/") {
@@ -37,6 +43,10 @@ pub async fn run(args: DeleteArgs) -> Outcome {
     }
     let remote = session::connect(&args.server).await?;
     let mut deleted = Vec::new();
+    if !args.permanently {
+        let acts: Vec<_> = targets.iter().map(|path| (path.clone(), Act::trash(path, args.recursive))).collect();
+        return act_all(&remote, &acts, args.json, |path, _| format!("Moved {path} to the trash")).await.map(drop);
+    }
     for path in &targets {
         if let Err(error) = remote.remove(path, args.recursive).await {
             if args.json {

@@ -5,7 +5,7 @@ use crate::cli::ServerArgs;
 use crate::failure::Outcome;
 use crate::{output, session};
 use clap::Args;
-use client::remote::{Entry, Remote};
+use client::remote::{Entry, Order, Remote};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 
@@ -16,6 +16,7 @@ use std::io::IsTerminal;
     after_help = "Examples:
   atoll ls
   atoll ls -l /photos
+  atoll ls -lt /photos      the latest first
   atoll ls /photos --json"
 )]
 pub struct ListArgs {
@@ -28,6 +29,15 @@ pub struct ListArgs {
     /// Sizes for people (1.4 MiB) rather than in bytes
     #[arg(long, short = 'H')]
     pub human: bool,
+    /// By size, the largest first; folders before files
+    #[arg(short = 'S', conflicts_with = "time")]
+    pub by_size: bool,
+    /// By date, the latest first; folders before files
+    #[arg(short = 't')]
+    pub time: bool,
+    /// The other way round
+    #[arg(long, short)]
+    pub reverse: bool,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -39,6 +49,11 @@ pub struct ListArgs {
 pub async fn run(args: ListArgs) -> Outcome {
     let path = paths::absolute(&args.path)?;
     let remote = session::connect(&args.server).await?;
+    let order = match (args.by_size, args.time) {
+        (true, _) => Order::Size,
+        (_, true) => Order::Modified,
+        _ => Order::Name,
+    };
     let about = if path == "/" { None } else { Some(remote.stat(&path).await?) };
     if args.json {
         output::print("[")?;
@@ -55,7 +70,7 @@ pub async fn run(args: ListArgs) -> Outcome {
     };
     match about.filter(|entry| !entry.is_folder()) {
         Some(file) => show(&[(path, file)])?,
-        None => each_page(&remote, &path, show).await?,
+        None => each_page(&remote, &path, order, args.reverse != (args.by_size || args.time), show).await?,
     }
     if args.json {
         output::print("]\n")?;
@@ -64,10 +79,16 @@ pub async fn run(args: ListArgs) -> Outcome {
 }
 
 /// Calls `each` with one page of a folder after the other.
-async fn each_page(remote: &Remote, folder: &str, mut each: impl FnMut(&[(String, Entry)]) -> Outcome) -> Outcome {
+async fn each_page(
+    remote: &Remote,
+    folder: &str,
+    order: Order,
+    reverse: bool,
+    mut each: impl FnMut(&[(String, Entry)]) -> Outcome,
+) -> Outcome {
     let mut page = None;
     loop {
-        let listed = remote.list_folder(folder, page.as_deref(), 0).await?;
+        let listed = remote.list_folder_by(folder, order, reverse, page.as_deref(), 0).await?;
         let entries: Vec<_> =
             listed.entries.into_iter().map(|entry| (paths::join(folder, &entry.name), entry)).collect();
         each(&entries)?;

@@ -1,4 +1,5 @@
-//! The file client: `upload`, `download`, `delete`, `ls`, `mv`, `mkdir`.
+//! The file client: `upload`, `download`, `delete`, `ls`, `mv`, `cp`, `mkdir`,
+//! `find`, and `trash`, `versions`, `jobs`.
 //!
 //! **Owns** the walk over folders here and there, what is skipped because it is
 //! there already, and the words and bars on the way. **Invariants**: a local
@@ -10,6 +11,7 @@
 pub mod delete;
 pub mod download;
 pub mod folders;
+pub mod kept;
 pub mod list;
 pub mod paths;
 mod plan;

@@ -21,6 +21,7 @@ mod faulty_disk;
 mod files;
 mod interrupted;
 mod joining;
+mod kept;
 mod load;
 mod newcomer;
 mod people;

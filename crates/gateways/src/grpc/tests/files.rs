@@ -218,3 +218,64 @@ async fn files_of_blocks_that_were_never_sent_are_refused() {
     assert_eq!(put(&there.0, &[20_000], 19_999, &[2; 16]).await, "invalid");
     assert!(matches!(ada.stat("/f").await, Err(RemoteError::NotFound(_))));
 }
+
+#[tokio::test]
+async fn acts_have_outcomes_of_their_own_and_can_be_undone() {
+    use client::remote::{Act, Clash, JobState, Order};
+    let world = World::new(1).await;
+    let ada = world.ada().await;
+    ada.make_folder("/a/b", true).await.unwrap();
+    upload(&ada, "/a/f", b"one").await;
+    upload(&ada, "/a/f", b"longer").await;
+    let acts = [
+        Act::rename("/a/f", "/a/g", Clash::Fail),
+        Act::rename("/a/none", "/a/x", Clash::Fail),
+        Act::trash("/a", false),
+        Act::copy("/a/g", "/a/g", Clash::KeepBoth),
+        Act::copy("/a/g", "/a/b", Clash::Skip),
+    ];
+    let done = ada.act_all(&acts).await.unwrap();
+    assert_eq!(done[0].as_ref().unwrap().path.as_deref(), Some("/a/g"));
+    assert!(matches!(done[1], Err(RemoteError::NotFound(_))));
+    assert!(matches!(done[2], Err(RemoteError::NotEmpty(_))));
+    assert_eq!(done[3].as_ref().unwrap().path.as_deref(), Some("/a/g (2)"));
+    assert_eq!(done[4].as_ref().unwrap().path, None);
+    let undo = done[0].as_ref().unwrap().undo.clone();
+    assert!(ada.act_all(&undo).await.unwrap()[0].is_ok());
+
+    let versions = ada.versions("/a/f").await.unwrap();
+    assert_eq!(versions.iter().map(|it| (it.size, it.current)).collect::<Vec<_>>(), [(6, true), (3, false)]);
+    let old = versions[1].version;
+    let options = DownloadOptions { version: Some(old), ..DownloadOptions::default() };
+    assert_eq!(download(&ada, "/a/f", &options).await.unwrap(), b"one");
+    ada.act(Act::restore_version("/a/f", old)).await.unwrap();
+    assert_eq!(download(&ada, "/a/f", &DownloadOptions::default()).await.unwrap(), b"one");
+    assert!(matches!(ada.remove_version("/a/f", old).await, Err(RemoteError::Invalid(_))));
+    assert!(matches!(ada.remove_version("/a/f", FileVersion([3; 16])).await, Err(RemoteError::NotFound(_))));
+
+    let trashed = ada.act(Act::trash("/a", true)).await.unwrap();
+    let (listed, next) = ada.trash(None).await.unwrap();
+    assert_eq!((listed.len(), listed[0].path.as_str(), next), (1, "/a", None));
+    assert_eq!(Some(listed[0].id), trashed.trashed);
+    ada.act(trashed.undo[0].clone()).await.unwrap();
+    assert!(matches!(ada.act(Act::purge(listed[0].id)).await, Err(RemoteError::NotFound(_))));
+
+    let begun = ada.act(Act::copy("/a", "/copy", Clash::Fail)).await.unwrap().job.unwrap();
+    let mut job = begun.clone();
+    let start = std::time::Instant::now();
+    while job.state == JobState::Running {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        job = ada.job(begun.id).await.unwrap();
+    }
+    assert_eq!((job.state, job.done), (JobState::Done, 3));
+    assert_eq!(ada.jobs().await.unwrap(), [job.clone()]);
+    assert_eq!(ada.cancel_job(job.id).await.unwrap(), job);
+    let by_size = ada.list_folder_by("/copy", Order::Size, true, None, 2).await.unwrap();
+    assert_eq!(by_size.entries.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["b", "g (2)"]);
+    let rest = ada.list_folder_by("/copy", Order::Size, true, by_size.next.as_deref(), 2).await.unwrap();
+    assert_eq!(rest.entries[0].name, "f");
+    assert_eq!(ada.search("G (", true, None).await.unwrap().0.len(), 2);
+    ada.act(Act::trash("/copy", true)).await.unwrap();
+    assert_eq!(ada.empty_trash().await.unwrap(), 1);
+}

@@ -5,6 +5,7 @@ use crate::web::problem::Problem;
 use crate::web::session::Caller;
 use crate::web::text::ENGLISH;
 use crate::web::url::encode;
+use apps::VersionId;
 use apps::drive::FileInfo;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -36,6 +37,8 @@ const PASSIVE: [&str; 9] = [
 #[derive(Deserialize)]
 pub(in crate::web) struct At {
     path: String,
+    /// An earlier one.
+    version: Option<VersionId>,
 }
 
 /// What of a file is asked for.
@@ -55,7 +58,10 @@ pub(in crate::web) async fn download(
     query: Result<Query<At>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(at) = query?;
-    let open = state.inner.drives.open(caller.user.drive, &at.path).await?;
+    let open = match at.version {
+        Some(version) => state.inner.drives.open_version(caller.user.drive, &at.path, version).await?,
+        None => state.inner.drives.open(caller.user.drive, &at.path).await?,
+    };
     let etag = format!("\"{}\"", open.file.etag);
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut response = if text(header::IF_NONE_MATCH).is_some_and(|given| matches(given, &etag)) {

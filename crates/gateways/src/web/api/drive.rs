@@ -1,15 +1,17 @@
 //! Looking at the caller's drive, and changing it in one step.
 
+use super::acts::{ActJson, ClashJson, DoneJson};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::Caller;
-use apps::drive::{Entry, RenameCondition};
+use apps::DriveError;
+use apps::drive::path::shown;
+use apps::drive::{Act, Clash, Entry, Order};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 /// Bytes in a cursor.
 const CURSOR_BYTES_MAX: usize = 4096;
@@ -21,6 +23,20 @@ pub(in crate::web) struct List {
     cursor: Option<String>,
     #[serde(default)]
     limit: u32,
+    /// A cursor belongs to one order.
+    #[serde(default)]
+    order: OrderJson,
+    #[serde(default)]
+    reverse: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OrderJson {
+    #[default]
+    Name,
+    Size,
+    Modified,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +50,9 @@ pub(in crate::web) struct Remove {
     /// A folder that is not empty goes with all that is in it.
     #[serde(default)]
     recursive: bool,
+    /// Past the trash.
+    #[serde(default)]
+    permanent: bool,
 }
 
 #[derive(Deserialize)]
@@ -48,86 +67,207 @@ pub(in crate::web) struct MakeFolder {
 pub(in crate::web) struct Move {
     from: String,
     to: String,
-    /// A file there goes.
+    /// As `clash: replace`.
     #[serde(default)]
     replace: bool,
+    #[serde(default)]
+    clash: ClashJson,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Search {
+    text: String,
+    /// Anywhere in a name, rather than at its beginning.
+    #[serde(default)]
+    anywhere: bool,
+    cursor: Option<String>,
+    #[serde(default)]
+    limit: u32,
 }
 
 /// An entry, as scripts see it.
-pub(in crate::web) fn entry(entry: &Entry) -> Value {
-    match entry.file() {
-        Some(file) => json!({
-            "name": entry.name, "kind": "file", "modified": file.mtime.0, "size": file.size, "etag": file.etag,
-            "type": file.media_type, "id": file.id.to_string(), "version": file.version.to_string(),
-        }),
-        None => json!({
-            "name": entry.name, "kind": "folder", "modified": entry.modified.0,
-            "id": entry.folder().map(|folder| folder.id.to_string()),
-        }),
+#[derive(Serialize)]
+pub(in crate::web) struct EntryJson {
+    name: String,
+    /// The name as it may be shown, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown: Option<String>,
+    /// `file` or `folder`.
+    kind: &'static str,
+    /// Milliseconds since the Unix epoch.
+    modified: u64,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// There may be earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<bool>,
+}
+
+pub(in crate::web) fn entry(entry: &Entry) -> EntryJson {
+    let file = entry.file();
+    let safe = shown(&entry.name);
+    EntryJson {
+        shown: (safe != entry.name).then_some(safe),
+        name: entry.name.clone(),
+        kind: if file.is_some() { "file" } else { "folder" },
+        modified: file.map_or(entry.modified, |file| file.mtime).0,
+        id: apps::FileId(entry.id()).to_string(),
+        size: file.map(|file| file.size),
+        etag: file.map(|file| file.etag.clone()),
+        media_type: file.and_then(|file| file.media_type.clone()),
+        version: file.map(|file| file.version.to_string()),
+        history: file.map(|file| file.history),
     }
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct One {
+    entry: EntryJson,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Listing {
+    entries: Vec<EntryJson>,
+    /// None at the end.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct UsageJson {
+    bytes: u64,
+    /// None: no quota.
+    room: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct FoundJson {
+    path: String,
+    entry: EntryJson,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct FoundPage {
+    found: Vec<FoundJson>,
+    next: Option<String>,
+}
+
+/// A cursor as the apps take it.
+pub(super) fn cursor(given: Option<&str>) -> Result<Option<&str>, Problem> {
+    let cursor = given.filter(|cursor| !cursor.is_empty());
+    if cursor.is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX) {
+        return Err(DriveError::BadCursor.into());
+    }
+    Ok(cursor)
 }
 
 pub(in crate::web) async fn list(
     State(state): State<WebState>,
     caller: Caller,
     query: Result<Query<List>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Listing>, Problem> {
     let Query(asked) = query?;
-    let cursor = asked.cursor.as_deref().filter(|cursor| !cursor.is_empty());
-    if cursor.is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX) {
-        return Err(apps::DriveError::BadCursor.into());
-    }
-    let page = state.inner.drives.list(caller.user.drive, &asked.path, cursor, asked.limit).await?;
-    let entries: Vec<Value> = page.items.iter().map(entry).collect();
-    Ok(Json(json!({ "entries": entries, "next": page.next })))
+    let order = match asked.order {
+        OrderJson::Name => Order::Name,
+        OrderJson::Size => Order::Size,
+        OrderJson::Modified => Order::Modified,
+    };
+    let from = cursor(asked.cursor.as_deref())?;
+    let drives = &state.inner.drives;
+    let page = drives.list_by(caller.user.drive, &asked.path, order, asked.reverse, from, asked.limit).await?;
+    Ok(Json(Listing { entries: page.items.iter().map(entry).collect(), next: page.next }))
 }
 
 pub(in crate::web) async fn stat(
     State(state): State<WebState>,
     caller: Caller,
     query: Result<Query<At>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<One>, Problem> {
     let Query(asked) = query?;
     let found = state.inner.drives.stat(caller.user.drive, &asked.path).await?;
-    Ok(Json(json!({ "entry": entry(&found) })))
+    Ok(Json(One { entry: entry(&found) }))
 }
 
-pub(in crate::web) async fn usage(State(state): State<WebState>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(in crate::web) async fn usage(State(state): State<WebState>, caller: Caller) -> Result<Json<UsageJson>, Problem> {
     let usage = state.inner.drives.usage(caller.user.drive).await?;
-    Ok(Json(json!({ "bytes": usage.bytes, "room": usage.room })))
+    Ok(Json(UsageJson { bytes: usage.bytes, room: usage.room }))
 }
 
 pub(in crate::web) async fn remove(
     State(state): State<WebState>,
     caller: Caller,
     query: Result<Query<Remove>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DoneJson>, Problem> {
     let Query(asked) = query?;
-    let removed = state.inner.drives.remove(caller.user.drive, &asked.path, asked.recursive).await?;
-    Ok(Json(json!({ "entry": entry(&removed) })))
+    if asked.permanent {
+        let removed = state.inner.drives.remove(caller.user.drive, &asked.path, asked.recursive).await?;
+        return Ok(Json(DoneJson::of_entry(&asked.path, &removed)));
+    }
+    let act = Act::Trash { path: asked.path, only: None, recursive: asked.recursive };
+    act_one(&state, &caller, &act).await
 }
 
 pub(in crate::web) async fn make_folder(
     State(state): State<WebState>,
     caller: Caller,
     body: Result<Json<MakeFolder>, JsonRejection>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<DoneJson>), Problem> {
     let Json(asked) = body?;
-    let drives = &state.inner.drives;
-    let made = match asked.parents {
-        true => drives.make_folders(caller.user.drive, &asked.path).await?,
-        false => drives.make_folder(caller.user.drive, &asked.path).await?,
-    };
-    Ok((StatusCode::CREATED, Json(json!({ "entry": entry(&made) }))))
+    let act = Act::MakeFolder { path: asked.path, parents: asked.parents };
+    Ok((StatusCode::CREATED, act_one(&state, &caller, &act).await?))
 }
 
 pub(in crate::web) async fn rename(
     State(state): State<WebState>,
     caller: Caller,
     body: Result<Json<Move>, JsonRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DoneJson>, Problem> {
     let Json(asked) = body?;
-    let condition = if asked.replace { RenameCondition::ReplaceFile } else { RenameCondition::MustNotExist };
-    let moved = state.inner.drives.rename(caller.user.drive, &asked.from, &asked.to, condition).await?;
-    Ok(Json(json!({ "entry": entry(&moved) })))
+    let clash = if asked.replace { Clash::Replace } else { asked.clash.into() };
+    let act = Act::Move { from: asked.from, to: asked.to, clash, only: None };
+    act_one(&state, &caller, &act).await
+}
+
+pub(in crate::web) async fn copy(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<Move>, JsonRejection>,
+) -> Result<Json<DoneJson>, Problem> {
+    let Json(asked) = body?;
+    let clash = if asked.replace { Clash::Replace } else { asked.clash.into() };
+    let act = Act::Copy { from: asked.from, to: asked.to, clash };
+    act_one(&state, &caller, &act).await
+}
+
+pub(in crate::web) async fn search(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<Search>, QueryRejection>,
+) -> Result<Json<FoundPage>, Problem> {
+    let Query(asked) = query?;
+    let from = cursor(asked.cursor.as_deref())?;
+    let drives = &state.inner.drives;
+    let page = drives.search(caller.user.drive, &asked.text, asked.anywhere, from, asked.limit).await?;
+    let found = page.items.into_iter().map(|it| FoundJson { path: it.path, entry: entry(&it.entry) });
+    Ok(Json(FoundPage { found: found.collect(), next: page.next }))
+}
+
+/// Does one act.
+pub(super) async fn act_one(state: &WebState, caller: &Caller, act: &Act) -> Result<Json<DoneJson>, Problem> {
+    let done = state.inner.drives.act(caller.user.drive, act, Some(caller.user.id)).await?;
+    Ok(Json(done.into()))
+}
+
+impl TryFrom<ActJson> for Act {
+    type Error = Problem;
+
+    fn try_from(act: ActJson) -> Result<Act, Problem> {
+        act.read().map_err(Problem::bad_request)
+    }
 }

@@ -1,6 +1,7 @@
 //! `/api/v1`: JSON for our scripts and for others'. Each error is `{error: {kind, message, action, outcome, id}}`.
 
 mod accounts;
+mod acts;
 mod download;
 mod drive;
 mod upload;
@@ -31,6 +32,17 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/drive/file", file.layer(DefaultBodyLimit::disable()))
         .route("/drive/folder", post(drive::make_folder))
         .route("/drive/move", post(drive::rename))
+        .route("/drive/copy", post(drive::copy))
+        .route("/drive/batch", post(acts::batch))
+        .route("/drive/search", get(drive::search))
+        .route("/drive/trash", get(acts::trash).delete(acts::purge))
+        .route("/drive/trash/restore", post(acts::restore))
+        .route("/drive/trash/empty", post(acts::empty))
+        .route("/drive/versions", get(acts::versions).delete(acts::remove_version))
+        .route("/drive/versions/restore", post(acts::restore_version))
+        .route("/drive/jobs", get(acts::jobs))
+        .route("/drive/job", get(acts::job))
+        .route("/drive/job/cancel", post(acts::cancel_job))
         .route("/drive/usage", get(drive::usage))
         .fallback(nothing)
         .method_not_allowed_fallback(bad_method)

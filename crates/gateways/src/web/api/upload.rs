@@ -4,7 +4,7 @@
 //! digits of the sender's choice, the same for each try of the same upload, which
 //! makes trying again harmless; `again=true` from the second try on; `mtime` in milliseconds.
 
-use super::drive::entry;
+use super::drive::{EntryJson, entry};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::Caller;
@@ -20,8 +20,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
 use types::WallMillis;
@@ -51,6 +50,18 @@ enum Condition {
     Create,
     #[default]
     Replace,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    entry: EntryJson,
+    saved: Saved,
+}
+
+#[derive(Serialize)]
+struct Saved {
+    /// Machines that surely have it.
+    copies: usize,
 }
 
 /// A media type as it may be kept, if it is one.
@@ -120,7 +131,7 @@ async fn take(
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let stored = upload.run(state, whole(body, length)).await?;
     let status = if stored.entry.created == stored.entry.modified { StatusCode::CREATED } else { StatusCode::OK };
-    let answer = json!({ "entry": entry(&stored.entry), "saved": { "copies": stored.copies } });
+    let answer = Answer { entry: entry(&stored.entry), saved: Saved { copies: stored.copies } };
     let mut response = (status, Json(answer)).into_response();
     if let Some(etag) = stored.entry.file().and_then(|file| HeaderValue::from_str(&format!("\"{}\"", file.etag)).ok()) {
         response.headers_mut().insert(header::ETAG, etag);

@@ -1,0 +1,60 @@
+//! Copying files: a new entry, a new content of the same blocks. No bytes are
+//! read or written; the copy has references of its own before it has an entry.
+
+use super::path::{NAMES_MAX, numbered};
+use super::put::Put;
+use super::walk::Step;
+use super::{Clash, DriveError, DrivePath, Drives, Entry, NewFile, PutCondition};
+use crate::{DriveId, VersionId};
+
+impl Drives {
+    /// Copies a file; none: it was left out by the rule for names that are taken.
+    /// Where the copy is, and what it is.
+    pub async fn copy_file(
+        &self,
+        drive: DriveId,
+        from: &str,
+        to: &str,
+        clash: Clash,
+    ) -> Result<Option<(String, Entry)>, DriveError> {
+        let (source, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
+        let (Some(folder), Some(name)) = (to.parent(), to.name()) else {
+            return Err(DriveError::Exists { path: to.to_string() });
+        };
+        if source == to && clash == Clash::Replace {
+            return Err(DriveError::Invalid("a file cannot be replaced by itself".into()));
+        }
+        let mut number = 1;
+        loop {
+            let open = self.open(drive, from).await?;
+            let place = folder.join(&numbered(name, number))?;
+            let new = NewFile {
+                mtime: Some(open.file.mtime),
+                media_type: open.file.media_type.clone(),
+                etag: None,
+                version: VersionId::random(),
+            };
+            let condition = if clash == Clash::Replace { PutCondition::Replace } else { PutCondition::CreateNew };
+            let mut put = Put::new(drive, place.clone(), open.content, new, condition)?;
+            put.source = Some((source.clone(), open.file.version));
+            match (self.put_or_release(&put).await, clash) {
+                (Err(DriveError::Exists { .. }), Clash::KeepBoth) if number < NAMES_MAX => number += 1,
+                (Err(DriveError::Exists { .. }), Clash::Skip) => return Ok(None),
+                (result, _) => return result.map(|entry| Some((place.to_string(), entry))),
+            }
+        }
+    }
+
+    /// The entry of the file that is copied, as it is now.
+    pub(super) async fn source_of(
+        &self,
+        drive: DriveId,
+        (path, version): &(DrivePath, VersionId),
+    ) -> Result<Step, DriveError> {
+        let step = self.walk(drive, path).await?.required()?.clone();
+        match step.entry.file() {
+            Some(file) if file.version == *version => Ok(step),
+            _ => Err(DriveError::Changed { path: path.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Jobs: acts of many steps. Copying a folder is one: its row is the intent, the
+//! copy grows outside the tree, step by step, and is hung into the tree by the last one, whole. Each
+//! step rests on the job's row being as it was read and rewrites it: of
+//! two who carry on the same job one loses, and after a cancel nothing more is added.
+//! Ids in the copy follow from the job and from what is copied, so that a step
+//! can be repeated.
+
+use super::change::{Change, Commit, entry_key};
+use super::path::{NAMES_MAX, numbered};
+use super::rows::{PlaceRow, Work, WorkRow, decode};
+use super::{Clash, DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
+use crate::{DriveId, FolderId, JobId};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use prost::Message;
+use std::time::Duration;
+use types::{Action, Classify, Consistency, ItemKey, Query, Test, Version, WallMillis};
+
+mod step;
+
+/// Jobs under way in one drive.
+const RUNNING_MAX: usize = 20;
+/// How long the row of a job that has ended stays.
+const ENDED_KEPT: u64 = 24 * 60 * 60 * 1000;
+/// A job whose row is that old has nobody who carries it on.
+const DESERTED: u64 = 30 * 1000;
+/// Failures in a row after which whoever runs a job leaves it to the next.
+const TRIES_MAX: u32 = 10;
+
+/// A job, as stored.
+#[derive(Clone, PartialEq, Message)]
+struct JobRow {
+    #[prost(enumeration = "State", tag = "1")]
+    state: i32,
+    #[prost(bytes = "bytes", tag = "2")]
+    source: Bytes,
+    #[prost(string, tag = "3")]
+    from: String,
+    #[prost(bytes = "bytes", tag = "4")]
+    parent: Bytes,
+    #[prost(string, tag = "5")]
+    to: String,
+    #[prost(uint32, tag = "6")]
+    clash: u32,
+    /// The folder that is being made.
+    #[prost(bytes = "bytes", tag = "7")]
+    folder: Bytes,
+    #[prost(uint64, tag = "8")]
+    done: u64,
+    #[prost(uint64, tag = "9")]
+    found: u64,
+    #[prost(uint64, tag = "10")]
+    bytes: u64,
+    #[prost(string, tag = "11")]
+    problem: String,
+    #[prost(uint64, tag = "12")]
+    started: u64,
+}
+
+/// A folder that is still to be copied.
+#[derive(Clone, PartialEq, Message)]
+struct StepRow {
+    #[prost(bytes = "bytes", tag = "1")]
+    target: Bytes,
+    /// The last name that is copied.
+    #[prost(string, tag = "2")]
+    after: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    source: Bytes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum State {
+    /// From a newer release: left alone.
+    Unknown = 0,
+    Running = 1,
+    Done = 2,
+    Failed = 3,
+    Cancelled = 4,
+}
+
+/// How it is with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Under way.
+    Running,
+    /// Everything is done.
+    Done,
+    /// It could not be done, and nothing of it is left.
+    Failed,
+    /// Somebody stopped it, and nothing of it is left.
+    Cancelled,
+}
+
+/// A job, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// How it is.
+    pub state: JobState,
+    /// What is copied.
+    pub from: String,
+    /// Where to; once done, where it is.
+    pub to: String,
+    /// Entries copied.
+    pub done: u64,
+    /// Entries found so far.
+    pub found: u64,
+    /// Bytes of the files copied.
+    pub bytes: u64,
+    /// Why it failed.
+    pub problem: Option<String>,
+    /// When it was begun.
+    pub started: WallMillis,
+    /// The folder made, once done: as [`Entry::id`].
+    pub made: [u8; 16],
+}
+
+/// A job as read.
+struct Read {
+    version: Version,
+    row: JobRow,
+}
+
+impl Change {
+    fn require_job(&mut self, drives: &Drives, job: JobId, read: &Read) {
+        self.require(drives.inner.tables.jobs, job.bytes(), Test::VersionIs(read.version));
+    }
+
+    fn put_job(&mut self, drives: &Drives, job: JobId, row: &JobRow) {
+        let ended = row.state() != State::Running;
+        let expires = ended.then(|| WallMillis(drives.now().0 + ENDED_KEPT));
+        self.put_until(drives.inner.tables.jobs, job.bytes(), row.encode_to_vec(), expires);
+    }
+}
+
+impl Drives {
+    /// Begins to copy a folder. [`Self::run_job`] does it.
+    pub async fn begin_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Job, DriveError> {
+        let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
+        if to.is_root() {
+            return Err(DriveError::Exists { path: "/".into() });
+        }
+        let tables = self.inner.tables;
+        let walks = self.walk_all(drive, &[&from, &to]).await?;
+        let [source, target] = &walks[..] else { return Err(DriveError::NoSuchJob) };
+        let folder = source.folder()?;
+        let (parent, _) = target.parent()?;
+        if target.passes(folder) && from != to {
+            return Err(DriveError::Cycle { from: from.to_string(), to: to.to_string() });
+        }
+        // Better said now than after a long copy. Folders are never replaced.
+        if target.found().is_some() && clash != Clash::KeepBoth {
+            return Err(DriveError::Exists { path: to.to_string() });
+        }
+        if self.jobs(drive).await?.iter().filter(|job| job.state == JobState::Running).count() >= RUNNING_MAX {
+            return Err(DriveError::Invalid(format!("{RUNNING_MAX} jobs are under way in this drive: wait for one")));
+        }
+        let (job, made) = (JobId::random(), FolderId::random());
+        let row = JobRow {
+            state: State::Running as i32,
+            source: folder.bytes(),
+            from: from.to_string(),
+            parent: parent.bytes(),
+            to: to.to_string(),
+            clash: u32::from(clash == Clash::KeepBoth),
+            folder: made.bytes(),
+            done: 0,
+            found: self.counter(drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
+            bytes: 0,
+            problem: String::new(),
+            started: self.now().0,
+        };
+        let mut change = Change::new(self, drive);
+        change.require(tables.jobs, job.bytes(), Test::Absent);
+        change.put_job(self, job, &row);
+        let place = PlaceRow { parent: FolderId::JOBS.bytes(), name: job.to_string() };
+        change.put(tables.places, made.bytes(), place.encode_to_vec());
+        change.put(tables.steps, step_key(job, folder), StepRow::encoded(folder, made, String::new()));
+        match change.commit(self.store(), &to).await? {
+            Commit::Done(_) => Ok(told(job, row)),
+            Commit::Lost(_) => Err(DriveError::Conflict { path: to.to_string() }),
+        }
+    }
+
+    /// Carries a job on to its end. Whoever dies on the way, or gives up, is replaced by a sweeper.
+    pub fn run_job(&self, drive: DriveId, job: JobId) -> BoxFuture<'_, Result<Job, DriveError>> {
+        self.run(drive, job).boxed()
+    }
+
+    async fn run(&self, drive: DriveId, job: JobId) -> Result<Job, DriveError> {
+        let mut failures = 0;
+        loop {
+            let read = self.read_job(drive, job).await?;
+            if read.row.state() != State::Running {
+                self.forget_steps(drive, job).await?;
+                return Ok(told(job, read.row));
+            }
+            let Err(error) = self.step(drive, job, &read).boxed().await else {
+                failures = 0;
+                continue;
+            };
+            if error.action() == Action::Rejected {
+                self.end_job(drive, job, &read, State::Failed, error.to_string()).await?;
+                continue;
+            }
+            failures += 1;
+            if failures >= TRIES_MAX {
+                return Err(error);
+            }
+            self.inner.store.pause(Duration::from_millis(20 << failures.min(6))).await;
+        }
+    }
+
+    /// The same, by itself.
+    pub fn spawn_job(&self, drive: DriveId, job: JobId) {
+        let drives = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = drives.run_job(drive, job).await {
+                tracing::warn!(%drive, %job, %error, "a job is left to the sweeper");
+            }
+        });
+    }
+
+    /// Stops a job: what it has made goes. One that has ended stays as it is.
+    pub async fn cancel_job(&self, drive: DriveId, job: JobId) -> Result<Job, DriveError> {
+        loop {
+            let read = self.read_job(drive, job).await?;
+            if read.row.state() != State::Running {
+                return Ok(told(job, read.row));
+            }
+            self.end_job(drive, job, &read, State::Cancelled, String::new()).await?;
+            self.forget_steps(drive, job).await?;
+        }
+    }
+
+    /// All jobs of a drive that are under way, and those that ended within a day.
+    pub async fn jobs(&self, drive: DriveId) -> Result<Vec<Job>, DriveError> {
+        let page =
+            self.inner.store.query(&Query::all(self.inner.tables.jobs, drive.bytes()), Consistency::Strong).await?;
+        let told = page.items.iter().map(|at| {
+            let id = JobId::from_slice(&at.sort_key).ok_or_else(|| DriveError::Damaged("the key of a job".into()))?;
+            Ok(told(id, decode("a job", &at.item.value)?))
+        });
+        told.collect()
+    }
+
+    /// One job.
+    pub async fn job(&self, drive: DriveId, job: JobId) -> Result<Job, DriveError> {
+        Ok(told(job, self.read_job(drive, job).await?.row))
+    }
+
+    /// Carries on the jobs of a drive that nobody carries on.
+    pub(super) async fn carry_on_jobs(&self, drive: DriveId) -> Result<(), DriveError> {
+        let page =
+            self.inner.store.query(&Query::all(self.inner.tables.jobs, drive.bytes()), Consistency::Strong).await?;
+        for at in page.items {
+            let row: JobRow = decode("a job", &at.item.value)?;
+            let age = self.now().0.saturating_sub(at.item.time.wall().0);
+            let Some(id) = JobId::from_slice(&at.sort_key) else { continue };
+            if row.state() == State::Running && age >= DESERTED {
+                self.run_job(drive, id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_job(&self, drive: DriveId, job: JobId) -> Result<Read, DriveError> {
+        let key = ItemKey::new(self.inner.tables.jobs, drive.bytes(), job.bytes());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NoSuchJob)?;
+        Ok(Read { version: item.version, row: decode("a job", &item.value)? })
+    }
+
+    /// A job that will not be done: what it has made so far is left to the sweeper.
+    async fn end_job(
+        &self,
+        drive: DriveId,
+        job: JobId,
+        read: &Read,
+        state: State,
+        problem: String,
+    ) -> Result<(), DriveError> {
+        let folder = FolderId::from_slice(&read.row.folder).ok_or(DriveError::NoSuchJob)?;
+        let mut change = Change::new(self, drive);
+        change.require_job(self, job, read);
+        change.put_job(self, job, &JobRow { state: state as i32, problem, ..read.row.clone() });
+        change.delete(self.inner.tables.places, folder.bytes());
+        let work = super::change::work_key_of_folder(folder);
+        change.put(self.inner.tables.work, work, WorkRow::encoded(Work::Dismantle, true));
+        change.commit(self.store(), &drive).await?;
+        Ok(())
+    }
+
+    /// Hangs what was made into the tree, whole.
+    async fn attach(&self, drive: DriveId, job: JobId, read: &Read) -> Result<(), DriveError> {
+        let ids = (FolderId::from_slice(&read.row.folder), FolderId::from_slice(&read.row.parent));
+        let (Some(made), Some(parent)) = ids else { return Err(DriveError::NoSuchJob) };
+        let wanted = DrivePath::parse(&read.row.to)?;
+        let name = wanted.name().unwrap_or_default();
+        // The folder that was meant, wherever it is now.
+        let gone = || DriveError::NotFound { path: wanted.parent().unwrap_or_default().to_string() };
+        let folder = self.locate(drive, parent).await?.ok_or_else(gone)?;
+        let most = if read.row.clash == 1 { NAMES_MAX } else { 1 };
+        for number in 1..=most {
+            let place = folder.join(&numbered(name, number))?;
+            let walk = self.walk(drive, &place).await?;
+            let (there, ancestors) = walk.parent()?;
+            if there != parent {
+                return Err(DriveError::Conflict { path: place.to_string() });
+            }
+            if walk.found().is_some() {
+                continue;
+            }
+            let now = self.now();
+            let name = place.name().unwrap_or_default().to_string();
+            let kind = EntryKind::Folder(FolderInfo { id: made });
+            let entry = Entry { name, created: now, modified: now, kind };
+            let mut change = Change::new(self, drive);
+            change.require_job(self, job, read);
+            change.require_steps(ancestors);
+            change.require_nothing_at(entry_key(parent, &entry.name));
+            change.put_entry(parent, &entry);
+            change.count_entries(parent, 1);
+            let row = JobRow { state: State::Done as i32, to: place.to_string(), ..read.row.clone() };
+            change.put_job(self, job, &row);
+            return match change.commit(self.store(), &place).await? {
+                Commit::Done(_) => Ok(()),
+                // Looked at again by the caller.
+                Commit::Lost(_) => Ok(()),
+            };
+        }
+        Err(DriveError::Exists { path: wanted.to_string() })
+    }
+
+    /// Rows of steps that are of no use any more.
+    async fn forget_steps(&self, drive: DriveId, job: JobId) -> Result<(), DriveError> {
+        let steps = self.inner.tables.steps;
+        loop {
+            let query = Query { limit: 500, ..Query::prefix(steps, drive.bytes(), &job.0) };
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            if page.items.is_empty() {
+                return Ok(());
+            }
+            let mut change = Change::new(self, drive);
+            page.items.iter().for_each(|at| change.delete(steps, at.sort_key.clone()));
+            change.commit(self.store(), &drive).await?;
+        }
+    }
+}
+
+fn step_key(job: JobId, source: FolderId) -> Bytes {
+    [job.0, source.0].concat().into()
+}
+
+impl StepRow {
+    fn encoded(source: FolderId, target: FolderId, after: String) -> Vec<u8> {
+        StepRow { target: target.bytes(), after, source: source.bytes() }.encode_to_vec()
+    }
+}
+
+fn told(id: JobId, row: JobRow) -> Job {
+    let state = match row.state() {
+        State::Running | State::Unknown => JobState::Running,
+        State::Done => JobState::Done,
+        State::Failed => JobState::Failed,
+        State::Cancelled => JobState::Cancelled,
+    };
+    Job {
+        id,
+        state,
+        made: row.folder[..].try_into().unwrap_or_default(),
+        from: row.from,
+        to: row.to,
+        done: row.done,
+        found: row.found.max(row.done),
+        bytes: row.bytes,
+        problem: Some(row.problem).filter(|text| !text.is_empty()),
+        started: WallMillis(row.started),
+    }
+}

@@ -1,0 +1,51 @@
+//! What goes by itself with time: the trash of long ago, versions that are
+//! thinned out, jobs that someone else has to carry on.
+
+use super::{DriveError, Drives};
+use crate::DriveId;
+use std::collections::BTreeSet;
+use types::{TableId, WallMillis};
+
+/// Rows of a scan at a time.
+const PAGE: u32 = 1000;
+/// Drives tidied in one round; the rest is for the next.
+const DRIVES_MAX: usize = 100_000;
+
+impl Drives {
+    /// Empties the trash of what has been there for long enough, and thins versions: how much went.
+    pub async fn tidy(&self, drive: DriveId) -> Result<u64, DriveError> {
+        let keep = self.inner.settings.trash.as_millis() as u64;
+        let long_ago = WallMillis(self.now().0.saturating_sub(keep));
+        let emptied = self.empty_trash(drive, long_ago).await?;
+        Ok(emptied + self.thin_due(drive).await?)
+    }
+
+    /// Tidies every drive that has something to be tidied. One that cannot be does not keep others waiting.
+    pub async fn tidy_all(&self) -> Result<u64, DriveError> {
+        let tables = self.inner.tables;
+        let mut drives = self.drives_in(tables.trash).await?;
+        drives.extend(self.drives_in(tables.due).await?);
+        let mut sum = 0;
+        for drive in drives {
+            match self.tidy(drive).await {
+                Ok(count) => sum += count,
+                Err(error) => tracing::warn!(%drive, %error, "the drive could not be tidied"),
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Every drive that has rows in that table.
+    pub(super) async fn drives_in(&self, table: TableId) -> Result<BTreeSet<DriveId>, DriveError> {
+        let mut drives = BTreeSet::new();
+        let mut cursor = None;
+        loop {
+            let (items, next) = self.inner.store.scan(table, cursor, PAGE).await?;
+            drives.extend(items.iter().filter_map(|(key, _)| DriveId::from_slice(&key.partition_key)));
+            if next.is_none() || drives.len() > DRIVES_MAX {
+                return Ok(drives);
+            }
+            cursor = next;
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The trash. What is thrown away leaves the tree in one transaction, whatever
+//! its size, and stays whole, as a row of the trash, until it is restored, removed for good, or
+//! has been there for long enough. Its bytes count meanwhile.
+
+use super::change::{Change, Commit, entry_key};
+use super::path::{NAMES_MAX, numbered};
+use super::rows::{EntryRow, PlaceRow, decode};
+use super::tries::Tries;
+use super::walk::Walk;
+use super::{Clash, DriveError, DrivePath, Drives, Entry};
+use crate::page::{Page, cursor_after, place_of};
+use crate::{DriveId, FolderId, TrashId, UserId};
+use bytes::Bytes;
+use prost::Message;
+use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
+
+/// Rows in one page of the trash.
+pub const TRASH_LIST_MAX: u32 = 1000;
+
+/// Something thrown away.
+#[derive(Clone, PartialEq, Message)]
+struct TrashRow {
+    #[prost(message, optional, tag = "1")]
+    entry: Option<EntryRow>,
+    #[prost(string, tag = "2")]
+    name: String,
+    /// The folder that it was in.
+    #[prost(bytes = "bytes", tag = "3")]
+    parent: Bytes,
+    /// Where it was, when it was thrown away.
+    #[prost(string, tag = "4")]
+    path: String,
+    #[prost(uint64, tag = "5")]
+    at: u64,
+    #[prost(bytes = "bytes", tag = "6")]
+    by: Bytes,
+}
+
+/// Something in the trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trashed {
+    /// Names it while it is there.
+    pub id: TrashId,
+    /// What it is.
+    pub entry: Entry,
+    /// Where it was.
+    pub path: String,
+    /// When it was thrown away.
+    pub at: WallMillis,
+    /// When it goes for good.
+    pub until: WallMillis,
+    /// Who threw it away, if that is known.
+    pub by: Option<UserId>,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Where to.
+    pub path: String,
+    /// What.
+    pub entry: Entry,
+    /// What had to make room for it.
+    pub replaced: Option<TrashId>,
+}
+
+/// A row of the trash as read.
+struct Held {
+    version: Version,
+    parent: FolderId,
+    trashed: Trashed,
+}
+
+impl Change {
+    /// An entry that was taken out of its folder goes to the trash.
+    pub(super) fn throw_away(
+        &mut self,
+        drives: &Drives,
+        parent: FolderId,
+        path: &DrivePath,
+        entry: &Entry,
+        by: Option<UserId>,
+    ) -> Trashed {
+        let at = drives.now();
+        let id = TrashId::at(at);
+        let row = TrashRow {
+            entry: Some(EntryRow::from_entry(entry)),
+            name: entry.name.clone(),
+            parent: parent.bytes(),
+            path: path.to_string(),
+            at: at.0,
+            by: by.map(|by| by.bytes()).unwrap_or_default(),
+        };
+        self.put(drives.inner.tables.trash, id.bytes(), row.encode_to_vec());
+        self.put_place(entry, FolderId::TRASH, &id.to_string());
+        Trashed { id, entry: entry.clone(), path: path.to_string(), at, until: drives.trash_until(at), by }
+    }
+}
+
+impl Drives {
+    fn trash_until(&self, at: WallMillis) -> WallMillis {
+        WallMillis(at.0.saturating_add(self.inner.settings.trash.as_millis() as u64))
+    }
+
+    /// Throws away a file, or a folder with everything in it. `only`: if it is still that file or folder.
+    pub async fn trash(
+        &self,
+        drive: DriveId,
+        path: &str,
+        only: Option<[u8; 16]>,
+        by: Option<UserId>,
+    ) -> Result<Trashed, DriveError> {
+        let path = DrivePath::parse(path)?;
+        if path.is_root() {
+            return Err(DriveError::BadPath { why: "the drive itself cannot be removed" });
+        }
+        let mut tries = Tries::at(&path);
+        loop {
+            let walk = self.walk(drive, &path).await?;
+            let entry = walk.required()?.entry.clone();
+            entry.must_be(only, &path)?;
+            let (parent, _) = walk.parent()?;
+            let mut change = Change::new(self, drive);
+            change.require_steps(walk.steps());
+            change.delete_entry(parent, &entry);
+            change.count_entries(parent, -1);
+            let trashed = change.throw_away(self, parent, &path, &entry, by);
+            match change.commit(self.store(), &path).await? {
+                Commit::Done(_) => return Ok(trashed),
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+
+    /// What is in the trash, the latest first.
+    pub async fn trash_list(
+        &self,
+        drive: DriveId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Trashed>, DriveError> {
+        let mut query = Query { reverse: true, ..Query::all(self.inner.tables.trash, drive.bytes()) };
+        query.limit = if limit == 0 { TRASH_LIST_MAX } else { limit.min(TRASH_LIST_MAX) };
+        if let Some(cursor) = cursor {
+            query = query.after(place_of(cursor, 16).ok_or(DriveError::BadCursor)?.into());
+        }
+        let page = self.inner.store.query(&query, Consistency::Strong).await?;
+        let items = page.items.iter().map(|at| Ok(self.held(&at.sort_key, &at.item)?.trashed));
+        let items = items.collect::<Result<_, DriveError>>()?;
+        Ok(Page { items, next: page.next.as_deref().map(cursor_after) })
+    }
+
+    /// Brings something back: to `to`, or to the folder that it was in, wherever
+    /// that is now; if that is gone, to where it was, its folders made anew.
+    pub async fn restore(
+        &self,
+        drive: DriveId,
+        id: TrashId,
+        to: Option<&str>,
+        clash: Clash,
+        by: Option<UserId>,
+    ) -> Result<Restored, DriveError> {
+        let wanted = to.map(DrivePath::parse).transpose()?;
+        if wanted.as_ref().is_some_and(DrivePath::is_root) {
+            return Err(DriveError::Exists { path: "/".into() });
+        }
+        let mut tries = Tries::at(&DrivePath::root());
+        let mut number = 1;
+        loop {
+            let held = self.held_in_trash(drive, id).await?;
+            let place = match &wanted {
+                Some(to) => to.clone(),
+                None => match self.locate(drive, held.parent).await? {
+                    Some(folder) => folder.join(&held.trashed.entry.name)?,
+                    None => {
+                        let place = DrivePath::parse(&held.trashed.path)?;
+                        self.make_folders(drive, &place.parent().unwrap_or_default().to_string()).await?;
+                        place
+                    }
+                },
+            };
+            let (Some(folder), Some(name)) = (place.parent(), place.name()) else {
+                return Err(DriveError::Damaged("something in the trash has no name".into()));
+            };
+            let place = folder.join(&numbered(name, number))?;
+            let walk = self.walk(drive, &place).await?;
+            let (parent, ancestors) = walk.parent()?;
+            let mut entry = Entry { name: place.name().unwrap_or_default().to_string(), ..held.trashed.entry.clone() };
+            if entry.is_folder() {
+                entry.modified = self.now();
+            }
+            let mut change = Change::new(self, drive);
+            change.require_steps(ancestors);
+            change.require(self.inner.tables.trash, id.bytes(), Test::VersionIs(held.version));
+            let mut replaced = None;
+            match (walk.found(), clash) {
+                (None, _) => change.require_nothing_at(entry_key(parent, &entry.name)),
+                (Some(_), Clash::KeepBoth) if number < NAMES_MAX => {
+                    number += 1;
+                    continue;
+                }
+                (Some(there), Clash::Replace) if entry.file().is_some() && there.entry.file().is_some() => {
+                    replaced = Some(change.make_room(self, &walk, &place, by)?.id);
+                }
+                (Some(_), _) => return Err(DriveError::Exists { path: place.to_string() }),
+            }
+            change.delete(self.inner.tables.trash, id.bytes());
+            change.put_entry(parent, &entry);
+            change.count_entries(parent, 1);
+            match change.commit(self.store(), &place).await? {
+                Commit::Done(_) => return Ok(Restored { path: place.to_string(), entry, replaced }),
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+
+    /// Removes something in the trash for good.
+    pub async fn purge(&self, drive: DriveId, id: TrashId) -> Result<Entry, DriveError> {
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let held = self.held_in_trash(drive, id).await?;
+            let entry = held.trashed.entry;
+            let mut change = Change::new(self, drive);
+            change.require(self.inner.tables.trash, id.bytes(), Test::VersionIs(held.version));
+            change.delete(self.inner.tables.trash, id.bytes());
+            change.leave_to_sweeper(&entry, false);
+            change.count_bytes(-(entry.size() as i64));
+            match change.commit(self.store(), &held.trashed.path).await? {
+                Commit::Done(_) => return Ok(entry),
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+
+    /// Removes for good what was thrown away at or before that time: how many. What is restored meanwhile stays.
+    pub async fn empty_trash(&self, drive: DriveId, until: WallMillis) -> Result<u64, DriveError> {
+        let mut query = Query { limit: 100, ..Query::all(self.inner.tables.trash, drive.bytes()) };
+        let mut removed = 0;
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            for at in &page.items {
+                let id = TrashId::from_slice(&at.sort_key).ok_or_else(damaged)?;
+                if id.time() > until {
+                    return Ok(removed);
+                }
+                match self.purge(drive, id).await {
+                    Ok(_) => removed += 1,
+                    Err(DriveError::NotInTrash) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match page.next {
+                Some(next) => query = query.after(next),
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    async fn held_in_trash(&self, drive: DriveId, id: TrashId) -> Result<Held, DriveError> {
+        let key = ItemKey::new(self.inner.tables.trash, drive.bytes(), id.bytes());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NotInTrash)?;
+        self.held(&key.sort_key, &item)
+    }
+
+    fn held(&self, key: &[u8], item: &types::Item) -> Result<Held, DriveError> {
+        let row = decode::<TrashRow>("something in the trash", &item.value)?;
+        let entry = row.entry.ok_or_else(damaged)?.into_entry(&row.name)?;
+        let at = WallMillis(row.at);
+        let id = TrashId::from_slice(key).ok_or_else(damaged)?;
+        let by = UserId::from_slice(&row.by);
+        let trashed = Trashed { id, entry, path: row.path, at, until: self.trash_until(at), by };
+        Ok(Held { version: item.version, parent: FolderId::from_slice(&row.parent).ok_or_else(damaged)?, trashed })
+    }
+
+    /// Where a folder or file is; none when it is not in the tree. True at no certain moment: walk there.
+    pub async fn locate(&self, drive: DriveId, id: impl Into<[u8; 16]>) -> Result<Option<DrivePath>, DriveError> {
+        let mut at: [u8; 16] = id.into();
+        let mut names = Vec::new();
+        while at != FolderId::ROOT.0 {
+            if names.len() > super::path::DEPTH_MAX {
+                return Ok(None);
+            }
+            let key = ItemKey::new(self.inner.tables.places, drive.bytes(), at.to_vec());
+            let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? else { return Ok(None) };
+            let row = decode::<PlaceRow>("a place", &item.value)?;
+            names.push(row.name);
+            at = row.parent[..].try_into().map_err(|_| damaged())?;
+        }
+        // Moved deeper than allowed while we looked: not there for us.
+        let path = names.iter().rev().try_fold(DrivePath::root(), |path, name| path.join(name));
+        Ok(path.ok())
+    }
+}
+
+impl Change {
+    /// The file at the path goes to the trash, to make room for another.
+    pub(super) fn make_room(
+        &mut self,
+        drives: &Drives,
+        walk: &Walk,
+        path: &DrivePath,
+        by: Option<UserId>,
+    ) -> Result<Trashed, DriveError> {
+        let there = walk.required()?.clone();
+        let (parent, _) = walk.parent()?;
+        self.require_steps(std::slice::from_ref(&there));
+        self.delete_entry(parent, &there.entry);
+        self.count_entries(parent, -1);
+        Ok(self.throw_away(drives, parent, path, &there.entry, by))
+    }
+}
+
+fn damaged() -> DriveError {
+    DriveError::Damaged("a row of the trash".into())
+}
+
+impl Entry {
+    /// Is it still the one that was meant?
+    pub(super) fn must_be(&self, only: Option<[u8; 16]>, path: &DrivePath) -> Result<(), DriveError> {
+        match only {
+            Some(id) if id != self.id() => Err(DriveError::Changed { path: path.to_string() }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Acts in a drive, its trash, versions, jobs and search, as the API says them.
+
+use super::GrpcState;
+use super::drive::{entry, path};
+use super::problems::{Explain, invalid, status};
+use apps::drive::acts::BATCH_MAX;
+use apps::drive::{Act, Clash, Done, Job, JobState};
+use apps::{DriveError, JobId, TrashId, User, VersionId};
+use bytes::Bytes;
+use rpc::grpc::limits::CURSOR_BYTES_MAX;
+use rpc::grpc::v1::{self, act::Act as Wire, act_outcome::Outcome};
+use rpc::grpc::{Malformed, bytes16};
+use tonic::Status;
+
+fn bytes(id: [u8; 16]) -> Bytes {
+    Bytes::copy_from_slice(&id)
+}
+
+/// A token as the apps take it.
+pub(super) fn cursor(token: &str) -> Result<Option<&str>, Status> {
+    if token.len() > CURSOR_BYTES_MAX {
+        return Err(status(DriveError::BadCursor));
+    }
+    Ok(Some(token).filter(|token| !token.is_empty()))
+}
+
+pub(super) fn clash_of(clash: v1::Clash) -> Clash {
+    match clash {
+        v1::Clash::Unspecified => Clash::Fail,
+        v1::Clash::KeepBoth => Clash::KeepBoth,
+        v1::Clash::Replace => Clash::Replace,
+        v1::Clash::Skip => Clash::Skip,
+    }
+}
+
+fn clash(clash: Clash) -> i32 {
+    match clash {
+        Clash::Fail => v1::Clash::Unspecified,
+        Clash::KeepBoth => v1::Clash::KeepBoth,
+        Clash::Replace => v1::Clash::Replace,
+        Clash::Skip => v1::Clash::Skip,
+    }
+    .into()
+}
+
+fn only_of(bytes: &[u8]) -> Result<Option<[u8; 16]>, Malformed> {
+    if bytes.is_empty() { Ok(None) } else { bytes16("an entry's id", bytes).map(Some) }
+}
+
+fn only(id: Option<[u8; 16]>) -> Bytes {
+    id.map(bytes).unwrap_or_default()
+}
+
+fn act_of(act: v1::Act) -> Result<Act, Malformed> {
+    Ok(match act.act.ok_or_else(|| Malformed::new("this act is not known here"))? {
+        Wire::MakeFolder(it) => Act::MakeFolder { path: it.path, parents: it.parents },
+        Wire::Move(it) => Act::Move { clash: clash_of(it.clash()), only: only_of(&it.only)?, from: it.from, to: it.to },
+        Wire::Copy(it) => Act::Copy { clash: clash_of(it.clash()), from: it.from, to: it.to },
+        Wire::Trash(it) => Act::Trash { only: only_of(&it.only)?, path: it.path, recursive: it.recursive },
+        Wire::Remove(it) => Act::Remove { path: it.path },
+        Wire::Restore(it) => Act::Restore {
+            clash: clash_of(it.clash()),
+            id: TrashId(bytes16("an id in the trash", &it.id)?),
+            to: Some(it.to).filter(|to| !to.is_empty()),
+        },
+        Wire::Purge(it) => Act::Purge { id: TrashId(bytes16("an id in the trash", &it.id)?) },
+        Wire::RestoreVersion(it) => {
+            Act::RestoreVersion { version: VersionId(bytes16("a file's version", &it.version)?), path: it.path }
+        }
+    })
+}
+
+fn act(act: Act) -> v1::Act {
+    let wire = match act {
+        Act::MakeFolder { path, parents } => Wire::MakeFolder(v1::MakeFolderRequest { path, parents }),
+        Act::Move { from, to, clash: rule, only: id } => {
+            Wire::Move(v1::MoveAct { from, to, clash: clash(rule), only: only(id) })
+        }
+        Act::Copy { from, to, clash: rule } => Wire::Copy(v1::CopyAct { from, to, clash: clash(rule) }),
+        Act::Trash { path, only: id, recursive } => Wire::Trash(v1::TrashAct { path, only: only(id), recursive }),
+        Act::Remove { path } => Wire::Remove(v1::RemoveAct { path }),
+        Act::Restore { id, to, clash: rule } => {
+            Wire::Restore(v1::RestoreAct { id: bytes(id.0), to: to.unwrap_or_default(), clash: clash(rule) })
+        }
+        Act::Purge { id } => Wire::Purge(v1::PurgeAct { id: bytes(id.0) }),
+        Act::RestoreVersion { path, version } => {
+            Wire::RestoreVersion(v1::RestoreVersionAct { path, version: bytes(version.0) })
+        }
+    };
+    v1::Act { act: Some(wire) }
+}
+
+fn job(job: Job) -> v1::Job {
+    let state = match job.state {
+        JobState::Running => v1::JobState::Running,
+        JobState::Done => v1::JobState::Done,
+        JobState::Failed => v1::JobState::Failed,
+        JobState::Cancelled => v1::JobState::Cancelled,
+    };
+    v1::Job {
+        id: bytes(job.id.0),
+        state: state.into(),
+        from: job.from,
+        to: job.to,
+        done: job.done,
+        found: job.found,
+        bytes: job.bytes,
+        problem: job.problem.unwrap_or_default(),
+        started_ms: job.started.0,
+    }
+}
+
+fn done(done: Done) -> v1::Done {
+    v1::Done {
+        path: done.path.unwrap_or_default(),
+        entry: done.entry.as_ref().map(entry),
+        trashed: done.trashed.map(|id| bytes(id.0)).unwrap_or_default(),
+        job: done.job.map(job),
+        undo: done.undo.into_iter().map(act).collect(),
+    }
+}
+
+impl GrpcState {
+    pub(super) async fn do_acts(&self, user: &User, asked: v1::DoRequest) -> Result<v1::DoReply, Status> {
+        if asked.acts.is_empty() || asked.acts.len() > BATCH_MAX {
+            return Err(invalid(format!("1 to {BATCH_MAX} acts can be done at once")));
+        }
+        let acts = asked.acts.into_iter().map(act_of).collect::<Result<Vec<_>, _>>().map_err(status)?;
+        let mut outcomes = Vec::with_capacity(acts.len());
+        for act in &acts {
+            let outcome = match self.inner.drives.act(user.drive, act, Some(user.id)).await {
+                Ok(it) => Outcome::Done(done(it)),
+                Err(error) => {
+                    let problem = error.problem();
+                    Outcome::Error(v1::ActError { code: problem.code as i32, detail: Some(problem.to_detail()) })
+                }
+            };
+            outcomes.push(v1::ActOutcome { outcome: Some(outcome) });
+        }
+        Ok(v1::DoReply { outcomes })
+    }
+
+    pub(super) async fn trash_page(
+        &self,
+        user: &User,
+        asked: v1::ListTrashRequest,
+    ) -> Result<v1::ListTrashReply, Status> {
+        let from = cursor(&asked.page_token)?;
+        let page = self.inner.drives.trash_list(user.drive, from, asked.limit).await.map_err(status)?;
+        let items = page.items.into_iter().map(|it| v1::Trashed {
+            id: bytes(it.id.0),
+            entry: Some(entry(&it.entry)),
+            path: it.path,
+            at_ms: it.at.0,
+            until_ms: it.until.0,
+        });
+        Ok(v1::ListTrashReply { items: items.collect(), next_page_token: page.next.unwrap_or_default() })
+    }
+
+    pub(super) async fn empty_the_trash(&self, user: &User) -> Result<v1::EmptyTrashReply, Status> {
+        let now = self.inner.backend.now();
+        let removed = self.inner.drives.empty_trash(user.drive, now).await.map_err(status)?;
+        Ok(v1::EmptyTrashReply { removed })
+    }
+
+    pub(super) async fn versions_of(&self, user: &User, at: &str) -> Result<v1::ListVersionsReply, Status> {
+        let versions = self.inner.drives.versions(user.drive, path(at)?).await.map_err(status)?;
+        let versions = versions.into_iter().map(|it| v1::FileVersion {
+            version: bytes(it.file.version.0),
+            size: it.file.size,
+            saved_ms: it.saved.0,
+            hash: Bytes::copy_from_slice(&it.file.hash),
+            current: it.current,
+        });
+        Ok(v1::ListVersionsReply { versions: versions.collect() })
+    }
+
+    pub(super) async fn drop_version(&self, user: &User, asked: v1::RemoveVersionRequest) -> Result<v1::Empty, Status> {
+        let version = VersionId(bytes16("a file's version", &asked.version).map_err(status)?);
+        self.inner.drives.remove_version(user.drive, path(&asked.path)?, version).await.map_err(status)?;
+        Ok(v1::Empty {})
+    }
+
+    pub(super) async fn all_jobs(&self, user: &User) -> Result<v1::ListJobsReply, Status> {
+        let jobs = self.inner.drives.jobs(user.drive).await.map_err(status)?;
+        Ok(v1::ListJobsReply { jobs: jobs.into_iter().map(job).collect() })
+    }
+
+    pub(super) async fn one_job(&self, user: &User, id: &[u8], cancel: bool) -> Result<v1::Job, Status> {
+        let id = JobId(bytes16("a job's id", id).map_err(status)?);
+        let found = match cancel {
+            true => self.inner.drives.cancel_job(user.drive, id).await,
+            false => self.inner.drives.job(user.drive, id).await,
+        };
+        Ok(job(found.map_err(status)?))
+    }
+
+    pub(super) async fn find(&self, user: &User, asked: v1::SearchRequest) -> Result<v1::SearchReply, Status> {
+        let from = cursor(&asked.page_token)?;
+        let drives = &self.inner.drives;
+        let page = drives.search(user.drive, &asked.text, asked.anywhere, from, asked.limit).await.map_err(status)?;
+        let found = page.items.into_iter().map(|it| v1::Found { path: it.path, entry: Some(entry(&it.entry)) });
+        Ok(v1::SearchReply { found: found.collect(), next_page_token: page.next.unwrap_or_default() })
+    }
+}

@@ -1,0 +1,426 @@
+//! Many acts at once, the trash, versions and jobs.
+
+use super::drive::{EntryJson, act_one, cursor, entry};
+use crate::web::WebState;
+use crate::web::problem::{ErrorJson, Problem};
+use crate::web::session::Caller;
+use apps::drive::acts::BATCH_MAX;
+use apps::drive::{Act, Clash, Done, Entry, Job, JobState, Trashed};
+use apps::{FileId, JobId, TrashId, VersionId};
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+
+/// What to do with a name that is taken.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::web) enum ClashJson {
+    #[default]
+    Fail,
+    KeepBoth,
+    Replace,
+    Skip,
+}
+
+impl From<ClashJson> for Clash {
+    fn from(clash: ClashJson) -> Clash {
+        match clash {
+            ClashJson::Fail => Clash::Fail,
+            ClashJson::KeepBoth => Clash::KeepBoth,
+            ClashJson::Replace => Clash::Replace,
+            ClashJson::Skip => Clash::Skip,
+        }
+    }
+}
+
+impl From<Clash> for ClashJson {
+    fn from(clash: Clash) -> ClashJson {
+        match clash {
+            Clash::Fail => ClashJson::Fail,
+            Clash::KeepBoth => ClashJson::KeepBoth,
+            Clash::Replace => ClashJson::Replace,
+            Clash::Skip => ClashJson::Skip,
+        }
+    }
+}
+
+/// Something to be done; also what undoes something.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub(in crate::web) enum ActJson {
+    MakeFolder {
+        path: String,
+        #[serde(default)]
+        parents: bool,
+    },
+    Move {
+        from: String,
+        to: String,
+        #[serde(default)]
+        clash: ClashJson,
+        /// Only if the entry of this id is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<String>,
+    },
+    Copy {
+        from: String,
+        to: String,
+        #[serde(default)]
+        clash: ClashJson,
+    },
+    Trash {
+        path: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<String>,
+        #[serde(default)]
+        recursive: bool,
+    },
+    Remove {
+        path: String,
+    },
+    Restore {
+        id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        #[serde(default)]
+        clash: ClashJson,
+    },
+    Purge {
+        id: String,
+    },
+    RestoreVersion {
+        path: String,
+        version: String,
+    },
+}
+
+impl ActJson {
+    pub(super) fn read(self) -> Result<Act, &'static str> {
+        let only = |text: Option<String>| text.map(|text| text.parse::<FileId>().map(|id| id.0)).transpose();
+        Ok(match self {
+            ActJson::MakeFolder { path, parents } => Act::MakeFolder { path, parents },
+            ActJson::Move { from, to, clash, only: id } => Act::Move { from, to, clash: clash.into(), only: only(id)? },
+            ActJson::Copy { from, to, clash } => Act::Copy { from, to, clash: clash.into() },
+            ActJson::Trash { path, only: id, recursive } => Act::Trash { path, only: only(id)?, recursive },
+            ActJson::Remove { path } => Act::Remove { path },
+            ActJson::Restore { id, to, clash } => Act::Restore { id: id.parse::<TrashId>()?, to, clash: clash.into() },
+            ActJson::Purge { id } => Act::Purge { id: id.parse::<TrashId>()? },
+            ActJson::RestoreVersion { path, version } => {
+                Act::RestoreVersion { path, version: version.parse::<VersionId>()? }
+            }
+        })
+    }
+}
+
+impl From<Act> for ActJson {
+    fn from(act: Act) -> ActJson {
+        let only = |id: Option<[u8; 16]>| id.map(|id| FileId(id).to_string());
+        match act {
+            Act::MakeFolder { path, parents } => ActJson::MakeFolder { path, parents },
+            Act::Move { from, to, clash, only: id } => ActJson::Move { from, to, clash: clash.into(), only: only(id) },
+            Act::Copy { from, to, clash } => ActJson::Copy { from, to, clash: clash.into() },
+            Act::Trash { path, only: id, recursive } => ActJson::Trash { path, only: only(id), recursive },
+            Act::Remove { path } => ActJson::Remove { path },
+            Act::Restore { id, to, clash } => ActJson::Restore { id: id.to_string(), to, clash: clash.into() },
+            Act::Purge { id } => ActJson::Purge { id: id.to_string() },
+            Act::RestoreVersion { path, version } => ActJson::RestoreVersion { path, version: version.to_string() },
+        }
+    }
+}
+
+/// What an act did.
+#[derive(Serialize)]
+pub(in crate::web) struct DoneJson {
+    /// None: nothing was done, because a name is taken.
+    path: Option<String>,
+    entry: Option<EntryJson>,
+    /// Its id in the trash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trashed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobJson>,
+    /// For `batch`, in this order.
+    undo: Vec<ActJson>,
+}
+
+impl DoneJson {
+    pub(super) fn of_entry(path: &str, about: &Entry) -> DoneJson {
+        let (path, entry) = (Some(path.to_string()), Some(entry(about)));
+        DoneJson { path, entry, trashed: None, job: None, undo: Vec::new() }
+    }
+}
+
+impl From<Done> for DoneJson {
+    fn from(done: Done) -> DoneJson {
+        DoneJson {
+            path: done.path,
+            entry: done.entry.as_ref().map(entry),
+            trashed: done.trashed.map(|id| id.to_string()),
+            job: done.job.map(JobJson::from),
+            undo: done.undo.into_iter().map(ActJson::from).collect(),
+        }
+    }
+}
+
+/// What goes on by itself.
+#[derive(Serialize)]
+pub(in crate::web) struct JobJson {
+    id: String,
+    /// `running`, `done`, `failed` or `cancelled`.
+    state: &'static str,
+    from: String,
+    to: String,
+    /// Entries copied, and found so far.
+    done: u64,
+    found: u64,
+    bytes: u64,
+    problem: Option<String>,
+    started: u64,
+}
+
+impl From<Job> for JobJson {
+    fn from(job: Job) -> JobJson {
+        let state = match job.state {
+            JobState::Running => "running",
+            JobState::Done => "done",
+            JobState::Failed => "failed",
+            JobState::Cancelled => "cancelled",
+        };
+        JobJson {
+            id: job.id.to_string(),
+            state,
+            from: job.from,
+            to: job.to,
+            done: job.done,
+            found: job.found,
+            bytes: job.bytes,
+            problem: job.problem,
+            started: job.started.0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Batch {
+    acts: Vec<ActJson>,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Outcomes {
+    /// One for each act, in their order.
+    outcomes: Vec<OutcomeJson>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OutcomeJson {
+    Done(DoneJson),
+    Failed { error: ErrorJson },
+}
+
+pub(in crate::web) async fn batch(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<Batch>, JsonRejection>,
+) -> Result<Json<Outcomes>, Problem> {
+    let Json(asked) = body?;
+    if asked.acts.is_empty() || asked.acts.len() > BATCH_MAX {
+        return Err(Problem::bad_request(format!("1 to {BATCH_MAX} acts can be done at once")));
+    }
+    let acts = asked.acts.into_iter().map(Act::try_from).collect::<Result<Vec<_>, _>>()?;
+    let mut outcomes = Vec::with_capacity(acts.len());
+    for act in &acts {
+        outcomes.push(match state.inner.drives.act(caller.user.drive, act, Some(caller.user.id)).await {
+            Ok(done) => OutcomeJson::Done(done.into()),
+            Err(error) => OutcomeJson::Failed { error: Problem::from(error).to_json() },
+        });
+    }
+    Ok(Json(Outcomes { outcomes }))
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct TrashQuery {
+    cursor: Option<String>,
+    #[serde(default)]
+    limit: u32,
+}
+
+/// Something in the trash.
+#[derive(Serialize)]
+struct TrashedJson {
+    id: String,
+    entry: EntryJson,
+    path: String,
+    at: u64,
+    until: u64,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct TrashPage {
+    items: Vec<TrashedJson>,
+    next: Option<String>,
+}
+
+impl From<Trashed> for TrashedJson {
+    fn from(it: Trashed) -> TrashedJson {
+        let entry = entry(&it.entry);
+        TrashedJson { id: it.id.to_string(), entry, path: it.path, at: it.at.0, until: it.until.0 }
+    }
+}
+
+pub(in crate::web) async fn trash(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<TrashQuery>, QueryRejection>,
+) -> Result<Json<TrashPage>, Problem> {
+    let Query(asked) = query?;
+    let from = cursor(asked.cursor.as_deref())?;
+    let page = state.inner.drives.trash_list(caller.user.drive, from, asked.limit).await?;
+    Ok(Json(TrashPage { items: page.items.into_iter().map(TrashedJson::from).collect(), next: page.next }))
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Restore {
+    id: TrashId,
+    to: Option<String>,
+    #[serde(default)]
+    clash: ClashJson,
+}
+
+pub(in crate::web) async fn restore(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<Restore>, JsonRejection>,
+) -> Result<Json<DoneJson>, Problem> {
+    let Json(asked) = body?;
+    let act = Act::Restore { id: asked.id, to: asked.to, clash: asked.clash.into() };
+    act_one(&state, &caller, &act).await
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct InTrash {
+    id: TrashId,
+}
+
+pub(in crate::web) async fn purge(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<InTrash>, QueryRejection>,
+) -> Result<Json<DoneJson>, Problem> {
+    let Query(asked) = query?;
+    act_one(&state, &caller, &Act::Purge { id: asked.id }).await
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Emptied {
+    removed: u64,
+}
+
+pub(in crate::web) async fn empty(State(state): State<WebState>, caller: Caller) -> Result<Json<Emptied>, Problem> {
+    let now = state.inner.client.now();
+    Ok(Json(Emptied { removed: state.inner.drives.empty_trash(caller.user.drive, now).await? }))
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct OfFile {
+    path: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct OneVersion {
+    path: String,
+    version: VersionId,
+}
+
+/// A version of a file.
+#[derive(Serialize)]
+struct VersionJson {
+    version: String,
+    size: u64,
+    saved: u64,
+    modified: u64,
+    etag: String,
+    current: bool,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Versions {
+    /// The latest first; the first is the current one.
+    versions: Vec<VersionJson>,
+}
+
+pub(in crate::web) async fn versions(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<OfFile>, QueryRejection>,
+) -> Result<Json<Versions>, Problem> {
+    let Query(asked) = query?;
+    let found = state.inner.drives.versions(caller.user.drive, &asked.path).await?;
+    let versions = found.into_iter().map(|it| VersionJson {
+        version: it.file.version.to_string(),
+        size: it.file.size,
+        saved: it.saved.0,
+        modified: it.file.mtime.0,
+        etag: it.file.etag,
+        current: it.current,
+    });
+    Ok(Json(Versions { versions: versions.collect() }))
+}
+
+pub(in crate::web) async fn restore_version(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<OneVersion>, JsonRejection>,
+) -> Result<Json<DoneJson>, Problem> {
+    let Json(asked) = body?;
+    act_one(&state, &caller, &Act::RestoreVersion { path: asked.path, version: asked.version }).await
+}
+
+/// Nothing more to say.
+#[derive(Serialize)]
+pub(in crate::web) struct Nothing {}
+
+pub(in crate::web) async fn remove_version(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<OneVersion>, QueryRejection>,
+) -> Result<Json<Nothing>, Problem> {
+    let Query(asked) = query?;
+    state.inner.drives.remove_version(caller.user.drive, &asked.path, asked.version).await?;
+    Ok(Json(Nothing {}))
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Jobs {
+    jobs: Vec<JobJson>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct OneJob {
+    id: JobId,
+}
+
+pub(in crate::web) async fn jobs(State(state): State<WebState>, caller: Caller) -> Result<Json<Jobs>, Problem> {
+    let jobs = state.inner.drives.jobs(caller.user.drive).await?;
+    Ok(Json(Jobs { jobs: jobs.into_iter().map(JobJson::from).collect() }))
+}
+
+pub(in crate::web) async fn job(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<OneJob>, QueryRejection>,
+) -> Result<Json<JobJson>, Problem> {
+    let Query(asked) = query?;
+    Ok(Json(state.inner.drives.job(caller.user.drive, asked.id).await?.into()))
+}
+
+pub(in crate::web) async fn cancel_job(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<OneJob>, JsonRejection>,
+) -> Result<Json<JobJson>, Problem> {
+    let Json(asked) = body?;
+    Ok(Json(state.inner.drives.cancel_job(caller.user.drive, asked.id).await?.into()))
+}

@@ -1,0 +1,127 @@
+//! What can come back by JSON: the trash, versions, batches and what undoes them; copies and orders.
+
+use crate::world::World;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_or_replaced_comes_back() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    let ben = world.browser("ben").await;
+    for text in ["one", "two!"] {
+        assert!(ada.put("/f", text).await.status.is_success());
+    }
+    // Versions.
+    let versions = ada.get("/api/v1/drive/versions?path=/f").await.json()["versions"].clone();
+    assert_eq!(versions.as_array().unwrap().len(), 2);
+    let old = versions[1]["version"].as_str().unwrap().to_string();
+    assert_eq!(ada.get(&format!("/api/v1/drive/file?path=/f&version={old}")).await.text(), "one");
+    let restored = ada.json("POST", "/api/v1/drive/versions/restore", json!({"path": "/f", "version": old})).await;
+    assert_eq!(restored.status, StatusCode::OK, "{:?}", restored.body);
+    assert_eq!(ada.get("/api/v1/drive/file?path=/f").await.text(), "one");
+    let current = ada.send("DELETE", &format!("/api/v1/drive/versions?path=/f&version={old}"), &[], "").await;
+    assert_eq!(current.kind(), "bad_request");
+    let unknown = format!("/api/v1/drive/file?path=/f&version={}", "0".repeat(32));
+    assert_eq!(ada.get(&unknown).await.kind(), "not_found");
+    assert_eq!(ada.get("/api/v1/drive/file?path=/f&version=x").await.kind(), "bad_request");
+
+    // The trash, and what undoes a delete.
+    let deleted = ada.send("DELETE", "/api/v1/drive/file?path=/f", &[], "").await.json();
+    assert_eq!(ada.names("/").await, Vec::<String>::new());
+    let trash = ada.get("/api/v1/drive/trash").await.json();
+    assert_eq!((trash["items"][0]["path"].as_str(), &trash["items"][0]["id"]), (Some("/f"), &deleted["trashed"]));
+    assert_eq!(ben.get("/api/v1/drive/trash").await.json()["items"], json!([]));
+    let id = deleted["trashed"].as_str().unwrap();
+    let theirs = ben.json("POST", "/api/v1/drive/trash/restore", json!({ "id": id })).await;
+    assert_eq!(theirs.kind(), "not_found", "nobody reaches into another's trash");
+    let undone = ada.json("POST", "/api/v1/drive/batch", json!({"acts": deleted["undo"]})).await.json();
+    assert_eq!(undone["outcomes"][0]["path"], "/f");
+    let again = ada.json("POST", "/api/v1/drive/trash/restore", json!({ "id": id })).await;
+    assert_eq!(again.kind(), "not_found");
+
+    // Each act of a batch has its own outcome.
+    let acts = json!({"acts": [
+        {"act": "make_folder", "path": "/d"},
+        {"act": "copy", "from": "/f", "to": "/d/f"},
+        {"act": "move", "from": "/none", "to": "/x"},
+        {"act": "move", "from": "/f", "to": "/d/f", "clash": "keep_both"},
+        {"act": "trash", "path": "/d"},
+        {"act": "trash", "path": "/d", "recursive": true},
+    ]});
+    let outcomes = ada.json("POST", "/api/v1/drive/batch", acts).await.json()["outcomes"].clone();
+    let paths: Vec<&Value> = outcomes.as_array().unwrap().iter().map(|it| &it["path"]).collect();
+    assert_eq!(paths, [&json!("/d"), &json!("/d/f"), &Value::Null, &json!("/d/f (2)"), &Value::Null, &json!("/d")]);
+    assert_eq!(
+        (&outcomes[2]["error"]["kind"], &outcomes[4]["error"]["kind"]),
+        (&json!("not_found"), &json!("not_empty"))
+    );
+    for bad in
+        [json!({"acts": []}), json!({"acts": [{"act": "dance"}]}), json!({"acts": [{"act": "purge", "id": "x"}]})]
+    {
+        assert_eq!(ada.json("POST", "/api/v1/drive/batch", bad).await.kind(), "bad_request");
+    }
+    let purge = format!("/api/v1/drive/trash?id={}", outcomes[5]["trashed"].as_str().unwrap());
+    assert_eq!(ada.send("DELETE", &purge, &[], "").await.status, StatusCode::OK);
+    assert_eq!(ada.send("DELETE", &purge, &[], "").await.kind(), "not_found");
+    let gone = ada.send("DELETE", "/api/v1/drive/file?path=/f&permanent=true", &[], "").await;
+    assert_eq!(gone.kind(), "not_found", "it went with its folder");
+    assert!(ada.put("/g", "x").await.status.is_success());
+    ada.send("DELETE", "/api/v1/drive/file?path=/g", &[], "").await;
+    assert_eq!(ada.json("POST", "/api/v1/drive/trash/empty", json!({})).await.json()["removed"], 1);
+
+    // Strangers.
+    for path in ["trash", "versions?path=/f", "jobs", "search?text=f", "job?id=x"] {
+        let answer = world.stranger().get(&format!("/api/v1/drive/{path}")).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["batch", "copy", "trash/restore", "trash/empty", "versions/restore", "job/cancel"] {
+        let answer = world.stranger().json("POST", &format!("/api/v1/drive/{path}"), json!({})).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_are_copied_found_and_sorted() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    ada.json("POST", "/api/v1/drive/folder", json!({"path": "/a/b", "parents": true})).await;
+    for (path, text) in [("/a/small", "1"), ("/a/Large", "123"), ("/a/mid", "12")] {
+        assert_eq!(ada.put(path, text).await.status, StatusCode::CREATED);
+    }
+    let names = async |query: &str| -> Vec<String> {
+        let page = ada.get(&format!("/api/v1/drive/list?path=/a&{query}")).await.json();
+        page["entries"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(names("order=size").await, ["b", "small", "mid", "Large"]);
+    assert_eq!(names("order=size&reverse=true").await, ["b", "Large", "mid", "small"]);
+    assert_eq!(names("order=name&reverse=true").await, ["small", "mid", "b", "Large"]);
+    assert_eq!(ada.get("/api/v1/drive/list?path=/a&order=colour").await.kind(), "bad_request");
+
+    let begun = ada.json("POST", "/api/v1/drive/copy", json!({"from": "/a", "to": "/c"})).await.json();
+    let id = begun["job"]["id"].as_str().unwrap().to_string();
+    let start = Instant::now();
+    let ended = loop {
+        let job = ada.get(&format!("/api/v1/drive/job?id={id}")).await.json();
+        if job["state"] != "running" {
+            break job;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&ended["state"], &ended["done"]), (&json!("done"), &json!(4)), "{ended}");
+    assert_eq!(ada.names("/c").await, ["Large", "b", "mid", "small"]);
+    let late = ada.json("POST", "/api/v1/drive/job/cancel", json!({ "id": id })).await.json();
+    assert_eq!(late["state"], "done", "what has ended stays as it is");
+    assert_eq!(ada.json("POST", "/api/v1/drive/job/cancel", json!({"id": "0".repeat(32)})).await.kind(), "not_found");
+    assert_eq!(ada.json("POST", "/api/v1/drive/copy", json!({"from": "/a", "to": "/a/b/x"})).await.kind(), "cycle");
+
+    let found = ada.get("/api/v1/drive/search?text=LARG").await.json();
+    assert_eq!((&found["found"][0]["path"], &found["found"][1]["path"]), (&json!("/a/Large"), &json!("/c/Large")));
+    let found = ada.get("/api/v1/drive/search?text=id&anywhere=true").await.json();
+    assert_eq!(found["found"].as_array().unwrap().len(), 2);
+    assert_eq!(ada.get("/api/v1/drive/search?text=").await.kind(), "bad_request");
+    world.stop().await;
+}

@@ -1,0 +1,364 @@
+//! What can come back: `atoll trash` and `atoll versions`; and `atoll jobs`, `atoll find`.
+
+use super::rename::{ClashArgs, act_all};
+use super::{last_name, paths};
+use crate::cli::{ServerArgs, confirm};
+use crate::failure::{Failure, Outcome};
+use crate::{output, session};
+use clap::{Args, Subcommand};
+use client::remote::{Act, DownloadOptions, FileVersion, JobState, Remote, Trashed};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What was deleted, and can come back
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  atoll trash list
+  atoll trash restore /notes.txt           by where it was (the latest of that place), or by its id
+  atoll trash empty")]
+pub struct TrashArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TrashCommand,
+}
+
+/// What can be done with the trash.
+#[derive(Subcommand, Debug)]
+pub enum TrashCommand {
+    /// List it, the latest first
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Bring things back to where they were
+    Restore {
+        /// Ids, or paths where they were
+        #[arg(required = true)]
+        what: Vec<String>,
+        /// To this path instead
+        #[arg(long, value_name = "PATH")]
+        to: Option<String>,
+        #[command(flatten)]
+        clash: ClashArgs,
+        /// Result as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove some of it for good
+    Delete {
+        /// Ids, or paths where they were
+        #[arg(required = true)]
+        what: Vec<String>,
+        /// Result as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove all of it for good
+    Empty {
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+async fn in_trash(remote: &Remote) -> Outcome<Vec<Trashed>> {
+    let (mut all, mut page) = (Vec::new(), None);
+    loop {
+        let (items, next) = remote.trash(page.as_deref()).await?;
+        all.extend(items);
+        page = next;
+        if page.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The ids of what was named.
+async fn ids(remote: &Remote, what: &[String]) -> Outcome<Vec<(String, [u8; 16])>> {
+    let all = in_trash(remote).await?;
+    let found = what.iter().map(|text| {
+        let path = paths::absolute(text)?;
+        let it = all.iter().find(|it| output::hex(&it.id) == *text || it.path == path);
+        let it = it.ok_or_else(|| {
+            Failure::failed(format!("{text} is not in the trash")).safe("nothing was changed").next("atoll trash list")
+        })?;
+        Ok((it.path.clone(), it.id))
+    });
+    found.collect()
+}
+
+/// `atoll trash`.
+pub async fn trash(args: TrashArgs) -> Outcome {
+    match args.command {
+        TrashCommand::List { json, server } => {
+            let all = in_trash(&session::connect(&server).await?).await?;
+            if json {
+                let rows = all.iter().map(|it| {
+                    json!({
+                        "id": output::hex(&it.id), "path": it.path, "size": it.entry.size(),
+                        "kind": if it.entry.is_folder() { "folder" } else { "file" },
+                        "at_ms": it.at.0, "until_ms": it.until.0,
+                    })
+                });
+                return output::json(&rows.collect::<Vec<_>>());
+            }
+            for it in &all {
+                let slash = if it.entry.is_folder() { "/" } else { "" };
+                let path = output::printable(it.path.as_bytes());
+                output::line(format!("{}  {}  {path}{slash}", output::hex(&it.id), output::date(it.at)))?;
+            }
+            Ok(())
+        }
+        TrashCommand::Restore { what, to, clash, json, server } => {
+            let to = to.map(|to| paths::absolute(&to)).transpose()?;
+            if to.is_some() && what.len() > 1 {
+                return Err(Failure::usage("--to is for one thing alone"));
+            }
+            let remote = session::connect(&server).await?;
+            let acts = ids(&remote, &what).await?.into_iter();
+            let acts: Vec<_> = acts.map(|(path, id)| (path, Act::restore(id, to.as_deref(), clash.rule()))).collect();
+            let say = |path: &str, done: &client::remote::Done| match &done.path {
+                Some(now) => format!("{now} is back"),
+                None => format!("{path} stays in the trash: its name is taken"),
+            };
+            act_all(&remote, &acts, json, say).await.map(drop)
+        }
+        TrashCommand::Delete { what, json, server } => {
+            let remote = session::connect(&server).await?;
+            let acts = ids(&remote, &what).await?.into_iter();
+            let acts: Vec<_> = acts.map(|(path, id)| (path, Act::purge(id))).collect();
+            act_all(&remote, &acts, json, |path, _| format!("{path} is gone for good")).await.map(drop)
+        }
+        TrashCommand::Empty { yes, server } => {
+            confirm("Everything in the trash goes for good.", yes)?;
+            let removed = session::connect(&server).await?.empty_trash().await?;
+            output::line(format!("{} gone for good", output::count(removed, "item")))
+        }
+    }
+}
+
+/// Earlier versions of a file
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  atoll versions list /notes.txt
+  atoll versions restore /notes.txt VERSION
+  atoll versions get /notes.txt VERSION old-notes.txt")]
+pub struct VersionsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: VersionsCommand,
+}
+
+/// What can be done with versions.
+#[derive(Subcommand, Debug)]
+pub enum VersionsCommand {
+    /// List them, the latest first
+    List {
+        /// The file, in the drive
+        path: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Make one the current one; what is current becomes an earlier one
+    Restore {
+        /// The file, in the drive
+        path: String,
+        /// Which, as listed
+        version: FileVersion,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Fetch one
+    Get {
+        /// The file, in the drive
+        path: String,
+        /// Which, as listed
+        version: FileVersion,
+        /// The local file to make
+        into: PathBuf,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove one for good
+    Delete {
+        /// The file, in the drive
+        path: String,
+        /// Which, as listed
+        version: FileVersion,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// `atoll versions`.
+pub async fn versions(args: VersionsArgs) -> Outcome {
+    match args.command {
+        VersionsCommand::List { path, json, server } => {
+            let path = paths::absolute(&path)?;
+            let all = session::connect(&server).await?.versions(&path).await?;
+            if json {
+                let rows = all.iter().map(|it| {
+                    json!({
+                        "version": it.version.to_string(), "size": it.size, "saved_ms": it.saved.0,
+                        "hash": it.hash.to_string(), "current": it.current,
+                    })
+                });
+                return output::json(&rows.collect::<Vec<_>>());
+            }
+            for it in all {
+                let now = if it.current { "  current" } else { "" };
+                output::line(format!("{}  {:>14}  {}{now}", it.version, it.size, output::date(it.saved)))?;
+            }
+            Ok(())
+        }
+        VersionsCommand::Restore { path, version, server } => {
+            let path = paths::absolute(&path)?;
+            session::connect(&server).await?.act(Act::restore_version(&path, version)).await?;
+            output::line(format!("{path} is as it was in version {version}"))
+        }
+        VersionsCommand::Get { path, version, into, server } => {
+            let path = paths::absolute(&path)?;
+            last_name(&path)?;
+            let remote = session::connect(&server).await?;
+            let shown = into.display().to_string();
+            let failed = |error: std::io::Error| Failure::io(format!("cannot write {shown}"), &error);
+            let part = into.with_added_extension("part");
+            let mut file =
+                tokio::fs::File::options().write(true).create(true).truncate(true).open(&part).await.map_err(failed)?;
+            let options = DownloadOptions { version: Some(version), ..DownloadOptions::default() };
+            let fetched = remote.download(&path, &mut file, &options, |_| ()).await;
+            let synced = file.sync_all().await;
+            if fetched.is_err() || synced.is_err() {
+                drop(tokio::fs::remove_file(&part).await);
+            }
+            fetched?;
+            synced.map_err(failed)?;
+            // Never over something that is there.
+            let linked = tokio::fs::hard_link(&part, &into).await;
+            drop(tokio::fs::remove_file(&part).await);
+            linked.map_err(failed)?;
+            output::line(format!("Saved as {shown}"))
+        }
+        VersionsCommand::Delete { path, version, server } => {
+            let path = paths::absolute(&path)?;
+            session::connect(&server).await?.remove_version(&path, version).await?;
+            output::line(format!("Version {version} of {path} is gone for good"))
+        }
+    }
+}
+
+/// What the cluster does by itself: folders that are being copied
+#[derive(Args, Debug)]
+pub struct JobsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JobsCommand,
+}
+
+/// What can be done with jobs.
+#[derive(Subcommand, Debug)]
+pub enum JobsCommand {
+    /// List those under way, and those that ended within a day
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Stop one: what it has made goes
+    Cancel {
+        /// Which, as listed
+        job: FileVersion,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+fn state(state: JobState) -> &'static str {
+    match state {
+        JobState::Running => "running",
+        JobState::Done => "done",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+    }
+}
+
+/// `atoll jobs`.
+pub async fn jobs(args: JobsArgs) -> Outcome {
+    match args.command {
+        JobsCommand::List { json, server } => {
+            let all = session::connect(&server).await?.jobs().await?;
+            if json {
+                let rows = all.iter().map(|it| {
+                    json!({
+                        "id": output::hex(&it.id), "state": state(it.state), "from": it.from, "to": it.to,
+                        "done": it.done, "found": it.found, "bytes": it.bytes, "problem": it.problem,
+                    })
+                });
+                return output::json(&rows.collect::<Vec<_>>());
+            }
+            for it in all {
+                let (id, how) = (output::hex(&it.id), state(it.state));
+                output::line(format!("{id}  {how:9}  {}/{}  {} to {}", it.done, it.found, it.from, it.to))?;
+            }
+            Ok(())
+        }
+        JobsCommand::Cancel { job, server } => {
+            let ended = session::connect(&server).await?.cancel_job(job.0).await?;
+            output::line(format!("The copy of {} is {}", ended.from, state(ended.state)))
+        }
+    }
+}
+
+/// Find files and folders by their names, in any case
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  atoll find report           names that have it anywhere\n  atoll find --begins rep     names that begin so: faster in a large drive"
+)]
+pub struct FindArgs {
+    /// A part of the name
+    pub text: String,
+    /// Names that begin with it
+    #[arg(long)]
+    pub begins: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// `atoll find`.
+pub async fn find(args: FindArgs) -> Outcome {
+    let remote = session::connect(&args.server).await?;
+    let (mut page, mut rows) = (None, Vec::new());
+    loop {
+        let (found, next) = remote.search(&args.text, !args.begins, page.as_deref()).await?;
+        for it in found {
+            let kind = if it.entry.is_folder() { "folder" } else { "file" };
+            if args.json {
+                rows.push(json!({"path": it.path, "kind": kind, "size": it.entry.size()}));
+            } else {
+                let slash = if it.entry.is_folder() { "/" } else { "" };
+                output::line(format!("{}{slash}", output::printable(it.path.as_bytes())))?;
+            }
+        }
+        page = next;
+        if page.is_none() {
+            return if args.json { output::json(&rows) } else { Ok(()) };
+        }
+    }
+}

@@ -326,11 +326,8 @@ impl Drives {
             change.count_entries(parent, 1);
             let row = JobRow { state: State::Done as i32, to: place.to_string(), ..read.row.clone() };
             change.put_job(self, job, &row);
-            return match change.commit(self.store(), &place).await? {
-                Commit::Done(_) => Ok(()),
-                // Looked at again by the caller.
-                Commit::Lost(_) => Ok(()),
-            };
+            // Lost: looked at again by the caller.
+            return change.commit(self.store(), &place).await.map(|_: Commit| ());
         }
         Err(DriveError::Exists { path: wanted.to_string() })
     }

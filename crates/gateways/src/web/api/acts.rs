@@ -216,7 +216,7 @@ pub(in crate::web) struct Outcomes {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum OutcomeJson {
-    Done(DoneJson),
+    Done(Box<DoneJson>),
     Failed { error: ErrorJson },
 }
 
@@ -233,7 +233,7 @@ pub(in crate::web) async fn batch(
     let mut outcomes = Vec::with_capacity(acts.len());
     for act in &acts {
         outcomes.push(match state.inner.drives.act(caller.user.drive, act, Some(caller.user.id)).await {
-            Ok(done) => OutcomeJson::Done(done.into()),
+            Ok(done) => OutcomeJson::Done(Box::new(done.into())),
             Err(error) => OutcomeJson::Failed { error: Problem::from(error).to_json() },
         });
     }

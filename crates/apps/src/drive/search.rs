@@ -5,7 +5,7 @@ use super::index::{fold, name_parts, name_prefix};
 use super::{DriveError, DrivePath, Drives, Entry};
 use crate::page::{Page, cursor_after, place_of};
 use crate::{DriveId, FolderId};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use types::limits::KEY_BYTES_MAX;
 use types::{Consistency, Query};
 
@@ -60,12 +60,12 @@ impl Drives {
                     name_parts(&at.sort_key).ok_or_else(|| DriveError::Damaged("the key of an index".into()))?;
                 looked_at += 1;
                 if folded.contains(&wanted) {
-                    if !folders.contains_key(&parent) {
-                        let path = self.locate(drive, parent).await?;
-                        folders.insert(parent, path);
-                    }
+                    let folder = match folders.entry(parent) {
+                        hash_map::Entry::Occupied(known) => known.into_mut(),
+                        hash_map::Entry::Vacant(place) => place.insert(self.locate(drive, parent).await?),
+                    };
                     // What is in the trash, or being made or taken apart, is not found.
-                    if let Some(path) = folders.get(&parent).cloned().flatten().and_then(|path| path.join(name).ok()) {
+                    if let Some(path) = folder.as_ref().and_then(|path| path.join(name).ok()) {
                         found.push(Found { path: path.to_string(), entry: Entry::decode(name, &at.item.value)? });
                     }
                 }

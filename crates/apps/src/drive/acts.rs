@@ -168,8 +168,11 @@ impl Drives {
         if !self.stat(drive, from).await?.is_folder() {
             let Some((path, entry)) = self.copy_file(drive, from, to, clash).await? else { return Ok(Done::default()) };
             // What it replaced is an earlier version of it now, if there was something.
-            let before = match clash {
-                Clash::Replace => self.versions(drive, &path).await?.into_iter().nth(1),
+            let before = match (clash, entry.file()) {
+                (Clash::Replace, Some(copy)) => {
+                    let mut versions = self.versions(drive, &path).await?.into_iter();
+                    versions.by_ref().find(|it| it.file.version == copy.version).and_then(|_| versions.next())
+                }
                 _ => None,
             };
             let undo = match before {

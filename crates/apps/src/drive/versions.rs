@@ -95,6 +95,12 @@ fn surplus(now: WallMillis, saved: &[WallMillis], most: usize) -> Vec<usize> {
     gone
 }
 
+/// When what is current now is said to have been saved: later than every version kept before it, whatever the
+/// clocks said, so that versions stay in the order in which they were current.
+fn saved_after(kept: &[Kept], modified: WallMillis) -> WallMillis {
+    kept.first().map_or(modified, |last| modified.max(WallMillis(last.saved.0.saturating_add(1))))
+}
+
 impl Change {
     fn put_version(&mut self, drives: &Drives, file: &FileInfo, saved: WallMillis) {
         let row = VersionRow { file: Some(EntryFile::from_info(file)), saved: saved.0, by: Bytes::new() };
@@ -142,15 +148,17 @@ impl Drives {
             return Ok(false);
         }
         let now = self.now();
+        let mut last = old.modified;
         if file.history {
             let kept = self.version_rows(drive, file.id, ROWS_MAX).await?;
-            let saved: Vec<_> = std::iter::once(old.modified).chain(kept.iter().map(|row| row.saved)).collect();
+            last = saved_after(&kept, last);
+            let saved: Vec<_> = std::iter::once(last).chain(kept.iter().map(|row| row.saved)).collect();
             // The first is the one that is being kept.
             for at in surplus(now, &saved, most).into_iter().filter(|at| *at > 0).take(DROPPED_MAX) {
                 change.drop_version(&kept[at - 1], false);
             }
         }
-        change.put_version(self, file, old.modified);
+        change.put_version(self, file, last);
         change.put(self.inner.tables.due, due_key(now, file.id), Bytes::new());
         Ok(true)
     }
@@ -222,7 +230,7 @@ impl Drives {
             change.require_steps(walk.steps());
             change.require(self.inner.tables.versions, row.key.clone(), Test::VersionIs(row.version));
             change.delete(self.inner.tables.versions, row.key.clone());
-            change.put_version(self, &current, step.entry.modified);
+            change.put_version(self, &current, saved_after(&rows, step.entry.modified));
             change.put(self.inner.tables.due, due_key(self.now(), current.id), Bytes::new());
             change.delete_entry(parent, &step.entry);
             let file = FileInfo { history: true, ..row.file.clone() };

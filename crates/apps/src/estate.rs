@@ -1,12 +1,101 @@
 //! What drives keep for an account that goes.
 
 use crate::accounts::Estate;
+use crate::drive::JobState;
 use crate::{DriveError, DriveId, Drives, UserId};
 use async_trait::async_trait;
 use client::ClientError;
+use std::fmt;
+use types::{Action, Classify};
 
 /// Entries taken away in one go; the rest is asked for again.
 const CLEARED_MAX: usize = 2000;
+/// Entries read at a time.
+const PAGE: u32 = 200;
+
+/// One go at clearing a drive.
+#[derive(Default)]
+struct Clearing {
+    cleared: usize,
+    /// Something could not be taken away yet.
+    left: bool,
+}
+
+impl Clearing {
+    /// One that cannot be taken away does not keep the others. Where the store itself does not answer, none can be.
+    fn step<T>(
+        &mut self,
+        drive: DriveId,
+        what: impl fmt::Display,
+        done: Result<T, DriveError>,
+    ) -> Result<(), ClientError> {
+        match done {
+            Ok(_) | Err(DriveError::NotFound { .. } | DriveError::NotInTrash | DriveError::NoSuchJob) => {
+                self.cleared += 1;
+                Ok(())
+            }
+            Err(DriveError::Client(error)) if error.action() != Action::Rejected => Err(error),
+            Err(error) => {
+                tracing::warn!(%drive, what = %what, %error, "something of an account that has gone is left for later");
+                self.left = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// The rest is for the next go.
+    fn enough(&mut self) -> bool {
+        let enough = self.cleared >= CLEARED_MAX;
+        self.left |= enough;
+        enough
+    }
+}
+
+impl Drives {
+    /// Copies that are under way would hang themselves into a drive that nobody owns.
+    async fn clear_jobs(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
+        for job in self.jobs(drive).await?.into_iter().filter(|job| job.state == JobState::Running) {
+            let cancelled = self.cancel_job(drive, job.id).await;
+            // One of a newer release is left to whoever knows how to stop it.
+            clearing.left |= cancelled.as_ref().is_ok_and(|job| job.state == JobState::Running);
+            clearing.step(drive, job.id, cancelled)?;
+        }
+        Ok(())
+    }
+
+    /// Each entry at the top goes with all that is in it; content is left to the sweeper.
+    async fn clear_tree(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
+        let mut cursor = None;
+        while !clearing.enough() {
+            let page = self.list(drive, "/", cursor.as_deref(), PAGE).await?;
+            for entry in page.items {
+                let path = format!("/{}", entry.name);
+                clearing.step(drive, &path, self.remove(drive, &path, true).await)?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was thrown away does not wait for its time.
+    async fn clear_trash(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
+        let mut cursor = None;
+        while !clearing.enough() {
+            let page = self.trash_list(drive, cursor.as_deref(), PAGE).await?;
+            for trashed in page.items {
+                clearing.step(drive, trashed.id, self.purge(drive, trashed.id).await)?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl Estate for Drives {
@@ -19,36 +108,15 @@ impl Estate for Drives {
         }
     }
 
-    /// Each entry at the top goes with all that is in it; content is left to the sweeper.
+    /// Jobs first, so that none adds to what is taken away after; then the tree, then the trash.
     async fn clear(&self, _: UserId, drive: DriveId) -> Result<bool, ClientError> {
-        let mut cleared = 0;
-        loop {
-            let page = match self.list(drive, "/", None, 200).await {
-                Ok(page) => page,
-                Err(error) => return later(error),
-            };
-            if page.items.is_empty() {
-                return Ok(true);
-            }
-            for entry in page.items {
-                match self.remove(drive, &format!("/{}", entry.name), true).await {
-                    Ok(_) | Err(DriveError::NotFound { .. }) => cleared += 1,
-                    Err(error) => return later(error),
-                }
-            }
-            if cleared >= CLEARED_MAX {
-                return Ok(false);
-            }
-        }
-    }
-}
-
-fn later(error: DriveError) -> Result<bool, ClientError> {
-    match error {
-        DriveError::Client(error) => Err(error),
-        error => {
-            tracing::warn!(%error, "a drive is not cleared yet");
-            Ok(false)
-        }
+        let mut clearing = Clearing::default();
+        let jobs = self.clear_jobs(drive, &mut clearing).await;
+        clearing.step(drive, "jobs", jobs)?;
+        let tree = self.clear_tree(drive, &mut clearing).await;
+        clearing.step(drive, "the tree", tree)?;
+        let trash = self.clear_trash(drive, &mut clearing).await;
+        clearing.step(drive, "the trash", trash)?;
+        Ok(!clearing.left)
     }
 }

@@ -7,7 +7,10 @@ mod people;
 
 use async_trait::async_trait;
 use atoll_apps::accounts::{AppScope, Estate, Policy, Protocol, SETTLED_AFTER};
-use atoll_apps::{AccountError, Accounts, Device, DriveId, Role, User, UserId};
+use atoll_apps::drive::{self, Clash, JobState, NewFile, PutCondition};
+use atoll_apps::store::Store;
+use atoll_apps::{AccountError, Accounts, Device, DriveId, Drives, Role, User, UserId};
+use bytes::Bytes;
 use client::ClientError;
 use model::{Fault, Handle, Model};
 use parking_lot::Mutex;
@@ -15,6 +18,7 @@ use people::{PASSWORD, from, new_user, node, on, set_up};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use types::{Transaction, Update};
 
 /// A drive of three parts, which go one at a time.
 #[derive(Default)]
@@ -117,6 +121,59 @@ async fn what_was_under_way_when_the_account_went_goes_too() {
     model.advance(SETTLED_AFTER);
     assert_eq!(accounts.carry_on_removals().await.unwrap(), 0);
     assert_eq!(left_of(&model, &ada), Vec::<String>::new());
+}
+
+async fn file(model: &Model, drives: &Drives, drive: DriveId, path: &str, size: usize) {
+    let content = model.store_content(&vec![7; size]);
+    drives.put_file(drive, path, content, NewFile::default(), PutCondition::Replace).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_drive_goes_with_its_trash_and_its_jobs() {
+    let model = Model::new();
+    let drives = Drives::open_store(Handle::new(&model, 0), drive::Settings::default()).await.unwrap();
+    let (user, drive) = (UserId::random(), DriveId::random());
+    drives.make_folder(drive, "/a").await.unwrap();
+    for n in 0..5 {
+        file(&model, &drives, drive, &format!("/a/{n}"), 10).await;
+        file(&model, &drives, drive, &format!("/thrown{n}"), 10).await;
+        drives.trash(drive, &format!("/thrown{n}"), None, Some(user)).await.unwrap();
+    }
+    let job = drives.begin_copy(drive, "/a", "/copy", Clash::Fail).await.unwrap();
+    while !drives.clear(user, drive).await.unwrap() {}
+    assert_eq!(drives.trash_list(drive, None, 0).await.unwrap().items, []);
+    // Whoever carried the copy on finds it stopped.
+    assert_eq!(drives.run_job(drive, job.id).await.unwrap().state, JobState::Cancelled);
+    assert_eq!(drives.list(drive, "/", None, 0).await.unwrap().items, []);
+}
+
+#[tokio::test]
+async fn what_cannot_be_cleared_does_not_keep_the_rest() {
+    let model = Model::new();
+    let handle = Handle::new(&model, 0);
+    let drives = Drives::open_store(handle.clone(), drive::Settings::default()).await.unwrap();
+    let (user, drive) = (UserId::random(), DriveId::random());
+    file(&model, &drives, drive, "/a", 100).await;
+    file(&model, &drives, drive, "/b", 10).await;
+    file(&model, &drives, drive, "/thrown", 10).await;
+    drives.trash(drive, "/thrown", None, None).await.unwrap();
+    // More bytes in a file than are counted: it cannot be taken from the count.
+    let count = async |delta| {
+        let (table, partition_key) = (model.table("drive", "counts").unwrap(), Bytes::copy_from_slice(&drive.0));
+        let sort_key = Bytes::from_static(b"bytes");
+        let add = Update::Add { table, sort_key, delta, min: 0, max: i64::MAX };
+        let operation = handle.operation(&partition_key);
+        let transaction = Transaction { operation, partition_key, conditions: vec![], updates: vec![add] };
+        handle.transact(transaction).await.unwrap();
+    };
+    count(-50).await;
+    assert!(!drives.clear(user, drive).await.unwrap(), "something is left");
+    let left = drives.list(drive, "/", None, 0).await.unwrap().items;
+    assert_eq!(left.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(drives.trash_list(drive, None, 0).await.unwrap().items, []);
+    count(50).await;
+    assert!(drives.clear(user, drive).await.unwrap());
+    assert_eq!(drives.usage(drive).await.unwrap().bytes, 0);
 }
 
 #[tokio::test]

@@ -313,7 +313,8 @@ async fn no_secret_is_stored() {
     };
     let scope = AppScope { protocols: vec![Protocol::Imap], write: true };
     let (_, app) = accounts.create_app_password(&root.user, "phone", scope).await.unwrap();
-    let reset = accounts.make_reset_link(&root.user, "root").await.unwrap();
+    let second = accounts.create_user(&root.user, new_user("second", Role::Administrator)).await.unwrap();
+    let reset = accounts.make_reset_link(&second, "root").await.unwrap();
     let factor = accounts.begin_second_factor(&root.user, PASSWORD).await.unwrap();
     let code = code_now(&people::unbase32(&factor.secret), model.now());
     let codes = accounts.confirm_second_factor(&root.user, &code).await.unwrap();

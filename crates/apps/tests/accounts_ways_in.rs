@@ -131,9 +131,10 @@ async fn codes_cannot_be_guessed_for_long_and_challenges_end() {
     let code = code_now(&secret, model.now());
     let blocked = accounts.sign_in_with_code(token.as_str(), &code, Device::default()).await.unwrap_err();
     assert!(matches!(blocked, AccountError::TooManyTries { .. }));
-    // The device that is known is counted by itself.
+    // A device that is known gets no tries of its own: a code is short.
     let device = Device { known: root.device.clone(), ..Device::default() };
-    accounts.sign_in_with_code(token.as_str(), &code, device).await.unwrap();
+    let blocked = accounts.sign_in_with_code(token.as_str(), &code, device).await.unwrap_err();
+    assert!(matches!(blocked, AccountError::TooManyTries { .. }));
     // Challenges end by time, and by what ends sessions.
     model.advance(TRIES_WINDOW);
     let (late, ended) = (challenge(&accounts, "root").await, challenge(&accounts, "root").await);
@@ -422,7 +423,6 @@ async fn the_last_administrator_stays_whatever_is_tried_at_once() {
         assert!(!accounts.setup_pending().await.unwrap());
     }
     let (_, accounts, root) = set_up().await;
-    assert_eq!(accounts.remove_user(&root.user, "root").await, Err(AccountError::LastAdministrator));
     assert_eq!(accounts.delete_account(&root.user, PASSWORD, None).await, Err(AccountError::LastAdministrator));
     let change = UserChange { role: Some(Role::User), ..UserChange::default() };
     assert_eq!(accounts.change_user(&root.user, "root", change).await, Err(AccountError::LastAdministrator));

@@ -204,7 +204,9 @@ async fn administrators_look_after_people() {
     ok(&ada, "PATCH", "/users/cy", json!({"quota": 9, "role": "user"})).await;
     assert_eq!(ok(&ada, "PATCH", "/users/cy", json!({"display": "C"})).await["quota"], 9, "left out stays");
     refused(&ada, "PATCH", "/users/ada", json!({"role": "user"}), 409, "last_administrator").await;
-    refused(&ada, "DELETE", "/users/ada", json!({}), 409, "last_administrator").await;
+    for (method, path) in [("DELETE", "/users/ada"), ("POST", "/users/ada/reset"), ("DELETE", "/users/ada/second-factor")] {
+        refused(&ada, method, path, json!({}), 409, "own_account").await;
+    }
     refused(&ada, "PATCH", "/users/nobody", json!({"disabled": true}), 404, "not_found").await;
     let details = ok(&ada, "GET", "/users/cy", json!({})).await;
     assert_eq!((&details["quota"], &details["leaving"]["sessions"]), (&json!(9), &json!(1)));

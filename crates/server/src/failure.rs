@@ -156,6 +156,7 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
         RemoteError::SignedOut => (unchanged, next("atoll login")),
         RemoteError::WrongPassword(_) => (unchanged, next("try again")),
         RemoteError::CodeNeeded { .. } => (unchanged, next("sign in again with --code CODE")),
+        RemoteError::DoneSignIn(_) => (Some("it was done".into()), next("atoll login")),
         RemoteError::Denied(_) => (unchanged, next("`atoll whoami` shows who you are; ask an administrator")),
         RemoteError::NoSuchTable(_) => {
             (unchanged, next("`atoll table list` shows the tables; `atoll table create NAME` makes one"))

@@ -6,7 +6,7 @@ use super::audit::plain;
 use super::rows::{AppRow, UserRow, decode};
 use super::secrets::{long_prefix, short_id, typed_hash, typed_secret};
 use super::sessions::{TOUCH, text_of};
-use super::{AccountError, Accounts, By, Device, Token, User};
+use super::{AccountError, Accounts, By, Device, Role, Token, User};
 use crate::UserId;
 use bytes::Bytes;
 use std::fmt;
@@ -90,7 +90,7 @@ pub struct AppPassword {
 /// Someone who came in by an app password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppCaller {
-    /// Who.
+    /// Who; never with an administrator's role.
     pub user: User,
     /// May change things.
     pub write: bool,
@@ -185,7 +185,7 @@ impl Accounts {
         let updates = vec![Update::Delete { table, sort_key: found.sort_key }, self.count_apps(-1)];
         // Gone already is as well.
         let _ = self.transact(by.user.id.bytes(), conditions, updates).await?;
-        self.inner.cache.forget_user(by.user.id);
+        self.forget_user(by.user.id);
         Ok(())
     }
 
@@ -200,8 +200,8 @@ impl Accounts {
         let name = super::names::valid_name(name).map_err(|_| AccountError::WrongAppPassword)?;
         let parts = [name.as_bytes(), &[0], secret.as_bytes(), &[0], protocol.as_str().as_bytes()];
         let cached = *blake3::hash(&parts.concat()).as_bytes();
-        if let Some((user, write)) = self.inner.cache.get(&cached) {
-            return Ok(AppCaller { user, write });
+        if let Some(caller) = self.inner.apps_seen.get(&cached) {
+            return Ok(caller);
         }
         let asked = Instant::now();
         let key = ItemKey::new(self.inner.tables.names, super::EVERYONE, name);
@@ -220,14 +220,16 @@ impl Accounts {
         if !fits || user_row.disabled || row.generation != user_row.app_generation {
             return Err(AccountError::WrongAppPassword);
         }
-        let (user, write, now) = (user_row.user(id)?, row.write, self.inner.store.now());
+        // A device or program administers nothing, whoever's it is.
+        let user = User { role: Role::User, ..user_row.user(id)? };
+        let (caller, now) = (AppCaller { user, write: row.write }, self.inner.store.now());
         if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
             let row = AppRow { used: now.0, used_from: text_of(device.address), ..row };
             let put = put(key.table, key.sort_key.clone(), &row, None);
             self.note_use(key, app, put);
         }
-        self.inner.cache.put(cached, &user, write, asked);
-        Ok(AppCaller { user, write })
+        self.inner.apps_seen.put(cached, id, &caller, asked);
+        Ok(caller)
     }
 
     fn app_is_there(&self, sort_key: Bytes) -> Condition {

@@ -20,6 +20,9 @@ pub enum AccountError {
     NotSignedIn,
     #[error("only an administrator may {what}")]
     Forbidden { what: &'static str },
+    /// A session alone does not do: it may have been stolen.
+    #[error("not for your own account; {instead}")]
+    OwnAccount { instead: &'static str },
     #[error("the name {name} is taken")]
     NameTaken { name: String },
     #[error("this name cannot be used: {why}")]
@@ -37,6 +40,12 @@ pub enum AccountError {
     WrongCode,
     #[error("this took too long; sign in again")]
     ChallengeOver,
+    /// The code was right and is spent; the session was not begun.
+    #[error("your code is used up, but you could not be signed in; wait for the next code")]
+    CodeUsed,
+    /// What was asked for is done; only the session that was to follow it was not begun.
+    #[error("this is done, but you could not be signed in; sign in now")]
+    DoneSignIn,
     #[error("the second factor is on already; turn it off first")]
     FactorOn,
     #[error("the second factor is not on")]

@@ -80,7 +80,7 @@ impl Accounts {
     /// Turns it on: the code proves that the device has the secret. Gives the recovery codes, this once.
     pub async fn confirm_second_factor(&self, by: impl Into<By>, code: &str) -> Result<Vec<String>, AccountError> {
         let by = by.into();
-        let (counted, codes) = (self.count_own_try("code", by.user.id, None).await?, recovery_codes());
+        let (counted, codes) = (self.count_own_try("code", by.user.id).await?, recovery_codes());
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let (version, mut row) = self.factor_row(by.user.id).await?;
             let now = self.inner.store.now();
@@ -142,12 +142,17 @@ impl Accounts {
         self.carried_out(self.noted(act, line).await?).await.map(drop)
     }
 
-    /// Turns somebody's off, who has lost device and recovery codes. Only an administrator may.
+    /// Turns somebody's off, who has lost device and recovery codes. Only an administrator may; one's own
+    /// takes password and code, as everybody's ([`Self::stop_second_factor`]).
     pub async fn clear_second_factor(&self, by: impl Into<By>, name: &str) -> Result<(), AccountError> {
         let by = by.into();
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "turn off others' second factors").await?;
             let user = self.find(name).await?;
+            if user.id == by.user.id {
+                let instead = "turn your second factor off in your own settings, with your password and a code";
+                return Err(AccountError::OwnAccount { instead });
+            }
             if !self.has_factor(user.id).await? {
                 return Err(AccountError::FactorOff);
             }
@@ -173,7 +178,7 @@ impl Accounts {
             return Ok(());
         }
         let code = code.filter(|code| !code.is_empty()).ok_or(AccountError::WrongCode)?;
-        let counted = self.count_own_try("code", user.id, None).await?;
+        let counted = self.count_own_try("code", user.id).await?;
         self.use_code(user.id, code, self.line("code used", by).about(user.id, &user.name)).await?;
         self.forget_tries(counted).await;
         Ok(())

@@ -86,12 +86,17 @@ impl Accounts {
         Err(AccountError::Conflict)
     }
 
-    /// Removes somebody's account. Only an administrator may, and the last of them stays.
+    /// Removes somebody's account. Only an administrator may; one's own takes one's password
+    /// ([`Self::delete_account`]).
     pub async fn remove_user(&self, by: impl Into<By>, name: &str) -> Result<User, AccountError> {
         let by = by.into();
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "remove accounts").await?;
             let (id, version, row) = self.find_required(name).await?;
+            if id == by.user.id {
+                let instead = "remove it in your own settings, with your password";
+                return Err(AccountError::OwnAccount { instead });
+            }
             if self.remove(&by, id, version, &row, Act::default().when(allowed)).await? {
                 return row.user(id);
             }
@@ -120,7 +125,7 @@ impl Accounts {
         let line = self.line("account removed", by).about(id, &row.name);
         let gone = self.carried_out(self.noted(act, line).await?).await?;
         if gone {
-            self.inner.cache.forget_user(id);
+            self.forget_user(id);
             self.inner.removals.notify_one();
         }
         Ok(gone)

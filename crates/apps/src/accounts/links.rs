@@ -201,12 +201,16 @@ impl Accounts {
         Err(AccountError::Conflict)
     }
 
-    /// A link by which somebody sets a new password. Only an administrator may make one.
+    /// A link by which somebody sets a new password. Only an administrator may make one, and for others.
     pub async fn make_reset_link(&self, by: impl Into<By>, name: &str) -> Result<Token, AccountError> {
         let by = by.into();
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "reset passwords").await?;
             let (id, version, user) = self.find_required(name).await?;
+            if id == by.user.id {
+                let instead = "change your password in your own settings, or ask another administrator for a link";
+                return Err(AccountError::OwnAccount { instead });
+            }
             let (secret, put) = self.reset_link(id, user.generation, &by.user.name);
             let line = self.line("reset link made", &by).about(id, &user.name);
             let act = Act::default().when(allowed).when(self.user_is(id, version)).update(put);
@@ -242,7 +246,7 @@ impl Accounts {
         if !self.carried_out(self.noted(self.spend(act, &link), line).await?).await? {
             return Err(AccountError::Conflict);
         }
-        self.inner.cache.forget_user(id);
+        self.forget_user(id);
         row.user(id)
     }
 

@@ -55,6 +55,7 @@ pub use tries::{NETWORK_TRIES_MAX, TRIES_MAX, WINDOW as TRIES_WINDOW};
 pub use user::{By, Device, NewUser, Role, Session, Token, User};
 pub use users::{LIST_MAX, UserChange};
 
+use crate::UserId;
 use crate::store::Store;
 use bytes::Bytes;
 use cache::Cache;
@@ -95,7 +96,8 @@ struct Inner {
     store: Arc<dyn Store>,
     tables: Tables,
     passwords: Passwords,
-    cache: Cache,
+    sessions_seen: Cache<User>,
+    apps_seen: Cache<AppCaller>,
     touching: Arc<Semaphore>,
     /// Days that the log is kept, and when that was read.
     audit_days: Mutex<Option<(u32, Instant)>>,
@@ -158,7 +160,8 @@ impl Accounts {
             store,
             tables,
             passwords,
-            cache: Cache::default(),
+            sessions_seen: Cache::default(),
+            apps_seen: Cache::default(),
             touching,
             audit_days: Mutex::default(),
             estates: OnceLock::new(),
@@ -180,6 +183,12 @@ impl Accounts {
             Err(ClientError::Refused(Refusal::Condition { index, .. })) => Ok(Err(index)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What they show is looked up again at its next use.
+    fn forget_user(&self, id: UserId) {
+        self.inner.sessions_seen.forget_user(id);
+        self.inner.apps_seen.forget_user(id);
     }
 
     /// One transaction without conditions.

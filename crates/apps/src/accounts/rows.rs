@@ -136,6 +136,9 @@ pub(super) struct KnownRow {
     pub used: u64,
     #[prost(uint64, tag = "2")]
     pub expires: u64,
+    /// Of the user then: what ends all sessions makes devices strangers again.
+    #[prost(uint64, tag = "3")]
+    pub generation: u64,
 }
 
 /// An app password, under its user and its hash.

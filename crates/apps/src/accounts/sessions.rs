@@ -31,6 +31,10 @@ const KNOWN_MAX: usize = 50;
 /// How exact the time of last use is.
 pub(super) const TOUCH: Duration = Duration::from_secs(5 * 60);
 
+/// A device that has signed its user in before, as its row says: the hash of its token.
+#[derive(Clone, Copy)]
+pub(super) struct Known(pub [u8; 32]);
+
 /// A session, as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
@@ -54,7 +58,7 @@ impl Accounts {
     /// Who shows this token?
     pub async fn authenticate(&self, token: &str) -> Result<User, AccountError> {
         let shown = Shown::parse(token).ok_or(AccountError::NotSignedIn)?;
-        if let Some((user, _)) = self.inner.cache.get(&shown.hash) {
+        if let Some(user) = self.inner.sessions_seen.get(&shown.hash) {
             return Ok(user);
         }
         let asked = Instant::now();
@@ -66,7 +70,7 @@ impl Accounts {
             let put = put_session(&key, &row);
             self.note_use(key, session, put);
         }
-        self.inner.cache.put(shown.hash, &user, true, asked);
+        self.inner.sessions_seen.put(shown.hash, user.id, &user, asked);
         Ok(user)
     }
 
@@ -98,7 +102,7 @@ impl Accounts {
         let key = self.session_key(&shown);
         let delete = Update::Delete { table: key.table, sort_key: key.sort_key };
         self.write(key.partition_key, vec![delete]).await?;
-        self.inner.cache.forget(&shown.hash);
+        self.inner.sessions_seen.forget(&shown.hash);
         Ok(())
     }
 
@@ -178,7 +182,7 @@ impl Accounts {
         // Told of before it is done: nothing happens that is not in the log.
         self.note(line).await?;
         self.write(user.bytes(), vec![Update::Delete { table, sort_key: found.sort_key }]).await?;
-        self.inner.cache.forget_user(user);
+        self.forget_user(user);
         Ok(())
     }
 
@@ -194,16 +198,18 @@ impl Accounts {
                 self.write(user.bytes(), updates).await?;
             }
         }
-        self.inner.cache.forget_user(user);
+        self.forget_user(user);
         Ok(ended)
     }
 
-    /// A new session of that user, of that generation. `spent`: a challenge that ends with it.
+    /// A new session of that user, of that generation, on a device that is known, or becomes known. `spent`: a
+    /// challenge that ends with it.
     pub(super) async fn begin_session(
         &self,
         user: User,
         generation: u64,
         device: Device,
+        known: Option<Known>,
         spent: Option<Bytes>,
     ) -> Result<Session, AccountError> {
         let (token, shown) = Shown::make(user.id);
@@ -221,20 +227,18 @@ impl Accounts {
         let tables = self.inner.tables;
         let mut updates = vec![put_session(&key, &row)];
         updates.extend(self.make_room(tables.sessions, user.id, SESSIONS_MAX).await?);
-        let known = device.known.as_ref().and_then(|known| Shown::parse(known.as_str()));
-        let (new, known) = match known.filter(|known| known.user == user.id) {
-            Some(known) => (None, known),
+        // A token that was only shown is none: anybody can make up one that looks right.
+        let (new, known) = match known {
+            Some(Known(hash)) => (None, Bytes::copy_from_slice(&hash)),
             None => {
+                updates.extend(self.make_room(tables.known, user.id, KNOWN_MAX).await?);
                 let (token, known) = Shown::make(user.id);
-                (Some(token), known)
+                (Some(token), known.sort_key())
             }
         };
         let expires_known = after(now, KNOWN_LIFETIME);
-        let row = KnownRow { used: now.0, expires: expires_known.0 };
-        updates.push(put(tables.known, known.sort_key(), &row, Some(expires_known)));
-        if new.is_some() {
-            updates.extend(self.make_room(tables.known, user.id, KNOWN_MAX).await?);
-        }
+        let row = KnownRow { used: now.0, expires: expires_known.0, generation };
+        updates.push(put(tables.known, known, &row, Some(expires_known)));
         let mut conditions = Vec::new();
         if let Some(sort_key) = spent {
             let table = tables.challenges;
@@ -247,19 +251,34 @@ impl Accounts {
         }
     }
 
-    /// Is this a device that signed this user in before? Its hash, if so.
+    /// The session that follows something that was done: if it cannot be begun, that does not make it undone.
+    pub(super) async fn begin_session_after(
+        &self,
+        user: User,
+        generation: u64,
+        device: Device,
+    ) -> Result<Session, AccountError> {
+        self.begin_session(user, generation, device, None, None).await.map_err(|error| {
+            tracing::info!(%error, "something was done, and no session begun after it");
+            AccountError::DoneSignIn
+        })
+    }
+
+    /// Is this a device that signed this user, of this generation, in before?
     pub(super) async fn known_device(
         &self,
-        user: Option<UserId>,
+        user: Option<(UserId, u64)>,
         known: Option<&Token>,
-    ) -> Result<Option<[u8; 32]>, AccountError> {
+    ) -> Result<Option<Known>, AccountError> {
         let Some(shown) = known.and_then(|known| Shown::parse(known.as_str())) else { return Ok(None) };
         // Looked up whoever signs in, so that names are not told apart by how long this takes.
         let key = ItemKey::new(self.inner.tables.known, shown.user.bytes(), shown.sort_key());
         let item = self.inner.store.get(&key, Consistency::Strong).await?;
-        let Some(item) = item.filter(|_| user == Some(shown.user)) else { return Ok(None) };
+        let user = user.filter(|(id, _)| *id == shown.user);
+        let (Some(item), Some((_, generation))) = (item, user) else { return Ok(None) };
         let row: KnownRow = decode("a known device", &item.value)?;
-        Ok((row.expires > self.inner.store.now().0).then_some(shown.hash))
+        let good = row.expires > self.inner.store.now().0 && row.generation == generation;
+        Ok(good.then_some(Known(shown.hash)))
     }
 
     /// Takes away the rows that were written longest ago, so that one more makes at most so many.

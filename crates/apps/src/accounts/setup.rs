@@ -68,7 +68,7 @@ impl Accounts {
         let act = self.spend(Act::default().when(self.no_administrator()), &link);
         let act = self.noted(new.make(act.when(new.name_free(self)), self, None), line).await?;
         match self.carry_out(act).await? {
-            Ok(()) => self.begin_session(new.row.user(new.id)?, new.row.generation, device, None).await,
+            Ok(()) => self.begin_session_after(new.row.user(new.id)?, new.row.generation, device).await,
             Err(Undone::Condition(0)) => Err(AccountError::SetupDone),
             Err(Undone::Condition(1)) => Err(AccountError::WrongSetupSecret),
             Err(Undone::Condition(_)) => Err(AccountError::NameTaken { name: new.row.name }),

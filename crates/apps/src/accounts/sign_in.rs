@@ -21,7 +21,8 @@ impl Accounts {
             Ok(name) => self.find_row(name).await?,
             Err(_) => None,
         };
-        let known = self.known_device(found.as_ref().map(|(id, ..)| *id), device.known.as_ref()).await?;
+        let user = found.as_ref().map(|(id, _, row)| (*id, row.generation));
+        let known = self.known_device(user, device.known.as_ref()).await?;
         let counted = self.count_sign_in(name.as_deref().unwrap_or_default(), &device, known).await?;
         let hash = found.as_ref().map(|(_, _, row)| row.password.as_str());
         let right = self.is_password(password, hash).await?;
@@ -42,7 +43,7 @@ impl Accounts {
             return Err(AccountError::CodeNeeded { challenge: self.challenge(&user, row.generation).await? });
         }
         self.note(self.line_of("sign-in", &user, &device)).await?;
-        self.begin_session(user, row.generation, device, None).await
+        self.begin_session(user, row.generation, device, known, None).await
     }
 
     /// The second step: the challenge that the first gave, and a code or a recovery code.
@@ -66,9 +67,10 @@ impl Accounts {
             return Err(AccountError::ChallengeOver);
         }
         let user = row.user(shown.user)?;
-        let known = self.known_device(Some(user.id), device.known.as_ref()).await?;
-        // Only who has the password gets here, so that this count locks out no one for a stranger.
-        let counted = self.count_own_try("code", user.id, known).await?;
+        let known = self.known_device(Some((user.id, row.generation)), device.known.as_ref()).await?;
+        // Only who has the password gets here, so that this count locks out no one for a stranger. Per account, from
+        // whatever device: a code is short.
+        let counted = self.count_own_try("code", user.id).await?;
         let line = self.line_of("sign-in", &user, &device);
         match self.use_code(user.id, code, line).await {
             Err(AccountError::WrongCode) if counted.last => {
@@ -81,7 +83,14 @@ impl Accounts {
             Err(error) => Err(error),
             Ok(()) => {
                 self.forget_tries(counted).await;
-                self.begin_session(user, row.generation, device, Some(shown.sort_key())).await
+                match self.begin_session(user, row.generation, device, known, Some(shown.sort_key())).await {
+                    Err(AccountError::ChallengeOver) => Err(AccountError::ChallengeOver),
+                    // Not to be tried again as it is: the code is used up.
+                    begun => begun.map_err(|error| {
+                        tracing::info!(%error, "a code was used, and no session begun");
+                        AccountError::CodeUsed
+                    }),
+                }
             }
         }
     }
@@ -93,7 +102,7 @@ impl Accounts {
         id: UserId,
         password: &str,
     ) -> Result<(Version, UserRow), AccountError> {
-        let counted = self.count_own_try("password", id, None).await?;
+        let counted = self.count_own_try("password", id).await?;
         let (version, row) = self.read_user(id).await?.ok_or(AccountError::NotSignedIn)?;
         if row.disabled {
             return Err(AccountError::NotSignedIn);

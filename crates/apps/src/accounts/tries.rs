@@ -5,6 +5,7 @@
 //! signed in before is counted by itself, so not even then. Tries are counted before the password is looked
 //! at, so that many at once gain nothing. Every count expires with its window.
 
+use super::sessions::Known;
 use super::{AccountError, Accounts, Device};
 use crate::UserId;
 use bytes::Bytes;
@@ -47,21 +48,25 @@ impl Accounts {
         &self,
         name: &str,
         device: &Device,
-        known: Option<[u8; 32]>,
+        known: Option<Known>,
     ) -> Result<SignInTry, AccountError> {
-        if let Some(hash) = known {
+        if let Some(Known(hash)) = known {
             let own = Try::of(&[b"device", &hash], TRIES_MAX, self.inner.store.now());
             return Ok(SignInTry { own: self.count(own).await?, network: None });
         }
-        let network = match device.address {
-            Some(address) => {
-                let network = network(Some(address));
-                let counted = Try::of(&[b"network", network.as_bytes()], NETWORK_TRIES_MAX, self.inner.store.now());
-                Some(self.count(counted).await?)
+        // The name first: what is refused for it is none of the network's tries, or a single name would do to lock
+        // out everybody there.
+        let own = self.count_try(name, device.address).await?;
+        let Some(address) = device.address else { return Ok(SignInTry { own, network: None }) };
+        let network = network(Some(address));
+        let counted = Try::of(&[b"network", network.as_bytes()], NETWORK_TRIES_MAX, self.inner.store.now());
+        match self.count(counted).await {
+            Ok(network) => Ok(SignInTry { own, network: Some(network) }),
+            Err(error) => {
+                self.take_back(own).await;
+                Err(error)
             }
-            None => None,
-        };
-        Ok(SignInTry { own: self.count_try(name, device.address).await?, network })
+        }
     }
 
     /// It was right: what was counted for the name is forgotten, and the try taken back from the network's count.
@@ -80,15 +85,8 @@ impl Accounts {
     }
 
     /// Counts what someone tries who has proved something already, so that nobody else's tries are in it.
-    pub(super) async fn count_own_try(
-        &self,
-        what: &str,
-        user: UserId,
-        known: Option<[u8; 32]>,
-    ) -> Result<Try, AccountError> {
-        let known = known.map(|hash| hash.to_vec()).unwrap_or_default();
-        let counted = Try::of(&[b"own", what.as_bytes(), &user.0, &known], TRIES_MAX, self.inner.store.now());
-        self.count(counted).await
+    pub(super) async fn count_own_try(&self, what: &str, user: UserId) -> Result<Try, AccountError> {
+        self.count(Try::of(&[b"own", what.as_bytes(), &user.0], TRIES_MAX, self.inner.store.now())).await
     }
 
     async fn count(&self, counted: Try) -> Result<Try, AccountError> {

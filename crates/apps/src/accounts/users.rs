@@ -134,7 +134,7 @@ impl Accounts {
             let act = new.make(act, self, Some(policy.users_max));
             match self.carry_out(self.noted(act, line.clone()).await?).await? {
                 Ok(()) => {
-                    return self.begin_session(new.row.user(new.id)?, new.row.generation, device, None).await;
+                    return self.begin_session_after(new.row.user(new.id)?, new.row.generation, device).await;
                 }
                 Err(Undone::Condition(0)) => return Err(AccountError::NameTaken { name: new.row.name }),
                 Err(Undone::Condition(1)) => {}
@@ -158,8 +158,8 @@ impl Accounts {
         if !self.carried_out(self.noted(act, line).await?).await? {
             return Err(AccountError::Conflict);
         }
-        self.inner.cache.forget_user(id);
-        self.begin_session(row.user(id)?, row.generation, by.device, None).await
+        self.forget_user(id);
+        self.begin_session_after(row.user(id)?, row.generation, by.device).await
     }
 
     /// Changes what others see of one.
@@ -169,7 +169,7 @@ impl Accounts {
             row.display = super::names::valid_display(display, &row.name)?;
             let act = Act::default().when(self.user_is(user.id, version)).update(self.put_user(user.id, &row));
             if self.carried_out(act).await? {
-                self.inner.cache.forget_user(user.id);
+                self.forget_user(user.id);
                 return row.user(user.id);
             }
         }
@@ -208,7 +208,7 @@ impl Accounts {
             }
             let line = self.line("user changed", &by).about(id, &row.name).detail(told(&before, &row));
             if self.carried_out(self.noted(act, line).await?).await? {
-                self.inner.cache.forget_user(id);
+                self.forget_user(id);
                 return row.user(id);
             }
         }

@@ -41,6 +41,9 @@ pub enum RemoteError {
         /// For [`super::Remote::sign_in_with_code`]. A secret.
         challenge: String,
     },
+    /// What was asked for is done; only the session that was to follow it was not begun.
+    #[error("{0}")]
+    DoneSignIn(String),
     /// Not allowed.
     #[error("{0}")]
     Denied(String),
@@ -171,6 +174,7 @@ impl Classify for RemoteError {
             | RemoteError::SignedOut
             | RemoteError::WrongPassword(_)
             | RemoteError::CodeNeeded { .. }
+            | RemoteError::DoneSignIn(_)
             | RemoteError::Denied(_)
             | RemoteError::Refused(_)
             | RemoteError::NotFound(_)
@@ -214,6 +218,7 @@ impl From<Problem> for RemoteError {
         match problem.kind.as_str() {
             kind::SIGNED_OUT => RemoteError::SignedOut,
             kind::WRONG_PASSWORD | kind::WRONG_CODE => RemoteError::WrongPassword(text),
+            kind::DONE_SIGN_IN => RemoteError::DoneSignIn(text),
             kind::DENIED => RemoteError::Denied(text),
             kind::NOT_FOUND => RemoteError::NotFound(text),
             kind::EXISTS => RemoteError::Exists(text),

@@ -67,7 +67,10 @@ impl Explain for AccountError {
             AccountError::Client(error) => error.problem(),
             AccountError::WrongCredentials => rejected(Code::Unauthenticated, kind::WRONG_PASSWORD),
             AccountError::WrongAppPassword => rejected(Code::Unauthenticated, kind::WRONG_PASSWORD),
-            AccountError::WrongCode | AccountError::ChallengeOver => rejected(Code::Unauthenticated, kind::WRONG_CODE),
+            AccountError::WrongCode | AccountError::ChallengeOver | AccountError::CodeUsed => {
+                rejected(Code::Unauthenticated, kind::WRONG_CODE)
+            }
+            AccountError::DoneSignIn => rejected(Code::FailedPrecondition, kind::DONE_SIGN_IN),
             AccountError::NoSuchUser { .. } | AccountError::NotFound { .. } | AccountError::WrongLink => {
                 rejected(Code::NotFound, kind::NOT_FOUND)
             }
@@ -78,6 +81,7 @@ impl Explain for AccountError {
             }
             AccountError::NotSignedIn => super::guard::signed_out(),
             AccountError::TooManyTries { .. } => rejected(Code::ResourceExhausted, kind::TOO_MANY),
+            AccountError::OwnAccount { .. } => rejected(Code::FailedPrecondition, kind::INVALID),
             AccountError::Forbidden { .. } => rejected(Code::PermissionDenied, kind::DENIED),
             AccountError::Damaged(_) => rejected(Code::Internal, kind::INTERNAL),
             _ if action == Action::Retry => Problem::retry(kind::BUSY, text),
@@ -153,7 +157,7 @@ mod tests {
             assert_eq!(error.clone().problem().action, error.action(), "{error:?}");
         }
         for error in
-            [AccountError::Busy, AccountError::Conflict, AccountError::WrongCredentials, AccountError::NotSignedIn]
+            [AccountError::Busy, AccountError::Conflict, AccountError::WrongCredentials, AccountError::DoneSignIn]
         {
             assert_eq!(error.clone().problem().action, error.action(), "{error:?}");
         }

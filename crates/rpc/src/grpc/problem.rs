@@ -36,6 +36,7 @@ pub mod kind {
     pub const SIGNED_OUT: &str = "signed_out";
     pub const WRONG_PASSWORD: &str = "wrong_password";
     pub const WRONG_CODE: &str = "wrong_code";
+    pub const DONE_SIGN_IN: &str = "done_sign_in";
     pub const DENIED: &str = "denied";
     pub const TOO_MANY: &str = "too_many";
     pub const INTERNAL: &str = "internal";

@@ -1,0 +1,231 @@
+//! What whoever has stolen something, or guesses, must not get; and what is said when the store fails on the way.
+
+#![allow(clippy::unwrap_used)]
+
+mod model;
+mod people;
+
+use atoll_apps::accounts::{
+    AppScope, NETWORK_TRIES_MAX, Policy, Protocol, SignUp, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
+};
+use atoll_apps::{AccountError, Accounts, Device, Role, Token, User};
+use model::{Fault, Handle, Model};
+use people::{PASSWORD, from, new_user, on, set_up, unbase32};
+use std::time::Duration;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn factor_on(model: &Model, accounts: &Accounts, user: &User) -> Vec<u8> {
+    let secret = unbase32(&accounts.begin_second_factor(user, PASSWORD).await.unwrap().secret);
+    accounts.confirm_second_factor(user, &code_now(&secret, model.now())).await.unwrap();
+    model.advance(Duration::from_secs(30));
+    secret
+}
+
+async fn challenge(accounts: &Accounts, name: &str) -> Token {
+    match accounts.sign_in(name, PASSWORD, from("10.0.0.1")).await {
+        Err(AccountError::CodeNeeded { challenge }) => challenge,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn too_many(error: &AccountError) -> bool {
+    matches!(error, AccountError::TooManyTries { .. })
+}
+
+#[tokio::test]
+async fn an_app_password_is_never_a_session() {
+    let (_, accounts, root) = set_up().await;
+    let scope = AppScope { protocols: vec![Protocol::Grpc], write: false };
+    let (_, secret) = accounts.create_app_password(&root.user, "laptop", scope).await.unwrap();
+    // What is remembered of it, written as a token of as many bytes: hyphens more or less do not matter to it.
+    for hyphens in 0..20 {
+        let typed = secret.as_str().replace('-', "") + &"-".repeat(hyphens);
+        let caller = accounts.authenticate_app("root", &typed, Protocol::Grpc, &from("10.0.0.9")).await.unwrap();
+        assert!(caller.user.role == Role::User && !caller.write, "it administers nothing");
+        let again = accounts.authenticate_app("root", &typed, Protocol::Grpc, &from("10.0.0.9")).await.unwrap();
+        assert_eq!(again, caller, "remembered or not");
+        let token = hex(format!("root\0{typed}\0grpc").as_bytes());
+        let session = accounts.authenticate(&token).await;
+        assert_eq!(session, Err(AccountError::NotSignedIn), "{} bytes", token.len() / 2);
+    }
+}
+
+#[tokio::test]
+async fn made_up_devices_are_strangers() {
+    let (model, accounts, root) = set_up().await;
+    let made_up = |n: u8| Some(Token::shown(hex(&[&root.user.id.0[..], &[n; 32]].concat())));
+    for n in 0..60 {
+        let device = Device { known: made_up(n), ..from("10.0.0.1") };
+        let session = accounts.sign_in("root", PASSWORD, device.clone()).await.unwrap();
+        assert!(session.device.is_some_and(|token| Some(token) != device.known), "it is given one of ours");
+    }
+    assert_eq!(model.count("accounts", "known_devices"), 50, "as many as there may be");
+    // Nor do they get tries of their own: for passwords, and for codes.
+    for n in 0..TRIES_MAX as u8 {
+        let device = Device { known: made_up(n), ..from("10.0.0.66") };
+        assert_eq!(accounts.sign_in("root", "guess", device).await.unwrap_err(), AccountError::WrongCredentials);
+    }
+    let device = Device { known: made_up(0), ..from("10.0.0.66") };
+    assert!(too_many(&accounts.sign_in("root", PASSWORD, device).await.unwrap_err()));
+    let ours = accounts.sign_in("root", PASSWORD, from("10.0.0.1")).await.unwrap().device;
+    let secret = factor_on(&model, &accounts, &root.user).await;
+    for n in 0..TRIES_MAX as u8 {
+        let token = challenge(&accounts, "root").await;
+        let device = Device { known: if n % 2 == 0 { made_up(n) } else { ours.clone() }, ..Device::default() };
+        let wrong = accounts.sign_in_with_code(token.as_str(), "12345x", device).await.unwrap_err();
+        assert_eq!(wrong, AccountError::WrongCode);
+    }
+    let token = challenge(&accounts, "root").await;
+    let code = code_now(&secret, model.now());
+    for known in [None, made_up(1), ours] {
+        let device = Device { known, ..Device::default() };
+        assert!(too_many(&accounts.sign_in_with_code(token.as_str(), &code, device).await.unwrap_err()));
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_known_until_the_password_changes() {
+    let (model, accounts, root) = set_up().await;
+    let ada = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    let mut device = accounts.sign_in("ada", PASSWORD, from("10.0.0.1")).await.unwrap().device;
+    let locked_out = async |known: &Option<Token>| {
+        for _ in 0..TRIES_MAX {
+            accounts.sign_in("ada", "guess", from("10.0.0.66")).await.unwrap_err();
+        }
+        let device = Device { known: known.clone(), ..from("10.0.0.66") };
+        let out = accounts.sign_in("ada", PASSWORD, device).await;
+        model.advance(TRIES_WINDOW);
+        out.is_err_and(|error| too_many(&error))
+    };
+    for ends in ["nothing", "change", "reset", "disabling"] {
+        assert!(!locked_out(&device).await);
+        match ends {
+            "change" => drop(accounts.change_password(&ada, PASSWORD, PASSWORD).await.unwrap()),
+            "reset" => {
+                let link = accounts.make_reset_link(&root.user, "ada").await.unwrap();
+                accounts.reset_password(link.as_str(), PASSWORD, Device::default()).await.unwrap();
+            }
+            "disabling" => {
+                accounts.disable(&root.user, "ada").await.unwrap();
+                let enable = UserChange { disabled: Some(false), ..UserChange::default() };
+                accounts.change_user(&root.user, "ada", enable).await.unwrap();
+            }
+            _ => {}
+        }
+        assert_eq!(locked_out(&device).await, ends != "nothing", "{ends}");
+        let known = Device { known: device.clone(), ..from("10.0.0.1") };
+        device = accounts.sign_in("ada", PASSWORD, known).await.unwrap().device.or(device);
+    }
+}
+
+#[tokio::test]
+async fn one_name_does_not_lock_a_network_out() {
+    let (_, accounts, root) = set_up().await;
+    accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    for _ in 0..NETWORK_TRIES_MAX + 50 {
+        accounts.sign_in("ada", "guess", from("10.0.0.66")).await.unwrap_err();
+    }
+    accounts.sign_in("root", PASSWORD, from("10.0.0.66")).await.unwrap();
+    // What is refused for the network is none of the name's tries.
+    for n in 0..NETWORK_TRIES_MAX {
+        accounts.sign_in(&format!("name{n}"), "guess", from("10.0.0.66")).await.unwrap_err();
+    }
+    for _ in 0..TRIES_MAX * 2 {
+        assert!(too_many(&accounts.sign_in("root", PASSWORD, from("10.0.0.66")).await.unwrap_err()));
+    }
+    accounts.create_user(&root.user, new_user("bob", Role::User)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stolen_session_does_not_take_its_administrator_over() {
+    let (model, accounts, root) = set_up().await;
+    accounts.create_user(&root.user, new_user("second", Role::Administrator)).await.unwrap();
+    factor_on(&model, &accounts, &root.user).await;
+    let own = |error: AccountError| assert!(matches!(error, AccountError::OwnAccount { .. }), "{error:?}");
+    own(accounts.clear_second_factor(&root.user, "Root").await.unwrap_err());
+    own(accounts.make_reset_link(&root.user, "root").await.unwrap_err());
+    own(accounts.remove_user(&root.user, "root").await.unwrap_err());
+    assert!(accounts.second_factor(root.user.id).await.unwrap().since.is_some());
+    // Another administrator may.
+    let second = accounts.find("second").await.unwrap();
+    accounts.make_reset_link(&second, "root").await.unwrap();
+    accounts.clear_second_factor(&second, "root").await.unwrap();
+    accounts.remove_user(&second, "root").await.unwrap();
+}
+
+/// Whether the act was done, after it ended so: an error that lets one try again, or is sure that nothing was
+/// changed, is only for what was not done.
+fn judged<T>(said: &Result<T, AccountError>, done: bool, context: &str) {
+    match said {
+        Ok(_) | Err(AccountError::DoneSignIn | AccountError::CodeUsed) => assert!(done, "{context}: not done"),
+        Err(error) => assert!(!done, "{context}: done, and told {error}"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_is_not_said_to_be_undone() {
+    let mut without_session = 0;
+    for act in ["set up", "sign up", "password", "code"] {
+        for at in 0.. {
+            let context = format!("{act}, fault at call {at}");
+            let handle;
+            let over = if act == "set up" {
+                let model = Model::new();
+                let accounts = people::node(&model).await;
+                let secret = accounts.make_setup_secret().await.unwrap();
+                handle = Handle::new(&model, 0);
+                let failing = on(handle.clone()).await;
+                handle.plan(Some((at, Fault::Busy)));
+                let said = failing.complete_setup(&secret, "root", PASSWORD, Device::default()).await;
+                judged(&said, accounts.find("root").await.is_ok(), &context);
+                without_session += u32::from(matches!(said, Err(AccountError::DoneSignIn)));
+                handle.calls() <= at
+            } else {
+                let (model, accounts, root) = set_up().await;
+                let open = Policy { sign_up: SignUp::Open, ..Policy::default() };
+                accounts.set_policy(&root.user, open).await.unwrap();
+                handle = Handle::new(&model, 0);
+                let failing = on(handle.clone()).await;
+                match act {
+                    "sign up" => {
+                        handle.plan(Some((at, Fault::Busy)));
+                        let said = failing.sign_up(None, new_user("ada", Role::User), from("10.0.0.1")).await;
+                        judged(&said, accounts.find("ada").await.is_ok(), &context);
+                        without_session += u32::from(matches!(said, Err(AccountError::DoneSignIn)));
+                    }
+                    "password" => {
+                        handle.plan(Some((at, Fault::Busy)));
+                        let said = failing.change_password(&root.user, PASSWORD, "another password").await;
+                        let done = accounts.sign_in("root", "another password", from("10.0.0.1")).await.is_ok();
+                        judged(&said, done, &context);
+                        without_session += u32::from(matches!(said, Err(AccountError::DoneSignIn)));
+                    }
+                    _ => {
+                        let secret = factor_on(&model, &accounts, &root.user).await;
+                        let token = challenge(&accounts, "root").await;
+                        let code = code_now(&secret, model.now());
+                        handle.plan(Some((at, Fault::Busy)));
+                        let said = failing.sign_in_with_code(token.as_str(), &code, Device::default()).await;
+                        let again = accounts.sign_in_with_code(token.as_str(), &code, Device::default()).await;
+                        judged(&said, again.is_err(), &context);
+                        if matches!(said, Err(AccountError::CodeUsed)) {
+                            without_session += 1;
+                            // The sign-in goes on with the next one.
+                            model.advance(Duration::from_secs(30));
+                            let code = code_now(&secret, model.now());
+                            accounts.sign_in_with_code(token.as_str(), &code, Device::default()).await.unwrap();
+                        }
+                    }
+                }
+                handle.calls() <= at
+            };
+            if over {
+                break;
+            }
+        }
+    }
+    assert!(without_session >= 8, "{without_session}");
+}

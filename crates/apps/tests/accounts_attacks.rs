@@ -6,7 +6,8 @@ mod model;
 mod people;
 
 use atoll_apps::accounts::{
-    AppScope, NETWORK_TRIES_MAX, Policy, Protocol, SignUp, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
+    APP_PASSWORDS_MAX, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol, SignUp, TRIES_MAX, TRIES_WINDOW,
+    UserChange, code_now,
 };
 use atoll_apps::{AccountError, Accounts, Device, Role, Token, User};
 use model::{Fault, Handle, Model};
@@ -228,4 +229,105 @@ async fn what_was_done_is_not_said_to_be_undone() {
         }
     }
     assert!(without_session >= 8, "{without_session}");
+}
+
+#[tokio::test]
+async fn made_up_tokens_write_nothing_and_acts_that_fail_have_no_line() {
+    let (model, accounts, root) = set_up().await;
+    let written = model.seq();
+    accounts.sign_out(&hex(&[&root.user.id.0[..], &[7; 32]].concat())).await.unwrap();
+    accounts.end_other_sessions(&root.user, root.token.as_str()).await.unwrap();
+    assert_eq!(model.seq(), written);
+    let scope = || AppScope { protocols: vec![Protocol::Imap], write: true };
+    let mut ids = Vec::new();
+    for _ in 0..APP_PASSWORDS_MAX {
+        ids.push(accounts.create_app_password(&root.user, "x", scope()).await.unwrap().0.id);
+    }
+    let lines = model.count("accounts", "audit");
+    for _ in 0..20 {
+        let full = accounts.create_app_password(&root.user, "x", scope()).await.unwrap_err();
+        assert!(matches!(full, AccountError::TooMany { .. }), "{full}");
+    }
+    assert_eq!(model.count("accounts", "audit"), lines);
+    // Nor does making and removing go on without end.
+    let mut made = ids.len();
+    loop {
+        accounts.remove_app_password(&root.user, &ids.pop().unwrap()).await.unwrap();
+        match accounts.create_app_password(&root.user, "x", scope()).await {
+            Ok((app, _)) => ids.push(app.id),
+            Err(error) => break assert!(too_many(&error), "{error}"),
+        }
+        made += 1;
+        assert!(made <= 200);
+    }
+    model.advance(TRIES_WINDOW);
+    accounts.create_app_password(&root.user, "x", scope()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_no_administrator_any_more_ends_no_sessions() {
+    let (model, accounts, root) = set_up().await;
+    let second = accounts.create_user(&root.user, new_user("second", Role::Administrator)).await.unwrap();
+    accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    let handle = Handle::new(&model, 0);
+    let slow = on(handle.clone()).await;
+    let (first, _) = (slow.end_sessions_of(&second, "root", Some("0000000000000000")).await, slow.policy().await);
+    assert!(first.is_err());
+    for id in [None, Some(())] {
+        let session = accounts.sign_in("ada", PASSWORD, from("10.0.0.1")).await.unwrap();
+        let listed = accounts.sessions(&session.user, None).await.unwrap();
+        let id = id.map(|()| listed[0].id.clone());
+        // How many calls there are; the one before the last writes the line.
+        let promote = UserChange { role: Some(Role::Administrator), ..UserChange::default() };
+        accounts.change_user(&root.user, "second", promote).await.unwrap();
+        let counting = on(handle.clone()).await;
+        accounts.sign_in("second", PASSWORD, from("10.0.0.1")).await.unwrap();
+        counting.end_sessions_of(&second, "second", None).await.unwrap();
+        accounts.sign_in("second", PASSWORD, from("10.0.0.1")).await.unwrap();
+        handle.plan(None);
+        counting.end_sessions_of(&second, "second", None).await.unwrap();
+        let calls = handle.calls();
+        handle.plan(Some((calls - 2, Fault::Pause)));
+        let late = {
+            let (counting, second) = (counting.clone(), second.clone());
+            tokio::spawn(async move { counting.end_sessions_of(&second, "ada", id.as_deref()).await })
+        };
+        handle.until_paused().await;
+        let demote = UserChange { role: Some(Role::User), ..UserChange::default() };
+        accounts.change_user(&root.user, "second", demote).await.unwrap();
+        handle.resume();
+        assert_eq!(late.await.unwrap(), Err(AccountError::Conflict));
+        assert!(accounts.authenticate(session.token.as_str()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_does_not_list_names() {
+    let (model, accounts, root) = set_up().await;
+    let new = NewInvitation { role: Role::User, quota: None, valid: TRIES_WINDOW * 3, note: String::new() };
+    let (_, secret) = accounts.invite(&root.user, new).await.unwrap();
+    let sign_up = async |name: &str, address: String| {
+        accounts.sign_up(Some(secret.as_str()), new_user(name, Role::User), from(&address)).await
+    };
+    for n in 0..TRIES_MAX {
+        let taken = sign_up("root", format!("10.1.0.{n}")).await.unwrap_err();
+        assert!(matches!(taken, AccountError::NameTaken { .. }));
+    }
+    assert!(too_many(&sign_up("root", "10.2.0.1".into()).await.unwrap_err()));
+    model.advance(TRIES_WINDOW);
+    sign_up("ada", "10.1.0.1".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_that_is_not_seen_is_in_a_name() {
+    let (_, accounts, root) = set_up().await;
+    for bad in ["\u{202e}toor", "a\u{2066}b", "\u{200b}root", "a\nb", "ro\u{ad}ot"] {
+        let refused = accounts.change_display(&root.user, bad).await;
+        assert!(matches!(refused, Err(AccountError::BadName { .. })), "{bad:?}");
+    }
+    accounts.change_display(&root.user, "क्‍ष \u{1f468}\u{200d}\u{1f469}").await.unwrap();
+    let device = Device { label: "Fire\u{202e}fox".into(), ..from("10.0.0.1") };
+    accounts.sign_in("root", PASSWORD, device).await.unwrap();
+    let sessions = accounts.sessions(&root.user, None).await.unwrap();
+    assert!(sessions.iter().any(|session| session.device == "Firefox"));
 }

@@ -116,6 +116,12 @@ impl Accounts {
             return Err(AccountError::Invalid("an app password is for at least one protocol"));
         }
         let Some((_, user_row)) = self.read_user(by.user.id).await? else { return Err(AccountError::NotSignedIn) };
+        // Judged and counted before there is a line: whoever is signed in cannot fill the log.
+        let held = self.app_passwords(by.user.id).await?.len();
+        if held >= APP_PASSWORDS_MAX as usize {
+            return Err(AccountError::TooMany { what: "app passwords", max: APP_PASSWORDS_MAX });
+        }
+        self.count_made("app password", by.user.id).await?;
         let secret = typed_secret::<20>();
         let hash = Bytes::copy_from_slice(&typed_hash(PURPOSE, by.user.id, &secret));
         let row = AppRow {

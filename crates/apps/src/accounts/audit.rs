@@ -9,7 +9,7 @@ use super::rows::{AuditRow, decode};
 use super::{AccountError, Accounts, By, Device, User};
 use crate::page::{Page, cursor_after, place_of};
 use crate::{UserId, hex};
-use types::{Consistency, Query, WallMillis};
+use types::{Condition, Consistency, Query, WallMillis};
 
 /// Lines in one page.
 pub const AUDIT_PAGE_MAX: u32 = 200;
@@ -56,7 +56,7 @@ impl AuditRow {
 
 /// Short, and harmless on a terminal.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect()
+    text.chars().filter(|c| !super::names::deceives(*c)).take(TEXT_MAX).collect()
 }
 
 impl Accounts {
@@ -86,6 +86,20 @@ impl Accounts {
     /// A line by itself, of what is done elsewhere than under the key of all users.
     pub(super) async fn note(&self, line: AuditRow) -> Result<(), AccountError> {
         self.carried_out(self.noted(Act::default(), line).await?).await.map(drop)
+    }
+
+    /// The same, only if that holds: what is judged when the line is written.
+    pub(super) async fn note_when(&self, line: AuditRow, allowed: Option<Condition>) -> Result<(), AccountError> {
+        let act = allowed.into_iter().fold(Act::default(), Act::when);
+        match self.carried_out(self.noted(act, line).await?).await? {
+            true => Ok(()),
+            false => Err(AccountError::Conflict),
+        }
+    }
+
+    /// The line of tries that failed: the last of a window has one, so that strangers cannot fill the log.
+    pub(super) async fn note_blocked(&self, last: bool, line: AuditRow) -> Result<(), AccountError> {
+        if last { self.note(line).await } else { Ok(()) }
     }
 
     /// The whole log, or what concerns one user, the latest first. Only an administrator may.

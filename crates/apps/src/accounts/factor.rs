@@ -80,7 +80,7 @@ impl Accounts {
     /// Turns it on: the code proves that the device has the secret. Gives the recovery codes, this once.
     pub async fn confirm_second_factor(&self, by: impl Into<By>, code: &str) -> Result<Vec<String>, AccountError> {
         let by = by.into();
-        let (counted, codes) = (self.count_own_try("code", by.user.id).await?, recovery_codes());
+        let (counted, codes) = (self.count_own_try("code", &by.user.id.0).await?, recovery_codes());
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let (version, mut row) = self.factor_row(by.user.id).await?;
             let now = self.inner.store.now();
@@ -178,8 +178,13 @@ impl Accounts {
             return Ok(());
         }
         let code = code.filter(|code| !code.is_empty()).ok_or(AccountError::WrongCode)?;
-        let counted = self.count_own_try("code", user.id).await?;
-        self.use_code(user.id, code, self.line("code used", by).about(user.id, &user.name)).await?;
+        let counted = self.count_own_try("code", &user.id.0).await?;
+        let used = self.use_code(user.id, code, self.line("code used", by).about(user.id, &user.name)).await;
+        if let Err(AccountError::WrongCode) = used {
+            let line = self.line("codes blocked", by).about(user.id, &user.name);
+            self.note_blocked(counted.last, line).await?;
+        }
+        used?;
         self.forget_tries(counted).await;
         Ok(())
     }

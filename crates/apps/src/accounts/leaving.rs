@@ -19,8 +19,8 @@ use types::{Consistency, Query, Update, Version};
 
 /// How long after the user the removal goes at the earliest: no write that began before can still arrive.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(20 * 60);
-/// Removals looked at in one round.
-const ROUND_MAX: u32 = 100;
+/// Removals read at a time.
+const PAGE: u32 = 100;
 
 /// Something that accounts keep elsewhere, such as a drive.
 #[async_trait]
@@ -134,22 +134,28 @@ impl Accounts {
     /// Carries removals on. Says how many are still to be ended.
     pub async fn carry_on_removals(&self) -> Result<usize, AccountError> {
         let mut query = Query::all(self.inner.tables.removals, super::EVERYONE);
-        query.limit = ROUND_MAX;
+        query.limit = PAGE;
         let mut left = 0;
-        for at in self.inner.store.query(&query, Consistency::Strong).await?.items {
-            let id = UserId::from_slice(&at.sort_key).ok_or_else(|| AccountError::Damaged("a removal".into()))?;
-            let row: RemovalRow = decode("a removal", &at.item.value)?;
-            match self.carry_on(id, &row, at.item.version).await {
-                Ok(true) => {}
-                Ok(false) => left += 1,
-                // The others go on.
-                Err(error) => {
-                    left += 1;
-                    tracing::warn!(user = %id, %error, "the removal of an account goes on later");
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            for at in page.items {
+                let id = UserId::from_slice(&at.sort_key).ok_or_else(|| AccountError::Damaged("a removal".into()))?;
+                let row: RemovalRow = decode("a removal", &at.item.value)?;
+                match self.carry_on(id, &row, at.item.version).await {
+                    Ok(true) => {}
+                    Ok(false) => left += 1,
+                    // The others go on.
+                    Err(error) => {
+                        left += 1;
+                        tracing::warn!(user = %id, %error, "the removal of an account goes on later");
+                    }
                 }
             }
+            match page.next {
+                Some(next) => query = query.after(next),
+                None => return Ok(left),
+            }
         }
-        Ok(left)
     }
 
     /// Every step again, in order. True when the removal has ended.

@@ -100,14 +100,21 @@ impl Accounts {
         let bytes = hex::decode(secret.get(..64).unwrap_or_default()).unwrap_or_default();
         let key = hashed(&bytes);
         let item_key = ItemKey::new(self.inner.tables.links, super::EVERYONE, key.clone());
-        let item = self.inner.store.get(&item_key, Consistency::Strong).await?.ok_or(AccountError::WrongLink)?;
-        let row: LinkRow = decode("a link", &item.value)?;
-        let fits = kind.is_none_or(|kind| row.kind() == kind) && secret.len() == 64;
-        if !fits || row.expires <= self.inner.store.now().0 {
-            return Err(AccountError::WrongLink);
+        let item = self.inner.store.get(&item_key, Consistency::Strong).await?;
+        let row = item.as_ref().map(|item| decode::<LinkRow>("a link", &item.value)).transpose()?;
+        let now = self.inner.store.now();
+        let fits = |row: &LinkRow| kind.is_none_or(|kind| row.kind() == kind) && row.expires > now.0;
+        match (item, row) {
+            (Some(item), Some(row)) if secret.len() == 64 && fits(&row) => {
+                self.forget_tries(counted).await;
+                Ok(Link { key, version: item.version, row })
+            }
+            _ => {
+                let line = self.line_from("links blocked", &Device { address, ..Device::default() });
+                self.note_blocked(counted.last, line).await?;
+                Err(AccountError::WrongLink)
+            }
         }
-        self.forget_tries(counted).await;
-        Ok(Link { key, version: item.version, row })
     }
 
     /// Uses it up together with what it does.
@@ -167,10 +174,18 @@ impl Accounts {
         query.limit = LIST_MAX;
         let now = self.inner.store.now();
         let mut found = Vec::new();
-        for at in self.inner.store.query(&query, Consistency::Strong).await?.items {
-            let row: LinkRow = decode("a link", &at.item.value)?;
-            if row.kind() == LinkKind::Invitation && row.expires > now.0 {
-                found.push(invitation(&at.sort_key, row));
+        // Links of all kinds are here; invitations may begin on any page.
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            for at in page.items {
+                let row: LinkRow = decode("a link", &at.item.value)?;
+                if row.kind() == LinkKind::Invitation && row.expires > now.0 {
+                    found.push(invitation(&at.sort_key, row));
+                }
+            }
+            match page.next {
+                Some(next) if found.len() < LIST_MAX as usize => query = query.after(next),
+                _ => break,
             }
         }
         found.sort_by_key(|invitation| std::cmp::Reverse(invitation.created));

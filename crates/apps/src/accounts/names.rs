@@ -35,10 +35,21 @@ pub(super) fn valid_display(display: &str, name: &str) -> Result<String, Account
     if display.chars().count() > DISPLAY_MAX {
         return Err(AccountError::BadName { why: "the display name is longer than 100 characters" });
     }
-    if display.chars().any(char::is_control) {
-        return Err(AccountError::BadName { why: "the display name has control characters in it" });
+    if display.chars().any(deceives) {
+        return Err(AccountError::BadName { why: "the display name has characters in it that are not seen" });
     }
     Ok(if display.is_empty() { name.to_string() } else { display })
+}
+
+/// Is it not seen itself, but changes how what is around it looks? Control characters, and of the format characters
+/// those that turn the direction or show nothing. Joiners stay: names of some scripts are not written without them.
+pub(super) fn deceives(c: char) -> bool {
+    let formats = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    );
+    formats || c.is_control()
 }
 
 /// May this become a password? Length is all that is asked.

@@ -100,8 +100,10 @@ impl Accounts {
     pub async fn sign_out(&self, token: &str) -> Result<(), AccountError> {
         let Some(shown) = Shown::parse(token) else { return Ok(()) };
         let key = self.session_key(&shown);
+        // Anybody can make up a token: what is not there costs no write.
+        let there = Condition { table: key.table, sort_key: key.sort_key.clone(), test: Test::Present };
         let delete = Update::Delete { table: key.table, sort_key: key.sort_key };
-        self.write(key.partition_key, vec![delete]).await?;
+        let _ended_already = self.transact(key.partition_key, vec![there], vec![delete]).await?;
         self.inner.sessions_seen.forget(&shown.hash);
         Ok(())
     }
@@ -135,15 +137,15 @@ impl Accounts {
     pub async fn end_session(&self, by: impl Into<By>, id: &str) -> Result<(), AccountError> {
         let by = by.into();
         let line = self.line("session ended", &by).about(by.user.id, &by.user.name);
-        self.end_one(by.user.id, id, line).await
+        self.end_one(by.user.id, id, line, None).await
     }
 
     /// Ends all of one's sessions but the one of this token. Says how many.
     pub async fn end_other_sessions(&self, by: impl Into<By>, token: &str) -> Result<usize, AccountError> {
         let by = by.into();
         let keep = Shown::parse(token).ok_or(AccountError::NotSignedIn)?;
-        self.note(self.line("other sessions ended", &by).about(by.user.id, &by.user.name)).await?;
-        self.end_all_but(by.user.id, Some(keep.hash)).await
+        let line = self.line("other sessions ended", &by).about(by.user.id, &by.user.name);
+        self.end_all_but(by.user.id, Some(keep.hash), line, None).await
     }
 
     /// Somebody's sessions. Only an administrator may.
@@ -161,45 +163,55 @@ impl Accounts {
         id: Option<&str>,
     ) -> Result<usize, AccountError> {
         let by = by.into();
-        self.require_administrator(&by.user, "end others' sessions").await?;
+        let allowed = Some(self.require_administrator(&by.user, "end others' sessions").await?);
         let user = self.find(name).await?;
         let line = self.line("sessions ended", &by).about(user.id, &user.name);
         match id {
-            Some(id) => self.end_one(user.id, id, line).await.map(|()| 1),
-            None => {
-                self.note(line).await?;
-                self.end_all_but(user.id, None).await
-            }
+            Some(id) => self.end_one(user.id, id, line, allowed).await.map(|()| 1),
+            None => self.end_all_but(user.id, None, line, allowed).await,
         }
     }
 
-    async fn end_one(&self, user: UserId, id: &str, line: AuditRow) -> Result<(), AccountError> {
+    /// `allowed`: what must hold when its line is written.
+    async fn end_one(
+        &self,
+        user: UserId,
+        id: &str,
+        line: AuditRow,
+        allowed: Option<Condition>,
+    ) -> Result<(), AccountError> {
         let missing = AccountError::NotFound { what: "session" };
         let prefix = long_prefix(id).ok_or(missing.clone())?;
         let table = self.inner.tables.sessions;
         let page = self.inner.store.query(&Query::prefix(table, user.bytes(), &prefix), Consistency::Strong).await?;
         let found = page.items.into_iter().next().ok_or(missing)?;
         // Told of before it is done: nothing happens that is not in the log.
-        self.note(line).await?;
+        self.note_when(line, allowed).await?;
         self.write(user.bytes(), vec![Update::Delete { table, sort_key: found.sort_key }]).await?;
         self.forget_user(user);
         Ok(())
     }
 
-    async fn end_all_but(&self, user: UserId, keep: Option<[u8; 32]>) -> Result<usize, AccountError> {
+    async fn end_all_but(
+        &self,
+        user: UserId,
+        keep: Option<[u8; 32]>,
+        line: AuditRow,
+        allowed: Option<Condition>,
+    ) -> Result<usize, AccountError> {
         let table = self.inner.tables.sessions;
-        let mut ended = 0;
-        for page in self.rows_of(table, user).await?.chunks(types::limits::TRANSACTION_CHANGES_MAX) {
-            let others = page.iter().filter(|at| keep.is_none_or(|keep| at.sort_key != keep[..]));
-            let updates: Vec<Update> =
-                others.map(|at| Update::Delete { table, sort_key: at.sort_key.clone() }).collect();
-            ended += updates.len();
-            if !updates.is_empty() {
-                self.write(user.bytes(), updates).await?;
-            }
+        let mut others = self.rows_of(table, user).await?;
+        others.retain(|at| keep.is_none_or(|keep| at.sort_key != keep[..]));
+        // Where there is none to end there is nothing to tell of.
+        if !others.is_empty() {
+            self.note_when(line, allowed).await?;
+        }
+        for page in others.chunks(types::limits::TRANSACTION_CHANGES_MAX) {
+            let delete = |at: &ItemAt| Update::Delete { table, sort_key: at.sort_key.clone() };
+            self.write(user.bytes(), page.iter().map(delete).collect()).await?;
         }
         self.forget_user(user);
-        Ok(ended)
+        Ok(others.len())
     }
 
     /// A new session of that user, of that generation, on a device that is known, or becomes known. `spent`: a

@@ -28,11 +28,10 @@ impl Accounts {
         let right = self.is_password(password, hash).await?;
         let (id, row) = match found {
             Some((id, _, row)) if right && !row.disabled => (id, row),
-            _ => {
-                // One line for the last try of a window: what strangers can do without end fills no log.
-                if counted.last() {
-                    let line = self.line_from("sign-in blocked", &device);
-                    self.note(line.detail(format!("too many tries for {}", name.unwrap_or_default()))).await?;
+            found => {
+                if let Some(what) = counted.last(name.as_deref().unwrap_or_default()) {
+                    let line = self.line_from("sign-in blocked", &device).detail(what);
+                    self.note(found.iter().fold(line, |line, (id, _, row)| line.about(*id, &row.name))).await?;
                 }
                 return Err(AccountError::WrongCredentials);
             }
@@ -70,12 +69,12 @@ impl Accounts {
         let known = self.known_device(Some((user.id, row.generation)), device.known.as_ref()).await?;
         // Only who has the password gets here, so that this count locks out no one for a stranger. Per account, from
         // whatever device: a code is short.
-        let counted = self.count_own_try("code", user.id).await?;
+        let counted = self.count_own_try("code", &user.id.0).await?;
         let line = self.line_of("sign-in", &user, &device);
         match self.use_code(user.id, code, line).await {
-            Err(AccountError::WrongCode) if counted.last => {
+            Err(AccountError::WrongCode) => {
                 let line = self.line_from("codes blocked", &device).about(user.id, &user.name);
-                self.note(line).await?;
+                self.note_blocked(counted.last, line).await?;
                 Err(AccountError::WrongCode)
             }
             // Turned off in between: then the password alone is asked for, from the start.
@@ -102,12 +101,14 @@ impl Accounts {
         id: UserId,
         password: &str,
     ) -> Result<(Version, UserRow), AccountError> {
-        let counted = self.count_own_try("password", id).await?;
+        let counted = self.count_own_try("password", &id.0).await?;
         let (version, row) = self.read_user(id).await?.ok_or(AccountError::NotSignedIn)?;
         if row.disabled {
             return Err(AccountError::NotSignedIn);
         }
         if !self.is_password(password, Some(&row.password)).await? {
+            let line = self.line_from("password tries blocked", &Device::default()).about(id, &row.name);
+            self.note_blocked(counted.last, line).await?;
             return Err(AccountError::WrongCredentials);
         }
         self.forget_tries(counted).await;

@@ -18,6 +18,8 @@ use types::{Refusal, Template, TemplatePart, Transaction, Update, WallMillis};
 pub const TRIES_MAX: i64 = 10;
 /// Tries from one network in one window, for all names.
 pub const NETWORK_TRIES_MAX: i64 = 100;
+/// Things of one kind that somebody makes in one window.
+pub const MADE_MAX: i64 = 100;
 /// How long a window is.
 pub const WINDOW: Duration = Duration::from_secs(10 * 60);
 
@@ -37,8 +39,13 @@ pub(super) struct SignInTry {
 }
 
 impl SignInTry {
-    pub(super) fn last(&self) -> bool {
-        self.own.last
+    /// What is blocked from now on, if it was the last of a window.
+    pub(super) fn last(&self, name: &str) -> Option<String> {
+        match &self.network {
+            _ if self.own.last => Some(format!("too many tries for {name}")),
+            Some(network) if network.last => Some("too many tries from this network".into()),
+            _ => None,
+        }
     }
 }
 
@@ -85,8 +92,15 @@ impl Accounts {
     }
 
     /// Counts what someone tries who has proved something already, so that nobody else's tries are in it.
-    pub(super) async fn count_own_try(&self, what: &str, user: UserId) -> Result<Try, AccountError> {
-        self.count(Try::of(&[b"own", what.as_bytes(), &user.0], TRIES_MAX, self.inner.store.now())).await
+    /// `whose`: a user's id, or the hash of a link.
+    pub(super) async fn count_own_try(&self, what: &str, whose: &[u8]) -> Result<Try, AccountError> {
+        self.count(Try::of(&[b"own", what.as_bytes(), whose], TRIES_MAX, self.inner.store.now())).await
+    }
+
+    /// Counts what someone makes who is signed in, where each has a line in the log.
+    pub(super) async fn count_made(&self, what: &str, user: UserId) -> Result<(), AccountError> {
+        let counted = Try::of(&[b"made", what.as_bytes(), &user.0], MADE_MAX, self.inner.store.now());
+        self.count(counted).await.map(drop)
     }
 
     async fn count(&self, counted: Try) -> Result<Try, AccountError> {

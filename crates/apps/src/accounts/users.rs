@@ -109,7 +109,12 @@ impl Accounts {
         }
         // Judged before the password is hashed, and counted: accounts are not made in masses from one place.
         let link = match invitation {
-            Some(secret) => Some(self.find_link(secret, Some(LinkKind::Invitation), device.address).await?),
+            Some(secret) => {
+                let link = self.find_link(secret, Some(LinkKind::Invitation), device.address).await?;
+                // Who is invited finds out which names are taken, but not of everybody.
+                self.count_own_try("signing up", &link.key).await?;
+                Some(link)
+            }
             None => {
                 self.count_try("signing up", device.address).await?;
                 None

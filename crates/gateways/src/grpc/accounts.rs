@@ -102,7 +102,7 @@ impl Accounts for GrpcState {
 
     async fn sign_out(&self, request: Request<v1::SignOutRequest>) -> Answer<v1::Empty> {
         let caller = caller(&request)?;
-        self.inner.accounts.sign_out(&caller.token).await.map_err(status)?;
+        self.inner.accounts.sign_out(caller.token()).await.map_err(status)?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -124,15 +124,15 @@ impl Accounts for GrpcState {
 
     async fn list_sessions(&self, request: Request<v1::ListSessionsRequest>) -> Answer<v1::SessionList> {
         let caller = caller(&request)?;
-        let found = self.inner.accounts.sessions(&caller.user, Some(&caller.token)).await.map_err(status)?;
+        let found = self.inner.accounts.sessions(&caller.user, Some(caller.token())).await.map_err(status)?;
         Ok(Response::new(people::sessions(found)))
     }
 
     async fn end_sessions(&self, request: Request<v1::EndSessionsRequest>) -> Answer<v1::EndSessionsReply> {
-        let (by, token) = (by(&request)?, caller(&request)?.token);
+        let (by, caller) = (by(&request)?, caller(&request)?);
         let accounts = &self.inner.accounts;
         let ended = match request.into_inner().id {
-            id if id.is_empty() => accounts.end_other_sessions(by, &token).await.map_err(status)?,
+            id if id.is_empty() => accounts.end_other_sessions(by, caller.token()).await.map_err(status)?,
             id => accounts.end_session(by, &id).await.map(|()| 1).map_err(status)?,
         };
         Ok(Response::new(v1::EndSessionsReply { ended: ended as u32 }))

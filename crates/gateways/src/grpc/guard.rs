@@ -7,7 +7,7 @@ use super::GrpcState;
 use super::problems::Explain;
 use crate::metrics::{Ending, Service};
 use apps::accounts::Protocol;
-use apps::{Device, Role, User};
+use apps::{AccountError, Accounts, Device, User};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -35,6 +35,11 @@ const OPEN: [&str; 8] = [
     "/grpc.reflection.v1.ServerReflection/",
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
+
+/// What of that makes or changes something that a second try would meet: an account, a password, a code that is used
+/// up. `SignIn` may be tried again at will.
+const CHANGES: [&str; 3] =
+    ["/atoll.v1.Accounts/SignInWithCode", "/atoll.v1.Accounts/SignUp", "/atoll.v1.Accounts/ResetPassword"];
 
 /// How long the store is asked who calls, before the copy at hand is.
 const RECOGNISE_AFTER: Duration = Duration::from_secs(3);
@@ -81,12 +86,21 @@ const ROOM_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct Caller {
     pub user: User,
-    pub token: String,
+    /// What they showed to get in. A secret.
+    pub shown: Credentials,
     /// Recognised by a copy that may be old, because nobody could be asked who knows.
     pub stale: bool,
 }
 
 impl Caller {
+    /// The session's token; empty for an app password, which opens nothing that asks for one.
+    pub fn token(&self) -> &str {
+        match &self.shown {
+            Credentials::Token(token) => token,
+            Credentials::App { .. } => "",
+        }
+    }
+
     /// Whoever was recognised by an old copy may have been signed out since, and sees only what is as old.
     pub fn may_see(&self, consistency: Consistency) -> Result<(), Status> {
         if self.stale && consistency != Consistency::Stale {
@@ -159,11 +173,8 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
         let looks = LOOKS.contains(&path);
         let called = match credentials(&request) {
             Some(Credentials::Token(token)) => authenticate(state, token, looks).await,
-            Some(Credentials::App(name, secret)) => {
-                let info = request.extensions().get::<TcpConnectInfo>();
-                let address = info.and_then(|info| info.remote_addr()).map(|address| address.ip());
-                let device = Device { address, ..Device::default() };
-                authenticate_app(state, &name, &secret, path, &device).await
+            Some(Credentials::App { name, secret, device }) => {
+                authenticate_app(state, name, secret, device, path).await
             }
             None => Err(signed_out()),
         };
@@ -187,18 +198,43 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
     if !open {
         return next.run(request).await;
     }
+    let changes = CHANGES.contains(&request.uri().path());
     match tokio::time::timeout(STRANGERS_WITHIN, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => refused(&Problem::retry(kind::BUSY, "this took too long; try again")),
+        Err(_) => refused(&too_long(changes)),
+    }
+}
+
+/// A stranger's call was broken off, wherever it was.
+fn too_long(changes: bool) -> Problem {
+    match changes {
+        true => Problem::unknown(None, "this took too long and was broken off"),
+        false => Problem::retry(kind::BUSY, "this took too long; try again"),
     }
 }
 
 /// What a call shows to get in.
-enum Credentials {
+#[derive(Clone)]
+pub(super) enum Credentials {
     /// A session's token.
     Token(String),
-    /// A name and an app password.
-    App(String, String),
+    /// A name and an app password, and where from.
+    App { name: String, secret: String, device: Device },
+}
+
+impl Credentials {
+    /// Surely no way in any more? During a failover nobody may be able to say.
+    pub async fn ended(&self, accounts: &Accounts) -> bool {
+        match self {
+            Credentials::Token(token) => {
+                matches!(accounts.authenticate(token).await, Err(AccountError::NotSignedIn))
+            }
+            Credentials::App { name, secret, device } => {
+                let called = accounts.authenticate_app(name, secret, Protocol::Grpc, device).await;
+                matches!(called, Err(AccountError::WrongAppPassword))
+            }
+        }
+    }
 }
 
 fn credentials(request: &Request) -> Option<Credentials> {
@@ -214,7 +250,9 @@ fn credentials(request: &Request) -> Option<Credentials> {
     let pair = scheme.eq_ignore_ascii_case("basic").then(|| base64::engine::general_purpose::STANDARD.decode(shown));
     let pair = String::from_utf8(pair?.ok()?).ok()?;
     let (name, secret) = pair.split_once(':')?;
-    Some(Credentials::App(name.to_string(), secret.to_string()))
+    let address = request.extensions().get::<TcpConnectInfo>().and_then(|info| info.remote_addr());
+    let device = Device { address: address.map(|address| address.ip()), ..Device::default() };
+    Some(Credentials::App { name: name.to_string(), secret: secret.to_string(), device })
 }
 
 async fn authenticate(state: &GrpcState, token: String, looks: bool) -> Result<Caller, Problem> {
@@ -234,26 +272,25 @@ async fn authenticate(state: &GrpcState, token: String, looks: bool) -> Result<C
         None => accounts.recognise(&token).await,
     };
     let user = known.map_err(Explain::problem)?;
-    Ok(Caller { user, token, stale })
+    Ok(Caller { user, shown: Credentials::Token(token), stale })
 }
 
 /// By an app password, to what it opens and nothing else. Such a caller administers nothing.
 async fn authenticate_app(
     state: &GrpcState,
-    name: &str,
-    secret: &str,
+    name: String,
+    secret: String,
+    device: Device,
     path: &str,
-    device: &Device,
 ) -> Result<Caller, Problem> {
-    let called = state.inner.accounts.authenticate_app(name, secret, Protocol::Grpc, device).await;
+    let called = state.inner.accounts.authenticate_app(&name, &secret, Protocol::Grpc, &device).await;
     let called = called.map_err(Explain::problem)?;
     let opened = path == WHO_AM_I || FOR_APPS.iter().any(|open| path.starts_with(open));
     if !opened || (!called.write && !READS.contains(&path)) {
         let text = if opened { "this app password is for reading only" } else { "this needs a session: `atoll login`" };
         return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text));
     }
-    let user = User { role: Role::User, ..called.user };
-    Ok(Caller { user, token: String::new(), stale: false })
+    Ok(Caller { user: called.user, shown: Credentials::App { name, secret, device }, stale: false })
 }
 
 pub(super) fn signed_out() -> Problem {
@@ -281,4 +318,18 @@ pub(super) fn administrator<T>(request: &tonic::Request<T>) -> Result<Caller, St
     }
     let text = "this is for administrators";
     Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text).to_status())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_done_is_not_said_to_be_undone() {
+        for path in OPEN {
+            let done = ["SignUp", "ResetPassword", "SignInWithCode"].iter().any(|call| path.ends_with(call));
+            let expected = if done { Action::Unknown } else { Action::Retry };
+            assert_eq!(too_long(CHANGES.contains(&path)).action, expected, "{path}");
+        }
+    }
 }

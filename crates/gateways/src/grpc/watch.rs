@@ -4,7 +4,6 @@
 use super::GrpcState;
 use super::guard::{Caller, signed_out};
 use super::problems::{invalid, status};
-use apps::AccountError;
 use client::WatchKey;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -17,7 +16,7 @@ use types::{Change, Consistency, Query, Seq, TableId};
 
 /// Watches at a time through one gateway.
 pub(super) const WATCHES_MAX: usize = 4096;
-/// How often it is asked whether the session still lasts.
+/// How often it is asked whether the session, or the app password, still lasts.
 const SESSION_CHECK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
 impl GrpcState {
@@ -82,8 +81,7 @@ impl GrpcState {
                 }
                 () = tokio::time::sleep(SESSION_CHECK) => {}
             }
-            // Only a certain answer ends it: during a failover nobody may be able to give one.
-            if let Err(AccountError::NotSignedIn) = self.inner.accounts.authenticate(&caller.token).await {
+            if caller.shown.ended(&self.inner.accounts).await {
                 return signed_out();
             }
         }

@@ -73,6 +73,23 @@ async fn nobody_there_is_said_soon() {
 }
 
 #[tokio::test]
+async fn a_watch_by_app_password_lasts_as_long_as_that() {
+    let world = World::new(1).await;
+    let ada = world.ada().await;
+    ada.create_table("t", TableKind::Strong, false).await.unwrap();
+    let made = ada.create_app_password("a program", &["grpc".into()], false).await.unwrap();
+    let shown = Some(format!("ada:{}", made.secret));
+    let program = Remote::with_options(world.addresses(), shown, options()).await.unwrap();
+    let mut watch = program.watch(vec![WatchKey::new("t", "p")], None);
+    assert!(matches!(watch.next().await, Some(Ok(WatchEvent::Started(_)))));
+    // It is asked for more than once meanwhile.
+    assert!(tokio::time::timeout(Duration::from_secs(4), watch.next()).await.is_err(), "nothing happened, nor ended");
+    ada.remove_app_password(&made.app_password.unwrap().id).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(20), watch.next()).await.unwrap();
+    assert!(matches!(end, Some(Err(_))), "{end:?}");
+}
+
+#[tokio::test]
 async fn a_watch_ends_with_its_session() {
     let world = World::new(1).await;
     let ada = world.ada().await;

@@ -3,7 +3,7 @@
 use super::multipart::{Multipart, boundary};
 use super::problem::{Face, Problem};
 use super::session::Caller;
-use super::store::Upload;
+use super::store::{Upload, still_signed_in};
 use super::{WebState, url};
 use apps::DriveError;
 use apps::drive::path::numbered;
@@ -88,6 +88,7 @@ pub(super) async fn upload(
         let content = form.content();
         let stored = state.inner.client.write_blob_stream(UploadId::random(), content).await.map_err(page)?;
         drop(room);
+        still_signed_in(&state, &caller).await.map_err(page)?;
         for number in 1..=NAMES_MAX {
             let path = parent.join(&numbered(name, number)).map_err(page)?.to_string();
             let upload = Upload {

@@ -5,6 +5,8 @@
 //! long file twice because of its last step.
 
 use super::WebState;
+use super::problem::Problem;
+use super::session::Caller;
 use apps::drive::{Entry, NewFile, PutCondition};
 use apps::{DriveError, DriveId, VersionId};
 use bytes::Bytes;
@@ -67,11 +69,13 @@ impl Upload {
     pub async fn run(
         self,
         state: &WebState,
+        caller: &Caller,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
-    ) -> Result<Stored, DriveError> {
+    ) -> Result<Stored, Problem> {
         let _room = state.inner.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
         let content = state.inner.client.write_blob_stream(UploadId::random(), source).await?;
-        self.commit(state, content).await
+        still_signed_in(state, caller).await?;
+        Ok(self.commit(state, content).await?)
     }
 
     /// Puts the file whose blocks are stored.
@@ -108,6 +112,22 @@ impl Upload {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+}
+
+/// Bytes may take hours to come. Whoever was signed out meanwhile, or whose account has gone, puts nothing any more.
+pub(super) async fn still_signed_in(state: &WebState, caller: &Caller) -> Result<(), Problem> {
+    let deadline = Instant::now() + COMMIT_WITHIN;
+    loop {
+        let error = match state.inner.accounts.authenticate(&caller.token).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let passes = matches!(error.action(), Action::Retry | Action::RefreshLayout);
+        if !passes || Instant::now() + PAUSE_MAX > deadline {
+            return Err(error.into());
+        }
+        tokio::time::sleep(PAUSE_MAX).await;
     }
 }
 

@@ -129,7 +129,7 @@ async fn take(
     let upload = parse(asked, &caller, headers)?;
     upload.check(state).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let stored = upload.run(state, whole(body, length)).await?;
+    let stored = upload.run(state, &caller, whole(body, length)).await?;
     let status = if stored.entry.created == stored.entry.modified { StatusCode::CREATED } else { StatusCode::OK };
     let answer = Answer { entry: entry(&stored.entry), saved: Saved { copies: stored.copies } };
     let mut response = (status, Json(answer)).into_response();

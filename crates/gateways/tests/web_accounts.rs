@@ -9,6 +9,8 @@ mod world;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::time::SystemTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use types::WallMillis;
 use world::{Answer, Browser, PASSWORD, World};
 
@@ -204,7 +206,9 @@ async fn administrators_look_after_people() {
     ok(&ada, "PATCH", "/users/cy", json!({"quota": 9, "role": "user"})).await;
     assert_eq!(ok(&ada, "PATCH", "/users/cy", json!({"display": "C"})).await["quota"], 9, "left out stays");
     refused(&ada, "PATCH", "/users/ada", json!({"role": "user"}), 409, "last_administrator").await;
-    for (method, path) in [("DELETE", "/users/ada"), ("POST", "/users/ada/reset"), ("DELETE", "/users/ada/second-factor")] {
+    for (method, path) in
+        [("DELETE", "/users/ada"), ("POST", "/users/ada/reset"), ("DELETE", "/users/ada/second-factor")]
+    {
         refused(&ada, method, path, json!({}), 409, "own_account").await;
     }
     refused(&ada, "PATCH", "/users/nobody", json!({"disabled": true}), 404, "not_found").await;
@@ -250,5 +254,63 @@ async fn administrators_look_after_people() {
     let log = ok(&ada, "GET", "/audit?about=ben&limit=2", json!({})).await;
     assert_eq!(log["lines"][0]["action"], "account removed");
     refused(&ada, "GET", "/audit?cursor=zz", json!({}), 400, "bad_request").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_form_for_the_code_stays_while_what_hinders_passes() {
+    let world = World::new().await;
+    let accounts = &world.apps.accounts;
+    let ben = accounts.find("ben").await.unwrap();
+    let new = accounts.begin_second_factor(&ben, PASSWORD).await.unwrap();
+    accounts.confirm_second_factor(&ben, &code(&new.secret, 0)).await.unwrap();
+    let page = world.stranger().form("/login", &format!("name=ben&password={}", PASSWORD.replace(' ', "+"))).await;
+    let challenge =
+        page.text().split("name=\"challenge\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let mut said = Vec::new();
+    for _ in 0..=apps::accounts::TRIES_MAX {
+        let page = world.stranger().form("/login", &format!("challenge={challenge}&code=000x")).await;
+        assert!(page.text().contains(&challenge), "{}: {}", page.status, page.text());
+        said.push((page.status, page.header("retry-after").is_empty()));
+    }
+    assert_eq!(said.first(), Some(&(StatusCode::BAD_REQUEST, true)));
+    assert_eq!(said.last(), Some(&(StatusCode::TOO_MANY_REQUESTS, false)));
+    let page = world.stranger().form("/login", &format!("challenge={}&code=000x", "0".repeat(96))).await;
+    assert!(page.status == StatusCode::FORBIDDEN && page.text().contains("name=\"password\""), "from the start");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_signed_out_while_the_bytes_come_puts_nothing() {
+    let world = World::new().await;
+    let ben = world.browser("ben").await;
+    let ada = world.apps.accounts.find("ada").await.unwrap();
+    let form = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nlate\r\n--x--\r\n";
+    for (line, kind, body) in [
+        ("PUT /api/v1/drive/file?path=%2Ff", "text/plain", "late"),
+        ("POST /forms/upload?path=%2F", "multipart/form-data; boundary=x", form),
+    ] {
+        let cookie = world.browser("ben").await.cookie;
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\ncookie: {cookie}\r\ncontent-type: {kind}\r\n\
+             content-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+            body.len(),
+            host = world.host,
+        );
+        let mut stream = TcpStream::connect(&world.host).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The body is asked for: the sender has been let in.
+        let mut go_on = [0; 12];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        world.apps.accounts.end_sessions_of(&ada, "ben", None).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("HTTP/1.1 401"), "{line}: {answer}");
+    }
+    assert_eq!(ben.get("/api/v1/drive/list?path=%2F").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.browser("ben").await.names("/").await, Vec::<String>::new());
     world.stop().await;
 }

@@ -52,6 +52,13 @@ fn page(status: StatusCode, name: &str, next: &str, error: &str, setup_pending: 
     render(status, &Login { frame: Frame::new(), name, next, error, setup_pending, challenge: "" })
 }
 
+fn wait(mut response: Response, seconds: Option<u64>) -> Response {
+    if let Some(seconds) = seconds {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
     caller: Result<Caller, Problem>,
@@ -81,15 +88,18 @@ pub(in crate::web) async fn submit(
         true => accounts.sign_in(name, &form.password, device).await,
         false => accounts.sign_in_with_code(&form.challenge, &form.code, device).await,
     };
-    let (challenge, error) = match &session {
-        Err(AccountError::CodeNeeded { challenge }) => (challenge.as_str(), String::new()),
-        Err(error @ AccountError::WrongCode) => (form.challenge.as_str(), Problem::from(error.clone()).message),
-        _ => ("", String::new()),
+    let (challenge, problem) = match &session {
+        Err(AccountError::CodeNeeded { challenge }) => (challenge.as_str(), None),
+        Ok(_) | Err(AccountError::ChallengeOver) => ("", None),
+        // What passes does not end the second step.
+        Err(error) => (form.challenge.as_str(), Some(Problem::from(error.clone()))),
     };
     if !challenge.is_empty() {
-        let status = if error.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        let (next, error) = (url::safe_next(&form.next), error.as_str());
-        return render(status, &Login { frame: Frame::new(), name, next, error, setup_pending: false, challenge });
+        let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
+        let error = problem.as_ref().map_or("", |problem| problem.message.as_str());
+        let next = url::safe_next(&form.next);
+        let page = Login { frame: Frame::new(), name, next, error, setup_pending: false, challenge };
+        return wait(render(status, &page), problem.as_ref().and_then(|problem| problem.retry_after));
     }
     match session {
         Ok(session) => {
@@ -99,11 +109,7 @@ pub(in crate::web) async fn submit(
         }
         Err(error) => {
             let problem = Problem::from(error);
-            let mut response = page(problem.status, name, &form.next, &problem.message, false);
-            if let Some(seconds) = problem.retry_after {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            response
+            wait(page(problem.status, name, &form.next, &problem.message, false), problem.retry_after)
         }
     }
 }

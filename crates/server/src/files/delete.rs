@@ -1,7 +1,7 @@
 //! `atoll delete`.
 
 use super::paths;
-use super::rename::act_all;
+use super::rename::{act_all, shown};
 use crate::cli::ServerArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
@@ -45,7 +45,9 @@ pub async fn run(args: DeleteArgs) -> Outcome {
     let mut deleted = Vec::new();
     if !args.permanently {
         let acts: Vec<_> = targets.iter().map(|path| (path.clone(), Act::trash(path, args.recursive))).collect();
-        return act_all(&remote, &acts, args.json, |path, _| format!("Moved {path} to the trash")).await.map(drop);
+        return act_all(&remote, &acts, args.json, |path, _| format!("Moved {} to the trash", shown(path)))
+            .await
+            .map(drop);
     }
     for path in &targets {
         if let Err(error) = remote.remove(path, args.recursive).await {

@@ -1,6 +1,6 @@
 //! What can come back: `atoll trash` and `atoll versions`; and `atoll jobs`, `atoll find`.
 
-use super::rename::{ClashArgs, act_all};
+use super::rename::{ClashArgs, act_all, shown};
 use super::{last_name, paths};
 use crate::cli::{ServerArgs, confirm};
 use crate::failure::{Failure, Outcome};
@@ -8,7 +8,7 @@ use crate::{output, session};
 use clap::{Args, Subcommand};
 use client::remote::{Act, DownloadOptions, FileVersion, JobState, Remote, Trashed};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What was deleted, and can come back
 #[derive(Args, Debug)]
@@ -127,8 +127,8 @@ pub async fn trash(args: TrashArgs) -> Outcome {
             let acts = ids(&remote, &what).await?.into_iter();
             let acts: Vec<_> = acts.map(|(path, id)| (path, Act::restore(id, to.as_deref(), clash.rule()))).collect();
             let say = |path: &str, done: &client::remote::Done| match &done.path {
-                Some(now) => format!("{now} is back"),
-                None => format!("{path} stays in the trash: its name is taken"),
+                Some(now) => format!("{} is back", shown(now)),
+                None => format!("{} stays in the trash: its name is taken", shown(path)),
             };
             act_all(&remote, &acts, json, say).await.map(drop)
         }
@@ -136,7 +136,7 @@ pub async fn trash(args: TrashArgs) -> Outcome {
             let remote = session::connect(&server).await?;
             let acts = ids(&remote, &what).await?.into_iter();
             let acts: Vec<_> = acts.map(|(path, id)| (path, Act::purge(id))).collect();
-            act_all(&remote, &acts, json, |path, _| format!("{path} is gone for good")).await.map(drop)
+            act_all(&remote, &acts, json, |path, _| format!("{} is gone for good", shown(path))).await.map(drop)
         }
         TrashCommand::Empty { yes, server } => {
             confirm("Everything in the trash goes for good.", yes)?;
@@ -226,17 +226,18 @@ pub async fn versions(args: VersionsArgs) -> Outcome {
         VersionsCommand::Restore { path, version, server } => {
             let path = paths::absolute(&path)?;
             session::connect(&server).await?.act(Act::restore_version(&path, version)).await?;
-            output::line(format!("{path} is as it was in version {version}"))
+            output::line(format!("{} is as it was in version {version}", shown(&path)))
         }
         VersionsCommand::Get { path, version, into, server } => {
             let path = paths::absolute(&path)?;
             last_name(&path)?;
             let remote = session::connect(&server).await?;
-            let shown = into.display().to_string();
-            let failed = |error: std::io::Error| Failure::io(format!("cannot write {shown}"), &error);
-            let part = into.with_added_extension("part");
-            let mut file =
-                tokio::fs::File::options().write(true).create(true).truncate(true).open(&part).await.map_err(failed)?;
+            let local = shown(&into.display().to_string());
+            let failed = |error: std::io::Error| Failure::io(format!("cannot write {local}"), &error);
+            // Nobody else's, and no link that somebody put there.
+            let part = into.with_added_extension(format!("{:08x}.part", rand::random::<u32>()));
+            let new = tokio::fs::File::options().write(true).create_new(true).open(&part).await;
+            let mut file = new.map_err(failed)?;
             let options = DownloadOptions { version: Some(version), ..DownloadOptions::default() };
             let fetched = remote.download(&path, &mut file, &options, |_| ()).await;
             let synced = file.sync_all().await;
@@ -246,17 +247,35 @@ pub async fn versions(args: VersionsArgs) -> Outcome {
             fetched?;
             synced.map_err(failed)?;
             // Never over something that is there.
-            let linked = tokio::fs::hard_link(&part, &into).await;
+            let named = name_it(&part, &into).await;
             drop(tokio::fs::remove_file(&part).await);
-            linked.map_err(failed)?;
-            output::line(format!("Saved as {shown}"))
+            named.map_err(failed)?;
+            output::line(format!("Saved as {local}"))
         }
         VersionsCommand::Delete { path, version, server } => {
             let path = paths::absolute(&path)?;
             session::connect(&server).await?.remove_version(&path, version).await?;
-            output::line(format!("Version {version} of {path} is gone for good"))
+            output::line(format!("Version {version} of {} is gone for good", shown(&path)))
         }
     }
+}
+
+/// Gives the file its name, unless something has it: by a link, or where there are none, as a copy.
+async fn name_it(part: &Path, into: &Path) -> std::io::Result<()> {
+    match tokio::fs::hard_link(part, into).await {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {}
+        linked => return linked,
+    }
+    let mut whole = tokio::fs::File::open(part).await?;
+    let mut file = tokio::fs::File::options().write(true).create_new(true).open(into).await?;
+    let copied = match tokio::io::copy(&mut whole, &mut file).await {
+        Ok(_) => file.sync_all().await,
+        Err(error) => Err(error),
+    };
+    if copied.is_err() {
+        drop(tokio::fs::remove_file(into).await);
+    }
+    copied
 }
 
 /// What the cluster does by itself: folders that are being copied
@@ -312,13 +331,14 @@ pub async fn jobs(args: JobsArgs) -> Outcome {
             }
             for it in all {
                 let (id, how) = (output::hex(&it.id), state(it.state));
-                output::line(format!("{id}  {how:9}  {}/{}  {} to {}", it.done, it.found, it.from, it.to))?;
+                let (from, to) = (shown(&it.from), shown(&it.to));
+                output::line(format!("{id}  {how:9}  {}/{}  {from} to {to}", it.done, it.found))?;
             }
             Ok(())
         }
         JobsCommand::Cancel { job, server } => {
             let ended = session::connect(&server).await?.cancel_job(job.0).await?;
-            output::line(format!("The copy of {} is {}", ended.from, state(ended.state)))
+            output::line(format!("The copy of {} is {}", shown(&ended.from), state(ended.state)))
         }
     }
 }

@@ -106,6 +106,48 @@ async fn targets(remote: &Remote, given: &[String]) -> Outcome<Vec<(String, Stri
     Ok(sources.iter().map(|from| (from.clone(), target(from))).collect())
 }
 
+/// What became of acts so far.
+#[derive(Default)]
+struct Report {
+    rows: Vec<Value>,
+    done: Vec<Done>,
+    /// The first failure; one of unknown outcome goes before all others.
+    worst: Option<Failure>,
+}
+
+impl Report {
+    /// One failure, of one act or of several sent together.
+    fn failed<'a>(&mut self, what: impl Iterator<Item = &'a String>, failure: Failure) {
+        let result = if failure.code() == 3 { "unknown" } else { "failed" };
+        let why = failure.to_string();
+        self.rows.extend(what.map(|what| json!({"path": what, "result": result, "why": why})));
+        match &self.worst {
+            None => self.worst = Some(failure),
+            Some(before) => {
+                eprintln!("failed: {failure}");
+                if before.code() != 3 && failure.code() == 3 {
+                    self.worst = Some(failure);
+                }
+            }
+        }
+    }
+
+    fn end(self, all: usize, json: bool) -> Outcome<Vec<Done>> {
+        if json {
+            output::json(&json!({ "items": self.rows }))?;
+        }
+        match self.worst {
+            None => Ok(self.done),
+            // That nothing was changed is true of this one alone.
+            Some(failure) if !self.done.is_empty() && failure.code() != 3 => {
+                let how_far = format!("{} of {all} are done, and stay so", self.done.len());
+                Err(Failure::failed(failure.to_string()).safe(how_far))
+            }
+            Some(failure) => Err(failure),
+        }
+    }
+}
+
 /// Does the acts, each with an outcome of its own; the worst is the command's.
 pub async fn act_all(
     remote: &Remote,
@@ -113,38 +155,39 @@ pub async fn act_all(
     json: bool,
     say: impl Fn(&str, &Done) -> String,
 ) -> Outcome<Vec<Done>> {
-    let (mut results, mut all, mut first): (Vec<Value>, Vec<Done>, Option<Failure>) = (Vec::new(), Vec::new(), None);
-    for part in acts.chunks(AT_ONCE) {
+    let mut report = Report::default();
+    for (n, part) in acts.chunks(AT_ONCE).enumerate() {
         let wire: Vec<Act> = part.iter().map(|(_, act)| act.clone()).collect();
-        for ((what, _), outcome) in part.iter().zip(remote.act_all(&wire).await?) {
+        let outcomes = match remote.act_all(&wire).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                // What became of this portion the error says; the rest is not tried.
+                report.failed(part.iter().map(|(what, _)| what), error.into());
+                let rest = acts.iter().skip((n + 1) * AT_ONCE);
+                report.rows.extend(rest.map(|(what, _)| json!({"path": what, "result": "not tried"})));
+                break;
+            }
+        };
+        for ((what, _), outcome) in part.iter().zip(outcomes) {
             match outcome {
                 Ok(done) => {
                     if json {
-                        results.push(done_json(what, &done));
+                        report.rows.push(done_json(what, &done));
                     } else {
                         output::line(say(what, &done))?;
                     }
-                    all.push(done);
+                    report.done.push(done);
                 }
-                Err(error) => {
-                    let failure = Failure::from(error);
-                    results.push(json!({"path": what, "result": if failure.code() == 3 { "unknown" } else { "failed" }, "why": failure.to_string()}));
-                    if let Some(before) = &first {
-                        eprintln!("failed: {failure}");
-                        if before.code() != 3 && failure.code() == 3 {
-                            first = Some(failure);
-                        }
-                    } else {
-                        first = Some(failure);
-                    }
-                }
+                Err(error) => report.failed(std::iter::once(what), error.into()),
             }
         }
     }
-    if json {
-        output::json(&json!({ "items": results }))?;
-    }
-    first.map_or(Ok(all), Err)
+    report.end(acts.len(), json)
+}
+
+/// A path as it is shown.
+pub(super) fn shown(path: &str) -> String {
+    output::printable(path.as_bytes())
 }
 
 fn done_json(what: &str, done: &Done) -> Value {
@@ -161,8 +204,8 @@ pub async fn run(args: MoveArgs) -> Outcome {
     let targets = targets(&remote, &args.paths).await?;
     let acts: Vec<_> = targets.into_iter().map(|(from, to)| (from.clone(), Act::rename(&from, &to, clash))).collect();
     let say = |from: &str, done: &Done| match &done.path {
-        Some(to) => format!("{from} is now {to}"),
-        None => format!("{from} stays: its new name is taken"),
+        Some(to) => format!("{} is now {}", shown(from), shown(to)),
+        None => format!("{} stays: its new name is taken", shown(from)),
     };
     act_all(&remote, &acts, args.json, say).await.map(drop)
 }
@@ -181,9 +224,9 @@ pub async fn copy(args: CopyArgs) -> Outcome {
     }
     let acts: Vec<_> = targets.into_iter().map(|(from, to)| (from.clone(), Act::copy(&from, &to, clash))).collect();
     let say = |from: &str, done: &Done| match (&done.job, &done.path) {
-        (Some(_), _) => format!("Copying {from} …"),
-        (None, Some(to)) => format!("Copied {from} to {to}"),
-        (None, None) => format!("{from} was not copied: the name is taken"),
+        (Some(_), _) => format!("Copying {} …", shown(from)),
+        (None, Some(to)) => format!("Copied {} to {}", shown(from), shown(to)),
+        (None, None) => format!("{} was not copied: the name is taken", shown(from)),
     };
     let done = act_all(&remote, &acts, args.json, say).await?;
     let mut failed = None;
@@ -192,11 +235,12 @@ pub async fn copy(args: CopyArgs) -> Outcome {
         match ended.state {
             JobState::Done if args.json => {}
             JobState::Done => {
-                output::line(format!("Copied {} to {}: {}", ended.from, ended.to, output::count(ended.done, "entry")))?;
+                let (from, to) = (shown(&ended.from), shown(&ended.to));
+                output::line(format!("Copied {from} to {to}: {}", output::count(ended.done, "entry")))?;
             }
             _ => {
                 let why = ended.problem.unwrap_or_else(|| "it was stopped".into());
-                failed = failed.or(Some(Failure::failed(format!("{} was not copied: {why}", ended.from))));
+                failed = failed.or(Some(Failure::failed(format!("{} was not copied: {why}", shown(&ended.from)))));
             }
         }
     }
@@ -206,7 +250,43 @@ pub async fn copy(args: CopyArgs) -> Outcome {
 async fn wait(remote: &Remote, mut job: Job) -> Outcome<Job> {
     while job.state == JobState::Running {
         tokio::time::sleep(LOOK_EVERY).await;
-        job = remote.job(job.id).await?;
+        // It goes on, whatever is heard of it.
+        job = remote.job(job.id).await.map_err(|error| Failure::Unknown {
+            what: format!("{} is being copied, and goes on; how far it is cannot be told: {error}", shown(&job.from)),
+            next: Some(format!("`atoll jobs list` shows how it ends: it is job {}", output::hex(&job.id))),
+        })?;
     }
     Ok(job)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done() -> Done {
+        Done { path: Some("/b".into()), entry: None, trashed: None, job: None, undo: Vec::new() }
+    }
+
+    #[test]
+    fn what_was_done_before_a_failure_is_not_denied() {
+        let names = ["/c".to_string(), "/d".to_string()];
+        let busy = || Failure::Remote(RemoteError::Busy("busy".into()));
+        let mut report = Report::default();
+        report.done.push(done());
+        report.failed(names.iter(), busy());
+        assert_eq!(report.rows.len(), 2);
+        let Err(Failure::Failed { safe, .. }) = report.end(3, false) else { panic!("it failed") };
+        assert_eq!(safe.as_deref(), Some("1 of 3 are done, and stay so"));
+        // Nothing done: the failure's own words.
+        let mut report = Report::default();
+        report.failed(names.iter(), busy());
+        assert!(matches!(report.end(2, false), Err(Failure::Remote(_))));
+        // What is not known goes before what is.
+        let mut report = Report::default();
+        report.done.push(done());
+        report.failed(names[..1].iter(), busy());
+        report.failed(names[1..].iter(), RemoteError::Unknown { operation: None, why: "lost".into() }.into());
+        assert_eq!(report.rows[1]["result"], "unknown");
+        assert_eq!(report.end(3, false).err().map(|failure| failure.code()), Some(3));
+    }
 }

@@ -4,67 +4,12 @@
 
 mod model;
 
+use atoll_apps::VersionId;
 use atoll_apps::drive::{Act, Clash, DriveError, Drives, Entry, JobState, NewFile, Order, PutCondition, Settings};
-use atoll_apps::{DriveId, VersionId};
-use bytes::Bytes;
-use futures::TryStreamExt;
+use model::hand::{D, DAY, fresh, put, read, settings, tree, whole};
 use model::{Fault, Handle, Model};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use types::WallMillis;
-
-const D: DriveId = DriveId([1; 16]);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn settings() -> Settings {
-    Settings { grace: Duration::ZERO, ..Settings::default() }
-}
-
-async fn on(model: &Arc<Model>) -> Drives {
-    Drives::open_store(Handle::new(model, 0), settings()).await.unwrap()
-}
-
-async fn fresh() -> (Arc<Model>, Drives) {
-    let model = Model::new();
-    let drives = on(&model).await;
-    (model, drives)
-}
-
-/// Content with blocks when long.
-async fn put(model: &Model, drives: &Drives, path: &str, text: &str) -> Entry {
-    let content = model.store_content(text.as_bytes());
-    drives.put_file(D, path, content, NewFile::default(), PutCondition::Replace).await.unwrap()
-}
-
-async fn read(drives: &Drives, path: &str) -> String {
-    let open = drives.open(D, path).await.unwrap();
-    let pieces: Vec<Bytes> = drives.read(open.content, 0..u64::MAX).try_collect().await.unwrap();
-    String::from_utf8(pieces.concat()).unwrap()
-}
-
-/// Every path with its content; none for folders.
-async fn tree(drives: &Drives) -> BTreeMap<String, Option<String>> {
-    let mut found = BTreeMap::new();
-    let mut todo = vec![String::new()];
-    while let Some(folder) = todo.pop() {
-        for entry in drives.list(D, &folder, None, 0).await.unwrap().items {
-            let path = format!("{folder}/{}", entry.name);
-            if entry.is_folder() {
-                todo.push(path.clone());
-                found.insert(path, None);
-            } else {
-                let text = read(drives, &path).await;
-                found.insert(path, Some(text));
-            }
-        }
-    }
-    found
-}
-
-async fn whole(drives: &Drives) {
-    assert_eq!(drives.check(D).await.unwrap(), Vec::<String>::new());
-}
 
 #[tokio::test]
 async fn what_is_thrown_away_comes_back_to_where_its_folder_is_now() {
@@ -125,11 +70,11 @@ async fn a_replaced_file_keeps_its_versions_until_they_are_old() {
     let oldest = first.file().unwrap().version;
     let open = drives.open_version(D, "/f", oldest).await.unwrap();
     assert_eq!(open.file.size, 3000);
-    let (entry, before) = drives.restore_version(D, "/f", oldest, None).await.unwrap();
+    let (entry, before) = drives.restore_version(D, "/f", oldest, None, None).await.unwrap();
     assert_eq!((entry.file().unwrap().version, before), (oldest, versions[0].file.version));
     assert_eq!(read(&drives, "/f").await, long);
     assert_eq!(drives.versions(D, "/f").await.unwrap().len(), 3);
-    let none = drives.restore_version(D, "/f", VersionId([9; 16]), None).await;
+    let none = drives.restore_version(D, "/f", VersionId([9; 16]), None, None).await;
     assert!(matches!(none, Err(DriveError::NoSuchVersion { .. })));
     assert!(matches!(drives.remove_version(D, "/f", oldest).await, Err(DriveError::Invalid(_))));
     drives.remove_version(D, "/f", before).await.unwrap();
@@ -181,7 +126,7 @@ async fn names_that_are_taken() {
     assert!(matches!(drives.move_to(D, "/f.txt", to, Clash::Fail, None, None).await, Err(DriveError::Exists { .. })));
     assert_eq!(drives.move_to(D, "/f.txt", to, Clash::Skip, None, None).await, Ok(None));
     assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::Skip).await, Ok(None));
-    assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::KeepBoth).await.unwrap().unwrap().0, "/d/f (2).txt");
+    assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::KeepBoth).await.unwrap().unwrap().path, "/d/f (2).txt");
     let moved = drives.move_to(D, "/f.txt", to, Clash::KeepBoth, None, None).await.unwrap().unwrap();
     assert_eq!(moved.path, "/d/f (3).txt");
     // Put over it, it becomes an earlier version; moved over it, it goes to the trash.
@@ -228,7 +173,7 @@ async fn every_act_says_what_undoes_it() {
         Act::Copy { from: path("/h"), to: path("/a/f"), clash: Clash::Replace },
         Act::Copy { from: path("/a"), to: path("/copy"), clash: Clash::Fail },
         Act::Trash { path: path("/a"), only: None, recursive: true },
-        Act::RestoreVersion { path: path("/a/f"), version },
+        Act::RestoreVersion { path: path("/a/f"), version, only: None },
     ];
     for act in acts {
         let before = tree(&drives).await;
@@ -249,121 +194,6 @@ async fn every_act_says_what_undoes_it() {
     drives.remove(D, "/n", false).await.unwrap();
     put(&model, &drives, "/n", "another").await;
     assert!(matches!(drives.act(D, &done.undo[0], None).await, Err(DriveError::Changed { .. })));
-}
-
-/// A folder of some files, with and without blocks, and folders in it.
-async fn grove(model: &Model, drives: &Drives) {
-    drives.make_folders(D, "/grove/deep/er").await.unwrap();
-    drives.make_folders(D, "/grove/empty").await.unwrap();
-    for n in 0..70 {
-        let text = if n % 7 == 0 { format!("{n} {}", "z".repeat(2000)) } else { format!("{n}") };
-        put(model, drives, &format!("/grove/f{n}"), &text).await;
-    }
-    put(model, drives, "/grove/deep/er/d", &"d".repeat(4000)).await;
-}
-
-async fn branch(drives: &Drives, root: &str) -> BTreeMap<String, Option<String>> {
-    let all = tree(drives).await;
-    all.into_iter().filter_map(|(path, text)| Some((path.strip_prefix(root)?.to_string(), text))).collect()
-}
-
-#[tokio::test]
-async fn a_folder_is_copied_whole() {
-    let (model, drives) = fresh().await;
-    grove(&model, &drives).await;
-    let job = drives.begin_copy(D, "/grove", "/copy", Clash::Fail).await.unwrap();
-    assert_eq!(drives.job(D, job.id).await.unwrap().state, JobState::Running);
-    assert!(matches!(drives.stat(D, "/copy").await, Err(DriveError::NotFound { .. })), "not before it is whole");
-    let done = drives.run_job(D, job.id).await.unwrap();
-    assert_eq!((done.state, done.done, done.found), (JobState::Done, 74, 74));
-    assert_eq!(branch(&drives, "/copy").await, branch(&drives, "/grove").await);
-    // Into itself: the copy as it was before.
-    let inside = drives.begin_copy(D, "/grove", "/grove/deep/copy", Clash::Fail).await;
-    assert!(matches!(inside, Err(DriveError::Cycle { .. })));
-    let beside = drives.begin_copy(D, "/grove", "/grove", Clash::KeepBoth).await.unwrap();
-    assert_eq!(drives.run_job(D, beside.id).await.unwrap().to, "/grove (2)");
-    assert!(matches!(drives.begin_copy(D, "/grove", "/copy", Clash::Replace).await, Err(DriveError::Exists { .. })));
-    whole(&drives).await;
-    drives.remove(D, "/grove", true).await.unwrap();
-    drives.sweep(D).await.unwrap();
-    assert_eq!(branch(&drives, "/copy").await, branch(&drives, "/grove (2)").await);
-}
-
-#[tokio::test]
-async fn a_job_that_cannot_end_leaves_nothing() {
-    let (model, drives) = fresh().await;
-    grove(&model, &drives).await;
-    let used = drives.usage(D).await.unwrap().bytes;
-    let before = tree(&drives).await;
-    drives.make_folder(D, "/into").await.unwrap();
-    for what in ["cancelled", "name taken", "no room", "folder gone"] {
-        let job = drives.begin_copy(D, "/grove", "/into/x", Clash::Fail).await.unwrap();
-        let mut runner = drives.clone();
-        match what {
-            "cancelled" => assert_eq!(drives.cancel_job(D, job.id).await.unwrap().state, JobState::Cancelled),
-            "name taken" => drop(put(&model, &drives, "/into/x", "").await),
-            "no room" => {
-                let small = Settings { quota: Some(used + 1000), ..settings() };
-                runner = Drives::open_store(Handle::new(&model, 0), small).await.unwrap();
-            }
-            _ => drop(drives.trash(D, "/into", None, None).await.unwrap()),
-        }
-        let ended = runner.run_job(D, job.id).await.unwrap();
-        assert_ne!(ended.state, JobState::Done, "{what}");
-        assert_eq!(ended.problem.is_some(), what != "cancelled", "{what}");
-        drives.remove(D, "/into/x", false).await.ok();
-        model.advance(DAY);
-        drives.sweep(D).await.unwrap();
-        drives.sweep(D).await.unwrap();
-        assert_eq!(drives.usage(D).await.unwrap().bytes, used, "{what}");
-        assert_eq!(model.count("drive", "steps"), 0, "{what}");
-        whole(&drives).await;
-    }
-    assert_eq!(tree(&drives).await, before);
-}
-
-#[tokio::test]
-async fn a_job_that_dies_anywhere_is_carried_on() {
-    let prepare = || async {
-        let (model, drives) = fresh().await;
-        drives.make_folders(D, "/a/b").await.unwrap();
-        for (path, text) in [("/a/f", "x".repeat(2000)), ("/a/g", "g".into()), ("/a/b/h", "h".repeat(3000))] {
-            put(&model, &drives, path, &text).await;
-        }
-        let job = drives.begin_copy(D, "/a", "/copy", Clash::Fail).await.unwrap();
-        (model, job.id)
-    };
-    let (model, job) = prepare().await;
-    let handle = Handle::new(&model, 0);
-    let drives = Drives::open_store(handle.clone(), settings()).await.unwrap();
-    handle.plan(None);
-    drives.run_job(D, job).await.unwrap();
-    let calls = handle.calls();
-    assert!(calls > 10);
-    for fault in Fault::CRASHES.into_iter().chain(Fault::ERRORS) {
-        for at in 0..calls {
-            let context = format!("{fault:?} at call {at} of {calls}");
-            let (model, job) = prepare().await;
-            let handle = Handle::new(&model, 0);
-            let drives = Drives::open_store(handle.clone(), settings()).await.unwrap();
-            handle.plan(Some((at, fault)));
-            let _ = handle.run(drives.run_job(D, job)).await;
-            let drives = on(&model).await;
-            assert_eq!(drives.check(D).await.unwrap(), Vec::<String>::new(), "{context}");
-            model.advance(Duration::from_secs(31));
-            // Two at once do not disturb each other.
-            let (one, two) = tokio::join!(drives.carry_on_all(), drives.run_job(D, job));
-            one.unwrap();
-            assert_eq!(two.unwrap().state, JobState::Done, "{context}");
-            assert_eq!(branch(&drives, "/copy").await, branch(&drives, "/a").await, "{context}");
-            model.advance(DAY);
-            drives.sweep(D).await.unwrap();
-            drives.sweep(D).await.unwrap();
-            assert_eq!(drives.check(D).await.unwrap(), Vec::<String>::new(), "{context}");
-            assert_eq!((model.count("drive", "work"), model.count("drive", "steps")), (0, 0), "{context}");
-            assert_eq!(model.state.lock().references.len(), 4, "{context}");
-        }
-    }
 }
 
 #[tokio::test]
@@ -445,4 +275,164 @@ async fn names_are_found_whatever_their_case_and_form() {
     assert_eq!(find("nothing", true).await, Vec::<String>::new());
     assert!(matches!(drives.search(D, "", true, None, 0).await, Err(DriveError::Invalid(_))));
     assert!(matches!(drives.search(D, "x", true, Some("00"), 0).await, Err(DriveError::BadCursor)));
+}
+
+/// Nothing is undone that an act has not done.
+#[tokio::test]
+async fn undoing_leaves_alone_what_was_there_before_and_what_came_after() {
+    let (model, drives) = fresh().await;
+    let path = |text: &str| text.to_string();
+    // The same bytes over it: no version is kept, and the person's own file is not thrown away.
+    for (at, text) in [("/one", "same"), ("/two", "other"), ("/two", "same")] {
+        put(&model, &drives, at, text).await;
+        model.advance(Duration::from_secs(1));
+    }
+    let copy = Act::Copy { from: path("/one"), to: path("/two"), clash: Clash::Replace };
+    assert_eq!(drives.act(D, &copy, None).await.unwrap().undo, []);
+    // A replaced one comes back only as long as the copy is what is there.
+    put(&model, &drives, "/one", "new").await;
+    let undo = drives.act(D, &copy, None).await.unwrap().undo;
+    put(&model, &drives, "/two", "newer").await;
+    assert!(matches!(drives.act(D, &undo[0], None).await, Err(DriveError::Changed { .. })));
+    assert_eq!(read(&drives, "/two").await, "newer");
+    // A folder that was there already stays.
+    let make = Act::MakeFolder { path: path("/x/y"), parents: true };
+    assert_eq!(drives.act(D, &make, None).await.unwrap().undo.len(), 1);
+    assert_eq!(drives.act(D, &make, None).await.unwrap().undo, []);
+    // A folder's copy goes while it is being made, and under whatever name.
+    put(&model, &drives, "/x/f", "f").await;
+    for wait in [false, true] {
+        let copy = Act::Copy { from: path("/x"), to: path("/x"), clash: Clash::KeepBoth };
+        let before = tree(&drives).await;
+        let done = drives.act(D, &copy, None).await.unwrap();
+        let id = done.job.unwrap().id;
+        if wait {
+            let to = drives.run_job(D, id).await.unwrap().to;
+            assert_eq!(to, "/x (2)");
+            drives.move_to(D, &to, "/elsewhere", Clash::Fail, None, None).await.unwrap();
+        }
+        for act in &done.undo {
+            drives.act(D, act, None).await.unwrap();
+        }
+        assert_ne!(drives.run_job(D, id).await.unwrap().state, JobState::Running);
+        assert_eq!(tree(&drives).await, before);
+    }
+    whole(&drives).await;
+}
+
+#[tokio::test]
+async fn a_trash_with_a_row_that_cannot_be_read_is_emptied_of_the_rest() {
+    let (model, drives) = fresh().await;
+    for n in 0..250 {
+        put(&model, &drives, "/f", &format!("{n}")).await;
+        drives.trash(D, "/f", None, None).await.unwrap();
+        model.advance(Duration::from_millis(1));
+    }
+    let last = drives.trash_list(D, None, 1).await.unwrap().items.remove(0).id;
+    model.overwrite("drive", "trash", &last.0, b"\xff");
+    put(&model, &drives, "/g", "one").await;
+    put(&model, &drives, "/g", "two").await;
+    model.advance(400 * DAY);
+    // Versions are thinned all the same.
+    assert_eq!(drives.tidy(D).await.unwrap(), 250);
+    assert_eq!(drives.versions(D, "/g").await.unwrap().len(), 1);
+    assert_eq!((model.count("drive", "trash"), model.count("drive", "versions")), (1, 0));
+}
+
+#[tokio::test]
+async fn finding_much_in_the_trash_takes_a_few_calls_and_ends() {
+    let (model, drives) = fresh().await;
+    for n in 0..700 {
+        drives.make_folders(D, &format!("/t/{n}")).await.unwrap();
+        put(&model, &drives, &format!("/t/{n}/wanted"), "").await;
+    }
+    drives.make_folders(D, "/kept/deep").await.unwrap();
+    put(&model, &drives, "/kept/deep/wanted", "").await;
+    drives.trash(D, "/t", None, None).await.unwrap();
+    let handle = Handle::new(&model, 1);
+    let drives = Drives::open_store(handle.clone(), settings()).await.unwrap();
+    drives.prepare(D).await.unwrap();
+    let (mut found, mut cursor, mut calls) = (Vec::new(), None, 0);
+    loop {
+        handle.plan(None);
+        let page = drives.search(D, "want", false, cursor.as_deref(), 0).await.unwrap();
+        assert!(handle.calls() < 20, "{} calls of the store", handle.calls());
+        calls += 1;
+        found.extend(page.items.into_iter().map(|it| it.path));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, ["/kept/deep/wanted"]);
+    assert!((2..10).contains(&calls), "{calls}");
+}
+
+#[tokio::test]
+async fn a_cursor_of_no_range_is_refused() {
+    let (_, drives) = fresh().await;
+    for cursor in ["02", "ff", "0200"] {
+        for order in [Order::Size, Order::Name] {
+            let bad = drives.list_by(D, "/", order, true, Some(cursor), 0).await;
+            assert!(matches!(bad, Err(DriveError::BadCursor)), "{cursor} {order:?} {bad:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_trash_is_emptied_call_by_call() {
+    let (model, drives) = fresh().await;
+    for n in 0..250 {
+        put(&model, &drives, "/f", &format!("{n}")).await;
+        drives.trash(D, "/f", None, None).await.unwrap();
+        model.advance(Duration::from_millis(1));
+    }
+    let handle = Handle::new(&model, 1);
+    let slow = Drives::open_store(handle.clone(), settings()).await.unwrap();
+    let mut told = Vec::new();
+    loop {
+        handle.plan(Some((0, Fault::Pause)));
+        let emptying = tokio::spawn({
+            let (slow, now) = (slow.clone(), model.now());
+            async move { slow.empty_trash(D, now).await.unwrap() }
+        });
+        handle.until_paused().await;
+        model.advance(Duration::from_secs(10));
+        handle.resume();
+        let emptied = emptying.await.unwrap();
+        assert!(handle.calls() <= 3, "many rows go in one transaction");
+        told.push(emptied.removed);
+        if !emptied.more {
+            break;
+        }
+    }
+    assert_eq!(told, [100, 100, 50]);
+    drives.sweep(D).await.unwrap();
+    assert_eq!(drives.usage(D).await.unwrap().bytes, 0);
+    whole(&drives).await;
+}
+
+#[tokio::test]
+async fn a_quota_holds_for_puts_copies_and_jobs_whoever_carries_them_on() {
+    let (model, drives) = fresh().await;
+    drives.make_folder(D, "/d").await.unwrap();
+    put(&model, &drives, "/d/f", &"x".repeat(600)).await;
+    let mine = drives.within(Some(1000));
+    assert_eq!(mine.usage(D).await.unwrap().room, Some(400));
+    let full = |error: Option<DriveError>| assert_eq!(error, Some(DriveError::Quota { needed: 600, room: 400 }));
+    let content = model.store_content(&[b'y'; 600]);
+    full(mine.put_file(D, "/g", content, NewFile::default(), PutCondition::Replace).await.err());
+    full(mine.copy_file(D, "/d/f", "/g", Clash::Fail).await.err());
+    let job = mine.begin_copy(D, "/d", "/e", Clash::Fail).await.unwrap();
+    let ended = drives.run_job(D, job.id).await.unwrap();
+    assert_eq!(ended.state, JobState::Failed);
+    assert!(ended.problem.is_some_and(|why| why.contains("full")));
+    // Who has no such bound, or more room, may.
+    drives.copy_file(D, "/d/f", "/g", Clash::Fail).await.unwrap();
+    drives.within(Some(1800)).copy_file(D, "/d/f", "/h", Clash::Fail).await.unwrap();
+    // Over it, what takes no room is done all the same.
+    mine.move_to(D, "/g", "/i", Clash::Fail, None, None).await.unwrap();
+    mine.remove(D, "/h", false).await.unwrap();
+    drives.sweep(D).await.unwrap();
+    whole(&drives).await;
 }

@@ -265,3 +265,34 @@ async fn clumsy(model: Arc<Model>, seed: u64) {
         assert_whole(&model, "in the middle").await;
     }
 }
+
+/// One sweeper stands still while it takes references back, and another is done. A version put again meanwhile keeps its own.
+#[tokio::test]
+async fn a_slow_sweeper_takes_nothing_from_a_later_put() {
+    let prepare = || async {
+        let model = base().await;
+        let drives = drives(&Handle::new(&model, 0), GRACE).await;
+        perform(&drives, &model, &put("again", 7)).await.unwrap();
+        perform(&drives, &model, &Act::Remove { path: path("again"), recursive: false }).await.unwrap();
+        model.advance(GRACE);
+        (model, drives)
+    };
+    let (model, _) = prepare().await;
+    let handle = Handle::new(&model, 0);
+    let slow = drives(&handle, GRACE).await;
+    handle.plan(None);
+    slow.sweep(DRIVE).await.unwrap();
+    for at in 0..handle.calls() {
+        let (model, drives_) = prepare().await;
+        let handle = Handle::new(&model, 0);
+        let slow = drives(&handle, GRACE).await;
+        handle.plan(Some((at, Fault::Pause)));
+        let sweeping = tokio::spawn(async move { slow.sweep(DRIVE).await });
+        handle.until_paused().await;
+        drives_.sweep(DRIVE).await.unwrap();
+        perform(&drives_, &model, &put("again", 7)).await.unwrap();
+        handle.resume();
+        sweeping.await.unwrap().unwrap();
+        assert_swept_clean(&model, &format!("slow at call {at}")).await;
+    }
+}

@@ -3,6 +3,7 @@
 pub mod grpc;
 mod health;
 mod metrics;
+mod quota;
 pub mod web;
 
 pub use health::{Health, HealthCheck};

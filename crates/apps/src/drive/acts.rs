@@ -1,7 +1,9 @@
 //! Acts as values, so that many can be asked for at once, and each can say what undoes it.
 
-use super::{Clash, DriveError, DrivePath, Drives, Entry, Job};
-use crate::{DriveId, TrashId, UserId, VersionId};
+use super::copy::FileCopied;
+use super::put::Before;
+use super::{Clash, DriveError, DrivePath, Drives, Entry, Job, JobState};
+use crate::{DriveId, JobId, TrashId, UserId, VersionId};
 
 /// Acts in one batch.
 pub const BATCH_MAX: usize = 1000;
@@ -70,6 +72,13 @@ pub enum Act {
         path: String,
         /// Which.
         version: VersionId,
+        /// Only if this version is current.
+        only: Option<VersionId>,
+    },
+    /// Stops a job, or if it is done, throws away what it has made, wherever that is.
+    UndoJob {
+        /// Which.
+        id: JobId,
     },
 }
 
@@ -139,55 +148,63 @@ impl Drives {
                 let entry = self.purge(drive, *id).await?;
                 Ok(Done { path: Some(entry.name.clone()), entry: Some(entry), ..Done::default() })
             }
-            Act::RestoreVersion { path, version } => {
-                let (entry, before) = self.restore_version(drive, path, *version, by).await?;
+            Act::RestoreVersion { path, version, only } => {
+                let (entry, before) = self.restore_version(drive, path, *version, *only, by).await?;
                 let path = DrivePath::parse(path)?.to_string();
-                let undo = vec![Act::RestoreVersion { path: path.clone(), version: before }];
+                let back = Act::RestoreVersion { path: path.clone(), version: before, only: Some(*version) };
+                // It was the current one already: nothing to undo.
+                let undo = if before == *version { Vec::new() } else { vec![back] };
                 Ok(Done { path: Some(path), entry: Some(entry), undo, ..Done::default() })
             }
+            Act::UndoJob { id } => self.act_undo_job(drive, *id, by).await,
         }
     }
 
     async fn act_make_folder(&self, drive: DriveId, path: &str, parents: bool) -> Result<Done, DriveError> {
         let place = DrivePath::parse(path)?.to_string();
-        let there = parents && self.stat(drive, path).await.is_ok();
-        let entry = match parents {
-            true => self.make_folders(drive, path).await?,
-            false => self.make_folder(drive, path).await?,
+        let (entry, made) = match parents {
+            true => self.ensure_folders(drive, path).await?,
+            false => (self.make_folder(drive, path).await?, true),
         };
         // Parents that were made stay.
-        let undo = (!there && entry.id() != [0; 16]).then(|| Act::Trash {
-            path: place.clone(),
-            only: Some(entry.id()),
-            recursive: false,
-        });
+        let undo = made.then(|| Act::Trash { path: place.clone(), only: Some(entry.id()), recursive: false });
         Ok(Done { path: Some(place), entry: Some(entry), undo: undo.into_iter().collect(), ..Done::default() })
     }
 
     async fn act_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Done, DriveError> {
         if !self.stat(drive, from).await?.is_folder() {
-            let Some((path, entry)) = self.copy_file(drive, from, to, clash).await? else { return Ok(Done::default()) };
-            // What it replaced is an earlier version of it now, if there was something.
-            let before = match (clash, entry.file()) {
-                (Clash::Replace, Some(copy)) => {
-                    let mut versions = self.versions(drive, &path).await?.into_iter();
-                    versions.by_ref().find(|it| it.file.version == copy.version).and_then(|_| versions.next())
-                }
-                _ => None,
-            };
+            let Some(copied) = self.copy_file(drive, from, to, clash).await? else { return Ok(Done::default()) };
+            let FileCopied { path, entry, before } = copied;
             let undo = match before {
-                Some(before) => Act::RestoreVersion { path: path.clone(), version: before.file.version },
-                None => Act::Trash { path: path.clone(), only: Some(entry.id()), recursive: true },
+                Before::Kept(version) => {
+                    let only = entry.file().map(|file| file.version);
+                    Some(Act::RestoreVersion { path: path.clone(), version, only })
+                }
+                // The file there is the person's own from before, not the copy's alone.
+                Before::Gone => None,
+                Before::Nothing => Some(Act::Trash { path: path.clone(), only: Some(entry.id()), recursive: true }),
             };
-            return Ok(Done { path: Some(path), entry: Some(entry), undo: vec![undo], ..Done::default() });
+            let undo = undo.into_iter().collect();
+            return Ok(Done { path: Some(path), entry: Some(entry), undo, ..Done::default() });
         }
         let job = match self.begin_copy(drive, from, to, clash).await {
             Err(DriveError::Exists { .. }) if clash == Clash::Skip => return Ok(Done::default()),
             begun => begun?,
         };
         self.spawn_job(drive, job.id);
-        let undo = vec![Act::Trash { path: job.to.clone(), only: Some(job.made), recursive: true }];
+        let undo = vec![Act::UndoJob { id: job.id }];
         Ok(Done { path: Some(job.to.clone()), job: Some(job), undo, ..Done::default() })
+    }
+
+    async fn act_undo_job(&self, drive: DriveId, id: JobId, by: Option<UserId>) -> Result<Done, DriveError> {
+        let job = self.cancel_job(drive, id).await?;
+        if job.state != JobState::Done {
+            return Ok(Done { path: Some(job.to.clone()), job: Some(job), ..Done::default() });
+        }
+        let gone = || DriveError::NotFound { path: job.to.clone() };
+        let path = self.locate(drive, job.made).await?.ok_or_else(gone)?.to_string();
+        let trash = Act::Trash { path, only: Some(job.made), recursive: true };
+        Box::pin(self.act(drive, &trash, by)).await
     }
 }
 

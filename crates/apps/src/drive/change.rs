@@ -93,11 +93,6 @@ pub(super) fn work_key_of_history(file: FileId) -> Bytes {
     [b"h", &file.0[..]].concat().into()
 }
 
-/// Who a content's references belong to.
-pub(super) fn owner(drive: DriveId, version: VersionId) -> Vec<u8> {
-    [drive.0, version.0].concat()
-}
-
 /// What one of a change's counters counts.
 #[derive(Clone, Copy)]
 enum Counted {
@@ -129,7 +124,7 @@ impl Change {
         Change {
             tables: drives.inner.tables,
             drive,
-            quota: drives.inner.settings.quota,
+            quota: drives.quota,
             conditions: Vec::new(),
             updates: Vec::new(),
             entries: BTreeMap::new(),

@@ -2,21 +2,31 @@
 //! read or written; the copy has references of its own before it has an entry.
 
 use super::path::{NAMES_MAX, numbered};
-use super::put::Put;
+use super::put::{Before, Put};
 use super::walk::Step;
 use super::{Clash, DriveError, DrivePath, Drives, Entry, NewFile, PutCondition};
 use crate::{DriveId, VersionId};
 
+/// A file that was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCopied {
+    /// Where the copy is.
+    pub path: String,
+    /// What it is.
+    pub entry: Entry,
+    /// What was there.
+    pub before: Before,
+}
+
 impl Drives {
     /// Copies a file; none: it was left out by the rule for names that are taken.
-    /// Where the copy is, and what it is.
     pub async fn copy_file(
         &self,
         drive: DriveId,
         from: &str,
         to: &str,
         clash: Clash,
-    ) -> Result<Option<(String, Entry)>, DriveError> {
+    ) -> Result<Option<FileCopied>, DriveError> {
         let (source, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
         let (Some(folder), Some(name)) = (to.parent(), to.name()) else {
             return Err(DriveError::Exists { path: to.to_string() });
@@ -40,7 +50,10 @@ impl Drives {
             match (self.put_or_release(&put).await, clash) {
                 (Err(DriveError::Exists { .. }), Clash::KeepBoth) if number < NAMES_MAX => number += 1,
                 (Err(DriveError::Exists { .. }), Clash::Skip) => return Ok(None),
-                (result, _) => return result.map(|entry| Some((place.to_string(), entry))),
+                (result, _) => {
+                    let put = result?;
+                    return Ok(Some(FileCopied { path: place.to_string(), entry: put.entry, before: put.before }));
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ pub enum DriveError {
     BadName { name: String, why: &'static str },
     #[error("this path is not allowed: {why}")]
     BadPath { why: &'static str },
-    #[error("{from} cannot be moved to {to}: a folder cannot be moved into itself")]
+    #[error("{from} cannot go to {to}: a folder cannot be put into itself")]
     Cycle { from: String, to: String },
     /// Another version is there than the one that the caller wanted to replace.
     #[error("{path} has been changed by someone else since you read it; look at it again before replacing it")]

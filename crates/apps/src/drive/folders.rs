@@ -27,19 +27,24 @@ impl Drives {
     /// Makes a folder and the parents that are missing, all at once. A folder
     /// that is there already is fine.
     pub async fn make_folders(&self, drive: DriveId, path: &str) -> Result<Entry, DriveError> {
+        Ok(self.ensure_folders(drive, path).await?.0)
+    }
+
+    /// The same; and whether this call made it.
+    pub(super) async fn ensure_folders(&self, drive: DriveId, path: &str) -> Result<(Entry, bool), DriveError> {
         let path = DrivePath::parse(path)?;
         if path.is_root() {
-            return Ok(root());
+            return Ok((root(), false));
         }
         let mut tries = Tries::at(&path);
         loop {
             let walk = self.walk(drive, &path).await?;
             if let Some(found) = walk.found() {
                 walk.folder()?;
-                return Ok(found.entry.clone());
+                return Ok((found.entry.clone(), false));
             }
             if let Some(entry) = self.make_missing(drive, &path, &walk).await? {
-                return Ok(entry);
+                return Ok((entry, true));
             }
             tries.lost(self.store()).await?;
         }

@@ -10,6 +10,7 @@ use super::rows::{EntryRow, decode};
 use super::{DriveError, Drives, Entry};
 use crate::{DriveId, FolderId};
 use bytes::Bytes;
+use client::ClientError;
 use types::{Consistency, ItemKey, Query, Test};
 use unicode_normalization::UnicodeNormalization;
 
@@ -20,8 +21,12 @@ const MODIFIED: u8 = b'm';
 const NAME: u8 = b'n';
 /// The row that says that every entry of the drive is here.
 const COMPLETE: &[u8] = b"!";
-/// Entries that are brought here in one transaction.
-const AT_ONCE: u32 = 100;
+/// How far bringing the entries here has come: the last of their keys.
+const REACHED: &[u8] = b"?";
+/// Entries that are looked at, and brought here, in one transaction.
+const AT_ONCE: u32 = 150;
+/// How long one call goes on bringing entries here.
+const PREPARING_MS_MAX: u64 = 5000;
 /// Drives known to be complete that are remembered.
 const KNOWN_MAX: usize = 10_000;
 
@@ -105,20 +110,21 @@ impl Drives {
         Ok(())
     }
 
-    /// Entries that others put meanwhile are indexed by them.
+    /// Goes on where the last call ended. Entries that others put meanwhile are indexed by them.
     async fn index_all(&self, drive: DriveId) -> Result<(), DriveError> {
         let tables = self.inner.tables;
-        let mut query = Query::all(tables.entries, drive.bytes());
-        let mut after: Option<Bytes> = None;
+        let begun = self.now();
+        let reached = ItemKey::new(tables.index, drive.bytes(), REACHED);
+        let reached = self.inner.store.get(&reached, Consistency::Strong).await?;
+        let mut query = Query { limit: AT_ONCE, ..Query::all(tables.entries, drive.bytes()) };
+        if let Some(item) = reached {
+            query = query.after(item.value);
+        }
         loop {
-            if let Some(key) = &after {
-                query = query.after(key.clone());
-            }
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
             let mut change = Change::new(self, drive);
-            let (mut old, mut last) = (0, None);
+            let mut old = 0;
             for at in &page.items {
-                last = Some(at.sort_key.clone());
                 let row = decode::<EntryRow>("an entry", &at.item.value)?;
                 if row.indexed >= GENERATION {
                     continue;
@@ -128,25 +134,32 @@ impl Drives {
                 change.require(tables.entries, at.sort_key.clone(), Test::VersionIs(at.item.version));
                 change.put_entry(parent, &row.into_entry(name_in(&at.sort_key)?)?);
                 old += 1;
-                if old == AT_ONCE {
-                    break;
+            }
+            match &page.next {
+                Some(next) => change.put(tables.index, Bytes::from_static(REACHED), next.clone()),
+                None => {
+                    change.put(tables.index, Bytes::from_static(COMPLETE), vec![GENERATION as u8]);
+                    change.delete(tables.index, Bytes::from_static(REACHED));
                 }
             }
-            if old > 0
+            // A page with nothing to be brought here is passed over without a write, unless it is time to stop.
+            let stop = self.now().0.saturating_sub(begun.0) >= PREPARING_MS_MAX;
+            if (old > 0 || stop || page.next.is_none())
                 && let Commit::Lost(_) = change.commit(self.store(), &drive).await?
             {
                 // Changed by others just now: the same page again.
+                if stop {
+                    return Err(ClientError::Busy.into());
+                }
                 continue;
             }
-            if old < AT_ONCE && page.next.is_none() {
-                break;
+            let Some(next) = page.next else { return Ok(()) };
+            if stop {
+                // More than one call does: the next goes on.
+                return Err(ClientError::Busy.into());
             }
-            after = last.or(page.next);
+            query = query.after(next);
         }
-        let mut change = Change::new(self, drive);
-        change.put(tables.index, Bytes::from_static(COMPLETE), vec![GENERATION as u8]);
-        change.commit(self.store(), &drive).await?;
-        Ok(())
     }
 }
 

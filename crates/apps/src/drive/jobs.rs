@@ -1,32 +1,32 @@
 //! Jobs: acts of many steps. Copying a folder is one: its row is the intent, the
 //! copy grows outside the tree, step by step, and is hung into the tree by the last one, whole. Each
 //! step rests on the job's row being as it was read and rewrites it: of
-//! two who carry on the same job one loses, and after a cancel nothing more is added.
-//! Ids in the copy follow from the job and from what is copied, so that a step
-//! can be repeated.
+//! two who carry on the same job one loses, and after a cancel nothing more is added. Ids in the
+//! copy are made anew by each try of a step, so that what is left of one that failed has nothing
+//! in common with the next. The copy is no snapshot: what is moved within the source meanwhile may be in it twice, or not.
 
-use super::change::{Change, Commit, entry_key};
-use super::path::{NAMES_MAX, numbered};
+use super::change::{Change, Commit};
 use super::rows::{PlaceRow, Work, WorkRow, decode};
-use super::{Clash, DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
+use super::{Clash, DriveError, DrivePath, Drives};
 use crate::{DriveId, FolderId, JobId};
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use prost::Message;
-use std::time::Duration;
-use types::{Action, Classify, Consistency, ItemKey, Query, Test, Version, WallMillis};
+use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
 
+mod attach;
+mod run;
 mod step;
+
+pub(super) use run::Keeper;
 
 /// Jobs under way in one drive.
 const RUNNING_MAX: usize = 20;
 /// How long the row of a job that has ended stays.
 const ENDED_KEPT: u64 = 24 * 60 * 60 * 1000;
-/// A job whose row is that old has nobody who carries it on.
-const DESERTED: u64 = 30 * 1000;
-/// Failures in a row after which whoever runs a job leaves it to the next.
-const TRIES_MAX: u32 = 10;
+/// Rows of jobs in one page.
+const PAGE: u32 = 1000;
+/// Pages of jobs that are ever looked at.
+const PAGES_MAX: usize = 50;
 
 /// A job, as stored.
 #[derive(Clone, PartialEq, Message)]
@@ -56,6 +56,12 @@ struct JobRow {
     problem: String,
     #[prost(uint64, tag = "12")]
     started: u64,
+    /// Who carries it on, as long as the row is not old. Nobody yet: empty.
+    #[prost(bytes = "bytes", tag = "13")]
+    runner: Bytes,
+    /// What whoever began it may keep.
+    #[prost(uint64, optional, tag = "14")]
+    quota: Option<u64>,
 }
 
 /// A folder that is still to be copied.
@@ -115,13 +121,14 @@ pub struct Job {
     pub problem: Option<String>,
     /// When it was begun.
     pub started: WallMillis,
-    /// The folder made, once done: as [`Entry::id`].
+    /// The folder made, once done: as [`super::Entry::id`].
     pub made: [u8; 16],
 }
 
 /// A job as read.
 struct Read {
     version: Version,
+    written: WallMillis,
     row: JobRow,
 }
 
@@ -149,7 +156,7 @@ impl Drives {
         let [source, target] = &walks[..] else { return Err(DriveError::NoSuchJob) };
         let folder = source.folder()?;
         let (parent, _) = target.parent()?;
-        if target.passes(folder) && from != to {
+        if from.is_root() || (target.passes(folder) && from != to) {
             return Err(DriveError::Cycle { from: from.to_string(), to: to.to_string() });
         }
         // Better said now than after a long copy. Folders are never replaced.
@@ -168,61 +175,21 @@ impl Drives {
             to: to.to_string(),
             clash: u32::from(clash == Clash::KeepBoth),
             folder: made.bytes(),
-            done: 0,
             found: self.counter(drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
-            bytes: 0,
-            problem: String::new(),
             started: self.now().0,
+            quota: self.quota,
+            ..JobRow::default()
         };
         let mut change = Change::new(self, drive);
         change.require(tables.jobs, job.bytes(), Test::Absent);
         change.put_job(self, job, &row);
         let place = PlaceRow { parent: FolderId::JOBS.bytes(), name: job.to_string() };
         change.put(tables.places, made.bytes(), place.encode_to_vec());
-        change.put(tables.steps, step_key(job, folder), StepRow::encoded(folder, made, String::new()));
+        change.put(tables.steps, step_key(job, made), StepRow::encoded(folder, made, String::new()));
         match change.commit(self.store(), &to).await? {
             Commit::Done(_) => Ok(told(job, row)),
             Commit::Lost(_) => Err(DriveError::Conflict { path: to.to_string() }),
         }
-    }
-
-    /// Carries a job on to its end. Whoever dies on the way, or gives up, is replaced by a sweeper.
-    pub fn run_job(&self, drive: DriveId, job: JobId) -> BoxFuture<'_, Result<Job, DriveError>> {
-        self.run(drive, job).boxed()
-    }
-
-    async fn run(&self, drive: DriveId, job: JobId) -> Result<Job, DriveError> {
-        let mut failures = 0;
-        loop {
-            let read = self.read_job(drive, job).await?;
-            if read.row.state() != State::Running {
-                self.forget_steps(drive, job).await?;
-                return Ok(told(job, read.row));
-            }
-            let Err(error) = self.step(drive, job, &read).boxed().await else {
-                failures = 0;
-                continue;
-            };
-            if error.action() == Action::Rejected {
-                self.end_job(drive, job, &read, State::Failed, error.to_string()).await?;
-                continue;
-            }
-            failures += 1;
-            if failures >= TRIES_MAX {
-                return Err(error);
-            }
-            self.inner.store.pause(Duration::from_millis(20 << failures.min(6))).await;
-        }
-    }
-
-    /// The same, by itself.
-    pub fn spawn_job(&self, drive: DriveId, job: JobId) {
-        let drives = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = drives.run_job(drive, job).await {
-                tracing::warn!(%drive, %job, %error, "a job is left to the sweeper");
-            }
-        });
     }
 
     /// Stops a job: what it has made goes. One that has ended stays as it is.
@@ -230,22 +197,16 @@ impl Drives {
         loop {
             let read = self.read_job(drive, job).await?;
             if read.row.state() != State::Running {
-                return Ok(told(job, read.row));
+                return self.ended(drive, job, read).await;
             }
+            // Lost to a step: looked at again.
             self.end_job(drive, job, &read, State::Cancelled, String::new()).await?;
-            self.forget_steps(drive, job).await?;
         }
     }
 
     /// All jobs of a drive that are under way, and those that ended within a day.
     pub async fn jobs(&self, drive: DriveId) -> Result<Vec<Job>, DriveError> {
-        let page =
-            self.inner.store.query(&Query::all(self.inner.tables.jobs, drive.bytes()), Consistency::Strong).await?;
-        let told = page.items.iter().map(|at| {
-            let id = JobId::from_slice(&at.sort_key).ok_or_else(|| DriveError::Damaged("the key of a job".into()))?;
-            Ok(told(id, decode("a job", &at.item.value)?))
-        });
-        told.collect()
+        Ok(self.all_jobs(drive).await?.into_iter().map(|(id, read)| told(id, read.row)).collect())
     }
 
     /// One job.
@@ -253,25 +214,25 @@ impl Drives {
         Ok(told(job, self.read_job(drive, job).await?.row))
     }
 
-    /// Carries on the jobs of a drive that nobody carries on.
-    pub(super) async fn carry_on_jobs(&self, drive: DriveId) -> Result<(), DriveError> {
-        let page =
-            self.inner.store.query(&Query::all(self.inner.tables.jobs, drive.bytes()), Consistency::Strong).await?;
-        for at in page.items {
-            let row: JobRow = decode("a job", &at.item.value)?;
-            let age = self.now().0.saturating_sub(at.item.time.wall().0);
-            let Some(id) = JobId::from_slice(&at.sort_key) else { continue };
-            if row.state() == State::Running && age >= DESERTED {
-                self.run_job(drive, id).await?;
+    async fn all_jobs(&self, drive: DriveId) -> Result<Vec<(JobId, Read)>, DriveError> {
+        let mut query = Query { limit: PAGE, ..Query::all(self.inner.tables.jobs, drive.bytes()) };
+        let mut jobs = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            for at in &page.items {
+                let id = JobId::from_slice(&at.sort_key);
+                let id = id.ok_or_else(|| DriveError::Damaged("the key of a job".into()))?;
+                jobs.push((id, Read::of(&at.item)?));
             }
+            let Some(next) = page.next else { break };
+            query = query.after(next);
         }
-        Ok(())
+        Ok(jobs)
     }
 
     async fn read_job(&self, drive: DriveId, job: JobId) -> Result<Read, DriveError> {
         let key = ItemKey::new(self.inner.tables.jobs, drive.bytes(), job.bytes());
-        let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NoSuchJob)?;
-        Ok(Read { version: item.version, row: decode("a job", &item.value)? })
+        Read::of(&self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NoSuchJob)?)
     }
 
     /// A job that will not be done: what it has made so far is left to the sweeper.
@@ -294,42 +255,13 @@ impl Drives {
         Ok(())
     }
 
-    /// Hangs what was made into the tree, whole.
-    async fn attach(&self, drive: DriveId, job: JobId, read: &Read) -> Result<(), DriveError> {
-        let ids = (FolderId::from_slice(&read.row.folder), FolderId::from_slice(&read.row.parent));
-        let (Some(made), Some(parent)) = ids else { return Err(DriveError::NoSuchJob) };
-        let wanted = DrivePath::parse(&read.row.to)?;
-        let name = wanted.name().unwrap_or_default();
-        // The folder that was meant, wherever it is now.
-        let gone = || DriveError::NotFound { path: wanted.parent().unwrap_or_default().to_string() };
-        let folder = self.locate(drive, parent).await?.ok_or_else(gone)?;
-        let most = if read.row.clash == 1 { NAMES_MAX } else { 1 };
-        for number in 1..=most {
-            let place = folder.join(&numbered(name, number))?;
-            let walk = self.walk(drive, &place).await?;
-            let (there, ancestors) = walk.parent()?;
-            if there != parent {
-                return Err(DriveError::Conflict { path: place.to_string() });
-            }
-            if walk.found().is_some() {
-                continue;
-            }
-            let now = self.now();
-            let name = place.name().unwrap_or_default().to_string();
-            let kind = EntryKind::Folder(FolderInfo { id: made });
-            let entry = Entry { name, created: now, modified: now, kind };
-            let mut change = Change::new(self, drive);
-            change.require_job(self, job, read);
-            change.require_steps(ancestors);
-            change.require_nothing_at(entry_key(parent, &entry.name));
-            change.put_entry(parent, &entry);
-            change.count_entries(parent, 1);
-            let row = JobRow { state: State::Done as i32, to: place.to_string(), ..read.row.clone() };
-            change.put_job(self, job, &row);
-            // Lost: looked at again by the caller.
-            return change.commit(self.store(), &place).await.map(|_: Commit| ());
+    /// A job that runs no more. The steps of one that came to nothing are forgotten; no other's, not even those of
+    /// a state that this release does not know.
+    async fn ended(&self, drive: DriveId, job: JobId, read: Read) -> Result<Job, DriveError> {
+        if let State::Failed | State::Cancelled = read.row.state() {
+            self.forget_steps(drive, job).await?;
         }
-        Err(DriveError::Exists { path: wanted.to_string() })
+        Ok(told(job, read.row))
     }
 
     /// Rows of steps that are of no use any more.
@@ -348,8 +280,15 @@ impl Drives {
     }
 }
 
-fn step_key(job: JobId, source: FolderId) -> Bytes {
-    [job.0, source.0].concat().into()
+/// By the folder that is made: the source's may be met twice, when it is moved meanwhile.
+fn step_key(job: JobId, target: FolderId) -> Bytes {
+    [job.0, target.0].concat().into()
+}
+
+impl Read {
+    fn of(item: &types::Item) -> Result<Read, DriveError> {
+        Ok(Read { version: item.version, written: item.time.wall(), row: decode("a job", &item.value)? })
+    }
 }
 
 impl StepRow {

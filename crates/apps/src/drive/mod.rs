@@ -22,6 +22,7 @@
 pub mod acts;
 mod change;
 mod check;
+mod contents;
 mod copy;
 mod entry;
 mod error;
@@ -44,6 +45,7 @@ mod walk;
 
 pub use acts::{Act, Done};
 pub use change::FOLDER_ENTRIES_MAX;
+pub use copy::FileCopied;
 pub use entry::{
     Clash, Entry, EntryKind, FileInfo, FolderInfo, NewFile, OpenFile, PutCondition, RenameCondition, Swept, Usage,
 };
@@ -51,10 +53,11 @@ pub use error::DriveError;
 pub use index::Order;
 pub use jobs::{Job, JobState};
 pub use path::DrivePath;
+pub use put::Before;
 pub use read::LIST_MAX;
 pub use rename::Renamed;
 pub use search::{Found, SEARCH_MAX};
-pub use trash::{Restored, TRASH_LIST_MAX, Trashed};
+pub use trash::{Emptied, Restored, TRASH_LIST_MAX, Trashed};
 pub use versions::OldVersion;
 
 use crate::DriveId;
@@ -100,6 +103,8 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct Drives {
     inner: Arc<Inner>,
+    /// Bytes that a drive may hold for whom this was made.
+    quota: Option<u64>,
 }
 
 struct Inner {
@@ -107,6 +112,8 @@ struct Inner {
     tables: Tables,
     settings: Settings,
     seen: Seen,
+    /// Jobs that this process carries on.
+    keeper: jobs::Keeper,
     /// Drives whose index is known to be complete.
     complete: Mutex<HashSet<DriveId>>,
 }
@@ -115,9 +122,25 @@ impl Drives {
     /// The drives on that store. Makes the tables that are missing.
     pub async fn open_store(store: Arc<dyn Store>, settings: Settings) -> Result<Drives, ClientError> {
         let tables = Tables::open(&*store).await?;
+        let quota = settings.quota;
         Ok(Drives {
-            inner: Arc::new(Inner { store, tables, settings, seen: Seen::default(), complete: Mutex::default() }),
+            quota,
+            inner: Arc::new(Inner {
+                store,
+                tables,
+                settings,
+                seen: Seen::default(),
+                keeper: jobs::Keeper::default(),
+                complete: Mutex::default(),
+            }),
         })
+    }
+
+    /// The same drives for somebody with that quota: what makes a drive larger than it is refused. Jobs begun keep to it.
+    #[must_use]
+    pub fn within(&self, quota: Option<u64>) -> Drives {
+        let quota = [self.inner.settings.quota, quota].into_iter().flatten().min();
+        Drives { inner: self.inner.clone(), quota }
     }
 
     fn store(&self) -> &dyn Store {

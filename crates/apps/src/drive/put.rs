@@ -7,14 +7,15 @@
 //! finds and releases what there is. Once the sweeper has taken a row, the last
 //! step cannot succeed any more. Content without blocks needs the last step alone.
 
-use super::change::{Change, Commit, owner, work_key_of_version};
+use super::change::{Change, Commit, work_key_of_version};
+use super::contents::{Stored, has_blocks};
 use super::rows::{Work, WorkRow, decode};
 use super::tries::Tries;
 use super::walk::Walk;
 use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, NewFile, PutCondition};
 use crate::{DriveId, FileId, VersionId};
 use bytes::Bytes;
-use client::{Body, Content, UploadId};
+use client::{Content, UploadId};
 use futures::{Stream, StreamExt};
 use types::{Consistency, ItemKey, Test, Version};
 
@@ -34,10 +35,10 @@ impl Drives {
         condition: PutCondition,
     ) -> Result<Entry, DriveError> {
         let path = DrivePath::parse(path)?;
-        self.put_or_release(&Put::new(drive, path, content, new, condition)?).await
+        Ok(self.put_or_release(&Put::new(drive, path, content, new, condition)?).await?.entry)
     }
 
-    pub(super) async fn put_or_release(&self, put: &Put) -> Result<Entry, DriveError> {
+    pub(super) async fn put_or_release(&self, put: &Put) -> Result<WasPut, DriveError> {
         let mut intent = None;
         let result = self.put(put, &mut intent).await;
         if let (Err(_), Some(intent)) = (&result, intent) {
@@ -65,7 +66,7 @@ impl Drives {
         self.put_file(drive, path, content, new, condition).await
     }
 
-    async fn put(&self, put: &Put, intent: &mut Option<Version>) -> Result<Entry, DriveError> {
+    async fn put(&self, put: &Put, intent: &mut Option<Version>) -> Result<WasPut, DriveError> {
         let tables = self.inner.tables;
         let mut tries = Tries::at(&put.path);
         loop {
@@ -76,9 +77,10 @@ impl Drives {
             if let (Some(step), Some(file)) = (old, old_file)
                 && file.version == put.new.version
             {
-                return put.same_content(file).map(|()| step.entry.clone());
+                // By an earlier call: what it replaced is not known any more.
+                return put.same_content(file).map(|()| WasPut { entry: step.entry.clone(), before: Before::Gone });
             }
-            if put.has_blocks() && intent.is_none() {
+            if has_blocks(&put.content) && intent.is_none() {
                 self.intend(put, intent).await?;
                 // Referencing took its time: look again.
                 continue;
@@ -103,12 +105,14 @@ impl Drives {
             if intent.is_some() {
                 change.delete(tables.work, work_key_of_version(version));
             } else {
-                change.put(tables.contents, version.bytes(), put.content.encode());
+                change.put(tables.contents, version.bytes(), Stored::new(put.content.clone()).encode());
             }
+            let mut before = Before::Nothing;
             match (old, old_file) {
                 (Some(step), Some(file)) => {
                     change.delete_entry(parent, &step.entry);
                     let kept = self.keep_version(&mut change, put.drive, &step.entry, put.content.hash).await?;
+                    before = if kept { Before::Kept(file.version) } else { Before::Gone };
                     if let (true, EntryKind::File(new)) = (kept || file.history, &mut entry.kind) {
                         new.history = true;
                     }
@@ -118,7 +122,7 @@ impl Drives {
             change.put_entry(parent, &entry);
             change.count_bytes(put.content.size as i64);
             match change.commit(self.store(), &put.path).await? {
-                Commit::Done(_) => return Ok(entry),
+                Commit::Done(_) => return Ok(WasPut { entry, before }),
                 Commit::Lost(at) if at == own && intent.is_none() => return Err(version_used()),
                 // The sweeper took it for dead.
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.path.to_string() }),
@@ -133,25 +137,28 @@ impl Drives {
         let version = put.new.version;
         let mut change = Change::new(self, put.drive);
         change.require(tables.contents, version.bytes(), Test::Absent);
-        change.put(tables.contents, version.bytes(), put.content.encode());
+        let stored = Stored::new(put.content.clone());
+        change.put(tables.contents, version.bytes(), stored.encode());
         change.put_work_of_version(version, Work::Put, true);
-        let at = match change.commit(self.store(), &put.path).await? {
-            Commit::Done(result) => result.version,
+        let (at, stored) = match change.commit(self.store(), &put.path).await? {
+            Commit::Done(result) => (result.version, stored),
             Commit::Lost(_) => self.earlier_intent(put).await?,
         };
-        *intent = Some(at);
         // Within a part of the time after which the put counts as abandoned: no
         // reference may arrive when the sweeper has been and gone.
-        let owner = owner(put.drive, version);
+        let owner = stored.owner(put.drive, version);
         let referenced = self.inner.store.reference_content(&owner, &put.content);
         match tokio::time::timeout(self.inner.settings.abandoned / 4, referenced).await {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(DriveError::Conflict { path: put.path.to_string() }),
+            Ok(done) => done?,
+            Err(_) => return Err(DriveError::Conflict { path: put.path.to_string() }),
         }
+        // Not before: what may still be on its way must not be released at once.
+        *intent = Some(at);
+        Ok(())
     }
 
     /// The row of work that an earlier try of the same put left.
-    async fn earlier_intent(&self, put: &Put) -> Result<Version, DriveError> {
+    async fn earlier_intent(&self, put: &Put) -> Result<(Version, Stored), DriveError> {
         let tables = self.inner.tables;
         let keys = vec![
             ItemKey::new(tables.contents, put.drive.bytes(), put.new.version.bytes()),
@@ -159,13 +166,25 @@ impl Drives {
         ];
         let rows = self.inner.store.get_many(keys, Consistency::Strong).await?;
         let [Some(content), Some(work)] = &rows[..] else { return Err(version_used()) };
-        if content.value != put.content.encode() {
+        let stored = Stored::decode(&content.value)?;
+        if stored.content != put.content {
             return Err(version_used());
         }
         if decode::<WorkRow>("a row of work", &work.value)?.work() != Work::Put {
             return Err(version_used());
         }
-        Ok(work.version)
+        let age = self.now().0.saturating_sub(work.time.wall().0);
+        if u128::from(age) < self.inner.settings.abandoned.as_millis() / 4 {
+            return Ok((work.version, stored));
+        }
+        // The sweeper would come before the references are there: it is to count from now.
+        let mut change = Change::new(self, put.drive);
+        change.require_work(work_key_of_version(put.new.version), work.version);
+        change.put_work_of_version(put.new.version, Work::Put, true);
+        match change.commit(self.store(), &put.path).await? {
+            Commit::Done(result) => Ok((result.version, stored)),
+            Commit::Lost(_) => Err(DriveError::Conflict { path: put.path.to_string() }),
+        }
     }
 
     /// The put was refused: what it referenced goes the sweeper's way. If this
@@ -178,6 +197,23 @@ impl Drives {
             tracing::debug!(%error, "a refused put is left to the sweeper");
         }
     }
+}
+
+/// What a put has done.
+pub(super) struct WasPut {
+    pub entry: Entry,
+    pub before: Before,
+}
+
+/// What was at a path before something was put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// A file whose content is an earlier version now: this one.
+    Kept(VersionId),
+    /// A file whose content was not kept: it was the same, or no versions are kept.
+    Gone,
 }
 
 /// A put, checked as far as it can be without looking at the drive.
@@ -204,10 +240,6 @@ impl Put {
             return Err(DriveError::Invalid("no file is that large".into()));
         }
         Ok(Put { drive, path, content, new, condition, source: None })
-    }
-
-    fn has_blocks(&self) -> bool {
-        !matches!(self.content.body, Body::Inline(_))
     }
 
     fn same_content(&self, there: &FileInfo) -> Result<(), DriveError> {

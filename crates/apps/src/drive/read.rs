@@ -113,6 +113,9 @@ impl Drives {
                 .filter_map(|file| Some((tables.index, order.prefix(folder, file)?, ORDERED_BYTES)))
                 .collect(),
         };
+        if after.is_some_and(|after| after.first().is_none_or(|class| usize::from(*class) >= ranges.len())) {
+            return Err(DriveError::BadCursor);
+        }
         let (mut items, mut at) = (Vec::new(), None);
         for (n, (table, prefix, before)) in ranges.iter().enumerate() {
             let mut query = Query { reverse, ..Query::prefix(*table, drive.bytes(), prefix) };
@@ -177,7 +180,7 @@ impl Drives {
     /// How full the drive is.
     pub async fn usage(&self, drive: DriveId) -> Result<Usage, DriveError> {
         let bytes = self.counter(drive, Bytes::from_static(BYTES)).await?.unwrap_or(0).max(0) as u64;
-        Ok(Usage { bytes, room: self.inner.settings.quota.map(|quota| quota.saturating_sub(bytes)) })
+        Ok(Usage { bytes, room: self.quota.map(|quota| quota.saturating_sub(bytes)) })
     }
 
     /// A counter's state; none when it was never used.

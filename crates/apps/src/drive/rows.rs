@@ -146,7 +146,12 @@ impl EntryRow {
             (Some(folder), None) => {
                 EntryKind::Folder(FolderInfo { id: FolderId::from_slice(&folder.id).ok_or_else(damaged)? })
             }
-            (None, Some(file)) => EntryKind::File(file.into_info()?),
+            (None, Some(file)) => {
+                let mut info = file.into_info()?;
+                // A release that did not know of versions says nothing of them when it moves a file.
+                info.history |= self.indexed == 0;
+                EntryKind::File(info)
+            }
             _ => return Err(damaged()),
         };
         Ok(Entry {

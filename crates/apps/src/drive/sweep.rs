@@ -2,12 +2,12 @@
 //! transaction conditioned on its row of work, or can be repeated without harm;
 //! so it may stop anywhere, and several may sweep the same drive.
 
-use super::change::{Change, Commit, name_in, owner, work_key_of_folder};
+use super::change::{Change, Commit, name_in, work_key_of_folder};
+use super::contents::{Stored, has_blocks};
 use super::rows::{Work, WorkRow, decode};
 use super::{DriveError, Drives, Entry, Swept};
 use crate::{DriveId, FileId, FolderId, VersionId};
 use bytes::Bytes;
-use client::{Body, Content};
 use rand::Rng;
 use std::time::Duration;
 use types::{Action, Classify, Consistency, ItemAt, ItemKey, Query, Test, Version, WallMillis};
@@ -216,12 +216,21 @@ impl Drives {
         swept: &mut Swept,
     ) -> Result<(), DriveError> {
         let tables = self.inner.tables;
-        let key = ItemKey::new(tables.contents, drive.bytes(), version.bytes());
-        let item = self.inner.store.get(&key, Consistency::Strong).await?;
-        if let Some(item) = item {
-            let content = Content::decode(&item.value)?;
-            if !matches!(content.body, Body::Inline(_)) {
-                self.inner.store.unreference_content(&owner(drive, version), &content).await?;
+        // Together: the content that this work is about, not a later one of the same version.
+        let keys = vec![
+            ItemKey::new(tables.contents, drive.bytes(), version.bytes()),
+            ItemKey::new(tables.work, drive.bytes(), task.key.clone()),
+        ];
+        let rows = self.inner.store.get_many(keys, Consistency::Strong).await?;
+        let [content, work] = &rows[..] else { return Err(DriveError::Damaged("an answer for other keys".into())) };
+        if work.as_ref().is_none_or(|work| work.version != task.version) {
+            // Another sweeper is at it, or was.
+            return Ok(());
+        }
+        if let Some(item) = content {
+            let stored = Stored::decode(&item.value)?;
+            if has_blocks(&stored.content) {
+                self.inner.store.unreference_content(&stored.owner(drive, version), &stored.content).await?;
             }
         }
         let mut change = self.change_for(drive, task);

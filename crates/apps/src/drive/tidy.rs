@@ -8,6 +8,8 @@ use types::{TableId, WallMillis};
 
 /// Rows of a scan at a time.
 const PAGE: u32 = 1000;
+/// Calls that empty one drive's trash in one round, of some seconds each.
+const ROUNDS_MAX: usize = 10;
 /// Drives tidied in one round; the rest is for the next.
 const DRIVES_MAX: usize = 100_000;
 
@@ -16,8 +18,22 @@ impl Drives {
     pub async fn tidy(&self, drive: DriveId) -> Result<u64, DriveError> {
         let keep = self.inner.settings.trash.as_millis() as u64;
         let long_ago = WallMillis(self.now().0.saturating_sub(keep));
-        let emptied = self.empty_trash(drive, long_ago).await?;
-        Ok(emptied + self.thin_due(drive).await?)
+        let emptied = self.empty_of(drive, long_ago).await;
+        // Whatever came of the trash.
+        let thinned = self.thin_due(drive).await?;
+        Ok(emptied? + thinned)
+    }
+
+    async fn empty_of(&self, drive: DriveId, until: WallMillis) -> Result<u64, DriveError> {
+        let mut removed = 0;
+        for _ in 0..ROUNDS_MAX {
+            let emptied = self.empty_trash(drive, until).await?;
+            removed += emptied.removed;
+            if !emptied.more {
+                break;
+            }
+        }
+        Ok(removed)
     }
 
     /// Tidies every drive that has something to be tidied. One that cannot be does not keep others waiting.

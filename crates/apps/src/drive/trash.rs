@@ -16,6 +16,10 @@ use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
 
 /// Rows in one page of the trash.
 pub const TRASH_LIST_MAX: u32 = 1000;
+/// Rows purged in one transaction.
+const PURGED_AT_ONCE: u32 = 100;
+/// How long one call goes on emptying the trash.
+const EMPTYING_MS_MAX: u64 = 4000;
 
 /// Something thrown away.
 #[derive(Clone, PartialEq, Message)]
@@ -51,6 +55,15 @@ pub struct Trashed {
     pub until: WallMillis,
     /// Who threw it away, if that is known.
     pub by: Option<UserId>,
+}
+
+/// What emptying the trash has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emptied {
+    /// Removed for good.
+    pub removed: u64,
+    /// There is more to be removed: call again.
+    pub more: bool,
 }
 
 /// What came back.
@@ -94,6 +107,15 @@ impl Change {
         self.put(drives.inner.tables.trash, id.bytes(), row.encode_to_vec());
         self.put_place(entry, FolderId::TRASH, &id.to_string());
         Trashed { id, entry: entry.clone(), path: path.to_string(), at, until: drives.trash_until(at), by }
+    }
+
+    /// Something in the trash goes for good.
+    fn purge(&mut self, drives: &Drives, held: &Held) {
+        let Trashed { id, entry, .. } = &held.trashed;
+        self.require(drives.inner.tables.trash, id.bytes(), Test::VersionIs(held.version));
+        self.delete(drives.inner.tables.trash, id.bytes());
+        self.leave_to_sweeper(entry, false);
+        self.count_bytes(-(entry.size() as i64));
     }
 }
 
@@ -168,10 +190,15 @@ impl Drives {
         let mut number = 1;
         loop {
             let held = self.held_in_trash(drive, id).await?;
+            // The folder that it was in, if it goes back there.
+            let mut home = None;
             let place = match &wanted {
                 Some(to) => to.clone(),
                 None => match self.locate(drive, held.parent).await? {
-                    Some(folder) => folder.join(&held.trashed.entry.name)?,
+                    Some(folder) => {
+                        home = Some(held.parent);
+                        folder.join(&held.trashed.entry.name)?
+                    }
                     None => {
                         let place = DrivePath::parse(&held.trashed.path)?;
                         self.make_folders(drive, &place.parent().unwrap_or_default().to_string()).await?;
@@ -184,7 +211,15 @@ impl Drives {
             };
             let place = folder.join(&numbered(name, number))?;
             let walk = self.walk(drive, &place).await?;
-            let (parent, ancestors) = walk.parent()?;
+            let (parent, ancestors) = match walk.parent() {
+                Ok(found) if home.is_none_or(|home| home == found.0) => found,
+                Err(error) if home.is_none() => return Err(error),
+                // Its folder was moved since it was located.
+                _ => {
+                    tries.lost(self.store()).await?;
+                    continue;
+                }
+            };
             let mut entry = Entry { name: place.name().unwrap_or_default().to_string(), ..held.trashed.entry.clone() };
             if entry.is_folder() {
                 entry.modified = self.now();
@@ -219,40 +254,50 @@ impl Drives {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
             let held = self.held_in_trash(drive, id).await?;
-            let entry = held.trashed.entry;
             let mut change = Change::new(self, drive);
-            change.require(self.inner.tables.trash, id.bytes(), Test::VersionIs(held.version));
-            change.delete(self.inner.tables.trash, id.bytes());
-            change.leave_to_sweeper(&entry, false);
-            change.count_bytes(-(entry.size() as i64));
+            change.purge(self, &held);
             match change.commit(self.store(), &held.trashed.path).await? {
-                Commit::Done(_) => return Ok(entry),
+                Commit::Done(_) => return Ok(held.trashed.entry),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
     }
 
-    /// Removes for good what was thrown away at or before that time: how many. What is restored meanwhile stays.
-    pub async fn empty_trash(&self, drive: DriveId, until: WallMillis) -> Result<u64, DriveError> {
-        let mut query = Query { limit: 100, ..Query::all(self.inner.tables.trash, drive.bytes()) };
+    /// Removes for good what was thrown away at or before that time, for some seconds: how much, and whether there is
+    /// more. What is restored meanwhile stays; what cannot be read is passed over.
+    pub async fn empty_trash(&self, drive: DriveId, until: WallMillis) -> Result<Emptied, DriveError> {
+        let trash = self.inner.tables.trash;
+        let mut query = Query { limit: PURGED_AT_ONCE, ..Query::all(trash, drive.bytes()) };
+        query.to = types::Bound::Excluded(Bytes::copy_from_slice(&until.0.saturating_add(1).to_be_bytes()));
+        let begun = self.now();
+        let mut tries = Tries::at(&DrivePath::root());
         let mut removed = 0;
         loop {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            let mut change = Change::new(self, drive);
+            let mut purged = 0;
             for at in &page.items {
-                let id = TrashId::from_slice(&at.sort_key).ok_or_else(damaged)?;
-                if id.time() > until {
-                    return Ok(removed);
-                }
-                match self.purge(drive, id).await {
-                    Ok(_) => removed += 1,
-                    Err(DriveError::NotInTrash) => {}
-                    Err(error) => return Err(error),
+                match self.held(&at.sort_key, &at.item) {
+                    Ok(held) => {
+                        change.purge(self, &held);
+                        purged += 1;
+                    }
+                    Err(error) => tracing::warn!(%drive, %error, "something in the trash is left there"),
                 }
             }
-            match page.next {
-                Some(next) => query = query.after(next),
-                None => return Ok(removed),
+            if purged > 0
+                && let Commit::Lost(_) = change.commit(self.store(), &drive).await?
+            {
+                // One was restored, say: the same page again.
+                tries.lost(self.store()).await?;
+                continue;
             }
+            removed += purged;
+            let Some(next) = page.next else { return Ok(Emptied { removed, more: false }) };
+            if self.now().0.saturating_sub(begun.0) >= EMPTYING_MS_MAX {
+                return Ok(Emptied { removed, more: true });
+            }
+            query = query.after(next);
         }
     }
 

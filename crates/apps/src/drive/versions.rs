@@ -200,12 +200,13 @@ impl Drives {
     }
 
     /// Makes an earlier version the current one; what is current becomes an
-    /// earlier version: its id is told beside the entry.
+    /// earlier version: its id is told beside the entry. `only`: if that is the current one.
     pub async fn restore_version(
         &self,
         drive: DriveId,
         path: &str,
         version: VersionId,
+        only: Option<VersionId>,
         _by: Option<UserId>,
     ) -> Result<(Entry, VersionId), DriveError> {
         let path = DrivePath::parse(path)?;
@@ -221,6 +222,9 @@ impl Drives {
             }
             if current.version == version {
                 return Ok((step.entry.clone(), version));
+            }
+            if only.is_some_and(|only| only != current.version) {
+                return Err(DriveError::Changed { path: path.to_string() });
             }
             let rows = self.version_rows(drive, current.id, ROWS_MAX).await?;
             let Some(row) = rows.iter().find(|row| row.file.version == version) else {

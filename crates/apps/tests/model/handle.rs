@@ -246,6 +246,7 @@ impl Store for Handle {
     }
 
     async fn pause(&self, _: Duration) {
+        tokio::task::yield_now().await;
         self.yields().await;
     }
 }

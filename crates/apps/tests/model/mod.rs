@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod acts;
+pub mod hand;
 mod handle;
 pub mod tree;
 
@@ -74,6 +75,38 @@ impl Model {
 
     pub fn table(&self, namespace: &str, name: &str) -> Option<TableId> {
         self.state.lock().tables.get(&(namespace.to_string(), name.to_string())).copied()
+    }
+
+    /// What is referenced for each version of a file; its owner has a part more, which tells rows of a version apart.
+    pub fn references(&self) -> BTreeMap<Vec<u8>, BTreeSet<BlockHash>> {
+        let state = self.state.lock();
+        let mut found = BTreeMap::new();
+        for (owner, hashes) in &state.references {
+            assert_eq!(found.insert(owner[..32].to_vec(), hashes.clone()), None, "two owners for one version");
+        }
+        found
+    }
+
+    /// An item's value.
+    pub fn value(&self, namespace: &str, name: &str, sort_key: &[u8]) -> Bytes {
+        let table = self.table(namespace, name).unwrap();
+        let state = self.state.lock();
+        let mut found = state.items.iter().filter(|(key, _)| key.table == table && key.sort_key == sort_key);
+        found.next().unwrap().1.value.clone()
+    }
+
+    /// Forgets all items of a table.
+    pub fn clear(&self, namespace: &str, name: &str) {
+        let table = self.table(namespace, name).unwrap();
+        self.state.lock().items.retain(|key, _| key.table != table);
+    }
+
+    /// Puts another value into an item.
+    pub fn overwrite(&self, namespace: &str, name: &str, sort_key: &[u8], value: &[u8]) {
+        let table = self.table(namespace, name).unwrap();
+        let mut state = self.state.lock();
+        let mut found = state.items.iter_mut().filter(|(key, _)| key.table == table && key.sort_key == sort_key);
+        found.next().unwrap().1.value = Bytes::copy_from_slice(value);
     }
 
     /// How many items a table holds.

@@ -6,8 +6,14 @@ use super::{Remote, RemoteError};
 use bytes::Bytes;
 use rpc::grpc::v1::{self, act::Act as Wire, act_outcome::Outcome};
 use rpc::grpc::{Malformed, Problem, block_hash, bytes16};
+use std::time::Duration;
 use tonic::Code;
 use types::{BlockHash, WallMillis};
+
+/// What an act may take beyond a usual call: each block of a file that is copied is referenced by a transaction of its own.
+const EACH_ACT: Duration = Duration::from_secs(10);
+/// And all acts of one call.
+const ACTS_MAX: Duration = Duration::from_secs(120);
 
 /// What to do with a name that is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +67,7 @@ impl Act {
     /// Makes an earlier version the current one.
     pub fn restore_version(path: &str, version: FileVersion) -> Act {
         let version = Bytes::copy_from_slice(&version.0);
-        Act::of(Wire::RestoreVersion(v1::RestoreVersionAct { path: path.into(), version }))
+        Act::of(Wire::RestoreVersion(v1::RestoreVersionAct { path: path.into(), version, only: Bytes::new() }))
     }
 }
 
@@ -212,7 +218,8 @@ impl Remote {
     pub async fn act_all(&self, acts: &[Act]) -> Result<Vec<Result<Done, RemoteError>>, RemoteError> {
         let message = v1::DoRequest { acts: acts.iter().map(|act| act.0.clone()).collect() };
         let send = |channel, request| async move { service(channel).r#do(request).await };
-        let reply = self.call(Safety::Once, message, send).await?;
+        let allowance = (EACH_ACT * acts.len().min(1000) as u32).min(ACTS_MAX);
+        let reply = self.call_lasting(allowance, Safety::Once, message, send).await?;
         if reply.outcomes.len() != acts.len() {
             return Err(missing("the outcome of an act").into());
         }
@@ -245,8 +252,16 @@ impl Remote {
 
     /// Removes everything in the trash for good: how many.
     pub async fn empty_trash(&self) -> Result<u64, RemoteError> {
-        let send = |channel, request| async move { service(channel).empty_trash(request).await };
-        Ok(self.call(Safety::Write, v1::EmptyTrashRequest {}, send).await?.removed)
+        let mut removed = 0;
+        loop {
+            let send = |channel, request| async move { service(channel).empty_trash(request).await };
+            let extra = Duration::from_secs(5);
+            let reply = self.call_lasting(extra, Safety::Write, v1::EmptyTrashRequest {}, send).await?;
+            removed += reply.removed;
+            if !reply.more {
+                return Ok(removed);
+            }
+        }
     }
 
     /// All versions of a file, the latest first.

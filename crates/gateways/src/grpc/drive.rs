@@ -134,7 +134,7 @@ impl Drive for GrpcState {
     }
 
     async fn put_file(&self, request: Request<v1::PutFileRequest>) -> Result<Response<v1::Entry>, Status> {
-        let drive = caller(&request)?.user.drive;
+        let user = caller(&request)?.user.clone();
         let asked = request.into_inner();
         let condition = match &asked.condition {
             None => PutCondition::Replace,
@@ -155,7 +155,8 @@ impl Drive for GrpcState {
         };
         let to = path(&asked.path)?.to_string();
         let content = self.content(asked).await?;
-        let put = self.inner.drives.put_file(drive, &to, content, new, condition).await.map_err(status)?;
+        let drives = self.drives_for(&user).await?;
+        let put = drives.put_file(user.drive, &to, content, new, condition).await.map_err(status)?;
         Ok(Response::new(entry(&put)))
     }
 

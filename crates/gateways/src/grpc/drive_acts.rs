@@ -5,7 +5,7 @@ use super::drive::{entry, path};
 use super::problems::{Explain, invalid, status};
 use apps::drive::acts::BATCH_MAX;
 use apps::drive::{Act, Clash, Done, Job, JobState};
-use apps::{DriveError, JobId, TrashId, User, VersionId};
+use apps::{DriveError, Drives, JobId, TrashId, User, VersionId};
 use bytes::Bytes;
 use rpc::grpc::limits::CURSOR_BYTES_MAX;
 use rpc::grpc::v1::{self, act::Act as Wire, act_outcome::Outcome};
@@ -65,8 +65,10 @@ fn act_of(act: v1::Act) -> Result<Act, Malformed> {
         },
         Wire::Purge(it) => Act::Purge { id: TrashId(bytes16("an id in the trash", &it.id)?) },
         Wire::RestoreVersion(it) => {
-            Act::RestoreVersion { version: VersionId(bytes16("a file's version", &it.version)?), path: it.path }
+            let only = if it.only.is_empty() { None } else { Some(VersionId(bytes16("a file's version", &it.only)?)) };
+            Act::RestoreVersion { version: VersionId(bytes16("a file's version", &it.version)?), path: it.path, only }
         }
+        Wire::UndoJob(it) => Act::UndoJob { id: JobId(bytes16("a job's id", &it.id)?) },
     })
 }
 
@@ -83,9 +85,12 @@ fn act(act: Act) -> v1::Act {
             Wire::Restore(v1::RestoreAct { id: bytes(id.0), to: to.unwrap_or_default(), clash: clash(rule) })
         }
         Act::Purge { id } => Wire::Purge(v1::PurgeAct { id: bytes(id.0) }),
-        Act::RestoreVersion { path, version } => {
-            Wire::RestoreVersion(v1::RestoreVersionAct { path, version: bytes(version.0) })
-        }
+        Act::RestoreVersion { path, version, only: current } => Wire::RestoreVersion(v1::RestoreVersionAct {
+            path,
+            version: bytes(version.0),
+            only: only(current.map(|version| version.0)),
+        }),
+        Act::UndoJob { id } => Wire::UndoJob(v1::UndoJobAct { id: bytes(id.0) }),
     };
     v1::Act { act: Some(wire) }
 }
@@ -121,14 +126,21 @@ fn done(done: Done) -> v1::Done {
 }
 
 impl GrpcState {
+    /// The drives, held to what this person may keep: for what may make one larger.
+    pub(super) async fn drives_for(&self, user: &User) -> Result<Drives, Status> {
+        let quota = self.inner.quotas.of(&self.inner.accounts, user).await.map_err(status)?;
+        Ok(self.inner.drives.within(quota))
+    }
+
     pub(super) async fn do_acts(&self, user: &User, asked: v1::DoRequest) -> Result<v1::DoReply, Status> {
         if asked.acts.is_empty() || asked.acts.len() > BATCH_MAX {
             return Err(invalid(format!("1 to {BATCH_MAX} acts can be done at once")));
         }
         let acts = asked.acts.into_iter().map(act_of).collect::<Result<Vec<_>, _>>().map_err(status)?;
+        let drives = self.drives_for(user).await?;
         let mut outcomes = Vec::with_capacity(acts.len());
         for act in &acts {
-            let outcome = match self.inner.drives.act(user.drive, act, Some(user.id)).await {
+            let outcome = match drives.act(user.drive, act, Some(user.id)).await {
                 Ok(it) => Outcome::Done(done(it)),
                 Err(error) => {
                     let problem = error.problem();
@@ -159,8 +171,8 @@ impl GrpcState {
 
     pub(super) async fn empty_the_trash(&self, user: &User) -> Result<v1::EmptyTrashReply, Status> {
         let now = self.inner.backend.now();
-        let removed = self.inner.drives.empty_trash(user.drive, now).await.map_err(status)?;
-        Ok(v1::EmptyTrashReply { removed })
+        let emptied = self.inner.drives.empty_trash(user.drive, now).await.map_err(status)?;
+        Ok(v1::EmptyTrashReply { removed: emptied.removed, more: emptied.more })
     }
 
     pub(super) async fn versions_of(&self, user: &User, at: &str) -> Result<v1::ListVersionsReply, Status> {

@@ -40,6 +40,7 @@ mod tests;
 
 pub use backend::Backend;
 
+use crate::quota::Quotas;
 use crate::{Health, HealthCheck, Metrics};
 use apps::{Accounts, Apps, Drives};
 use bytes::Bytes;
@@ -80,6 +81,7 @@ struct Inner {
     backend: Arc<dyn Backend>,
     accounts: Accounts,
     drives: Drives,
+    quotas: Quotas,
     tickets: tickets::Tickets,
     local_blocks: Option<Arc<dyn LocalBlocks>>,
     node: Option<NodeId>,
@@ -131,6 +133,7 @@ impl GrpcState {
             backend,
             accounts: apps.accounts,
             drives: apps.drives,
+            quotas: Quotas::default(),
             tickets: tickets::Tickets::new(key),
             local_blocks,
             node,

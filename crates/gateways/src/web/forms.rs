@@ -69,6 +69,7 @@ pub(super) async fn upload(
     let caller = caller.map_err(page)?;
     let Query(place) = place.map_err(|error| page(Problem::bad_request(error.body_text())))?;
     let parent = DrivePath::parse(&place.path).map_err(page)?;
+    let quota = state.quota(&caller.user).await.map_err(page)?;
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = boundary(kind).ok_or_else(|| page(Problem::bad_request("this is no form with files")))?;
     let source = body.into_data_stream().map_err(std::io::Error::other);
@@ -93,6 +94,7 @@ pub(super) async fn upload(
             let path = parent.join(&numbered(name, number)).map_err(page)?.to_string();
             let upload = Upload {
                 drive: caller.user.drive,
+                quota,
                 path,
                 new: NewFile { media_type: super::api::media_type(part.media_type.as_deref()), ..NewFile::default() },
                 condition: PutCondition::CreateNew,

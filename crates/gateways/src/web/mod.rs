@@ -35,8 +35,9 @@ mod url;
 
 pub use serve::{Peer, serve};
 
+use crate::quota::Quotas;
 use crate::{HealthCheck, Metrics};
-use apps::{Accounts, Apps, Drives};
+use apps::{AccountError, Accounts, Apps, Drives, User};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -77,6 +78,7 @@ struct Inner {
     client: Client,
     accounts: Accounts,
     drives: Drives,
+    quotas: Quotas,
     settings: Settings,
     health: HealthCheck,
     metrics: Arc<Metrics>,
@@ -91,6 +93,7 @@ impl WebState {
             client,
             accounts: apps.accounts,
             drives: apps.drives,
+            quotas: Quotas::default(),
             settings,
             health,
             metrics,
@@ -98,6 +101,16 @@ impl WebState {
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
         };
         WebState { inner: Arc::new(inner) }
+    }
+
+    /// Bytes that this person may keep.
+    async fn quota(&self, user: &User) -> Result<Option<u64>, AccountError> {
+        self.inner.quotas.of(&self.inner.accounts, user).await
+    }
+
+    /// The drives, held to what this person may keep: for what may make one larger.
+    async fn drives_for(&self, user: &User) -> Result<Drives, AccountError> {
+        Ok(self.inner.drives.within(self.quota(user).await?))
     }
 }
 

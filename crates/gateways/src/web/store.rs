@@ -31,6 +31,8 @@ pub(super) struct Stored {
 /// A file on its way into a drive.
 pub(super) struct Upload {
     pub drive: DriveId,
+    /// What its owner may keep.
+    pub quota: Option<u64>,
     pub path: String,
     pub new: NewFile,
     pub condition: PutCondition,
@@ -81,10 +83,11 @@ impl Upload {
     /// Puts the file whose blocks are stored.
     pub async fn commit(mut self, state: &WebState, content: Content) -> Result<Stored, DriveError> {
         let deadline = Instant::now() + COMMIT_WITHIN;
+        let drives = state.inner.drives.within(self.quota);
         let mut pause = PAUSE_FIRST;
         loop {
             let (drive, new) = (self.drive, self.new.clone());
-            let put = state.inner.drives.put_file(drive, &self.path, content.clone(), new, self.condition.clone());
+            let put = drives.put_file(drive, &self.path, content.clone(), new, self.condition.clone());
             let error = match put.await {
                 Ok(entry) => return Ok(Stored { entry, copies: copies(state, drive, &content) }),
                 Err(error) => error,

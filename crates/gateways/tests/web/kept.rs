@@ -63,6 +63,10 @@ async fn what_is_deleted_or_replaced_comes_back() {
     {
         assert_eq!(ada.json("POST", "/api/v1/drive/batch", bad).await.kind(), "bad_request");
     }
+    let long = "x".repeat(200);
+    let many: Vec<Value> = (0..1000).map(|n| json!({"act": "trash", "path": format!("/{n}{long}")})).collect();
+    let outcomes_of_many = ada.json("POST", "/api/v1/drive/batch", json!({"acts": many})).await.json();
+    assert_eq!(outcomes_of_many["outcomes"].as_array().map(Vec::len), Some(1000));
     let purge = format!("/api/v1/drive/trash?id={}", outcomes[5]["trashed"].as_str().unwrap());
     assert_eq!(ada.send("DELETE", &purge, &[], "").await.status, StatusCode::OK);
     assert_eq!(ada.send("DELETE", &purge, &[], "").await.kind(), "not_found");
@@ -126,5 +130,24 @@ async fn folders_are_copied_found_and_sorted() {
     let found = ada.get("/api/v1/drive/search?text=id&anywhere=true").await.json();
     assert_eq!(found["found"].as_array().unwrap().len(), 2);
     assert_eq!(ada.get("/api/v1/drive/search?text=").await.kind(), "bad_request");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_keeps_more_than_the_quota() {
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    assert_eq!(ben.put("/f", "x".repeat(600)).await.status, StatusCode::CREATED);
+    let set = ada.json("PATCH", "/api/v1/users/ben", json!({"quota": 1000})).await;
+    assert_eq!(set.status, StatusCode::OK);
+    assert_eq!(ben.get("/api/v1/drive/usage").await.json()["room"], 400);
+    assert_eq!(ben.put("/g", "x".repeat(600)).await.kind(), "quota");
+    let copy = json!({"from": "/f", "to": "/g"});
+    assert_eq!(ben.json("POST", "/api/v1/drive/copy", copy).await.kind(), "quota");
+    let batch = json!({"acts": [{"act": "copy", "from": "/f", "to": "/g"}]});
+    let outcomes = ben.json("POST", "/api/v1/drive/batch", batch).await.json();
+    assert_eq!(outcomes["outcomes"][0]["error"]["kind"], "quota");
+    // Another's bound is another's.
+    assert_eq!(ada.put("/g", "x".repeat(1600)).await.status, StatusCode::CREATED);
     world.stop().await;
 }

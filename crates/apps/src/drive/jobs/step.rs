@@ -1,30 +1,67 @@
 //! One step of copying a folder: some entries of one of its folders.
+//!
+//! Contents with blocks first get rows of their own, with rows of work, then references, as in a put; then one
+//! transaction puts the entries, takes the rows of work away and says how far the job is. A step that comes to nothing
+//! has used ids that no other uses.
 
+use super::run::Turn;
 use super::{JobRow, Read, StepRow, step_key};
-use crate::drive::change::{Change, Commit, entry_key, name_in, owner, work_key_of_version};
-use crate::drive::rows::{Work, WorkRow, decode};
+use crate::drive::change::{Change, Commit, entry_key, name_in, work_key_of_version};
+use crate::drive::contents::{Stored, has_blocks};
+use crate::drive::read::count_in;
+use crate::drive::rows::{Work, decode};
 use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo};
 use crate::store::Store;
 use crate::{DriveId, FileId, FolderId, JobId, VersionId};
 use bytes::Bytes;
-use client::{Body, ClientError, Content};
+use client::{ClientError, Content};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
+use types::limits::BLOCK_BYTES;
 use types::{Consistency, ItemKey, Query, Test, Version};
 
 /// Entries in one step: each takes up to ten changes.
 const ENTRIES: u32 = 64;
+/// Blocks in one step, if it has more files than one: each is referenced by a transaction of its own.
+const BLOCKS: u64 = 20_000;
 /// Contents that are referenced at a time.
 const AT_ONCE: usize = 8;
 
-/// A file of a step, and its copy.
+/// An entry of a step, as read, and its copy.
 struct Copied {
-    source: FileInfo,
-    copy: FileInfo,
-    content: Content,
-    /// The row of work that keeps the copy's references from being lost sight of; none for content without.
-    intent: Option<Version>,
+    key: Bytes,
+    version: Version,
+    copy: Entry,
+    what: What,
+}
+
+enum What {
+    /// The folder that it is a copy of, and the entries counted there.
+    Folder { source: FolderId, count: u64 },
+    /// Its content.
+    File(Stored),
+}
+
+/// What a step does.
+struct Step {
+    /// The row that says where it begins.
+    row: Bytes,
+    source: FolderId,
+    target: FolderId,
+    copied: Vec<Copied>,
+    /// Where the next one of this folder begins.
+    next: Option<String>,
+}
+
+/// How many entries, from the first on, one step takes: at least one, and not too many blocks. Folders have size 0.
+fn portion(sizes: impl Iterator<Item = u64>) -> usize {
+    let mut blocks = 0u64;
+    let fitting = sizes.take_while(|size| {
+        blocks = blocks.saturating_add(size.div_ceil(BLOCK_BYTES as u64));
+        blocks <= BLOCKS
+    });
+    fitting.count().max(1)
 }
 
 /// Boxed, so that what runs a job can be sent between threads.
@@ -32,186 +69,210 @@ fn reference(store: Arc<dyn Store>, owner: Vec<u8>, content: Content) -> BoxFutu
     async move { store.reference_content(&owner, &content).await }.boxed()
 }
 
-/// An entry of a step, as read.
-struct Listed {
-    key: Bytes,
-    version: Version,
-    entry: Entry,
-}
-
-/// An id in the copy: the same whenever the step is repeated.
-fn derived(job: JobId, of: [u8; 16]) -> [u8; 16] {
-    let hash = blake3::Hasher::new().update(&job.0).update(&of).finalize();
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash.as_bytes()[..16]);
-    id
-}
-
 impl Drives {
     /// One step, or the last one.
-    pub(super) async fn step(&self, drive: DriveId, job: JobId, read: &Read) -> Result<(), DriveError> {
-        let tables = self.inner.tables;
-        let query = Query { limit: 1, ..Query::prefix(tables.steps, drive.bytes(), &job.0) };
+    pub(super) async fn step(&self, drive: DriveId, job: JobId, read: &mut Read) -> Result<Turn, DriveError> {
+        let query = Query { limit: 1, ..Query::prefix(self.inner.tables.steps, drive.bytes(), &job.0) };
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let Some(at) = page.items.first() else { return self.attach(drive, job, read).await };
+        let Some(step) = self.read_step(drive, at, &read.row.from).await? else { return Ok(Turn::Lost) };
+        let Some(intent) = self.intend_copies(drive, job, read, &step).await? else { return Ok(Turn::Lost) };
+        let added = self.add_copies(drive, job, read, &step, intent).await;
+        if let (false, Some(intent)) = (matches!(added, Ok(Turn::Made)), intent) {
+            self.release_copies(drive, &step, intent).await;
+        }
+        added
+    }
+
+    /// What is to be copied next. None: changed while it was read.
+    async fn read_step(&self, drive: DriveId, at: &types::ItemAt, from: &str) -> Result<Option<Step>, DriveError> {
+        let tables = self.inner.tables;
         let row: StepRow = decode("a step of a job", &at.item.value)?;
         let damaged = || DriveError::Damaged("a step of a job".into());
         let source = FolderId::from_slice(&row.source).ok_or_else(damaged)?;
         let target = FolderId::from_slice(&row.target).ok_or_else(damaged)?;
+        let place = ItemKey::new(tables.places, drive.bytes(), source.bytes());
+        if self.inner.store.get(&place, Consistency::Strong).await?.is_none() {
+            return Err(DriveError::Invalid(format!("{from}, or a folder in it, was removed while it was copied")));
+        }
         let mut query = Query::prefix(tables.entries, drive.bytes(), &source.0).after(entry_key(source, &row.after));
         query.limit = ENTRIES;
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let mut entries = Vec::new();
         for at in &page.items {
-            let entry = Entry::decode(name_in(&at.sort_key)?, &at.item.value)?;
-            entries.push(Listed { key: at.sort_key.clone(), version: at.item.version, entry });
+            entries.push((
+                at.sort_key.clone(),
+                at.item.version,
+                Entry::decode(name_in(&at.sort_key)?, &at.item.value)?,
+            ));
         }
-        let Some((read, files)) = self.intend_copies(drive, job, read, &entries).await? else { return Ok(()) };
-        self.add_copies(drive, job, &read, source, target, &entries, files, page.next.is_some()).await
+        let taken = portion(entries.iter().map(|(.., entry)| entry.size())).min(entries.len());
+        let more = page.next.is_some() || taken < entries.len();
+        entries.truncate(taken);
+        let next = entries.last().filter(|_| more).map(|(.., last)| last.name.clone());
+        let Some(copied) = self.copies(drive, entries).await? else { return Ok(None) };
+        Ok(Some(Step { row: at.sort_key.clone(), source, target, copied, next }))
     }
 
-    /// Contents with blocks get their records and rows of work, then their
-    /// references. None: lost to someone else.
+    /// The copies of these entries, under new ids. None: one has another content by now.
+    async fn copies(
+        &self,
+        drive: DriveId,
+        entries: Vec<(Bytes, Version, Entry)>,
+    ) -> Result<Option<Vec<Copied>>, DriveError> {
+        let tables = self.inner.tables;
+        if entries.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let keys = entries.iter().map(|(.., entry)| match &entry.kind {
+            EntryKind::Folder(folder) => ItemKey::new(tables.counts, drive.bytes(), folder.id.bytes()),
+            EntryKind::File(file) => ItemKey::new(tables.contents, drive.bytes(), file.version.bytes()),
+        });
+        let items = self.inner.store.get_many(keys.collect(), Consistency::Strong).await?;
+        let now = self.now();
+        let mut copied = Vec::new();
+        for ((key, version, entry), item) in entries.into_iter().zip(items) {
+            let (kind, what) = match (&entry.kind, item) {
+                (EntryKind::Folder(folder), count) => {
+                    let count = count.map(|item| count_in(&item.value)).transpose()?.unwrap_or(0).max(0) as u64;
+                    let id = FolderId::random();
+                    (EntryKind::Folder(FolderInfo { id }), What::Folder { source: folder.id, count })
+                }
+                (EntryKind::File(file), Some(item)) => {
+                    let content = Stored::decode(&item.value)?.content;
+                    let (id, version) = (FileId::random(), VersionId::random());
+                    let copy = FileInfo { id, version, history: false, ..file.clone() };
+                    (EntryKind::File(copy), What::File(Stored::new(content)))
+                }
+                (EntryKind::File(_), None) => return Ok(None),
+            };
+            copied.push(Copied { key, version, copy: Entry { created: now, modified: now, kind, ..entry }, what });
+        }
+        Ok(Some(copied))
+    }
+
+    /// Contents with blocks get their rows and rows of work, then their references. The version of those rows; none
+    /// of them: there are no such contents. None at all: lost to someone else.
     async fn intend_copies(
         &self,
         drive: DriveId,
         job: JobId,
-        read: &Read,
-        entries: &[Listed],
-    ) -> Result<Option<(Read, Vec<Copied>)>, DriveError> {
-        let tables = self.inner.tables;
-        let infos: Vec<&FileInfo> = entries.iter().filter_map(|it| it.entry.file()).collect();
-        if infos.is_empty() {
-            return Ok(Some((Read { version: read.version, row: read.row.clone() }, Vec::new())));
-        }
-        let key = |table, sort_key| ItemKey::new(table, drive.bytes(), sort_key);
-        let keys = infos.iter().flat_map(|file| {
-            let version = VersionId(derived(job, file.version.0));
-            [
-                key(tables.contents, file.version.bytes()),
-                key(tables.contents, version.bytes()),
-                key(tables.work, work_key_of_version(version)),
-            ]
-        });
-        let items = self.inner.store.get_many(keys.collect(), Consistency::Strong).await?;
+        read: &mut Read,
+        step: &Step,
+    ) -> Result<Option<Option<Version>>, DriveError> {
         let mut change = Change::new(self, drive);
         change.require_job(self, job, read);
-        let (mut files, mut missing) = (Vec::new(), false);
-        for (source, rows) in infos.into_iter().zip(items.chunks(3)) {
-            let [Some(content), own, work] = rows else {
-                // Replaced since the page was read: look again.
-                return Ok(None);
-            };
-            let content = Content::decode(&content.value)?;
-            let version = VersionId(derived(job, source.version.0));
-            let id = FileId(derived(job, source.id.0));
-            let copy = FileInfo { id, version, history: false, ..source.clone() };
-            let mut intent = None;
-            if !matches!(content.body, Body::Inline(_)) {
-                match (own, work) {
-                    (None, None) => {
-                        change.put(tables.contents, version.bytes(), content.encode());
-                        change.put_work_of_version(version, Work::Put, true);
-                        missing = true;
-                    }
-                    (Some(_), Some(work)) if decode::<WorkRow>("a row of work", &work.value)?.work() == Work::Put => {
-                        intent = Some(work.version);
-                    }
-                    // An earlier try is being cleaned up.
-                    _ => return Err(DriveError::Conflict { path: read.row.to.clone() }),
-                }
-            }
-            files.push(Copied { source: source.clone(), copy, content, intent });
+        let mut wanted = Vec::new();
+        for (version, stored) in step.with_blocks() {
+            change.put(self.inner.tables.contents, version.bytes(), stored.encode());
+            change.put_work_of_version(version, Work::Put, true);
+            let owner = stored.owner(drive, version);
+            wanted.push(reference(self.inner.store.clone(), owner, stored.content.clone()));
         }
-        let mut now = Read { version: read.version, row: read.row.clone() };
-        if missing {
-            change.put_job(self, job, &read.row);
-            let Commit::Done(done) = change.commit(self.store(), &read.row.to).await? else { return Ok(None) };
-            now.version = done.version;
-            let blocks = |file: &&mut Copied| !matches!(file.content.body, Body::Inline(_)) && file.intent.is_none();
-            files.iter_mut().filter(blocks).for_each(|file| file.intent = Some(done.version));
+        if wanted.is_empty() {
+            return Ok(Some(None));
         }
-        let wanted: Vec<BoxFuture<'static, Result<(), ClientError>>> = files
-            .iter()
-            .filter(|file| file.intent.is_some())
-            .map(|file| reference(self.inner.store.clone(), owner(drive, file.copy.version), file.content.clone()))
-            .collect();
+        let Commit::Done(done) = change.commit(self.store(), &read.row.to).await? else { return Ok(None) };
         let referenced = stream::iter(wanted).buffer_unordered(AT_ONCE).try_collect::<()>();
         // As for a put: nothing may arrive when the sweeper has been and gone.
-        match tokio::time::timeout(self.inner.settings.abandoned / 4, referenced).await {
-            Ok(done) => done?,
-            Err(_) => return Err(DriveError::Conflict { path: read.row.to.clone() }),
+        let referenced = tokio::time::timeout(self.inner.settings.abandoned / 4, referenced);
+        match self.meanwhile(drive, job, read, referenced).await? {
+            Some(Ok(all)) => all?,
+            // What may still be on its way is the sweeper's, when it is old.
+            Some(Err(_)) | None => return Ok(None),
         }
-        Ok(Some((now, files)))
+        Ok(Some(Some(done.version)))
     }
 
     /// The entries come, and the step is done.
-    #[allow(clippy::too_many_arguments)]
     async fn add_copies(
         &self,
         drive: DriveId,
         job: JobId,
         read: &Read,
-        source: FolderId,
-        target: FolderId,
-        entries: &[Listed],
-        files: Vec<Copied>,
-        more: bool,
-    ) -> Result<(), DriveError> {
+        step: &Step,
+        intent: Option<Version>,
+    ) -> Result<Turn, DriveError> {
         let tables = self.inner.tables;
-        let now = self.now();
         let mut change = Change::new(self, drive);
         change.require_job(self, job, read);
-        let mut row = JobRow { done: read.row.done + entries.len() as u64, ..read.row.clone() };
-        let mut files = files.into_iter();
-        for Listed { key, version, entry } in entries {
+        // What has been taken apart has no place first, and no entries then.
+        change.require(tables.places, step.source.bytes(), Test::Present);
+        let mut row = JobRow { done: read.row.done + step.copied.len() as u64, ..read.row.clone() };
+        for Copied { key, version, copy, what } in &step.copied {
             // It still names its content, so that the content had references all the time.
             change.require(tables.entries, key.clone(), Test::VersionIs(*version));
-            let kind = match &entry.kind {
-                EntryKind::Folder(folder) => {
-                    let id = FolderId(derived(job, folder.id.0));
-                    change.put(tables.steps, step_key(job, folder.id), StepRow::encoded(folder.id, id, String::new()));
-                    row.found += self.counter(drive, folder.id.bytes()).await?.unwrap_or(0).max(0) as u64;
-                    EntryKind::Folder(FolderInfo { id })
+            match (&copy.kind, what, intent) {
+                (EntryKind::File(file), What::File(stored), Some(intent)) if has_blocks(&stored.content) => {
+                    let work = work_key_of_version(file.version);
+                    change.require_work(work.clone(), intent);
+                    change.delete(tables.work, work);
                 }
-                EntryKind::File(_) => {
-                    let Some(file) = files.next() else { return Err(DriveError::Damaged("a step".into())) };
-                    debug_assert_eq!(Some(&file.source), entry.file());
-                    let work = work_key_of_version(file.copy.version);
-                    match file.intent {
-                        Some(intent) => {
-                            change.require_work(work.clone(), intent);
-                            change.delete(tables.work, work);
-                        }
-                        None => {
-                            change.require(tables.contents, file.copy.version.bytes(), Test::Absent);
-                            change.put(tables.contents, file.copy.version.bytes(), file.content.encode());
-                        }
-                    }
-                    row.bytes += file.copy.size;
-                    change.count_bytes(file.copy.size as i64);
-                    EntryKind::File(file.copy)
+                (EntryKind::File(file), What::File(stored), _) => {
+                    change.put(tables.contents, file.version.bytes(), stored.encode());
                 }
-            };
-            change.put_entry(target, &Entry { name: entry.name.clone(), created: now, modified: now, kind });
-        }
-        change.count_entries(target, entries.len() as i64);
-        match entries.last() {
-            Some(last) if more => {
-                let done = StepRow::encoded(source, target, last.entry.name.clone());
-                change.put(tables.steps, step_key(job, source), done);
+                (EntryKind::Folder(folder), What::Folder { source, count }, _) => {
+                    let next = StepRow::encoded(*source, folder.id, String::new());
+                    change.put(tables.steps, step_key(job, folder.id), next);
+                    row.found += count;
+                }
+                _ => return Err(DriveError::Damaged("a step of a job".into())),
             }
-            _ => change.delete(tables.steps, step_key(job, source)),
+            row.bytes += copy.size();
+            change.count_bytes(copy.size() as i64);
+            change.put_entry(step.target, copy);
+        }
+        change.count_entries(step.target, step.copied.len() as i64);
+        match &step.next {
+            Some(after) => {
+                change.put(tables.steps, step.row.clone(), StepRow::encoded(step.source, step.target, after.clone()));
+            }
+            None => change.delete(tables.steps, step.row.clone()),
         }
         change.put_job(self, job, &row);
-        // Lost: looked at again.
-        change.commit(self.store(), &read.row.to).await.map(|_: Commit| ())
+        Ok(change.commit(self.store(), &read.row.to).await?.into())
+    }
+
+    /// The step came to nothing, or it is not known whether it did: if so, what it referenced goes the sweeper's
+    /// way. If this fails too, the sweeper takes it when it is old.
+    async fn release_copies(&self, drive: DriveId, step: &Step, intent: Version) {
+        let mut change = Change::new(self, drive);
+        for (version, _) in step.with_blocks() {
+            change.require_work(work_key_of_version(version), intent);
+            change.put_work_of_version(version, Work::Release, true);
+        }
+        if let Err(error) = change.commit(self.store(), &drive).await {
+            tracing::debug!(%error, "a step of a copy is left to the sweeper");
+        }
     }
 }
 
-/// An empty name stands before every name.
+impl Step {
+    fn with_blocks(&self) -> impl Iterator<Item = (VersionId, &Stored)> {
+        self.copied.iter().filter_map(|it| match (&it.copy.kind, &it.what) {
+            (EntryKind::File(file), What::File(stored)) if has_blocks(&stored.content) => Some((file.version, stored)),
+            _ => None,
+        })
+    }
+}
+
 #[cfg(test)]
-#[test]
-fn a_step_begins_before_every_name() {
-    assert!(entry_key(FolderId::ROOT, "") < entry_key(FolderId::ROOT, "\u{1}"));
+mod tests {
+    use super::*;
+
+    /// An empty name stands before every name.
+    #[test]
+    fn a_step_begins_before_every_name() {
+        assert!(entry_key(FolderId::ROOT, "") < entry_key(FolderId::ROOT, "\u{1}"));
+    }
+
+    #[test]
+    fn a_step_has_so_many_blocks_or_one_file() {
+        let gib = 1 << 30;
+        assert_eq!(portion([0, 1, 20, 0].into_iter()), 4);
+        assert_eq!(portion([10 * gib, 9 * gib, 0, gib].into_iter()), 3);
+        assert_eq!(portion([0, 40 * gib, 1].into_iter()), 1);
+        assert_eq!(portion([40 * gib, 1].into_iter()), 1);
+        assert_eq!(portion(std::iter::once(u64::MAX)), 1);
+    }
 }

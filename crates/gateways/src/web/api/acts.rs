@@ -12,6 +12,9 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a batch: so many acts with long paths.
+pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What to do with a name that is taken.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +96,12 @@ pub(in crate::web) enum ActJson {
     RestoreVersion {
         path: String,
         version: String,
+        /// Only if this version is current.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<String>,
+    },
+    UndoJob {
+        id: String,
     },
 }
 
@@ -107,9 +116,11 @@ impl ActJson {
             ActJson::Remove { path } => Act::Remove { path },
             ActJson::Restore { id, to, clash } => Act::Restore { id: id.parse::<TrashId>()?, to, clash: clash.into() },
             ActJson::Purge { id } => Act::Purge { id: id.parse::<TrashId>()? },
-            ActJson::RestoreVersion { path, version } => {
-                Act::RestoreVersion { path, version: version.parse::<VersionId>()? }
+            ActJson::RestoreVersion { path, version, only } => {
+                let only = only.map(|text| text.parse::<VersionId>()).transpose()?;
+                Act::RestoreVersion { path, version: version.parse::<VersionId>()?, only }
             }
+            ActJson::UndoJob { id } => Act::UndoJob { id: id.parse::<JobId>()? },
         })
     }
 }
@@ -125,7 +136,11 @@ impl From<Act> for ActJson {
             Act::Remove { path } => ActJson::Remove { path },
             Act::Restore { id, to, clash } => ActJson::Restore { id: id.to_string(), to, clash: clash.into() },
             Act::Purge { id } => ActJson::Purge { id: id.to_string() },
-            Act::RestoreVersion { path, version } => ActJson::RestoreVersion { path, version: version.to_string() },
+            Act::RestoreVersion { path, version, only } => {
+                let only = only.map(|version| version.to_string());
+                ActJson::RestoreVersion { path, version: version.to_string(), only }
+            }
+            Act::UndoJob { id } => ActJson::UndoJob { id: id.to_string() },
         }
     }
 }
@@ -230,9 +245,10 @@ pub(in crate::web) async fn batch(
         return Err(Problem::bad_request(format!("1 to {BATCH_MAX} acts can be done at once")));
     }
     let acts = asked.acts.into_iter().map(Act::try_from).collect::<Result<Vec<_>, _>>()?;
+    let drives = state.drives_for(&caller.user).await?;
     let mut outcomes = Vec::with_capacity(acts.len());
     for act in &acts {
-        outcomes.push(match state.inner.drives.act(caller.user.drive, act, Some(caller.user.id)).await {
+        outcomes.push(match drives.act(caller.user.drive, act, Some(caller.user.id)).await {
             Ok(done) => OutcomeJson::Done(Box::new(done.into())),
             Err(error) => OutcomeJson::Failed { error: Problem::from(error).to_json() },
         });
@@ -316,11 +332,14 @@ pub(in crate::web) async fn purge(
 #[derive(Serialize)]
 pub(in crate::web) struct Emptied {
     removed: u64,
+    /// There is more than one call does.
+    more: bool,
 }
 
 pub(in crate::web) async fn empty(State(state): State<WebState>, caller: Caller) -> Result<Json<Emptied>, Problem> {
     let now = state.inner.client.now();
-    Ok(Json(Emptied { removed: state.inner.drives.empty_trash(caller.user.drive, now).await? }))
+    let emptied = state.inner.drives.empty_trash(caller.user.drive, now).await?;
+    Ok(Json(Emptied { removed: emptied.removed, more: emptied.more }))
 }
 
 #[derive(Deserialize)]
@@ -375,7 +394,7 @@ pub(in crate::web) async fn restore_version(
     body: Result<Json<OneVersion>, JsonRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Json(asked) = body?;
-    act_one(&state, &caller, &Act::RestoreVersion { path: asked.path, version: asked.version }).await
+    act_one(&state, &caller, &Act::RestoreVersion { path: asked.path, version: asked.version, only: None }).await
 }
 
 /// Nothing more to say.

@@ -195,7 +195,7 @@ pub(in crate::web) async fn stat(
 }
 
 pub(in crate::web) async fn usage(State(state): State<WebState>, caller: Caller) -> Result<Json<UsageJson>, Problem> {
-    let usage = state.inner.drives.usage(caller.user.drive).await?;
+    let usage = state.drives_for(&caller.user).await?.usage(caller.user.drive).await?;
     Ok(Json(UsageJson { bytes: usage.bytes, room: usage.room }))
 }
 
@@ -260,7 +260,7 @@ pub(in crate::web) async fn search(
 
 /// Does one act.
 pub(super) async fn act_one(state: &WebState, caller: &Caller, act: &Act) -> Result<Json<DoneJson>, Problem> {
-    let done = state.inner.drives.act(caller.user.drive, act, Some(caller.user.id)).await?;
+    let done = state.drives_for(&caller.user).await?.act(caller.user.drive, act, Some(caller.user.id)).await?;
     Ok(Json(done.into()))
 }
 

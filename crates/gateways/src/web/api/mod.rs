@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/drive/folder", post(drive::make_folder))
         .route("/drive/move", post(drive::rename))
         .route("/drive/copy", post(drive::copy))
-        .route("/drive/batch", post(acts::batch))
+        .route("/drive/batch", post(acts::batch).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)))
         .route("/drive/search", get(drive::search))
         .route("/drive/trash", get(acts::trash).delete(acts::purge))
         .route("/drive/trash/restore", post(acts::restore))

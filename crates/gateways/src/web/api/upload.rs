@@ -78,7 +78,7 @@ fn bare(etag: &HeaderValue) -> Option<String> {
     Some(etag.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.to_string())
 }
 
-fn parse(asked: Put, caller: &Caller, headers: &HeaderMap) -> Result<Upload, Problem> {
+fn parse(asked: Put, caller: &Caller, quota: Option<u64>, headers: &HeaderMap) -> Result<Upload, Problem> {
     let version = match &asked.version {
         Some(text) => text.parse::<VersionId>().map_err(Problem::bad_request)?,
         None => VersionId::random(),
@@ -95,7 +95,7 @@ fn parse(asked: Put, caller: &Caller, headers: &HeaderMap) -> Result<Upload, Pro
     };
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
-    Ok(Upload { drive: caller.user.drive, path: asked.path, new, condition, again: asked.again })
+    Ok(Upload { drive: caller.user.drive, quota, path: asked.path, new, condition, again: asked.again })
 }
 
 pub(in crate::web) async fn upload(
@@ -126,7 +126,7 @@ async fn take(
 ) -> Result<Response, Problem> {
     let caller = caller?;
     let Query(asked) = query?;
-    let upload = parse(asked, &caller, headers)?;
+    let upload = parse(asked, &caller, state.quota(&caller.user).await?, headers)?;
     upload.check(state).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let stored = upload.run(state, &caller, whole(body, length)).await?;

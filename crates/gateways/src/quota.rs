@@ -1,0 +1,30 @@
+//! What each person may keep: their own quota, or everybody's, which is remembered for some seconds.
+
+use apps::{AccountError, Accounts, User};
+use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long everybody's quota counts as known.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(crate) struct Quotas {
+    usual: Mutex<Option<(Instant, Option<u64>)>>,
+}
+
+impl Quotas {
+    /// Bytes that this person may keep; none: no bound.
+    pub(crate) async fn of(&self, accounts: &Accounts, user: &User) -> Result<Option<u64>, AccountError> {
+        if user.quota.is_some() {
+            return Ok(user.quota);
+        }
+        if let Some((read, usual)) = *self.usual.lock()
+            && read.elapsed() < KNOWN_FOR
+        {
+            return Ok(usual);
+        }
+        let (read, usual) = (Instant::now(), accounts.quota_of(user).await?);
+        *self.usual.lock() = Some((read, usual));
+        Ok(usual)
+    }
+}

@@ -33,6 +33,7 @@ mod secrets;
 mod sessions;
 mod setup;
 mod sign_in;
+mod sizes;
 mod totp;
 mod tries;
 mod user;
@@ -49,6 +50,7 @@ pub use policy::{Policy, SignUp};
 pub use sessions::{KNOWN_LIFETIME, LIFETIME as SESSION_LIFETIME, SESSIONS_MAX, SessionInfo};
 pub use setup::LINK_LIFETIME;
 pub use sign_in::CHALLENGE_LIFETIME;
+pub use sizes::{parse_size, typed_size};
 #[doc(hidden)]
 pub use totp::code_now;
 pub use tries::{NETWORK_TRIES_MAX, TRIES_MAX, WINDOW as TRIES_WINDOW};

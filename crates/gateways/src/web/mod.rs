@@ -125,6 +125,7 @@ pub fn router(state: WebState) -> Router {
         .route("/login", get(pages::login::show).post(pages::login::submit))
         .route("/logout", post(pages::login::sign_out))
         .route("/setup/{secret}", get(pages::setup::show).post(pages::setup::submit))
+        .merge(pages::routes())
         .route("/forms/upload", post(forms::upload))
         .route("/forms/folder", post(forms::folder))
         .route("/assets/{version}/{name}", get(assets::asset))

@@ -48,9 +48,7 @@ impl FromRequestParts<WebState> for Caller {
 }
 
 /// Someone signed in, who looks at a page. Others are sent to sign in and back.
-pub(super) struct Visitor {
-    pub user: User,
-}
+pub(super) struct Visitor(pub Caller);
 
 impl FromRequestParts<WebState> for Visitor {
     type Rejection = Response;
@@ -59,7 +57,7 @@ impl FromRequestParts<WebState> for Visitor {
         let caller = Caller::from_request_parts(parts, state).await;
         let fetch = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         match caller {
-            Ok(caller) => Ok(Visitor { user: caller.user }),
+            Ok(caller) => Ok(Visitor(caller)),
             Err(problem) if problem.status != StatusCode::UNAUTHORIZED => Err(pages::failed(problem)),
             // The cookie stays at home when a link on another site leads here: once more, from here.
             Err(_) if fetch("sec-fetch-site") == Some("cross-site") && fetch("sec-fetch-mode") == Some("navigate") => {

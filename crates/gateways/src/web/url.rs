@@ -30,7 +30,8 @@ pub(super) fn file(path: &DrivePath) -> String {
 
 /// Where to go after signing in: only to pages of ours.
 pub(super) fn safe_next(next: &str) -> &str {
-    let ours = next == "/" || next.starts_with("/drive/") || next.starts_with("/?");
+    let path = next.split('?').next().unwrap_or_default();
+    let ours = path == "/" || path.starts_with("/drive/") || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     if ours && plain && next.len() <= 4096 { next } else { "/" }
 }
@@ -49,12 +50,19 @@ mod tests {
 
     #[test]
     fn after_signing_in_nobody_is_sent_away() {
-        for fine in ["/", "/drive/a%20b", "/?cursor=x"] {
+        for fine in ["/", "/drive/a%20b", "/?cursor=x", "/settings/devices", "/people"] {
             assert_eq!(safe_next(fine), fine);
         }
-        for bad in
-            ["", "//evil.example", "/\\evil.example", "https://evil.example", "/logout", "/drive/\\x", "/drive/\n"]
-        {
+        for bad in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/logout",
+            "/drive/\\x",
+            "/drive/\n",
+            "/settings/password",
+        ] {
             assert_eq!(safe_next(bad), "/", "{bad:?}");
         }
     }

@@ -4,6 +4,7 @@ use super::{new_password, print};
 use crate::cli::{ServerArgs, confirm};
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
+use apps::accounts::parse_size;
 use clap::{Args, Subcommand, ValueEnum};
 use client::remote::Remote;
 use client::remote::people::{AccountPolicy, ChangeUserRequest, CreateUserRequest, InviteRequest};
@@ -207,20 +208,12 @@ pub enum SignUp {
 #[derive(Clone, Copy, Debug)]
 pub struct Quota(Option<u64>);
 
-/// A size: a number of bytes, or of K, M, G, T.
-fn size(text: &str) -> Result<u64, String> {
-    let bad = || "a size is a number, with K, M, G or T behind it if you like: 500M, 20G".to_string();
-    let upper = text.trim().to_ascii_uppercase();
-    let text = upper.trim_end_matches('B').trim_end_matches('I');
-    let (digits, power) = match text.char_indices().last() {
-        Some((at, unit)) if !unit.is_ascii_digit() => (&text[..at], 1 + "KMGT".find(unit).ok_or_else(bad)? as u32),
-        _ => (text, 0),
-    };
-    digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(1024u64.pow(power))).ok_or_else(bad)
-}
-
 fn quota(text: &str) -> Result<Quota, String> {
-    if text == "default" { Ok(Quota(None)) } else { size(text).map(|bytes| Quota(Some(bytes))) }
+    if text == "default" {
+        Ok(Quota(None))
+    } else {
+        parse_size(text).map(|bytes| Quota(Some(bytes))).map_err(str::to_string)
+    }
 }
 
 fn word(role: Role) -> String {
@@ -430,15 +423,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_understood() {
-        for (text, bytes) in
-            [("0", 0), ("512", 512), ("1k", 1024), ("20G", 20 << 30), ("3 MiB", 3 << 20), ("1TB", 1 << 40)]
-        {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for bad in ["", "G", "-1", "1.5G", "1X", "99999999999999999999", "99999999999T"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
+    fn a_quota_is_a_size_or_as_for_everybody() {
+        assert!(quota("2G").is_ok_and(|quota| quota.0 == Some(2 << 30)) && quota("much").is_err());
         assert!(quota("default").is_ok_and(|quota| quota.0.is_none()));
     }
 }

@@ -65,20 +65,20 @@ pub(in crate::web) struct From {
 
 pub(in crate::web) async fn root(
     State(state): State<WebState>,
-    visitor: Visitor,
+    Visitor(caller): Visitor,
     query: Result<Query<From>, QueryRejection>,
 ) -> Response {
-    show(&state, &visitor.user, "/", query).await
+    show(&state, &caller.user, "/", query).await
 }
 
 pub(in crate::web) async fn folder(
     State(state): State<WebState>,
-    visitor: Visitor,
+    Visitor(caller): Visitor,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<From>, QueryRejection>,
 ) -> Response {
     match path {
-        Ok(Path(path)) => show(&state, &visitor.user, &path, query).await,
+        Ok(Path(path)) => show(&state, &caller.user, &path, query).await,
         Err(_) => failed(DriveError::NotFound { path: String::new() }.into()),
     }
 }

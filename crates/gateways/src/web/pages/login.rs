@@ -5,6 +5,7 @@ use crate::web::problem::Problem;
 use crate::web::session::{self, Caller, From};
 use crate::web::{WebState, url};
 use apps::AccountError;
+use apps::accounts::SignUp;
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -22,6 +23,8 @@ struct Login<'a> {
     next: &'a str,
     error: &'a str,
     setup_pending: bool,
+    /// Anybody may make an account.
+    sign_up: bool,
     /// The password was right; a code is asked for.
     challenge: &'a str,
 }
@@ -47,9 +50,9 @@ pub(in crate::web) struct SignIn {
     next: String,
 }
 
-fn page(status: StatusCode, name: &str, next: &str, error: &str, setup_pending: bool) -> Response {
+fn page(status: StatusCode, name: &str, next: &str, error: &str, (setup_pending, sign_up): (bool, bool)) -> Response {
     let next = url::safe_next(next);
-    render(status, &Login { frame: Frame::new(), name, next, error, setup_pending, challenge: "" })
+    render(status, &Login { frame: Frame::new(), name, next, error, setup_pending, sign_up, challenge: "" })
 }
 
 fn wait(mut response: Response, seconds: Option<u64>) -> Response {
@@ -68,9 +71,11 @@ pub(in crate::web) async fn show(
     if caller.is_ok() {
         return Redirect::to(url::safe_next(&next)).into_response();
     }
-    // The page itself needs nothing of the cluster; the hint does.
-    let setup_pending = state.inner.accounts.setup_pending().await.unwrap_or(false);
-    page(StatusCode::OK, "", &next, "", setup_pending)
+    // The page itself needs nothing of the cluster; the hints do.
+    let accounts = &state.inner.accounts;
+    let (setup_pending, policy) = futures::join!(accounts.setup_pending(), accounts.policy());
+    let sign_up = policy.is_ok_and(|policy| policy.sign_up == SignUp::Open);
+    page(StatusCode::OK, "", &next, "", (setup_pending.unwrap_or(false), sign_up))
 }
 
 pub(in crate::web) async fn submit(
@@ -98,7 +103,7 @@ pub(in crate::web) async fn submit(
         let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
         let error = problem.as_ref().map_or("", |problem| problem.message.as_str());
         let next = url::safe_next(&form.next);
-        let page = Login { frame: Frame::new(), name, next, error, setup_pending: false, challenge };
+        let page = Login { frame: Frame::new(), name, next, error, setup_pending: false, sign_up: false, challenge };
         return wait(render(status, &page), problem.as_ref().and_then(|problem| problem.retry_after));
     }
     match session {
@@ -109,7 +114,7 @@ pub(in crate::web) async fn submit(
         }
         Err(error) => {
             let problem = Problem::from(error);
-            wait(page(problem.status, name, &form.next, &problem.message, false), problem.retry_after)
+            wait(page(problem.status, name, &form.next, &problem.message, (false, false)), problem.retry_after)
         }
     }
 }

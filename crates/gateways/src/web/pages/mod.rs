@@ -1,16 +1,59 @@
 //! Pages for people: complete without scripts, better with them.
 
 pub(super) mod drive;
+mod enter;
+mod inner;
+pub(super) mod links;
+pub(super) mod log;
 pub(super) mod login;
+pub(super) mod people;
+pub(super) mod settings;
 pub(super) mod setup;
 
-use super::assets;
+pub(super) use inner::is_inner;
+
 use super::problem::{Face, Problem};
 use super::text::{ENGLISH, Text};
+use super::{WebState, assets};
 use askama::Template;
+use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+
+/// Pages about accounts.
+pub(super) fn routes() -> Router<WebState> {
+    use people::{invitations, list, person, rules};
+    use settings::{devices, profile, security};
+    Router::new()
+        .route("/join/{secret}", get(links::invited).post(links::join_invited))
+        .route("/sign-up", get(links::sign_up).post(links::join_open))
+        .route("/reset/{secret}", get(links::reset).post(links::set_password))
+        .route("/settings", get(profile::show))
+        .route("/settings/profile", post(profile::rename))
+        .route("/settings/password", post(profile::change_password))
+        .route("/settings/leave", get(profile::leaving).post(profile::leave))
+        .route("/settings/security", get(security::show))
+        .route("/settings/security/begin", post(security::begin))
+        .route("/settings/security/confirm", post(security::confirm))
+        .route("/settings/security/codes", post(security::new_codes))
+        .route("/settings/security/off", post(security::off))
+        .route("/settings/devices", get(devices::show))
+        .route("/settings/devices/sign-out", post(devices::sign_out))
+        .route("/settings/devices/sign-out-others", post(devices::sign_out_others))
+        .route("/settings/devices/connect", post(devices::connect))
+        .route("/settings/devices/remove", post(devices::remove))
+        .route("/settings/activity", get(log::own))
+        .route("/people", get(list::show).post(list::add))
+        .route("/people/of/{name}", get(person::show).post(person::change))
+        .route("/people/of/{name}/remove", post(person::remove))
+        .route("/people/of/{name}/{act}", post(person::act))
+        .route("/people/invitations", get(invitations::show).post(invitations::invite))
+        .route("/people/invitations/take-back", post(invitations::take_back))
+        .route("/people/rules", get(rules::show).post(rules::set))
+        .route("/people/log", get(log::all))
+}
 
 /// What every page shows.
 struct Frame {

@@ -1,41 +1,21 @@
 //! The first administrator, by the link that the first start prints.
 
-use super::{Frame, Message, failed, render};
+use super::enter::{Enter, Entered, message};
+use super::failed;
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, From};
 use crate::web::text::ENGLISH;
 use apps::AccountError;
-use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
-
-#[derive(Template)]
-#[template(path = "setup.html")]
-struct Setup<'a> {
-    frame: Frame,
-    name: &'a str,
-    error: &'a str,
-}
-
-#[derive(Deserialize)]
-pub(in crate::web) struct First {
-    name: String,
-    password: String,
-    again: String,
-}
 
 fn page(status: StatusCode, name: &str, error: &str) -> Response {
-    render(status, &Setup { frame: Frame::new(), name, error })
-}
-
-fn message(status: StatusCode, title: &str, lead: &str, (link, link_text): (&str, &str)) -> Response {
-    let page = Message { frame: Frame::new(), title, lead, action: "", link, link_text, id: "", refresh: None };
-    render(status, &page)
+    let (title, lead, submit) = (ENGLISH.setup_title, ENGLISH.setup_lead, ENGLISH.setup_submit);
+    Enter { title, lead, submit, error, name: Some(name), ..Enter::new("setup") }.show(status)
 }
 
 /// The form, for who has the link; nobody else gets to see it.
@@ -69,7 +49,7 @@ pub(in crate::web) async fn submit(
     State(state): State<WebState>,
     Path(secret): Path<String>,
     From(device): From,
-    form: Result<Form<First>, FormRejection>,
+    form: Result<Form<Entered>, FormRejection>,
 ) -> Response {
     let form = match form {
         Ok(Form(form)) => form,
@@ -81,7 +61,7 @@ pub(in crate::web) async fn submit(
         if let Err(error) = state.inner.accounts.check_setup_secret(&secret, device.address).await {
             return refused(error);
         }
-        return page(StatusCode::BAD_REQUEST, name, ENGLISH.setup_mismatch);
+        return page(StatusCode::BAD_REQUEST, name, ENGLISH.password_mismatch);
     }
     match state.inner.accounts.complete_setup(&secret, name, &form.password, device).await {
         Ok(session) => {

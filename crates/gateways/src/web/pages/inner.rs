@@ -1,0 +1,128 @@
+//! Pages beside the drive: one's settings, and people. Plain forms; each answers with its page again.
+
+use super::Frame;
+use crate::web::problem::Problem;
+use crate::web::text::{ENGLISH, fill};
+use apps::User;
+use serde::Deserialize;
+
+/// What an address may say was done.
+#[derive(Deserialize)]
+pub(super) struct Told {
+    #[serde(default)]
+    pub done: String,
+}
+
+/// Where somebody is, and what was just done.
+pub(super) struct Place {
+    pub user: User,
+    at: Section,
+    pub done: String,
+    pub error: String,
+}
+
+/// A page of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Profile,
+    Security,
+    Devices,
+    Activity,
+    People,
+    Invitations,
+    Rules,
+    Log,
+}
+
+/// A line of the list of pages.
+pub(super) struct Line {
+    pub url: &'static str,
+    pub name: &'static str,
+    pub here: bool,
+}
+
+impl Section {
+    const OWN: [Section; 4] = [Section::Profile, Section::Security, Section::Devices, Section::Activity];
+    const ADMINISTRATORS: [Section; 4] = [Section::People, Section::Invitations, Section::Rules, Section::Log];
+
+    pub fn url(self) -> &'static str {
+        match self {
+            Section::Profile => "/settings",
+            Section::Security => "/settings/security",
+            Section::Devices => "/settings/devices",
+            Section::Activity => "/settings/activity",
+            Section::People => "/people",
+            Section::Invitations => "/people/invitations",
+            Section::Rules => "/people/rules",
+            Section::Log => "/people/log",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Section::Profile => ENGLISH.settings_profile,
+            Section::Security => ENGLISH.settings_security,
+            Section::Devices => ENGLISH.settings_devices,
+            Section::Activity => ENGLISH.settings_activity,
+            Section::People => ENGLISH.people,
+            Section::Invitations => ENGLISH.invitations,
+            Section::Rules => ENGLISH.rules,
+            Section::Log => ENGLISH.log,
+        }
+    }
+}
+
+/// Is it the address of one of these pages?
+pub(in crate::web) fn is_inner(path: &str) -> bool {
+    Section::OWN.into_iter().chain(Section::ADMINISTRATORS).any(|section| section.url() == path)
+}
+
+impl Place {
+    pub fn at(user: &User, at: Section) -> Place {
+        Place { user: user.clone(), at, done: String::new(), error: String::new() }
+    }
+
+    /// After a form was done: what the address tells, if it is known.
+    pub fn told(self, told: &str) -> Place {
+        let done = match told {
+            "saved" => ENGLISH.done_saved,
+            "password" => ENGLISH.done_password,
+            "factor-off" => ENGLISH.done_factor_off,
+            "signed-out" => ENGLISH.done_signed_out,
+            "removed" => ENGLISH.done_removed,
+            _ => "",
+        };
+        Place { done: done.to_string(), ..self }
+    }
+
+    pub fn failed(self, problem: &Problem) -> Place {
+        let Problem { message, action, .. } = problem;
+        Place { error: format!("{message} {action}").trim().to_string(), ..self }
+    }
+
+    pub fn signed_in_as(&self) -> String {
+        fill(ENGLISH.signed_in_as, &[("name", &self.user.display)])
+    }
+
+    /// One's own pages, and for administrators those about people.
+    pub fn sections(&self) -> Vec<Line> {
+        let others = Section::ADMINISTRATORS.into_iter().filter(|_| self.user.is_administrator());
+        let all = Section::OWN.into_iter().chain(others);
+        all.map(|section| Line { url: section.url(), name: section.name(), here: section == self.at }).collect()
+    }
+}
+
+/// A secret that is shown this once.
+#[derive(askama::Template)]
+#[template(path = "shown_once.html")]
+pub(super) struct ShownOnce<'a> {
+    pub frame: Frame,
+    pub place: Place,
+    pub title: &'a str,
+    pub lead: String,
+    /// One, or one a line.
+    pub secrets: Vec<String>,
+    /// What belongs to it: settings of a device, one a line.
+    pub details: Vec<(&'static str, String)>,
+    pub back: &'static str,
+}

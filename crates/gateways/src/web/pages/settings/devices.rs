@@ -1,0 +1,215 @@
+//! Where one is signed in, and the passwords of programs and devices.
+
+use super::super::inner::{Place, Section, ShownOnce, Told};
+use super::super::{Frame, failed, render};
+use super::{done, form};
+use crate::web::problem::Problem;
+use crate::web::session::{Caller, Visitor};
+use crate::web::text::{ENGLISH, fill};
+use crate::web::{WebState, format};
+use apps::AccountError;
+use apps::accounts::{AppPassword, AppScope, Protocol, SessionInfo};
+use askama::Template;
+use axum::Form;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+#[derive(Template)]
+#[template(path = "settings/devices.html")]
+struct Page {
+    frame: Frame,
+    place: Place,
+    sessions: Vec<SessionRow>,
+    app_passwords: Vec<AppRow>,
+    protocols: Vec<(&'static str, &'static str)>,
+}
+
+struct SessionRow {
+    id: String,
+    device: String,
+    words: String,
+    current: bool,
+}
+
+struct AppRow {
+    id: String,
+    label: String,
+    scope: String,
+    words: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Which {
+    id: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Connect {
+    label: String,
+    protocol: String,
+    #[serde(default)]
+    write: String,
+}
+
+/// What can be connected now; others come with their protocols.
+const PROTOCOLS: [(Protocol, &str); 1] = [(Protocol::Grpc, ENGLISH.protocol_grpc)];
+
+fn session_row(session: SessionInfo) -> SessionRow {
+    let (used, address) = (format::date(session.used), session.address);
+    let words = fill(ENGLISH.session_words, &[("used", &used), ("address", &address)]);
+    let device = if session.device.is_empty() { ENGLISH.unknown_device.to_string() } else { agent(&session.device) };
+    SessionRow { id: session.id, device, words, current: session.current }
+}
+
+/// A browser's long name, in short.
+fn agent(label: &str) -> String {
+    let has = |names: &[(&'static str, &'static str)]| {
+        names.iter().find(|(mark, _)| label.contains(mark)).map(|(_, name)| *name)
+    };
+    let browser = has(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chromium/", "Chromium"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = has(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => fill(ENGLISH.browser_on, &[("browser", browser), ("system", system)]),
+        (Some(browser), None) => browser.to_string(),
+        _ => label.chars().take(60).collect(),
+    }
+}
+
+fn app_row(app: AppPassword) -> AppRow {
+    let name = |protocol: &Protocol| {
+        PROTOCOLS.iter().find(|(known, _)| known == protocol).map_or(protocol.as_str(), |(_, name)| *name).to_string()
+    };
+    let names: Vec<_> = app.scope.protocols.iter().map(name).collect();
+    let scope =
+        if app.scope.write { names.join(", ") } else { format!("{} · {}", names.join(", "), ENGLISH.reads_only) };
+    let words = match app.used {
+        Some(used) => fill(ENGLISH.app_used, &[("used", &format::date(used)), ("address", &app.used_from)]),
+        None => fill(ENGLISH.app_unused, &[("created", &format::date(app.created))]),
+    };
+    AppRow { id: app.id, label: app.label, scope, words }
+}
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    query: Result<Query<Told>, QueryRejection>,
+) -> Response {
+    let told = query.map(|Query(query)| query.done).unwrap_or_default();
+    page(&state, &caller, StatusCode::OK, |place| place.told(&told)).await
+}
+
+async fn page(state: &WebState, caller: &Caller, status: StatusCode, say: impl FnOnce(Place) -> Place) -> Response {
+    let accounts = &state.inner.accounts;
+    let found = async {
+        let sessions = accounts.sessions(&caller.user, Some(&caller.token)).await?;
+        Ok::<_, AccountError>((sessions, accounts.app_passwords(caller.user.id).await?))
+    };
+    let (sessions, apps) = match found.await {
+        Ok(found) => found,
+        Err(error) => return failed(error.into()),
+    };
+    let page = Page {
+        frame: Frame::new(),
+        place: say(Place::at(&caller.user, Section::Devices)),
+        sessions: sessions.into_iter().map(session_row).collect(),
+        app_passwords: apps.into_iter().map(app_row).collect(),
+        protocols: PROTOCOLS.iter().map(|(protocol, name)| (protocol.as_str(), *name)).collect(),
+    };
+    render(status, &page)
+}
+
+async fn answer(state: &WebState, caller: &Caller, result: Result<(), AccountError>, what: &str) -> Response {
+    match result {
+        Ok(()) => done(Section::Devices, what),
+        Err(error) => {
+            let problem = Problem::from(error);
+            page(state, caller, problem.status, |place| place.failed(&problem)).await
+        }
+    }
+}
+
+pub(in crate::web) async fn sign_out(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Which>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let result = state.inner.accounts.end_session(caller.by(), &asked.id).await;
+    answer(&state, &caller, result, "signed-out").await
+}
+
+pub(in crate::web) async fn sign_out_others(State(state): State<WebState>, Visitor(caller): Visitor) -> Response {
+    let result = state.inner.accounts.end_other_sessions(caller.by(), &caller.token).await.map(drop);
+    answer(&state, &caller, result, "signed-out").await
+}
+
+pub(in crate::web) async fn remove(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Which>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let result = state.inner.accounts.remove_app_password(caller.by(), &asked.id).await;
+    answer(&state, &caller, result, "removed").await
+}
+
+/// Makes a device's password, and shows the settings that the device wants.
+pub(in crate::web) async fn connect(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Connect>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let protocol: Protocol = match asked.protocol.parse() {
+        Ok(protocol) => protocol,
+        Err(why) => return failed(Problem::bad_request(why)),
+    };
+    let scope = AppScope { protocols: vec![protocol], write: !asked.write.is_empty() };
+    match state.inner.accounts.create_app_password(caller.by(), asked.label.trim(), scope).await {
+        Ok((made, secret)) => {
+            let text = &ENGLISH;
+            let mut details = vec![(text.connect_name, caller.user.name.clone())];
+            if let (Protocol::Grpc, Some(grpc)) = (protocol, &state.inner.settings.grpc) {
+                details.insert(0, (text.connect_server, grpc.clone()));
+            }
+            let page = ShownOnce {
+                frame: Frame::new(),
+                place: Place::at(&caller.user, Section::Devices),
+                title: text.connect_made,
+                lead: fill(text.connect_made_lead, &[("device", &made.label)]),
+                secrets: vec![secret.as_str().to_string()],
+                details,
+                back: Section::Devices.url(),
+            };
+            render(StatusCode::OK, &page)
+        }
+        Err(error) => answer(&state, &caller, Err(error), "").await,
+    }
+}

@@ -1,0 +1,173 @@
+//! Who one is: the name to show, what one keeps, the password, leaving.
+
+use super::super::inner::{Place, Section, Told};
+use super::super::{Frame, failed, render};
+use super::{done, form};
+use crate::web::problem::Problem;
+use crate::web::session::{self, Visitor};
+use crate::web::text::{ENGLISH, fill};
+use crate::web::{WebState, format};
+use apps::User;
+use askama::Template;
+use axum::Form;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+#[derive(Template)]
+#[template(path = "settings/profile.html")]
+struct Page {
+    frame: Frame,
+    place: Place,
+    storage: String,
+    /// Of a hundred, where there is a bound.
+    part: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Display {
+    display: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct NewPassword {
+    old: String,
+    password: String,
+    again: String,
+}
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    query: Result<Query<Told>, QueryRejection>,
+) -> Response {
+    let told = query.map(|Query(query)| query.done).unwrap_or_default();
+    page(&state, &caller.user, StatusCode::OK, |place| place.told(&told)).await
+}
+
+async fn page(state: &WebState, user: &User, status: StatusCode, say: impl FnOnce(Place) -> Place) -> Response {
+    let kept = async {
+        let used = state.inner.drives.usage(user.drive).await.map_err(Problem::from)?.bytes;
+        Ok((used, state.inner.accounts.quota_of(user).await.map_err(Problem::from)?))
+    };
+    let (used, quota) = match kept.await {
+        Ok(kept) => kept,
+        Err(problem) => return failed(problem),
+    };
+    let (text, used_text) = (&ENGLISH, format::size(used));
+    let storage = match quota {
+        Some(quota) => fill(text.storage_of, &[("used", &used_text), ("quota", &format::size(quota))]),
+        None => fill(text.storage_used, &[("used", &used_text)]),
+    };
+    let part = quota.map(|quota| if quota == 0 { 100 } else { (used as f64 / quota as f64 * 100.0).min(100.0) as u64 });
+    render(status, &Page { frame: Frame::new(), place: say(Place::at(user, Section::Profile)), storage, part })
+}
+
+async fn refused(state: &WebState, user: &User, problem: Problem) -> Response {
+    page(state, user, problem.status, |place| place.failed(&problem)).await
+}
+
+/// Changes the name to show.
+pub(in crate::web) async fn rename(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Display>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    match state.inner.accounts.change_display(&caller.user, asked.display.trim()).await {
+        Ok(_) => done(Section::Profile, "saved"),
+        Err(error) => refused(&state, &caller.user, error.into()).await,
+    }
+}
+
+/// Changes the password. This browser stays signed in, under a new cookie.
+pub(in crate::web) async fn change_password(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<NewPassword>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    if asked.password != asked.again {
+        let problem = Problem::bad_request(ENGLISH.password_mismatch);
+        return refused(&state, &caller.user, Problem { action: "", ..problem }).await;
+    }
+    match state.inner.accounts.change_password(caller.by(), &asked.old, &asked.password).await {
+        Ok(session) => {
+            let mut response = done(Section::Profile, "password");
+            session::set_cookie(&mut response, &session, &state.inner.settings);
+            response
+        }
+        Err(error) => refused(&state, &caller.user, error.into()).await,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "settings/leave.html")]
+struct Leave {
+    frame: Frame,
+    place: Place,
+    goes: Vec<String>,
+    /// A code is asked for, too.
+    factor: bool,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Proof {
+    password: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// What goes with the account.
+pub(in crate::web) async fn leaving(State(state): State<WebState>, Visitor(caller): Visitor) -> Response {
+    leave_page(&state, &caller.user, StatusCode::OK, |place| place).await
+}
+
+async fn leave_page(state: &WebState, user: &User, status: StatusCode, say: impl FnOnce(Place) -> Place) -> Response {
+    let accounts = &state.inner.accounts;
+    let found =
+        async { Ok::<_, apps::AccountError>((accounts.leaving(user).await?, accounts.second_factor(user.id).await?)) };
+    let (leaving, factor) = match found.await {
+        Ok(found) => found,
+        Err(error) => return failed(error.into()),
+    };
+    let text = &ENGLISH;
+    let counted = |text, count: usize| fill(text, &[("count", &count.to_string())]);
+    let mut goes = leaving.estates;
+    goes.push(counted(text.leave_sessions, leaving.sessions));
+    goes.push(counted(text.leave_app_passwords, leaving.app_passwords));
+    let place = say(Place::at(user, Section::Profile));
+    render(status, &Leave { frame: Frame::new(), place, goes, factor: factor.since.is_some() })
+}
+
+/// Removes the account, for good.
+pub(in crate::web) async fn leave(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Proof>, FormRejection>,
+) -> Response {
+    let proof = match form(asked) {
+        Ok(proof) => proof,
+        Err(response) => return *response,
+    };
+    let code = Some(proof.code.trim()).filter(|code| !code.is_empty());
+    match state.inner.accounts.delete_account(caller.by(), &proof.password, code).await {
+        Ok(()) => {
+            let mut response = Redirect::to("/login").into_response();
+            session::clear_cookie(&mut response, &state.inner.settings);
+            response
+        }
+        Err(error) => {
+            let problem = Problem::from(error);
+            leave_page(&state, &caller.user, problem.status, |place| place.failed(&problem)).await
+        }
+    }
+}

@@ -46,7 +46,7 @@ pub enum UserCommand {
         #[arg(long, value_enum, default_value = "user")]
         role: Role,
         /// What they may keep, such as 20G [default: as for everybody]
-        #[arg(long, value_parser = size)]
+        #[arg(long, value_parser = parse_size)]
         quota: Option<u64>,
         /// Read a password from standard input
         #[arg(long)]
@@ -137,7 +137,7 @@ pub enum UserCommand {
         #[arg(long, value_enum, default_value = "user")]
         role: Role,
         /// What they may keep [default: as for everybody]
-        #[arg(long, value_parser = size)]
+        #[arg(long, value_parser = parse_size)]
         quota: Option<u64>,
         /// How long it can be used
         #[arg(long, value_name = "DAYS", default_value = "7", value_parser = clap::value_parser!(u64).range(1..=90))]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// What an address may say was done.
 #[derive(Deserialize)]
-pub(super) struct Told {
+pub(in crate::web) struct Told {
     #[serde(default)]
     pub done: String,
 }

@@ -96,8 +96,9 @@ pub(in crate::web) async fn change_password(
         Err(response) => return *response,
     };
     if asked.password != asked.again {
-        let problem = Problem::bad_request(ENGLISH.password_mismatch);
-        return refused(&state, &caller.user, Problem { action: "", ..problem }).await;
+        let mut problem = Problem::bad_request(ENGLISH.password_mismatch);
+        problem.action = "";
+        return refused(&state, &caller.user, problem).await;
     }
     match state.inner.accounts.change_password(caller.by(), &asked.old, &asked.password).await {
         Ok(session) => {

@@ -256,7 +256,8 @@ async fn one_looks_after_ones_own_account() {
     refused(&ben, "/settings/devices/connect", &[("label", ""), ("protocol", "grpc")]).await;
     let page = ben.get("/settings/devices").await.text().to_string();
     let id = between(&page[page.find("app-passwords").unwrap()..], r#"name="id" value=""#, "\"").to_string();
-    assert!(!done(&ben, "/settings/devices/remove", &[("id", &id)]).await.contains("Laptop"));
+    assert!(page.contains("<strong>Laptop</strong>"));
+    assert!(!done(&ben, "/settings/devices/remove", &[("id", &id)]).await.contains("<strong>Laptop"));
     refused(&ben, "/settings/devices/remove", &[("id", &id)]).await;
     done(&ben, "/settings/devices/sign-out-others", &[]).await;
 

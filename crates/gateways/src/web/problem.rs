@@ -20,6 +20,17 @@ pub(super) enum Face {
     Page,
 }
 
+/// Whether it was done all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    NotApplied,
+    /// It may have been.
+    Unknown,
+    /// It was; only what was to follow did not.
+    Applied,
+}
+
 /// What went wrong.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -27,8 +38,7 @@ pub(super) struct Problem {
     pub kind: &'static str,
     pub message: String,
     pub action: &'static str,
-    /// It may have been done.
-    pub unknown: bool,
+    pub outcome: Outcome,
     /// Seconds.
     pub retry_after: Option<u64>,
     pub id: String,
@@ -39,7 +49,8 @@ impl Problem {
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>, action: &'static str) -> Problem {
         let id = format!("{:012x}", rand::random::<u64>() >> 16);
         let message = sentence(message.into());
-        Problem { status, kind, message, action, unknown: false, retry_after: None, id, face: Face::Json }
+        let outcome = Outcome::NotApplied;
+        Problem { status, kind, message, action, outcome, retry_after: None, id, face: Face::Json }
     }
 
     /// A request that is wrong in itself.
@@ -64,7 +75,7 @@ impl Problem {
             kind: self.kind,
             message: self.message.clone(),
             action: self.action,
-            outcome: if self.unknown { "unknown" } else { "not_applied" },
+            outcome: self.outcome,
             id: self.id.clone(),
         }
     }
@@ -82,8 +93,7 @@ pub(super) struct ErrorJson {
     kind: &'static str,
     message: String,
     action: &'static str,
-    /// `unknown`: it may have been done; else `not_applied`.
-    outcome: &'static str,
+    outcome: Outcome,
     id: String,
 }
 
@@ -133,7 +143,7 @@ impl From<ClientError> for Problem {
             ClientError::Unknown { .. } | ClientError::Uncertain { .. } => {
                 let (status, what) = (StatusCode::GATEWAY_TIMEOUT, ENGLISH.something_failed);
                 let problem = Problem::new(status, "unknown_outcome", what, ENGLISH.do_unknown).logged(&error);
-                Problem { unknown: true, retry_after: Some(1), ..problem }
+                Problem { outcome: Outcome::Unknown, retry_after: Some(1), ..problem }
             }
             ClientError::NoSpace { .. } => {
                 let status = StatusCode::INSUFFICIENT_STORAGE;
@@ -196,8 +206,11 @@ impl From<AccountError> for Problem {
             AccountError::CodeNeeded { .. } => say(StatusCode::UNAUTHORIZED, "code_needed"),
             AccountError::WrongCode => say(StatusCode::BAD_REQUEST, "wrong_code"),
             AccountError::ChallengeOver => say(StatusCode::FORBIDDEN, "challenge_over"),
-            AccountError::CodeUsed => say(StatusCode::CONFLICT, "code_used"),
-            AccountError::DoneSignIn => say(StatusCode::CONFLICT, "done_sign_in"),
+            AccountError::CodeUsed => Problem { action: "", ..say(StatusCode::CONFLICT, "code_used") },
+            AccountError::DoneSignIn => {
+                let problem = say(StatusCode::CONFLICT, "done_sign_in");
+                Problem { outcome: Outcome::Applied, action: "", ..problem }
+            }
             AccountError::WrongAppPassword => say(StatusCode::UNAUTHORIZED, "wrong_credentials"),
             AccountError::SignUpOff => say(StatusCode::FORBIDDEN, "sign_up_off"),
             AccountError::InvitationNeeded => say(StatusCode::FORBIDDEN, "invitation_needed"),
@@ -241,7 +254,7 @@ mod tests {
         ];
         for error in unknown {
             let problem = Problem::from(DriveError::Client(error));
-            assert!(problem.unknown && problem.status == StatusCode::GATEWAY_TIMEOUT);
+            assert!(problem.outcome == Outcome::Unknown && problem.status == StatusCode::GATEWAY_TIMEOUT);
         }
         let again = [
             ClientError::Unreachable { tried: vec!["10.0.0.1:7071".into()], why: "w".into() },
@@ -250,7 +263,8 @@ mod tests {
         ];
         for error in again {
             let problem = Problem::from(DriveError::Client(error));
-            assert!(!problem.unknown && problem.retry_after.is_some() && !problem.message.contains("10.0.0.1"));
+            assert!(problem.outcome == Outcome::NotApplied && problem.retry_after.is_some());
+            assert!(!problem.message.contains("10.0.0.1"));
             assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
         }
         let refused = [
@@ -260,8 +274,17 @@ mod tests {
         ];
         for (error, status) in refused {
             let problem = Problem::from(DriveError::Client(error));
-            assert_eq!((problem.unknown, problem.retry_after, problem.status.as_u16()), (false, None, status));
+            assert_eq!((problem.outcome, problem.retry_after), (Outcome::NotApplied, None));
+            assert_eq!(problem.status.as_u16(), status);
         }
+    }
+
+    #[test]
+    fn what_was_done_is_not_said_to_be_undone() {
+        let problem = Problem::from(AccountError::DoneSignIn);
+        let json = serde_json::to_value(problem.to_json()).unwrap();
+        assert_eq!((json["outcome"].as_str(), json["action"].as_str()), (Some("applied"), Some("")));
+        assert_eq!(Problem::from(AccountError::CodeUsed).action, "");
     }
 
     #[test]

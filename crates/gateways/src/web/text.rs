@@ -62,6 +62,8 @@ texts! {
     reset_submit: "Set password",
     reset_done_title: "Your password is changed",
     reset_done_lead: "You can sign in with it now.",
+    done_sign_in_title: "This is done",
+    done_sign_in_lead: "Only signing you in did not work at this moment. Sign in now.",
     wrong_link_title: "This link does not work",
     wrong_link_lead: "It is not complete, was used, or has run out. Ask an administrator for a new one.",
 

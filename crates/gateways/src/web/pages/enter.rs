@@ -67,6 +67,12 @@ pub(super) fn message(status: StatusCode, title: &str, lead: &str, (link, link_t
     render(status, &page)
 }
 
+/// It is done, and is not to be tried again: only the session after it was not begun.
+pub(super) fn done_sign_in() -> Response {
+    let (title, lead) = (ENGLISH.done_sign_in_title, ENGLISH.done_sign_in_lead);
+    message(StatusCode::CONFLICT, title, lead, ("/login", ENGLISH.sign_in))
+}
+
 /// The link has been used, has run out, or was never one.
 pub(super) fn wrong_link() -> Response {
     let (title, lead) = (ENGLISH.wrong_link_title, ENGLISH.wrong_link_lead);

@@ -1,6 +1,6 @@
 //! What links that an administrator gives lead to, and signing up without one.
 
-use super::enter::{Enter, Entered, message, wrong_link};
+use super::enter::{Enter, Entered, done_sign_in, message, wrong_link};
 use super::failed;
 use crate::web::WebState;
 use crate::web::problem::Problem;
@@ -28,6 +28,7 @@ fn refused(error: AccountError) -> Response {
             let (title, lead) = (ENGLISH.sign_up_closed_title, ENGLISH.sign_up_closed_lead);
             message(StatusCode::FORBIDDEN, title, lead, ("/login", ENGLISH.sign_in))
         }
+        AccountError::DoneSignIn => done_sign_in(),
         error => failed(error.into()),
     }
 }
@@ -97,9 +98,12 @@ async fn join(state: &WebState, secret: Option<&str>, device: Device, form: Type
             session::set_cookie(&mut response, &session, &state.inner.settings);
             response
         }
-        Err(error @ (AccountError::WrongLink | AccountError::SignUpOff | AccountError::InvitationNeeded)) => {
-            refused(error)
-        }
+        Err(
+            error @ (AccountError::WrongLink
+            | AccountError::SignUpOff
+            | AccountError::InvitationNeeded
+            | AccountError::DoneSignIn),
+        ) => refused(error),
         Err(error) => {
             let problem = Problem::from(error);
             joining(problem.status, Some(&form), &problem.message, secret.is_some())

@@ -1,6 +1,6 @@
 //! The first administrator, by the link that the first start prints.
 
-use super::enter::{Enter, Entered, message};
+use super::enter::{Enter, Entered, done_sign_in, message};
 use super::failed;
 use crate::web::WebState;
 use crate::web::problem::Problem;
@@ -72,6 +72,7 @@ pub(in crate::web) async fn submit(
         Err(error @ (AccountError::SetupDone | AccountError::WrongSetupSecret | AccountError::TooManyTries { .. })) => {
             refused(error)
         }
+        Err(AccountError::DoneSignIn) => done_sign_in(),
         Err(error) => {
             let problem = Problem::from(error);
             page(problem.status, name, &problem.message)

@@ -40,7 +40,7 @@ pub(super) struct ProblemDetail {
     message: String,
     /// What to do next, for people.
     action: String,
-    /// `not_applied`, or `unknown`: it may have been done.
+    /// `not_applied`, or `unknown`: it may have been done, or `applied`: only signing in afterwards failed.
     outcome: String,
     /// Leads to the log.
     id: String,

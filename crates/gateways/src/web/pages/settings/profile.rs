@@ -1,5 +1,6 @@
 //! Who one is: the name to show, what one keeps, the password, leaving.
 
+use super::super::enter::done_sign_in;
 use super::super::inner::{Place, Section, Told};
 use super::super::{Frame, failed, render};
 use super::{done, form};
@@ -7,7 +8,7 @@ use crate::web::problem::Problem;
 use crate::web::session::{self, Visitor};
 use crate::web::text::{ENGLISH, fill};
 use crate::web::{WebState, format};
-use apps::User;
+use apps::{AccountError, User};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -106,6 +107,11 @@ pub(in crate::web) async fn change_password(
             session::set_cookie(&mut response, &session, &state.inner.settings);
             response
         }
+        Err(AccountError::DoneSignIn) => {
+            let mut response = done_sign_in();
+            session::clear_cookie(&mut response, &state.inner.settings);
+            response
+        }
         Err(error) => refused(&state, &caller.user, error.into()).await,
     }
 }
@@ -135,7 +141,7 @@ pub(in crate::web) async fn leaving(State(state): State<WebState>, Visitor(calle
 async fn leave_page(state: &WebState, user: &User, status: StatusCode, say: impl FnOnce(Place) -> Place) -> Response {
     let accounts = &state.inner.accounts;
     let found =
-        async { Ok::<_, apps::AccountError>((accounts.leaving(user).await?, accounts.second_factor(user.id).await?)) };
+        async { Ok::<_, AccountError>((accounts.leaving(user).await?, accounts.second_factor(user.id).await?)) };
     let (leaving, factor) = match found.await {
         Ok(found) => found,
         Err(error) => return failed(error.into()),

@@ -45,14 +45,16 @@ pub fn desired(members: &[Candidate]) -> Option<BTreeSet<NodeId>> {
 }
 
 /// The voters that there should be once `gone` is removed. `None` when that is
-/// not possible now: too few others are alive.
+/// not possible now: too few others are alive. Not one alone while there are three others,
+/// of whom some may only be away for a moment: its death would be that of the metadata.
 pub fn without(members: &[Candidate], gone: NodeId) -> Option<BTreeSet<NodeId>> {
+    let others = members.iter().filter(|member| member.id != gone && !member.leaving).count();
     let ready = members.iter().filter(|member| member.id != gone && member.ready()).count();
-    let size = match ready {
-        0 => return None,
-        1 | 2 => 1,
-        3 | 4 => 3,
-        _ => 5,
+    let size = match (others, ready) {
+        (_, 0) => return None,
+        (0..=2, _) => 1,
+        (_, 5..) => 5,
+        _ => 3,
     };
     choose(members, size, Some(gone))
 }
@@ -166,6 +168,10 @@ mod tests {
         assert_eq!(desired(&group("VVVV")), ids(&[1, 2, 3]));
         assert_eq!(without(&group("VVV"), NodeId(3)), ids(&[1]));
         assert_eq!(without(&group("VVVL"), NodeId(1)), ids(&[2, 3, 4]));
+        assert_eq!(without(&group("VVvL"), NodeId(1)), ids(&[2, 3, 4]), "two of three live");
+        assert_eq!(without(&group("VVVn"), NodeId(1)), None, "the fourth has yet to catch up");
+        assert_eq!(without(&group("VVvl"), NodeId(1)), None, "not one alone while there are others");
+        assert_eq!(without(&group("VVv"), NodeId(3)), ids(&[1]));
         assert_eq!(without(&group("V"), NodeId(1)), None);
     }
 }

@@ -93,4 +93,4 @@ pub use pool::Pool;
 pub use server::{Handler, Server};
 
 /// Oldest and newest protocol between nodes that this release speaks.
-pub const PROTOCOLS: (u16, u16) = (4, 4);
+pub const PROTOCOLS: (u16, u16) = (5, 5);

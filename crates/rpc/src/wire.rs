@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use types::{
-    Action, BlockHash, Change, Classify, Consistency, Incarnation, Item, ItemKey, Layout, LayoutVersion, NodeId,
+    Action, BlockHash, Change, Classify, Consistency, Drain, Incarnation, Item, ItemKey, Layout, LayoutVersion, NodeId,
     OperationId, PartitionId, QueryPage, Read, Refusal, Seq, TableId, TableKind, TableSpec, Transaction,
     TransactionResult, Verdict, Version,
 };
@@ -515,9 +515,9 @@ pub struct SyncedReport {
     /// Serving members that hold every block that their tables refer to, compared under that epoch
     /// (but for those that no node has).
     pub whole: Vec<(PartitionId, types::Epoch)>,
-    /// Draining nodes since whose drain the member read all of its blocks again, and misses none (but for those that no
+    /// Drains since which the member read all of its blocks again, and misses none (but for those that no
     /// node has).
-    pub verified: Vec<NodeId>,
+    pub verified: Vec<Drain>,
     /// What the node holds of partitions whose chains, in that epoch, have no members: nobody changes it.
     pub held: Vec<(types::Epoch, Holding)>,
 }

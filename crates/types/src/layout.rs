@@ -98,6 +98,9 @@ pub struct NodeInfo {
     /// Everything is to move off it; until it has, it serves what it holds.
     #[serde(default)]
     pub draining: bool,
+    /// How many times it was told to go.
+    #[serde(default)]
+    pub drains: u32,
     /// It has: every item and every block that it held is whole on others.
     #[serde(default)]
     pub released: bool,
@@ -107,7 +110,21 @@ pub struct NodeInfo {
     pub protocols: (u16, u16),
 }
 
+/// One occasion on which a node is to go. Told to stay and to go again, it is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Drain {
+    /// The node.
+    pub node: NodeId,
+    /// Which time.
+    pub count: u32,
+}
+
 impl NodeInfo {
+    /// The occasion on which it is to go, while it is needed still.
+    pub fn drain(&self) -> Option<Drain> {
+        self.leaving().then_some(Drain { node: self.id, count: self.drains })
+    }
+
     /// It is to go, and is needed still.
     pub fn leaving(&self) -> bool {
         self.draining && !self.released
@@ -126,6 +143,7 @@ impl NodeInfo {
             capacity: 0,
             capacity_set: None,
             draining: false,
+            drains: 0,
             released: false,
             release: String::new(),
             protocols: (1, 1),
@@ -202,6 +220,11 @@ impl Layout {
     /// A partition's chain.
     pub fn chain(&self, partition: PartitionId) -> Option<&Chain> {
         self.chains.get(partition.0 as usize)
+    }
+
+    /// Whether that node is to go, on that very occasion, and is needed still.
+    pub fn drains(&self, drain: Drain) -> bool {
+        self.nodes.get(&drain.node).is_some_and(|node| node.drain() == Some(drain))
     }
 
     /// The table of that namespace and name.

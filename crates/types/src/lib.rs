@@ -26,7 +26,7 @@ pub use error::{Action, Classify};
 pub use ids::{ClusterId, Epoch, Incarnation, LayoutVersion, NodeId, PartitionId, Seq, TableId, Version};
 pub use item::Item;
 pub use key::{BlockHash, ItemKey, KeyHash, partition_of};
-pub use layout::{Chain, ChainMember, Layout, MemberState, NodeInfo, ReplicaId, TableKind, TableSpec};
+pub use layout::{Chain, ChainMember, Drain, Layout, MemberState, NodeInfo, ReplicaId, TableKind, TableSpec};
 pub use operation::{OperationId, Verdict};
 pub use query::{Bound, Change, Consistency, ItemAt, Query, QueryPage, Read};
 pub use record::{Effect, LogEntry, Outcome, Record};

@@ -125,7 +125,11 @@ fn apply(
 ) -> Result<(), String> {
     let no_such = |node: NodeId| format!("node {node} is not a member of this cluster");
     match edit {
-        Edit::Drain(node) => next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?.draining = true,
+        Edit::Drain(node) => {
+            let info = next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?;
+            info.drains += u32::from(!info.draining);
+            info.draining = true;
+        }
         Edit::Keep(node) => {
             let info = next.nodes.get_mut(&node).ok_or_else(|| no_such(node))?;
             (info.draining, info.released) = (false, false);

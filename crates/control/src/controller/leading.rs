@@ -10,7 +10,7 @@ use super::plan::{self, HoldingsByNode, Knowledge, Placer, Plan, Reports};
 use super::release::released;
 use super::service::ControllerError;
 use crate::store::{Batch, Expect, LeaderToken, LifeChange, Pair, Range, Renewal};
-use rpc::wire::{Holding, Presence, RegisterRequest, SyncedReport};
+use rpc::wire::{Presence, RegisterRequest, SyncedReport};
 use std::time::Duration;
 use types::{Chain, Epoch, Incarnation, Layout, Monotonic, NodeId, NodeInfo, PartitionId, ReplicaId, WallMillis};
 
@@ -106,7 +106,7 @@ impl Leading {
         self.reports.synced.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.departed.retain(|(partition, epoch, _)| current(partition, *epoch));
         self.reports.whole.retain(|(partition, epoch, _)| current(partition, *epoch));
-        self.reports.verified.retain(|(leaving, _)| layout.nodes.get(leaving).is_some_and(NodeInfo::leaving));
+        self.reports.verified.retain(|(drain, _)| layout.drains(*drain));
         self.reports.held.retain(|(partition, epoch, _), _| current(partition, *epoch));
         let batch = write(layout, all, &plan, self.placer.wanted(layout), released(layout, &self.reports));
         (plan, batch)
@@ -142,16 +142,28 @@ impl Leading {
         self.leases.void(replica);
     }
 
-    /// A member tells of its chains.
-    pub fn hears(&mut self, report: SyncedReport) {
+    /// A member tells of its chains. Whether it was not known.
+    pub fn hears(&mut self, report: SyncedReport) -> bool {
         let replica = ReplicaId { node: report.node, incarnation: report.incarnation };
-        let by = |(partition, epoch)| (partition, epoch, replica);
-        self.reports.synced.extend(report.synced.into_iter().map(by));
-        self.reports.departed.extend(report.departed.into_iter().map(by));
-        self.reports.whole.extend(report.whole.into_iter().map(by));
-        self.reports.verified.extend(report.verified.into_iter().map(|leaving| (leaving, replica.node)));
-        let held = |(epoch, holding): (Epoch, Holding)| ((holding.partition, epoch, replica), holding);
-        self.reports.held.extend(report.held.into_iter().map(held));
+        let reports = &mut self.reports;
+        let mut news = false;
+        for (set, told) in [
+            (&mut reports.synced, report.synced),
+            (&mut reports.departed, report.departed),
+            (&mut reports.whole, report.whole),
+        ] {
+            for (partition, epoch) in told {
+                news |= set.insert((partition, epoch, replica));
+            }
+        }
+        for drain in report.verified {
+            news |= reports.verified.insert((drain, replica));
+        }
+        for (epoch, holding) in report.held {
+            let before = reports.held.insert((holding.partition, epoch, replica), holding.clone());
+            news |= before.as_ref() != Some(&holding);
+        }
+        news
     }
 }
 
@@ -183,6 +195,7 @@ pub fn registration(now: Option<&Pair>, request: &RegisterRequest) -> Result<Bat
         capacity: old.capacity_set.unwrap_or(request.presence.capacity),
         capacity_set: old.capacity_set,
         draining: old.draining,
+        drains: old.drains,
         released: old.released,
         release: request.presence.release.clone(),
         protocols: request.presence.protocols,

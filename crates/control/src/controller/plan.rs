@@ -4,7 +4,7 @@
 use super::leases::{LeaseBook, Liveness};
 use rpc::wire::Holding;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Chain, ChainMember, Epoch, Layout, MemberState, Monotonic, NodeId, PartitionId, ReplicaId};
+use types::{Chain, ChainMember, Drain, Epoch, Layout, MemberState, Monotonic, NodeId, PartitionId, ReplicaId};
 
 /// What members have reported, under this leadership.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +15,8 @@ pub struct Reports {
     pub departed: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
     /// Serving members that hold every block that their tables refer to.
     pub whole: BTreeSet<(PartitionId, Epoch, ReplicaId)>,
-    /// A leaving node, and another that has read all of its blocks again since it leaves, and misses none.
-    pub verified: BTreeSet<(NodeId, NodeId)>,
+    /// A node's drain, and a life of another that has read all of its blocks again since it began, and misses none.
+    pub verified: BTreeSet<(Drain, ReplicaId)>,
     /// What lives hold of partitions that, in that epoch, nobody serves.
     pub held: BTreeMap<(PartitionId, Epoch, ReplicaId), Holding>,
 }

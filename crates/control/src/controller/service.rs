@@ -328,10 +328,10 @@ impl Controller {
 
     /// A member tells of its chains.
     pub async fn report(&self, report: SyncedReport) -> Result<(), ControllerError> {
-        if let Some(leading) = self.leading.lock().as_mut() {
-            leading.hears(report);
+        // Said again until the map shows that it was heard: what is known already asks for no other look.
+        if self.leading.lock().as_mut().is_some_and(|leading| leading.hears(report)) {
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
         Ok(())
     }
 

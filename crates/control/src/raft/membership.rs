@@ -122,15 +122,25 @@ impl RaftNode {
 
     /// A member votes no longer; others are made voters in its place, never two. It goes on learning.
     pub async fn retire(&self, id: NodeId) -> Result<(), MetadataError> {
-        self.ready_to_propose()?;
-        let candidates = self.candidates(self.timing.election_max * 2, &BTreeSet::new());
-        if !candidates.iter().any(|candidate| candidate.id == id && candidate.is_voter) {
-            return Ok(());
+        // Somebody may only be slow to answer, or have yet to catch up.
+        let until = Instant::now() + self.timing.patience();
+        loop {
+            self.ready_to_propose()?;
+            let candidates = self.candidates(self.timing.election_max * 2, &BTreeSet::new());
+            if !candidates.iter().any(|candidate| candidate.id == id && candidate.is_voter) {
+                return Ok(());
+            }
+            if let Some(voters) = voters::without(&candidates, id) {
+                return self.set_voters(voters).await;
+            }
+            if Instant::now() > until {
+                return Err(MetadataError::Unavailable(format!(
+                    "too few machines are up that could decide in place of node {id}: start those that are down, or \
+                     remove those that are lost first"
+                )));
+            }
+            tokio::time::sleep(self.timing.heartbeat).await;
         }
-        let voters = voters::without(&candidates, id).ok_or_else(|| {
-            MetadataError::Unavailable(format!("too few voters are alive to go on without node {id}"))
-        })?;
-        self.set_voters(voters).await
     }
 
     /// Removes a member, which votes no longer before that.

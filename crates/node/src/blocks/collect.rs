@@ -20,6 +20,8 @@ use types::{BlockHash, PartitionId};
 
 /// Blocks looked at together.
 const PAGE: usize = 512;
+/// Blocks asked about at once: whoever is asked reads each of them whole.
+const ASK: usize = 16;
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one pass did.
@@ -151,16 +153,18 @@ impl BlockKeeper {
             return Err(inner.not_serving(id));
         };
         let mut needed = vec![false; hashes.len()];
-        let body = rpc::codec::encode(&hashes.to_vec());
-        for member in &chain.members {
-            let Some(node) = layout.nodes.get(&member.replica.node) else { return Err(inner.not_serving(id)) };
-            let reply = self.pool.call(&node.address, method::NEED_BLOCKS, body.clone(), ASK_TIMEOUT).await;
-            let answer = reply.and_then(|body| rpc::codec::decode::<Result<Vec<bool>, Fault>>(&body));
-            let wants = answer.map_err(|error| Fault::NotReady(error.to_string()))??;
-            if wants.len() != hashes.len() {
-                return Err(Fault::Invalid("an answer for another question".into()));
+        for (hashes, needed) in hashes.chunks(ASK).zip(needed.chunks_mut(ASK)) {
+            let body = rpc::codec::encode(&hashes.to_vec());
+            for member in &chain.members {
+                let Some(node) = layout.nodes.get(&member.replica.node) else { return Err(inner.not_serving(id)) };
+                let reply = self.pool.call(&node.address, method::NEED_BLOCKS, body.clone(), ASK_TIMEOUT).await;
+                let answer = reply.and_then(|body| rpc::codec::decode::<Result<Vec<bool>, Fault>>(&body));
+                let wants = answer.map_err(|error| Fault::NotReady(error.to_string()))??;
+                if wants.len() != hashes.len() {
+                    return Err(Fault::Invalid("an answer for another question".into()));
+                }
+                needed.iter_mut().zip(wants).for_each(|(needed, wants)| *needed |= wants);
             }
-            needed.iter_mut().zip(wants).for_each(|(needed, wants)| *needed |= wants);
         }
         Ok(hashes.iter().zip(needed).filter(|(_, needed)| !needed).map(|(hash, _)| *hash).collect())
     }

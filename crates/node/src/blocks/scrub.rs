@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use types::{BlockHash, PartitionId};
+use types::{BlockHash, Drain, PartitionId};
 
 /// Bytes a second in the background.
 const RATE: u64 = 4 << 20;
@@ -33,6 +33,14 @@ const CURSOR: &str = "scrub";
 /// Lets that many bytes take their time, at so many a second: readers and writers need the disk, too.
 async fn pace(bytes: u64, rate: u64) {
     tokio::time::sleep(Duration::from_secs(1) * bytes as u32 / rate as u32).await;
+}
+
+/// One reading of every block for the sake of nodes that leave.
+#[derive(Default)]
+struct Pass {
+    leaving: BTreeSet<Drain>,
+    after: Option<BlockHash>,
+    bad: u64,
 }
 
 /// Where scrubbing is.
@@ -75,6 +83,7 @@ impl BlockKeeper {
     /// When a node is to leave: reads every block here, for of what is rotten its copy may be the only good one.
     /// Runs until dropped. A restart begins anew.
     pub async fn verify_for_drains(self: Arc<Self>, inner: Arc<Inner>) {
+        let mut pass = Pass::default();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let layout = self.layout.borrow().clone();
@@ -82,38 +91,44 @@ impl BlockKeeper {
             if leaving.is_empty() {
                 continue;
             }
-            tracing::info!(?leaving, blocks = self.store.count(), "reading every block before they are let go");
-            match self.verify_all(&inner).await {
-                Ok(bad) => {
+            // One that began for fewer would be too old for the others.
+            if !leaving.is_subset(&pass.leaving) {
+                pass = Pass { leaving, ..Pass::default() };
+                tracing::info!(leaving = ?pass.leaving, blocks = self.store.count(), "reading every block before they are let go");
+            }
+            match self.verify_all(&inner, &mut pass).await {
+                Ok(()) => {
+                    let Pass { leaving, bad, .. } = std::mem::take(&mut pass);
                     tracing::info!(?leaving, bad, "read every block before they are let go");
                     self.upkeep.lock().verified(leaving, &layout);
                     self.wake.notify_one();
                 }
                 Err(fault) => {
-                    tracing::error!(%fault, ?leaving, "cannot read every block: they are not let go for now");
+                    tracing::error!(%fault, leaving = ?pass.leaving, "cannot read every block: they are not let go for now");
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
             }
         }
     }
 
-    /// Reads every block. How many were bad, and are put aside.
-    async fn verify_all(&self, inner: &Arc<Inner>) -> Result<u64, Fault> {
-        let (mut after, mut bad) = (None, 0);
+    /// Reads every block from where the pass is; the bad ones are put aside. After an error it goes on there.
+    async fn verify_all(&self, inner: &Arc<Inner>, pass: &mut Pass) -> Result<(), Fault> {
         loop {
-            let store = self.store.clone();
+            let (store, after) = (self.store.clone(), pass.after);
             let page = blocking(move || store.list(after, PAGE)).await?;
-            let Some(last) = page.last().copied() else { return Ok(bad) };
+            if page.is_empty() {
+                return Ok(());
+            }
             for hash in page {
                 let (good, size) = self.verify(inner, hash).await;
                 let store = self.store.clone();
                 if !good && blocking(move || store.has(&hash)).await? {
                     return Err(Fault::NotReady(format!("block {hash} is there and cannot be read")));
                 }
-                bad += u64::from(!good);
+                pass.bad += u64::from(!good);
+                pass.after = Some(hash);
                 pace(size, RATE_FOR_DRAINS).await;
             }
-            after = Some(last);
         }
     }
 

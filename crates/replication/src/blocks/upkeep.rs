@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use types::{BlockHash, Epoch, Layout, MemberState, Monotonic, NodeId, NodeInfo, PartitionId};
+use types::{BlockHash, Drain, Epoch, Layout, MemberState, Monotonic, NodeId, NodeInfo, PartitionId};
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -36,8 +36,8 @@ pub struct Upkeep {
     dirty: BTreeSet<PartitionId>,
     /// The epochs under which all references of a partition were last compared.
     looked: BTreeMap<PartitionId, Epoch>,
-    /// Leaving nodes since whose drain every block here was read again.
-    verified: BTreeSet<NodeId>,
+    /// Drains since which every block here was read again.
+    verified: BTreeSet<Drain>,
 }
 
 impl Upkeep {
@@ -101,29 +101,28 @@ impl Upkeep {
         *last = epoch.max(*last);
     }
 
-    /// Leaving nodes for whose sake every block here is to be read again: of what is rotten here, and was not read
+    /// Drains for whose sake every block here is to be read again: of what is rotten here, and was not read
     /// lately, theirs may be the only good copy.
-    pub fn unverified(&mut self, layout: &Layout) -> BTreeSet<NodeId> {
-        let leaving: BTreeSet<NodeId> =
-            layout.nodes.values().filter(|node| node.leaving()).map(|node| node.id).collect();
-        self.verified.retain(|node| leaving.contains(node));
+    pub fn unverified(&mut self, layout: &Layout) -> BTreeSet<Drain> {
+        let leaving: BTreeSet<Drain> = layout.nodes.values().filter_map(NodeInfo::drain).collect();
+        self.verified.retain(|drain| leaving.contains(drain));
         leaving.difference(&self.verified).copied().collect()
     }
 
     /// Every block that is here was read since these were seen to leave, and is good. Which are not here has yet to be
     /// looked for: readers, too, put bad ones aside.
-    pub fn verified(&mut self, leaving: BTreeSet<NodeId>, layout: &Layout) {
+    pub fn verified(&mut self, leaving: BTreeSet<Drain>, layout: &Layout) {
         self.verified.extend(leaving);
         self.dirty.extend((0..layout.partition_count()).map(PartitionId));
     }
 
-    /// Leaving nodes that need not stay for this node's sake.
-    pub fn spared(&self, layout: &Layout) -> Vec<NodeId> {
+    /// Drains of nodes that need not stay for this node's sake.
+    pub fn spared(&self, layout: &Layout) -> Vec<Drain> {
         if !self.dirty.is_empty() || !self.absent.values().all(Absent::hopeless) {
             return Vec::new();
         }
-        let leaving = layout.nodes.values().filter(|node| node.leaving() && self.verified.contains(&node.id));
-        leaving.map(|node| node.id).collect()
+        let leaving = layout.nodes.values().filter_map(NodeInfo::drain);
+        leaving.filter(|drain| self.verified.contains(drain)).collect()
     }
 
     /// Partitions where a member waits to depart, or a node to be let go, and need not wait for this node's sake.
@@ -234,13 +233,13 @@ mod tests {
 
     #[test]
     fn nobody_is_let_go_for_this_nodes_sake_before_every_block_was_read_since() {
-        let info = |draining| NodeInfo { draining, ..node(2) };
-        let layout = |draining| Layout {
-            nodes: [(NodeId(2), info(draining))].into(),
+        let drain = |count| Drain { node: NodeId(2), count };
+        let layout = |draining, drains| Layout {
+            nodes: [(NodeId(2), NodeInfo { draining, drains, ..node(2) })].into(),
             chains: vec![Chain::default()],
             ..Layout::default()
         };
-        let (stays, leaves) = (layout(false), layout(true));
+        let (stays, leaves, again) = (layout(false, 0), layout(true, 1), layout(true, 2));
         let (mut upkeep, hash) = (Upkeep::default(), BlockHash([7; 32]));
         assert!(upkeep.unverified(&stays).is_empty());
         let leaving = upkeep.unverified(&leaves);
@@ -255,13 +254,13 @@ mod tests {
             assert_eq!(upkeep.spared(&leaves), vec![], "who leaves may have it, and be down for a moment");
             upkeep.failed(hash, true, Monotonic(0));
         }
-        assert_eq!(upkeep.spared(&leaves), vec![NodeId(2)], "nobody has it");
+        assert_eq!(upkeep.spared(&leaves), vec![drain(1)], "nobody has it");
         upkeep.found(hash);
         assert!(upkeep.unverified(&leaves).is_empty());
-        assert_eq!(upkeep.spared(&leaves), vec![NodeId(2)]);
-        // It stays after all; and another time it leaves.
-        assert!(upkeep.unverified(&stays).is_empty());
-        assert_eq!((upkeep.unverified(&leaves).len(), upkeep.spared(&leaves)), (1, vec![]));
+        assert_eq!(upkeep.spared(&leaves), vec![drain(1)]);
+        // It stays after all, which is not noticed here, and another time it leaves.
+        assert_eq!(upkeep.spared(&again), vec![], "that was before");
+        assert_eq!(upkeep.unverified(&again), [drain(2)].into());
     }
 
     #[test]

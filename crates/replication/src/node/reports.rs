@@ -2,7 +2,7 @@
 //! heard, because a leader forgets reports when it goes.
 
 use std::collections::BTreeMap;
-use types::{Epoch, Layout, MemberState, NodeId, NodeInfo, PartitionId, ReplicaId, Version};
+use types::{Chain, Drain, Epoch, Layout, MemberState, NodeId, NodeInfo, PartitionId, ReplicaId, Version};
 
 /// A report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub enum Report {
     Departed(PartitionId, Epoch),
     /// Every block that the partition's references name is here.
     Whole(PartitionId, Epoch),
-    /// Since that node drains every block here was read again, and none is missing.
-    Verified(NodeId),
+    /// Since that drain began every block here was read again, and none is missing.
+    Verified(Drain),
     /// What is here of a partition whose chain has no members in that epoch.
     Held {
         /// The partition.
@@ -45,36 +45,30 @@ impl Report {
                 Subject::Chain(partition)
             }
             Report::Whole(partition, _) => Subject::Blocks(partition),
-            Report::Verified(node) => Subject::Leaving(node),
+            Report::Verified(drain) => Subject::Leaving(drain.node),
         }
     }
 
     /// Whether the controller, going by this map, still has to act upon it.
     fn is_news(&self, me: ReplicaId, layout: &Layout) -> bool {
-        let (partition, epoch) = match *self {
-            Report::Synced(partition, epoch)
-            | Report::Departed(partition, epoch)
-            | Report::Whole(partition, epoch)
-            | Report::Held { partition, epoch, .. } => (partition, epoch),
-            Report::Verified(node) => return layout.nodes.get(&node).is_some_and(NodeInfo::leaving),
+        let stands = |partition: PartitionId, epoch: Epoch, here: &dyn Fn(&Chain, Option<MemberState>) -> bool| {
+            let Some(chain) = layout.chain(partition) else { return false };
+            let state = chain.members.iter().find(|member| member.replica == me).map(|member| member.state);
+            if chain.epoch == epoch { here(chain, state) } else { chain.epoch < epoch }
         };
-        let Some(chain) = layout.chain(partition) else { return false };
-        if chain.epoch != epoch {
-            return chain.epoch < epoch;
-        }
-        let state = chain.members.iter().find(|member| member.replica == me).map(|member| member.state);
-        match self {
-            Report::Synced(..) => {
+        match *self {
+            Report::Synced(partition, epoch) => stands(partition, epoch, &|chain, state| {
                 state == Some(MemberState::Syncing) || (state.is_some() && !chain.complete.contains(&me.node))
+            }),
+            Report::Departed(partition, epoch) => {
+                stands(partition, epoch, &|_, state| state == Some(MemberState::Departing))
             }
-            Report::Departed(..) => state == Some(MemberState::Departing),
-            Report::Held { .. } => chain.members.is_empty(),
-            Report::Whole(..) => {
-                state.is_some()
-                    && (chain.members.iter().any(|member| member.state == MemberState::Departing)
-                        || layout.nodes.values().any(NodeInfo::leaving))
-            }
-            Report::Verified(_) => false,
+            Report::Held { partition, epoch, .. } => stands(partition, epoch, &|chain, _| chain.members.is_empty()),
+            Report::Whole(partition, epoch) => stands(partition, epoch, &|chain, state| {
+                let departs = chain.members.iter().any(|member| member.state == MemberState::Departing);
+                state.is_some() && (departs || layout.nodes.values().any(NodeInfo::leaving))
+            }),
+            Report::Verified(drain) => layout.drains(drain),
         }
     }
 }
@@ -104,7 +98,7 @@ impl Unheard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{Chain, ChainMember, Incarnation};
+    use types::{ChainMember, Incarnation};
 
     #[test]
     fn a_report_is_said_until_the_map_shows_that_it_was_heard() {
@@ -131,11 +125,15 @@ mod tests {
         assert_eq!(unheard.news(me, &layout).len(), 2);
         layout.chains[0] = chain(6, MemberState::Departing, &[2]);
         assert_eq!(unheard.news(me, &layout), vec![]);
-        unheard.add(Report::Verified(NodeId(3)));
-        let info = NodeInfo { draining: true, ..NodeInfo::unborn(NodeId(3)) };
+        let drain = Drain { node: NodeId(3), count: 2 };
+        unheard.add(Report::Verified(drain));
+        let info = NodeInfo { draining: true, drains: 2, ..NodeInfo::unborn(NodeId(3)) };
         layout.nodes.insert(NodeId(3), info.clone());
-        assert_eq!(unheard.news(me, &layout), vec![Report::Verified(NodeId(3))]);
-        layout.nodes.insert(NodeId(3), NodeInfo { released: true, ..info });
+        assert_eq!(unheard.news(me, &layout), vec![Report::Verified(drain)]);
+        layout.nodes.insert(NodeId(3), NodeInfo { drains: 3, ..info.clone() });
+        assert_eq!(unheard.news(me, &layout), vec![], "it stayed, and leaves another time");
+        unheard.add(Report::Verified(Drain { count: 3, ..drain }));
+        layout.nodes.insert(NodeId(3), NodeInfo { drains: 3, released: true, ..info });
         assert_eq!(unheard.news(me, &layout), vec![]);
     }
 }

@@ -68,7 +68,7 @@ pub(crate) struct Process {
     /// Blocks that were given a reference lately.
     pub expected: BTreeSet<BlockHash>,
     /// Blocks that have yet to be read before these nodes are let go.
-    pub reading: Option<(BTreeSet<NodeId>, Vec<BlockHash>)>,
+    pub reading: Option<(BTreeSet<types::Drain>, Vec<BlockHash>)>,
     pub jobs: BTreeMap<u64, Job>,
     pub jobs_begun: u64,
     /// The last call to the control plane, and whether it is open.

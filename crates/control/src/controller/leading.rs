@@ -160,7 +160,7 @@ impl Leading {
             news |= reports.verified.insert((drain, replica));
         }
         for (epoch, holding) in report.held {
-            let before = reports.held.insert((holding.partition, epoch, replica), holding.clone());
+            let before = reports.held.insert((holding.partition, epoch, replica), holding);
             news |= before.as_ref() != Some(&holding);
         }
         news

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use client::{Body, Client, ClientConfig, Content, Timeouts, UploadId};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use rpc::wire::{ChangeLayout, Edit, Presence};
+use rpc::wire::{ChangeLayout, Edit, Fault, Presence, PutBlock, method};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -291,6 +291,15 @@ async fn a_drained_node_is_released_only_after_the_others_have_read_their_blocks
     client.change_layout(&change(Edit::Drain(leaving))).await.unwrap();
     let layout = cluster.up().next().unwrap().layout();
     wait_until("the node is released", || layout.borrow().nodes[&leaving].released).await;
+    // It is in no chain: whoever comes with an older map is told so, for a copy here would count for nothing.
+    let address = layout.borrow().nodes[&leaving].address.clone();
+    let late = noise(3, 4096);
+    let hash = BlockHash(*blake3::hash(&late).as_bytes());
+    let pool = rpc::Pool::new(rpc::ClientConfig::new(cluster.up().next().unwrap().credentials()));
+    let put = (rpc::codec::encode(&PutBlock { hash }), late);
+    let answer = pool.call(&address, method::PUT_BLOCK, put, Duration::from_secs(10)).await.unwrap();
+    let answer: Result<(), Fault> = rpc::codec::decode(&answer).unwrap();
+    assert!(matches!(answer, Err(Fault::NotServing { .. })), "{answer:?}");
     client.change_layout(&change(Edit::Remove(leaving))).await.unwrap();
     cluster.stop(2).await;
     for hash in hashes(&content) {

@@ -1,6 +1,6 @@
 //! What drives keep for an account that goes.
 
-use crate::accounts::Estate;
+use crate::accounts::{Estate, said_size};
 use crate::drive::JobState;
 use crate::{DriveError, DriveId, Drives, UserId};
 use async_trait::async_trait;
@@ -101,7 +101,7 @@ impl Drives {
 impl Estate for Drives {
     async fn describe(&self, _: UserId, drive: DriveId) -> Result<String, ClientError> {
         match self.usage(drive).await {
-            Ok(usage) if usage.bytes > 0 => Ok(format!("a drive with {} bytes in files", usage.bytes)),
+            Ok(usage) if usage.bytes > 0 => Ok(format!("a drive with {} in files", said_size(usage.bytes))),
             Ok(_) => Ok(String::new()),
             Err(DriveError::Client(error)) => Err(error),
             Err(_) => Ok("a drive".into()),

@@ -331,3 +331,64 @@ async fn nothing_that_is_not_seen_is_in_a_name() {
     let sessions = accounts.sessions(&root.user, None).await.unwrap();
     assert!(sessions.iter().any(|session| session.device == "Firefox"));
 }
+
+#[tokio::test]
+async fn a_link_to_an_administrators_rights_ends_with_its_makers() {
+    let (_, accounts, root) = set_up().await;
+    let second = accounts.create_user(&root.user, new_user("second", Role::Administrator)).await.unwrap();
+    let invite = async |role| {
+        let new = NewInvitation { role, quota: None, valid: TRIES_WINDOW, note: String::new() };
+        accounts.invite(&second, new).await.unwrap().1
+    };
+    let (high, low) = (invite(Role::Administrator).await, invite(Role::User).await);
+    let used = invite(Role::Administrator).await;
+    let sign_up = async |secret: &Token, name: &str| {
+        accounts.sign_up(Some(secret.as_str()), new_user(name, Role::User), from("10.0.0.1")).await
+    };
+    assert_eq!(sign_up(&used, "third").await.unwrap().user.role, Role::Administrator);
+    accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    let (of_root, of_ada) = (
+        accounts.make_reset_link(&second, "root").await.unwrap(),
+        accounts.make_reset_link(&second, "ada").await.unwrap(),
+    );
+    let (_, of_fourth) = accounts.create_user_by_link(&second, new_user("fourth", Role::Administrator)).await.unwrap();
+    let demote = UserChange { role: Some(Role::User), ..UserChange::default() };
+    accounts.change_user(&root.user, "second", demote).await.unwrap();
+    for secret in [&high, &of_root, &of_fourth] {
+        let seen = accounts.check_link(secret.as_str(), from("10.0.0.1").address).await;
+        assert_eq!(seen, Err(AccountError::WrongLink));
+    }
+    assert_eq!(sign_up(&high, "fifth").await.unwrap_err(), AccountError::WrongLink);
+    for secret in [&of_root, &of_fourth] {
+        let reset = accounts.reset_password(secret.as_str(), "another password", from("10.0.0.1")).await;
+        assert_eq!(reset.unwrap_err(), AccountError::WrongLink);
+    }
+    // What gives no such rights stays good.
+    sign_up(&low, "fifth").await.unwrap();
+    accounts.reset_password(of_ada.as_str(), "another password", from("10.0.0.1")).await.unwrap();
+    accounts.sign_in("root", PASSWORD, from("10.0.0.1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_act_has_its_line() {
+    let (model, accounts, root) = set_up().await;
+    accounts.change_display(&root.user, "The Root").await.unwrap();
+    accounts.change_display(&root.user, "The Root").await.unwrap();
+    factor_on(&model, &accounts, &root.user).await;
+    accounts.set_policy(&root.user, Policy { users_max: 77, ..Policy::default() }).await.unwrap();
+    accounts.sign_out(root.token.as_str()).await.unwrap();
+    accounts.sign_out(root.token.as_str()).await.unwrap();
+    let lines = accounts.audit(&root.user, None, None, 0).await.unwrap().items;
+    let told: Vec<_> = lines.iter().rev().map(|line| (line.action.as_str(), line.actor_name.as_str())).collect();
+    let wanted = [
+        ("set-up link made", ""),
+        ("set up", ""),
+        ("user changed", "root"),
+        ("second factor begun", "root"),
+        ("second factor on", "root"),
+        ("policy", "root"),
+        ("sign-out", "root"),
+    ];
+    assert_eq!(told, wanted);
+    assert!(lines[1].detail.contains("up to 77 accounts"), "{}", lines[1].detail);
+}

@@ -145,7 +145,7 @@ async fn a_person_comes_and_goes() {
     assert_eq!(set.status, StatusCode::OK, "{}", set.text());
     assert_eq!(stranger.get(&link).await.status, StatusCode::NOT_FOUND);
     let cleo = world.browser("cleo").await;
-    assert!(cleo.get("/settings").await.text().contains("of 2.1 GB used"));
+    assert!(cleo.get("/settings").await.text().contains("of 2 GiB used"));
 
     // Changed, shut out, let in, sent away.
     done(&ada, "/people/of/cleo", &[("display", "Cleo <b>"), ("role", "user"), ("quota", "")]).await;
@@ -207,7 +207,7 @@ async fn people_come_by_invitation_or_by_themselves() {
     let joined = emil.form("/sign-up", &typed).await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text());
     emil.take_cookie(&joined);
-    assert!(emil.get("/settings").await.text().contains("of 1.1 GB used"));
+    assert!(emil.get("/settings").await.text().contains("of 1 GiB used"));
     world.stop().await;
 }
 

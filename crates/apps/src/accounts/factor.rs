@@ -57,7 +57,9 @@ impl Accounts {
     }
 
     /// Begins to turn it on: the secret is shown, and waits to be confirmed by a code.
-    pub async fn begin_second_factor(&self, user: &User, password: &str) -> Result<NewFactor, AccountError> {
+    pub async fn begin_second_factor(&self, by: impl Into<By>, password: &str) -> Result<NewFactor, AccountError> {
+        let by = by.into();
+        let user = &by.user;
         self.confirm_password(user.id, password).await?;
         let secret: [u8; 32] = rand::random();
         let secret = &secret[..totp::SECRET_BYTES];
@@ -69,7 +71,8 @@ impl Accounts {
             row.pending = Bytes::copy_from_slice(secret);
             row.pending_until = after(self.inner.store.now(), CONFIRM_WITHIN).0;
             let act = self.when_factor(Act::default(), user.id, version).update(self.put_factor(user.id, &row));
-            if self.carried_out(act).await? {
+            let line = self.line("second factor begun", &by).about(user.id, &user.name);
+            if self.carried_out(self.noted(act, line).await?).await? {
                 let secret_text = super::secrets::base32(secret).to_ascii_uppercase();
                 return Ok(NewFactor { secret: secret_text, address: totp::address(&user.name, secret) });
             }

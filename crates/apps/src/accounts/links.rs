@@ -7,12 +7,12 @@ use super::rows::{AuditRow, LinkKind, LinkRow, RoleRow, decode};
 use super::secrets::{long_prefix, short_id};
 use super::sessions::after;
 use super::{AccountError, Accounts, By, Device, Role, SignUp, Token, User};
-use crate::hex;
+use crate::{UserId, hex};
 use bytes::Bytes;
 use prost::Message;
 use std::net::IpAddr;
 use std::time::Duration;
-use types::{Consistency, ItemKey, Query, Update, Version, WallMillis};
+use types::{Condition, Consistency, ItemKey, Query, Update, Version, WallMillis};
 
 /// How long a link that sets a password can be used.
 pub const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -123,13 +123,29 @@ impl Accounts {
         act.when_is(table, link.key.clone(), link.version).delete(table, link.key.clone())
     }
 
+    /// A link to an administrator's rights is good while who made it has them: as a condition of its use.
+    pub(super) async fn maker_may(&self, link: &LinkRow, administers: bool) -> Result<Option<Condition>, AccountError> {
+        if !administers {
+            return Ok(None);
+        }
+        let maker = UserId::from_slice(&link.maker).ok_or(AccountError::WrongLink)?;
+        match self.read_user(maker).await? {
+            Some((version, row)) if row.administers() => Ok(Some(self.user_is(maker, version))),
+            _ => Err(AccountError::WrongLink),
+        }
+    }
+
     /// What a link would do.
     pub async fn check_link(&self, secret: &str, address: Option<IpAddr>) -> Result<LinkPurpose, AccountError> {
         let link = self.find_link(secret, None, address).await?;
         match link.row.kind() {
-            LinkKind::Invitation if self.policy().await?.sign_up != SignUp::Off => Ok(LinkPurpose::Invitation),
+            LinkKind::Invitation if self.policy().await?.sign_up != SignUp::Off => {
+                self.maker_may(&link.row, link.row.role() == RoleRow::Administrator).await?;
+                Ok(LinkPurpose::Invitation)
+            }
             LinkKind::Reset => {
                 let (_, _, user) = self.user_of_link(&link).await?;
+                self.maker_may(&link.row, user.administers()).await?;
                 Ok(LinkPurpose::Reset { name: user.name })
             }
             _ => Err(AccountError::WrongLink),
@@ -147,6 +163,7 @@ impl Accounts {
             role: RoleRow::from(new.role) as i32,
             quota: new.quota,
             by: by.user.name.clone(),
+            maker: by.user.id.bytes(),
             note: super::audit::plain(&new.note),
             ..LinkRow::default()
         };
@@ -226,7 +243,7 @@ impl Accounts {
                 let instead = "change your password in your own settings, or ask another administrator for a link";
                 return Err(AccountError::OwnAccount { instead });
             }
-            let (secret, put) = self.reset_link(id, user.generation, &by.user.name);
+            let (secret, put) = self.reset_link(id, user.generation, &by.user);
             let line = self.line("reset link made", &by).about(id, &user.name);
             let act = Act::default().when(allowed).when(self.user_is(id, version)).update(put);
             if self.carried_out(self.noted(act, line).await?).await? {
@@ -236,12 +253,13 @@ impl Accounts {
         Err(AccountError::Conflict)
     }
 
-    pub(super) fn reset_link(&self, user: crate::UserId, generation: u64, by: &str) -> (Token, Update) {
+    pub(super) fn reset_link(&self, user: UserId, generation: u64, by: &User) -> (Token, Update) {
         let row = LinkRow {
             kind: LinkKind::Reset as i32,
             user: user.bytes(),
             generation,
-            by: by.to_string(),
+            by: by.name.clone(),
+            maker: by.id.bytes(),
             ..LinkRow::default()
         };
         let (secret, put, _) = self.new_link(row, RESET_LIFETIME);
@@ -257,6 +275,8 @@ impl Accounts {
         row.generation += 1;
         row.app_generation += 1;
         let act = Act::default().when(self.user_is(id, version)).update(self.put_user(id, &row));
+        let maker = self.maker_may(&link.row, row.administers()).await?;
+        let act = maker.into_iter().fold(act, Act::when);
         let line: AuditRow = self.line_from("password reset", &device).about(id, &row.name);
         if !self.carried_out(self.noted(self.spend(act, &link), line).await?).await? {
             return Err(AccountError::Conflict);
@@ -266,8 +286,8 @@ impl Accounts {
     }
 
     /// Whose password a link sets: it ended with the password that was when it was made.
-    async fn user_of_link(&self, link: &Link) -> Result<(crate::UserId, Version, super::rows::UserRow), AccountError> {
-        let id = crate::UserId::from_slice(&link.row.user).ok_or(AccountError::WrongLink)?;
+    async fn user_of_link(&self, link: &Link) -> Result<(UserId, Version, super::rows::UserRow), AccountError> {
+        let id = UserId::from_slice(&link.row.user).ok_or(AccountError::WrongLink)?;
         let (version, row) = self.read_user(id).await?.ok_or(AccountError::WrongLink)?;
         if row.disabled || row.generation != link.row.generation {
             return Err(AccountError::WrongLink);

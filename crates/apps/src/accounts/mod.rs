@@ -50,7 +50,7 @@ pub use policy::{Policy, SignUp};
 pub use sessions::{KNOWN_LIFETIME, LIFETIME as SESSION_LIFETIME, SESSIONS_MAX, SessionInfo};
 pub use setup::LINK_LIFETIME;
 pub use sign_in::CHALLENGE_LIFETIME;
-pub use sizes::{parse_size, typed_size};
+pub use sizes::{parse_size, said_size, typed_size};
 #[doc(hidden)]
 pub use totp::code_now;
 pub use tries::{NETWORK_TRIES_MAX, TRIES_MAX, WINDOW as TRIES_WINDOW};

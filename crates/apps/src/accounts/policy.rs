@@ -120,7 +120,9 @@ impl Accounts {
             users_max: policy.users_max,
         };
         let quota = policy.quota.map_or("none".to_string(), |bytes| bytes.to_string());
-        let detail = format!("sign-up {}, quota {quota}, log {} days", policy.sign_up.as_str(), policy.audit_days);
+        let Policy { users_max, audit_days, sign_up, .. } = &policy;
+        let sign_up = sign_up.as_str();
+        let detail = format!("sign-up {sign_up}, quota {quota}, up to {users_max} accounts, log {audit_days} days");
         let line = self.line("policy", &by).detail(detail);
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "change the settings").await?;

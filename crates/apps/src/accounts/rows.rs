@@ -87,6 +87,9 @@ pub(super) struct LinkRow {
     /// For the list of invitations.
     #[prost(string, tag = "9")]
     pub note: String,
+    /// Who made it.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub maker: Bytes,
 }
 
 /// What a link is good for. Zero, and what a newer release may add, is good for nothing.

@@ -100,6 +100,14 @@ impl Accounts {
     pub async fn sign_out(&self, token: &str) -> Result<(), AccountError> {
         let Some(shown) = Shown::parse(token) else { return Ok(()) };
         let key = self.session_key(&shown);
+        match self.session(&shown, Consistency::Strong).await {
+            Ok((user, _, row)) => {
+                let by = By { user, device: Device { label: row.label, ..Device::default() } };
+                self.note(self.line("sign-out", &by).about(by.user.id, &by.user.name)).await?;
+            }
+            Err(AccountError::NotSignedIn) => {}
+            Err(error) => return Err(error),
+        }
         // Anybody can make up a token: what is not there costs no write.
         let there = Condition { table: key.table, sort_key: key.sort_key.clone(), test: Test::Present };
         let delete = Update::Delete { table: key.table, sort_key: key.sort_key };

@@ -25,8 +25,9 @@ impl Accounts {
         }
         let row = LinkRow { kind: LinkKind::Setup as i32, ..LinkRow::default() };
         let (secret, put, _) = self.new_link(row, LINK_LIFETIME);
-        let done = self.transact(super::EVERYONE, vec![self.no_administrator()], vec![put]).await?;
-        if done.is_err() {
+        let line = self.line_from("set-up link made", &Device::default());
+        let act = Act::default().when(self.no_administrator()).update(put);
+        if !self.carried_out(self.noted(act, line).await?).await? {
             return Err(AccountError::SetupDone);
         }
         Ok(secret.as_str().to_string())

@@ -23,6 +23,23 @@ pub fn typed_size(bytes: u64) -> String {
     }
 }
 
+/// About as many bytes, for people, in the units in which they are typed: `1.5 GiB`.
+pub fn said_size(bytes: u64) -> String {
+    let (mut value, mut power) = (bytes as f64, 0);
+    // What would be said as 1024 is the next unit's 1.
+    while value >= 1023.95 && power < UNITS.len() {
+        value /= 1024.0;
+        power += 1;
+    }
+    match power {
+        0 => format!("{bytes} B"),
+        _ => {
+            let value = format!("{value:.1}");
+            format!("{} {}iB", value.strip_suffix(".0").unwrap_or(&value), &UNITS[power - 1..power])
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +54,20 @@ mod tests {
         }
         for bad in ["", "G", "-1", "1.5G", "1X", "99999999999T", "ÄG"] {
             assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_said() {
+        for (bytes, said) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (2 << 30, "2 GiB"),
+            (1536, "1.5 KiB"),
+            ((1 << 20) - 1, "1 MiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(said_size(bytes), said, "{bytes}");
         }
     }
 

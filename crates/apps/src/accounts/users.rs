@@ -76,7 +76,7 @@ impl Accounts {
         self.require_administrator(&by.user, "make users").await?;
         let new = self.prepare_user(new).await?;
         let line = self.line("user made", &by).about(new.id, &new.row.name).detail(Role::from(new.row.role()).as_str());
-        let link = link.then(|| self.reset_link(new.id, new.row.generation, &by.user.name));
+        let link = link.then(|| self.reset_link(new.id, new.row.generation, &by.user));
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "make users").await?;
             let mut act = new.make(Act::default().when(new.name_free(self)).when(allowed), self, None);
@@ -133,8 +133,10 @@ impl Accounts {
                 return Err(AccountError::SignUpOff);
             }
             let mut act = self.when_policy(Act::default().when(new.name_free(self)), version);
+            let mut maker = None;
             if let Some(link) = &link {
-                act = self.spend(act, link);
+                maker = self.maker_may(&link.row, new.row.administers()).await?;
+                act = self.spend(maker.iter().cloned().fold(act, Act::when), link);
             }
             let act = new.make(act, self, Some(policy.users_max));
             match self.carry_out(self.noted(act, line.clone()).await?).await? {
@@ -143,6 +145,7 @@ impl Accounts {
                 }
                 Err(Undone::Condition(0)) => return Err(AccountError::NameTaken { name: new.row.name }),
                 Err(Undone::Condition(1)) => {}
+                Err(Undone::Condition(2)) if maker.is_some() => {}
                 Err(Undone::Condition(_)) => return Err(AccountError::WrongLink),
                 Err(Undone::Bound(error)) => return Err(error),
             }
@@ -168,14 +171,21 @@ impl Accounts {
     }
 
     /// Changes what others see of one.
-    pub async fn change_display(&self, user: &User, display: &str) -> Result<User, AccountError> {
+    pub async fn change_display(&self, by: impl Into<By>, display: &str) -> Result<User, AccountError> {
+        let by = by.into();
+        let id = by.user.id;
         for _ in 0..super::TRIES_OF_A_CHANGE {
-            let (version, mut row) = self.read_user(user.id).await?.ok_or(AccountError::NotSignedIn)?;
+            let (version, mut row) = self.read_user(id).await?.ok_or(AccountError::NotSignedIn)?;
+            let before = row.clone();
             row.display = super::names::valid_display(display, &row.name)?;
-            let act = Act::default().when(self.user_is(user.id, version)).update(self.put_user(user.id, &row));
-            if self.carried_out(act).await? {
-                self.forget_user(user.id);
-                return row.user(user.id);
+            if row == before {
+                return row.user(id);
+            }
+            let act = Act::default().when(self.user_is(id, version)).update(self.put_user(id, &row));
+            let line = self.line("user changed", &by).about(id, &row.name).detail(told(&before, &row));
+            if self.carried_out(self.noted(act, line).await?).await? {
+                self.forget_user(id);
+                return row.user(id);
             }
         }
         Err(AccountError::Conflict)

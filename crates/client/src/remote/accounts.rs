@@ -1,7 +1,7 @@
 //! Coming in, and what one may change of one's own account.
 
 use super::call::Safety;
-use super::{Remote, RemoteError};
+use super::{Challenge, Remote, RemoteError};
 use rpc::grpc::limits::SMALL_MESSAGE_BYTES_MAX;
 use rpc::grpc::v1::{self, accounts_client::AccountsClient};
 use std::time::Instant;
@@ -118,7 +118,7 @@ impl Remote {
     fn signed_in(&self, reply: v1::SignInReply, began: Instant) -> Result<SignedIn, RemoteError> {
         self.heard_the_time(reply.now_ms, began.elapsed());
         if !reply.challenge.is_empty() {
-            return Err(RemoteError::CodeNeeded { challenge: reply.challenge });
+            return Err(RemoteError::CodeNeeded { challenge: Challenge(reply.challenge) });
         }
         self.shared.gateways.heard_of(reply.gateways);
         let account = account(reply.account)?;

@@ -5,6 +5,16 @@ use rpc::grpc::{Malformed, Problem, kind};
 use std::sync::Arc;
 use types::{Action, BlockHash, Classify, OperationId, Refusal};
 
+/// What goes on with a sign-in that needs a code. A secret: it is not in what is logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Challenge(pub String);
+
+impl std::fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Challenge(…)")
+    }
+}
+
 /// Why a call through a gateway did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
@@ -39,7 +49,7 @@ pub enum RemoteError {
     #[error("a code of your second factor is needed")]
     CodeNeeded {
         /// For [`super::Remote::sign_in_with_code`]. A secret.
-        challenge: String,
+        challenge: Challenge,
     },
     /// What was asked for is done; only the session that was to follow it was not begun.
     #[error("{0}")]

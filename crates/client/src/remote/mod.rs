@@ -49,7 +49,7 @@ pub mod people {
 pub use cluster::JoinToken;
 pub use download::{DownloadOptions, DownloadProgress, Expect};
 pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage, Order};
-pub use error::RemoteError;
+pub use error::{Challenge, RemoteError};
 pub use key_value::{ScanPage, ScannedItem};
 pub use rpc::grpc::{
     TableChange, TableCondition, TableKey, TableQuery, TableTransaction, TableUpdate, WatchEvent, WatchKey,

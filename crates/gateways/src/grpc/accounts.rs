@@ -173,9 +173,9 @@ impl Accounts for GrpcState {
     }
 
     async fn begin_second_factor(&self, request: Request<v1::BeginSecondFactorRequest>) -> Answer<v1::NewSecondFactor> {
-        let caller = caller(&request)?;
+        let by = by(&request)?;
         let password = request.into_inner().password;
-        let new = self.inner.accounts.begin_second_factor(&caller.user, &password).await.map_err(status)?;
+        let new = self.inner.accounts.begin_second_factor(by, &password).await.map_err(status)?;
         Ok(Response::new(v1::NewSecondFactor { secret: new.secret, address: new.address }))
     }
 

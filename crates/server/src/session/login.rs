@@ -107,7 +107,7 @@ pub async fn run(args: LoginArgs) -> Outcome {
         Err(RemoteError::CodeNeeded { challenge }) => {
             let code = tokio::task::spawn_blocking(move || people::code(given)).await;
             let code = code.map_err(|error| Failure::failed(error.to_string()))??;
-            remote.sign_in_with_code(&challenge, &code, &device(), known.as_deref()).await?
+            remote.sign_in_with_code(&challenge.0, &code, &device(), known.as_deref()).await?
         }
         signed_in => signed_in?,
     };

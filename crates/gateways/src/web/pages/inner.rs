@@ -105,10 +105,10 @@ impl Place {
     }
 
     /// One's own pages, and for administrators those about people.
-    pub fn sections(&self) -> Vec<Line> {
-        let others = Section::ADMINISTRATORS.into_iter().filter(|_| self.user.is_administrator());
-        let all = Section::OWN.into_iter().chain(others);
-        all.map(|section| Line { url: section.url(), name: section.name(), here: section == self.at }).collect()
+    pub fn sections(&self) -> Vec<Vec<Line>> {
+        let groups = if self.user.is_administrator() { 2 } else { 1 };
+        let line = |section: Section| Line { url: section.url(), name: section.name(), here: section == self.at };
+        [Section::OWN, Section::ADMINISTRATORS].into_iter().take(groups).map(|group| group.map(line).into()).collect()
     }
 }
 

@@ -6,8 +6,8 @@ use crate::web::format;
 use crate::web::session::Visitor;
 use crate::web::text::ENGLISH;
 use crate::web::{WebState, url};
-use apps::Page;
 use apps::accounts::AuditLine;
+use apps::{AccountError, Page};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -110,6 +110,11 @@ pub(in crate::web) async fn all(
         Ok(found) => {
             let here = Section::Log;
             page(Place::at(&caller.user, here), ENGLISH.log, Some(about.to_string()), found, here)
+        }
+        Err(error @ AccountError::BadName { .. }) => {
+            let here = Section::Log;
+            let place = Place::at(&caller.user, here).failed(&error.into());
+            page(place, ENGLISH.log, Some(about.to_string()), Page { items: Vec::new(), next: None }, here)
         }
         Err(error) => failed(error.into()),
     }

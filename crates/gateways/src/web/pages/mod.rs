@@ -98,19 +98,22 @@ pub(super) fn problem(problem: &Problem) -> Response {
     let not_found = problem.status == StatusCode::NOT_FOUND;
     let waiting = problem.status == StatusCode::SERVICE_UNAVAILABLE;
     let text = &ENGLISH;
-    let title = match (not_found, waiting) {
-        (true, _) => text.not_found_title,
-        (_, true) => text.unavailable_title,
+    let title = match problem.status {
+        StatusCode::NOT_FOUND => text.not_found_title,
+        StatusCode::FORBIDDEN => text.forbidden_title,
+        _ if waiting => text.unavailable_title,
         _ => text.something_failed,
     };
+    // Nobody needs to look into that.
+    let plain = not_found || problem.kind == "forbidden";
     let page = Message {
         frame: Frame::new(),
         title,
         lead: if not_found { text.not_found_lead } else { &problem.message },
-        action: if not_found || waiting { "" } else { problem.action },
+        action: if plain || waiting { "" } else { problem.action },
         link: if problem.status == StatusCode::UNAUTHORIZED { "/login" } else { "/" },
         link_text: if problem.status == StatusCode::UNAUTHORIZED { text.sign_in } else { text.back_to_drive },
-        id: if not_found { "" } else { &problem.id },
+        id: if plain { "" } else { &problem.id },
         // An empty address is the page's own.
         refresh: waiting.then_some((2, "")),
     };

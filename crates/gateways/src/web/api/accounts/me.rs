@@ -32,7 +32,7 @@ pub(super) async fn change(
     caller: Caller,
     Body(asked): Body<ChangeMe>,
 ) -> Result<Json<types::Person>, Problem> {
-    let user = state.inner.accounts.change_display(&caller.user, &asked.display).await?;
+    let user = state.inner.accounts.change_display(caller.by(), &asked.display).await?;
     Ok(Json((&user).into()))
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn begin_factor(
     caller: Caller,
     Body(proof): Body<Proof>,
 ) -> Result<Json<NewFactor>, Problem> {
-    let new = state.inner.accounts.begin_second_factor(&caller.user, &proof.password).await?;
+    let new = state.inner.accounts.begin_second_factor(caller.by(), &proof.password).await?;
     Ok(Json(NewFactor { secret: new.secret, address: new.address }))
 }
 

@@ -8,7 +8,7 @@ use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
 use crate::web::text::ENGLISH;
 use crate::web::{WebState, format, url};
-use apps::accounts::typed_size;
+use apps::accounts::said_size;
 use apps::{NewUser, User};
 use askama::Template;
 use axum::Form;
@@ -52,7 +52,7 @@ impl Person {
             display: user.display.clone(),
             role: role_name(user.role),
             administers: user.role == apps::Role::Administrator,
-            quota: user.quota.map_or(ENGLISH.quota_default.to_string(), typed_size),
+            quota: user.quota.map_or(ENGLISH.quota_default.to_string(), said_size),
             since: format::date(user.created),
             disabled: user.disabled,
         }

@@ -4,10 +4,11 @@ use super::super::enter::done_sign_in;
 use super::super::inner::{Place, Section, Told};
 use super::super::{Frame, failed, render};
 use super::{done, form};
+use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, Visitor};
 use crate::web::text::{ENGLISH, fill};
-use crate::web::{WebState, format};
+use apps::accounts::said_size;
 use apps::{AccountError, User};
 use askama::Template;
 use axum::Form;
@@ -57,9 +58,9 @@ async fn page(state: &WebState, user: &User, status: StatusCode, say: impl FnOnc
         Ok(kept) => kept,
         Err(problem) => return failed(problem),
     };
-    let (text, used_text) = (&ENGLISH, format::size(used));
+    let (text, used_text) = (&ENGLISH, said_size(used));
     let storage = match quota {
-        Some(quota) => fill(text.storage_of, &[("used", &used_text), ("quota", &format::size(quota))]),
+        Some(quota) => fill(text.storage_of, &[("used", &used_text), ("quota", &said_size(quota))]),
         None => fill(text.storage_used, &[("used", &used_text)]),
     };
     let part = quota.map(|quota| if quota == 0 { 100 } else { (used as f64 / quota as f64 * 100.0).min(100.0) as u64 });
@@ -80,7 +81,7 @@ pub(in crate::web) async fn rename(
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    match state.inner.accounts.change_display(&caller.user, asked.display.trim()).await {
+    match state.inner.accounts.change_display(caller.by(), asked.display.trim()).await {
         Ok(_) => done(Section::Profile, "saved"),
         Err(error) => refused(&state, &caller.user, error.into()).await,
     }

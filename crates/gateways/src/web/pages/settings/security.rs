@@ -112,7 +112,7 @@ pub(in crate::web) async fn begin(
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    match state.inner.accounts.begin_second_factor(&caller.user, &asked.password).await {
+    match state.inner.accounts.begin_second_factor(caller.by(), &asked.password).await {
         Ok(NewFactor { secret, address }) => {
             page(&state, &caller.user, StatusCode::OK, Some(Begun::new(secret, address)), |place| place).await
         }

@@ -275,6 +275,17 @@ async fn who_made_a_table_and_administrators_delete_it() {
     assert_eq!(ben.create_table("adas", TableKind::Strong, true).await.unwrap(), made);
     assert!(matches!(ben.delete_table("adas").await, Err(RemoteError::Denied(_))));
     ben.create_table("bens", TableKind::Strong, false).await.unwrap();
+    // A name that is free again makes nobody the owner of what its former bearer made.
+    let accounts = &world.apps.accounts;
+    let root = accounts.find("ada").await.unwrap();
+    accounts.remove_user(&root, "ben").await.unwrap();
+    let (name, display) = ("ben".to_string(), "Another".to_string());
+    let new = NewUser { name, display, password: PASSWORD.into(), role: Role::User, quota: None };
+    accounts.create_user(&root, new).await.unwrap();
+    let ben = world.ben().await;
+    assert!(matches!(ben.delete_table("bens").await, Err(RemoteError::Denied(_))));
+    ben.create_table("new", TableKind::Strong, false).await.unwrap();
+    ben.delete_table("new").await.unwrap();
     ada.delete_table("bens").await.unwrap();
     ada.delete_table("adas").await.unwrap();
     assert!(matches!(ada.delete_table("adas").await, Err(RemoteError::NoSuchTable(_))));

@@ -164,7 +164,7 @@ texts! {
     add_person_lead: "You get a link, once, by which they set their password.",
     keeps: "Keeps",
     keeps_nothing: "Nothing yet",
-    own_account: "This is your own account. Password, second factor and devices, and leaving, are in your",
+    own_account: "This is your own account. Its password, second factor and devices have pages of their own:",
     way_in: "Signing in",
     make_reset_link: "Link for a new password",
     sign_out_everywhere: "Sign out everywhere",

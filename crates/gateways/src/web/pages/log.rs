@@ -3,6 +3,7 @@
 use super::inner::{Place, Section};
 use super::{Frame, failed, render};
 use crate::web::format;
+use crate::web::problem::Problem;
 use crate::web::session::Visitor;
 use crate::web::text::ENGLISH;
 use crate::web::{WebState, url};
@@ -113,7 +114,9 @@ pub(in crate::web) async fn all(
         }
         Err(error @ AccountError::BadName { .. }) => {
             let here = Section::Log;
-            let place = Place::at(&caller.user, here).failed(&error.into());
+            let mut problem = Problem::from(error);
+            problem.action = "";
+            let place = Place::at(&caller.user, here).failed(&problem);
             page(place, ENGLISH.log, Some(about.to_string()), Page { items: Vec::new(), next: None }, here)
         }
         Err(error) => failed(error.into()),

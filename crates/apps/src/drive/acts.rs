@@ -1,6 +1,7 @@
 //! Acts as values, so that many can be asked for at once, and each can say what undoes it.
 
 use super::copy::FileCopied;
+use super::jobs::is_long;
 use super::put::Before;
 use super::{Clash, DriveError, DrivePath, Drives, Entry, Job, JobState};
 use crate::{DriveId, JobId, TrashId, UserId, VersionId};
@@ -29,7 +30,7 @@ pub enum Act {
         /// Only if this file or folder is there: [`Entry::id`].
         only: Option<[u8; 16]>,
     },
-    /// Copies a file, or begins to copy a folder.
+    /// Copies a file, or begins to copy a folder or a very large file.
     Copy {
         /// What.
         from: String,
@@ -172,7 +173,8 @@ impl Drives {
     }
 
     async fn act_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Done, DriveError> {
-        if !self.stat(drive, from).await?.is_folder() {
+        let source = self.stat(drive, from).await?;
+        if !source.is_folder() && !self.is_long_copy(drive, &source, to, clash).await? {
             let Some(copied) = self.copy_file(drive, from, to, clash).await? else { return Ok(Done::default()) };
             let FileCopied { path, entry, before } = copied;
             let undo = match before {
@@ -194,6 +196,18 @@ impl Drives {
         self.spawn_job(drive, job.id);
         let undo = vec![Act::UndoJob { id: job.id }];
         Ok(Done { path: Some(job.to.clone()), job: Some(job), undo, ..Done::default() })
+    }
+
+    /// Is copying that file a job? What is replaced is so by a put alone.
+    async fn is_long_copy(&self, drive: DriveId, from: &Entry, to: &str, clash: Clash) -> Result<bool, DriveError> {
+        if !is_long(from.size()) || clash != Clash::Replace {
+            return Ok(is_long(from.size()));
+        }
+        match self.stat(drive, to).await {
+            Ok(_) => Ok(false),
+            Err(DriveError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     async fn act_undo_job(&self, drive: DriveId, id: JobId, by: Option<UserId>) -> Result<Done, DriveError> {

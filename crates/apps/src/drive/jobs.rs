@@ -1,4 +1,4 @@
-//! Jobs: acts of many steps. Copying a folder is one: its row is the intent, the
+//! Jobs: acts of many steps. Copying a folder, or a very large file, is one: its row is the intent, the
 //! copy grows outside the tree, step by step, and is hung into the tree by the last one, whole. Each
 //! step rests on the job's row being as it was read and rewrites it: of
 //! two who carry on the same job one loses, and after a cancel nothing more is added. Ids in the
@@ -23,6 +23,8 @@ pub(super) use run::Keeper;
 const RUNNING_MAX: usize = 20;
 /// How long the row of a job that has ended stays.
 const ENDED_KEPT: u64 = 24 * 60 * 60 * 1000;
+/// Blocks from which on copying a file is a job: each is referenced by a transaction of its own.
+const FILE_BLOCKS: u64 = 4096;
 /// Rows of jobs in one page.
 const PAGE: u32 = 1000;
 /// Pages of jobs that are ever looked at.
@@ -62,6 +64,9 @@ struct JobRow {
     /// What whoever began it may keep.
     #[prost(uint64, optional, tag = "14")]
     quota: Option<u64>,
+    /// Of a job that copies one file: its name in the source, which is its folder.
+    #[prost(string, tag = "15")]
+    file: String,
 }
 
 /// A folder that is still to be copied.
@@ -74,6 +79,9 @@ struct StepRow {
     after: String,
     #[prost(bytes = "bytes", tag = "3")]
     source: Bytes,
+    /// Only that file of it; empty: everything.
+    #[prost(string, tag = "4")]
+    file: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -145,7 +153,7 @@ impl Change {
 }
 
 impl Drives {
-    /// Begins to copy a folder. [`Self::run_job`] does it.
+    /// Begins to copy a folder, or a file. [`Self::run_job`] does it. Nothing is ever replaced.
     pub async fn begin_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Job, DriveError> {
         let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
         if to.is_root() {
@@ -154,12 +162,15 @@ impl Drives {
         let tables = self.inner.tables;
         let walks = self.walk_all(drive, &[&from, &to]).await?;
         let [source, target] = &walks[..] else { return Err(DriveError::NoSuchJob) };
-        let folder = source.folder()?;
         let (parent, _) = target.parent()?;
-        if from.is_root() || (target.passes(folder) && from != to) {
+        let (folder, file) = match source.found().and_then(|step| step.entry.file().map(|_| &step.entry.name)) {
+            Some(name) => (source.parent()?.0, name.clone()),
+            None => (source.folder()?, String::new()),
+        };
+        if file.is_empty() && (from.is_root() || (target.passes(folder) && from != to)) {
             return Err(DriveError::Cycle { from: from.to_string(), to: to.to_string() });
         }
-        // Better said now than after a long copy. Folders are never replaced.
+        // Better said now than after a long copy.
         if target.found().is_some() && clash != Clash::KeepBoth {
             return Err(DriveError::Exists { path: to.to_string() });
         }
@@ -175,9 +186,13 @@ impl Drives {
             to: to.to_string(),
             clash: u32::from(clash == Clash::KeepBoth),
             folder: made.bytes(),
-            found: self.counter(drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
+            found: match file.is_empty() {
+                true => self.counter(drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
+                false => 1,
+            },
             started: self.now().0,
             quota: self.quota,
+            file: file.clone(),
             ..JobRow::default()
         };
         let mut change = Change::new(self, drive);
@@ -185,7 +200,11 @@ impl Drives {
         change.put_job(self, job, &row);
         let place = PlaceRow { parent: FolderId::JOBS.bytes(), name: job.to_string() };
         change.put(tables.places, made.bytes(), place.encode_to_vec());
-        change.put(tables.steps, step_key(job, made), StepRow::encoded(folder, made, String::new()));
+        change.put(
+            tables.steps,
+            step_key(job, made),
+            StepRow { file, ..StepRow::new(folder, made, String::new()) }.encode_to_vec(),
+        );
         match change.commit(self.store(), &to).await? {
             Commit::Done(_) => Ok(told(job, row)),
             Commit::Lost(_) => Err(DriveError::Conflict { path: to.to_string() }),
@@ -292,9 +311,14 @@ impl Read {
 }
 
 impl StepRow {
-    fn encoded(source: FolderId, target: FolderId, after: String) -> Vec<u8> {
-        StepRow { target: target.bytes(), after, source: source.bytes() }.encode_to_vec()
+    fn new(source: FolderId, target: FolderId, after: String) -> StepRow {
+        StepRow { target: target.bytes(), after, source: source.bytes(), file: String::new() }
     }
+}
+
+/// Is copying a file of that size a job?
+pub(super) fn is_long(size: u64) -> bool {
+    size.div_ceil(types::limits::BLOCK_BYTES as u64) >= FILE_BLOCKS
 }
 
 fn told(id: JobId, row: JobRow) -> Job {
@@ -316,4 +340,10 @@ fn told(id: JobId, row: JobRow) -> Job {
         problem: Some(row.problem).filter(|text| !text.is_empty()),
         started: WallMillis(row.started),
     }
+}
+
+#[cfg(test)]
+#[test]
+fn copying_a_file_of_gigabytes_is_a_job() {
+    assert!(!is_long(0) && !is_long((4 << 30) - (2 << 20)) && is_long(4 << 30) && is_long(u64::MAX));
 }

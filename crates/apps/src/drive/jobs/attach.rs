@@ -2,10 +2,13 @@
 
 use super::run::Turn;
 use super::{JobRow, Read, State};
-use crate::drive::change::{Change, Commit, entry_key};
+use crate::drive::change::{Change, Commit, entry_key, work_key_of_folder};
 use crate::drive::path::{NAMES_MAX, numbered};
+use crate::drive::rows::{Work, WorkRow};
 use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
 use crate::{DriveId, FolderId, JobId};
+use bytes::Bytes;
+use types::{Consistency, Test};
 
 impl Drives {
     /// Hangs what was made into the tree, whole.
@@ -31,18 +34,44 @@ impl Drives {
             }
             let now = self.now();
             let name = place.name().unwrap_or_default().to_string();
-            let kind = EntryKind::Folder(FolderInfo { id: made });
-            let entry = Entry { name, created: now, modified: now, kind };
             let mut change = Change::new(self, drive);
             change.require_job(self, job, read);
+            let entry = match read.row.file.is_empty() {
+                true => {
+                    let kind = EntryKind::Folder(FolderInfo { id: made });
+                    Entry { name, created: now, modified: now, kind }
+                }
+                false => Entry { name, ..self.take_out(drive, made, &read.row.file, &mut change).await? },
+            };
             change.require_steps(ancestors);
             change.require_nothing_at(entry_key(parent, &entry.name));
             change.put_entry(parent, &entry);
             change.count_entries(parent, 1);
-            let row = JobRow { state: State::Done as i32, to: place.to_string(), ..read.row.clone() };
+            let folder = Bytes::copy_from_slice(&entry.id());
+            let row = JobRow { state: State::Done as i32, to: place.to_string(), folder, ..read.row.clone() };
             change.put_job(self, job, &row);
             return change.commit(self.store(), &place).await.map(|done: Commit| done.into());
         }
         Err(DriveError::Exists { path: wanted.to_string() })
+    }
+
+    /// The file that was made leaves the folder that it was made in, and that folder goes.
+    async fn take_out(
+        &self,
+        drive: DriveId,
+        made: FolderId,
+        name: &str,
+        change: &mut Change,
+    ) -> Result<Entry, DriveError> {
+        let key = self.inner.tables.entry(drive, made, name);
+        let damaged = || DriveError::Damaged("the file that a job has made".into());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or_else(damaged)?;
+        let entry = Entry::decode(name, &item.value)?;
+        change.require(self.inner.tables.entries, key.sort_key, Test::VersionIs(item.version));
+        change.delete_entry(made, &entry);
+        change.count_entries(made, -1);
+        change.delete(self.inner.tables.places, made.bytes());
+        change.put(self.inner.tables.work, work_key_of_folder(made), WorkRow::encoded(Work::Dismantle, true));
+        Ok(entry)
     }
 }

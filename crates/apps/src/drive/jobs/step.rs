@@ -17,6 +17,7 @@ use bytes::Bytes;
 use client::{ClientError, Content};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use prost::Message;
 use std::sync::Arc;
 use types::limits::BLOCK_BYTES;
 use types::{Consistency, ItemKey, Query, Test, Version};
@@ -52,6 +53,8 @@ struct Step {
     copied: Vec<Copied>,
     /// Where the next one of this folder begins.
     next: Option<String>,
+    /// One file of the folder, and nothing else.
+    alone: bool,
 }
 
 /// How many entries, from the first on, one step takes: at least one, and not too many blocks. Folders have size 0.
@@ -91,6 +94,9 @@ impl Drives {
         let damaged = || DriveError::Damaged("a step of a job".into());
         let source = FolderId::from_slice(&row.source).ok_or_else(damaged)?;
         let target = FolderId::from_slice(&row.target).ok_or_else(damaged)?;
+        if !row.file.is_empty() {
+            return self.read_file(drive, at.sort_key.clone(), (source, target), &row.file, from).await;
+        }
         let place = ItemKey::new(tables.places, drive.bytes(), source.bytes());
         if self.inner.store.get(&place, Consistency::Strong).await?.is_none() {
             return Err(DriveError::Invalid(format!("{from}, or a folder in it, was removed while it was copied")));
@@ -111,7 +117,28 @@ impl Drives {
         entries.truncate(taken);
         let next = entries.last().filter(|_| more).map(|(.., last)| last.name.clone());
         let Some(copied) = self.copies(drive, entries).await? else { return Ok(None) };
-        Ok(Some(Step { row: at.sort_key.clone(), source, target, copied, next }))
+        Ok(Some(Step { row: at.sort_key.clone(), source, target, copied, next, alone: false }))
+    }
+
+    /// The same, of one file.
+    async fn read_file(
+        &self,
+        drive: DriveId,
+        row: Bytes,
+        (source, target): (FolderId, FolderId),
+        name: &str,
+        from: &str,
+    ) -> Result<Option<Step>, DriveError> {
+        let gone = || DriveError::Invalid(format!("{from} was moved or removed while it was copied"));
+        let key = entry_key(source, name);
+        let item = ItemKey::new(self.inner.tables.entries, drive.bytes(), key.clone());
+        let item = self.inner.store.get(&item, Consistency::Strong).await?.ok_or_else(gone)?;
+        let entry = Entry::decode(name, &item.value)?;
+        if entry.is_folder() {
+            return Err(gone());
+        }
+        let Some(copied) = self.copies(drive, vec![(key, item.version, entry)]).await? else { return Ok(None) };
+        Ok(Some(Step { row, source, target, copied, next: None, alone: true }))
     }
 
     /// The copies of these entries, under new ids. None: one has another content by now.
@@ -196,8 +223,10 @@ impl Drives {
         let tables = self.inner.tables;
         let mut change = Change::new(self, drive);
         change.require_job(self, job, read);
-        // What has been taken apart has no place first, and no entries then.
-        change.require(tables.places, step.source.bytes(), Test::Present);
+        if !step.alone {
+            // What has been taken apart has no place first, and no entries then.
+            change.require(tables.places, step.source.bytes(), Test::Present);
+        }
         let mut row = JobRow { done: read.row.done + step.copied.len() as u64, ..read.row.clone() };
         for Copied { key, version, copy, what } in &step.copied {
             // It still names its content, so that the content had references all the time.
@@ -212,8 +241,8 @@ impl Drives {
                     change.put(tables.contents, file.version.bytes(), stored.encode());
                 }
                 (EntryKind::Folder(folder), What::Folder { source, count }, _) => {
-                    let next = StepRow::encoded(*source, folder.id, String::new());
-                    change.put(tables.steps, step_key(job, folder.id), next);
+                    let next = StepRow::new(*source, folder.id, String::new());
+                    change.put(tables.steps, step_key(job, folder.id), next.encode_to_vec());
                     row.found += count;
                 }
                 _ => return Err(DriveError::Damaged("a step of a job".into())),
@@ -225,7 +254,8 @@ impl Drives {
         change.count_entries(step.target, step.copied.len() as i64);
         match &step.next {
             Some(after) => {
-                change.put(tables.steps, step.row.clone(), StepRow::encoded(step.source, step.target, after.clone()));
+                let next = StepRow::new(step.source, step.target, after.clone());
+                change.put(tables.steps, step.row.clone(), next.encode_to_vec());
             }
             None => change.delete(tables.steps, step.row.clone()),
         }

@@ -64,7 +64,7 @@ async function once(method, url, body) {
 }
 
 /**
- * The answer's content. `accept(problem)` may turn a refusal into an answer when
+ * The answer's content, and in `tries` how often it was asked for. `accept(problem)` may turn a refusal into an answer when
  * an earlier try may have been carried out although its answer was lost.
  */
 export async function call(method, url, { body, accept } = {}) {
@@ -72,7 +72,7 @@ export async function call(method, url, { body, accept } = {}) {
   try {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await once(method, url, body);
+        return { ...(await once(method, url, body)), tries: attempt + 1 };
       } catch (problem) {
         if (problem.status === 401) signIn();
         if (attempt > 0 && accept?.(problem)) return {};

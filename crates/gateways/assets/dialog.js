@@ -61,18 +61,6 @@ export function ask({ title, label, value = "", button, submit }) {
   return result;
 }
 
-/** Asks before something that cannot be taken back. */
-export function confirm({ title, body, button }) {
-  const dialog = document.getElementById("confirm");
-  const part = parts(dialog);
-  part("title").textContent = title;
-  part("body").textContent = body;
-  part("submit").textContent = button;
-  const result = run(dialog, () => true);
-  part("cancel").focus();
-  return result;
-}
-
 export function shortcuts() {
   document.getElementById("shortcuts").showModal();
 }

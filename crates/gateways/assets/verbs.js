@@ -1,6 +1,7 @@
 // What can be done with entries: open, download, new folder, rename, delete; and the menu that offers it.
+import { perform } from "./acts.js";
 import { call } from "./api.js";
-import { ask, confirm } from "./dialog.js";
+import { ask } from "./dialog.js";
 import { fileUrl, join, say } from "./format.js";
 import * as listing from "./listing.js";
 import { complain, tell } from "./toast.js";
@@ -78,40 +79,42 @@ export async function rename(entry) {
   }
 }
 
-export async function remove(entries) {
-  if (entries.length === 0) return;
-  const folder = listing.path();
-  const [{ name }] = entries;
-  const number = entries.length;
-  const anyFolder = entries.some((entry) => entry.kind === "folder");
-  const agreed = await confirm({
-    title: number === 1 ? say("delete_title_one", { name }) : say("delete_title_many", { count: number }),
-    body: say(anyFolder ? "delete_folder_body" : "delete_file_body"),
-    button: say("delete"),
-  });
-  if (!agreed) return listing.focus();
-  let gone = 0;
-  for (const entry of entries) {
-    const row = folder === listing.path() ? listing.rowOf(entry.name) : null;
-    row?.classList.add("leaving");
-    const query = new URLSearchParams({ path: join(folder, entry.name), recursive: true });
-    try {
-      // What an earlier try whose answer was lost has deleted is not there.
-      await call("DELETE", `/api/v1/drive/file?${query}`, { accept: (problem) => problem.kind === "not_found" });
-      gone += 1;
-    } catch (problem) {
-      complain(problem, () => remove([entry]));
-      if (problem.passes) break;
-    } finally {
-      row?.classList.remove("leaving");
-    }
+/** Tells what was done, with the way back, and each reason why something was not, once. */
+function report(all, words, retry) {
+  if (all.done.length > 0) tell(words(all.done), all.undo.length > 0 ? () => undo(all.undo) : undefined);
+  const reasons = new Map(all.failed.map(({ error }) => [error.message, error]));
+  for (const error of [...reasons.values()].slice(0, 3)) {
+    const failed = all.failed.filter((one) => one.error.message === error.message).map(({ act }) => act);
+    complain(error, retry && (() => retry(failed)));
   }
-  if (gone === 1) tell(say("deleted_one", { name }));
-  else if (gone > 1) tell(say("deleted_many", { count: gone }));
-  if (folder === listing.path()) listing.clearSelection();
+}
+
+async function undo(acts) {
+  report(await perform(acts), () => say("undone"));
   await listing.refresh();
   listing.focus();
 }
+
+/** To the trash, from where it comes back. */
+export async function remove(entries) {
+  if (entries.length === 0) return;
+  const folder = listing.path();
+  for (const { name } of entries) listing.rowOf(name)?.classList.add("leaving");
+  await trash(entries.map(({ name }) => ({ act: "trash", path: join(folder, name), recursive: true })));
+  if (folder === listing.path()) listing.clearSelection();
+  for (const { name } of entries) listing.rowOf(name)?.classList.remove("leaving");
+  listing.focus();
+}
+
+async function trash(acts) {
+  // What an earlier try whose answer was lost has deleted is not there.
+  const all = await perform(acts, { again: (error) => error.kind === "not_found" });
+  const words = (done) => (done.length === 1 ? say("deleted_one", { name: nameOf(done[0].act.path) }) : say("deleted_many", { count: done.length }));
+  report(all, words, trash);
+  await listing.refresh();
+}
+
+const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** Opens the menu of an entry beneath its button. */
 export function showMenu(button, name) {

@@ -8,6 +8,9 @@ mod world;
 #[path = "web/kept.rs"]
 mod kept;
 
+#[path = "web/drive_pages.rs"]
+mod drive_pages;
+
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::atomic::Ordering;

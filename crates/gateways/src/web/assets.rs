@@ -19,6 +19,7 @@ macro_rules! scripts {
 }
 
 const SCRIPTS: &[(&str, &str, &str)] = scripts![
+    "acts.js",
     "api.js",
     "conflicts.js",
     "dialog.js",
@@ -27,9 +28,11 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "format.js",
     "keys.js",
     "listing.js",
+    "plain.js",
     "rows.js",
     "send.js",
     "toast.js",
+    "trash.js",
     "tray.js",
     "uploads.js",
     "verbs.js"

@@ -31,7 +31,7 @@ pub(super) fn file(path: &DrivePath) -> String {
 /// Where to go after signing in: only to pages of ours.
 pub(super) fn safe_next(next: &str) -> &str {
     let path = next.split('?').next().unwrap_or_default();
-    let ours = path == "/" || path.starts_with("/drive/") || super::pages::is_inner(path);
+    let ours = matches!(path, "/" | "/trash" | "/search" | "/details") || path.starts_with("/drive/") || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     if ours && plain && next.len() <= 4096 { next } else { "/" }
 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn after_signing_in_nobody_is_sent_away() {
-        for fine in ["/", "/drive/a%20b", "/?cursor=x", "/settings/devices", "/people"] {
+        for fine in ["/", "/drive/a%20b", "/?cursor=x", "/settings/devices", "/people", "/trash", "/search?text=x"] {
             assert_eq!(safe_next(fine), fine);
         }
         for bad in [
@@ -62,6 +62,7 @@ mod tests {
             "/drive/\\x",
             "/drive/\n",
             "/settings/password",
+            "/trash/empty",
         ] {
             assert_eq!(safe_next(bad), "/", "{bad:?}");
         }

@@ -11,6 +11,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use types::WallMillis;
 
 /// Bytes of a batch: so many acts with long paths.
 pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -334,12 +335,24 @@ pub(in crate::web) struct Emptied {
     removed: u64,
     /// There is more than one call does.
     more: bool,
+    /// For the next call: what was deleted later stays.
+    until: u64,
 }
 
-pub(in crate::web) async fn empty(State(state): State<WebState>, caller: Caller) -> Result<Json<Emptied>, Problem> {
+#[derive(Deserialize)]
+pub(in crate::web) struct UpTo {
+    until: Option<u64>,
+}
+
+pub(in crate::web) async fn empty(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<UpTo>, QueryRejection>,
+) -> Result<Json<Emptied>, Problem> {
     let now = state.inner.client.now();
-    let emptied = state.inner.drives.empty_trash(caller.user.drive, now).await?;
-    Ok(Json(Emptied { removed: emptied.removed, more: emptied.more }))
+    let until = query?.0.until.map_or(now, |until| now.min(WallMillis(until)));
+    let emptied = state.inner.drives.empty_trash(caller.user.drive, until).await?;
+    Ok(Json(Emptied { removed: emptied.removed, more: emptied.more, until: until.0 }))
 }
 
 #[derive(Deserialize)]

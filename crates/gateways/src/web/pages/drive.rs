@@ -21,6 +21,7 @@ const ENTRIES_MAX: u32 = 500;
 #[template(path = "drive.html")]
 struct DrivePage<'a> {
     frame: Frame,
+    place: &'static str,
     user: &'a User,
     signed_in_as: String,
     path: String,
@@ -114,6 +115,7 @@ async fn list(state: &WebState, user: &User, path: &str, cursor: &str) -> Result
     };
     let page = DrivePage {
         frame: Frame::new(),
+        place: "drive",
         user,
         signed_in_as: fill(text.signed_in_as, &[("name", &user.display)]),
         path: path.to_string(),

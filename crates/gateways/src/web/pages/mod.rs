@@ -9,6 +9,7 @@ pub(super) mod login;
 pub(super) mod people;
 pub(super) mod settings;
 pub(super) mod setup;
+pub(super) mod trash;
 
 pub(super) use inner::is_inner;
 
@@ -22,11 +23,15 @@ use axum::http::header::{HeaderValue, RETRY_AFTER};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
-/// Pages about accounts.
+/// Pages about accounts, and those of the drive beside its folders.
 pub(super) fn routes() -> Router<WebState> {
     use people::{invitations, list, person, rules};
     use settings::{devices, profile, security};
     Router::new()
+        .route("/trash", get(trash::show))
+        .route("/trash/restore", post(trash::restore))
+        .route("/trash/purge", post(trash::purge))
+        .route("/trash/empty", post(trash::empty))
         .route("/join/{secret}", get(links::invited).post(links::join_invited))
         .route("/sign-up", get(links::sign_up).post(links::join_open))
         .route("/reset/{secret}", get(links::reset).post(links::set_password))

@@ -1,0 +1,39 @@
+// Acts upon many entries, and what takes them back. Each has its own outcome, and only what is known to be done is said to be done.
+import { call } from "./api.js";
+import { say } from "./format.js";
+
+// So many in one request: each request is short, and what is done shows.
+const AT_ONCE = 50;
+
+/**
+ * Does them all, in order. `again(problem)` tells what a refusal of an act means when an
+ * earlier request's answer was lost: true if the act was carried out then.
+ * Gives `done` and `failed`, with each act's outcome, and `undo`, in its order.
+ */
+export async function perform(acts, { again = () => false, progress = () => {} } = {}) {
+  const all = { done: [], failed: [], undo: [] };
+  for (let at = 0; at < acts.length; at += AT_ONCE) {
+    const some = acts.slice(at, at + AT_ONCE);
+    let answer;
+    try {
+      answer = await call("POST", "/api/v1/drive/batch", { body: { acts: some } });
+    } catch (problem) {
+      for (const act of acts.slice(at)) all.failed.push({ act, error: problem });
+      break;
+    }
+    for (const [number, outcome] of answer.outcomes.entries()) {
+      const act = some[number];
+      const lost = answer.tries > 1 && outcome.error;
+      if (!outcome.error || (lost && again(outcome.error))) {
+        all.done.push({ act, outcome });
+        all.undo.unshift(...(outcome.undo ?? []));
+      } else {
+        // An earlier try may have been carried out: then this refusal says nothing of it.
+        const error = lost ? { ...outcome.error, message: say("act_unknown"), action: "" } : outcome.error;
+        all.failed.push({ act, error });
+      }
+    }
+    progress(all.done.length);
+  }
+  return all;
+}

@@ -1,0 +1,196 @@
+//! The trash: what was deleted, where it was, and the ways back and for good.
+
+use super::{Frame, failed, render};
+use crate::web::problem::Problem;
+use crate::web::session::{Caller, Visitor};
+use crate::web::text::{ENGLISH, fill};
+use crate::web::{WebState, format, url};
+use apps::drive::{Act, Clash, Trashed};
+use apps::{DriveError, FileId, TrashId, User};
+use askama::Template;
+use axum::Form;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+/// Things on a page.
+const THINGS: u32 = 200;
+
+#[derive(Template)]
+#[template(path = "trash.html")]
+struct TrashPage<'a> {
+    frame: Frame,
+    place: &'static str,
+    user: &'a User,
+    signed_in_as: String,
+    rows: Vec<Row>,
+    more: Option<String>,
+    done: String,
+    /// Where to find what came back.
+    done_link: Option<String>,
+    error: String,
+}
+
+struct Row {
+    id: String,
+    name: String,
+    folder: bool,
+    /// The folder that it was in.
+    was_in: String,
+    size: String,
+    at: u64,
+    date: String,
+    machine_date: String,
+    until: String,
+}
+
+impl From<Trashed> for Row {
+    fn from(it: Trashed) -> Row {
+        let (parent, _) = it.path.rsplit_once('/').unwrap_or_default();
+        Row {
+            id: it.id.to_string(),
+            folder: it.entry.is_folder(),
+            was_in: if parent.is_empty() { ENGLISH.drive_root.to_string() } else { parent.to_string() },
+            size: if it.entry.is_folder() { String::new() } else { format::size(it.entry.size()) },
+            name: it.entry.name,
+            at: it.at.0,
+            date: format::date(it.at),
+            machine_date: format::machine_date(it.at),
+            until: fill(ENGLISH.trash_until, &[("date", format::date(it.until).split(' ').next().unwrap_or_default())]),
+        }
+    }
+}
+
+/// What an address of the trash may ask for.
+#[derive(Default, Deserialize)]
+pub(in crate::web) struct Asked {
+    #[serde(default)]
+    cursor: String,
+    /// What was just done.
+    #[serde(default)]
+    done: String,
+    /// What came back, by its id: where it is now is looked up.
+    restored: Option<FileId>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Which {
+    id: TrashId,
+}
+
+/// What was just done, in words, and where it is to be seen.
+type Told = (String, Option<String>);
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    match told(&state, &caller.user, &asked).await {
+        Ok(told) => page(&state, &caller.user, StatusCode::OK, &asked.cursor, told, String::new()).await,
+        Err(error) => failed(error.into()),
+    }
+}
+
+async fn told(state: &WebState, user: &User, asked: &Asked) -> Result<Told, DriveError> {
+    let text = match (asked.done.as_str(), asked.restored) {
+        ("restored", Some(id)) => {
+            let Some(path) = state.inner.drives.locate(user.drive, id.0).await? else { return Ok(Told::default()) };
+            let words = fill(ENGLISH.restored_to, &[("path", &path.to_string())]);
+            return Ok((words, path.parent().as_ref().map(url::folder)));
+        }
+        ("purged", _) => ENGLISH.purged,
+        ("emptied", _) => ENGLISH.trash_emptied,
+        ("emptied-partly", _) => ENGLISH.trash_emptied_partly,
+        _ => "",
+    };
+    Ok((text.to_string(), None))
+}
+
+async fn page(
+    state: &WebState,
+    user: &User,
+    status: StatusCode,
+    cursor: &str,
+    (done, done_link): Told,
+    error: String,
+) -> Response {
+    let after = Some(cursor).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
+    let found = match state.inner.drives.trash_list(user.drive, after, THINGS).await {
+        Ok(found) => found,
+        Err(error) => return failed(error.into()),
+    };
+    let page = TrashPage {
+        frame: Frame::new(),
+        place: "trash",
+        user,
+        signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
+        rows: found.items.into_iter().map(Row::from).collect(),
+        more: found.next.map(|next| format!("/trash?cursor={}", url::encode(&next))),
+        done,
+        done_link,
+        error,
+    };
+    render(status, &page)
+}
+
+/// The page again, which says why it was not done, or that nobody knows.
+async fn refused(state: &WebState, caller: &Caller, error: impl Into<Problem>) -> Response {
+    let problem = error.into();
+    let words = format!("{} {}", problem.message, problem.action).trim().to_string();
+    page(state, &caller.user, problem.status, "", Told::default(), words).await
+}
+
+fn which(asked: Result<Form<Which>, FormRejection>) -> Result<TrashId, Problem> {
+    asked.map(|Form(asked)| asked.id).map_err(|error| Problem::bad_request(error.body_text()))
+}
+
+/// To where it was; under another name when that is taken.
+pub(in crate::web) async fn restore(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Which>, FormRejection>,
+) -> Response {
+    let id = match which(asked) {
+        Ok(id) => id,
+        Err(problem) => return failed(problem),
+    };
+    let act = Act::Restore { id, to: None, clash: Clash::KeepBoth };
+    let by = Some(caller.user.id);
+    match state.inner.drives.act(caller.user.drive, &act, by).await {
+        Ok(done) => {
+            let id = done.entry.map(|entry| FileId(entry.id()).to_string()).unwrap_or_default();
+            Redirect::to(&format!("/trash?done=restored&restored={id}")).into_response()
+        }
+        Err(error) => refused(&state, &caller, error).await,
+    }
+}
+
+/// One thing, for good.
+pub(in crate::web) async fn purge(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    asked: Result<Form<Which>, FormRejection>,
+) -> Response {
+    let id = match which(asked) {
+        Ok(id) => id,
+        Err(problem) => return failed(problem),
+    };
+    match state.inner.drives.purge(caller.user.drive, id).await {
+        Ok(_) => Redirect::to("/trash?done=purged").into_response(),
+        Err(error) => refused(&state, &caller, error).await,
+    }
+}
+
+/// All of it, for good: as much as one request does.
+pub(in crate::web) async fn empty(State(state): State<WebState>, Visitor(caller): Visitor) -> Response {
+    let now = state.inner.client.now();
+    match state.inner.drives.empty_trash(caller.user.drive, now).await {
+        Ok(emptied) if emptied.more => Redirect::to("/trash?done=emptied-partly").into_response(),
+        Ok(_) => Redirect::to("/trash?done=emptied").into_response(),
+        Err(error) => refused(&state, &caller, error).await,
+    }
+}

@@ -15,14 +15,19 @@ const isPlain = (event) => event.button === 0 && !event.ctrlKey && !event.metaKe
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
   if (!link || !isPlain(event) || event.defaultPrevented) return;
+  const sort = link.closest("[data-sort]")?.dataset.sort;
   const folder = listing.folderOf(new URL(link.href));
   if (folder === null || link.id === "more") return;
+  if (sort) {
+    event.preventDefault();
+    return listing.sortBy(sort);
+  }
   event.preventDefault();
   listing.open(folder);
 });
 addEventListener("popstate", () => {
   const folder = listing.folderOf(new URL(location.href));
-  if (folder !== null) listing.open(folder, { push: false });
+  if (folder !== null) listing.open(folder, { push: false, sort: listing.sortOf(new URL(location.href)) });
 });
 
 body.addEventListener("click", (event) => {
@@ -58,14 +63,6 @@ body.addEventListener("contextmenu", (event) => {
   event.preventDefault();
   verbs.showMenu(row.querySelector(".do button"), row.dataset.name);
 });
-
-for (const head of document.querySelectorAll("[data-sort]")) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = head.textContent;
-  button.addEventListener("click", () => listing.sortBy(head.dataset.sort));
-  head.replaceChildren(button);
-}
 
 $("new-folder").addEventListener("click", verbs.newFolder);
 $("upload").addEventListener("click", () => $("upload-files").click());

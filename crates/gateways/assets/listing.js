@@ -18,7 +18,7 @@ const state = {
   selected: new Set(),
   current: null,
   anchor: null,
-  sort: { by: "name", down: false },
+  sort: { by: main.dataset.order, down: main.dataset.reverse === "true" },
   load: 0,
 };
 
@@ -170,45 +170,63 @@ export function step(by, extend) {
   focus(names[to]);
 }
 
-export function sortBy(by) {
-  state.sort = { by, down: state.sort.by === by ? !state.sort.down : by !== "name" };
+/** A column that is chosen again turns round. The pages of a long folder are read anew. */
+export async function sortBy(by) {
+  const sort = { by, down: state.sort.by === by ? !state.sort.down : by !== "name" };
+  try {
+    if (state.next && !(await load(state.path, { sort, anew: true }))) return;
+  } catch (problem) {
+    return complain(problem, () => sortBy(by));
+  }
+  state.sort = sort;
+  history.replaceState({ folder: state.path }, "", address(state.path));
   heads();
   render();
 }
 
+/** A folder's address, with the order that is chosen. */
+function address(folder, { by, down } = state.sort) {
+  const query = new URLSearchParams();
+  if (by !== "name" || down) query.set("order", by);
+  if (down) query.set("reverse", "true");
+  return folderUrl(folder) + (query.size > 0 ? `?${query}` : "");
+}
+
 function heads() {
   for (const head of table.querySelectorAll("[data-sort]")) {
-    const active = head.dataset.sort === state.sort.by && !state.next;
+    const by = head.dataset.sort;
+    const active = by === state.sort.by;
+    head.querySelector("a").href = address(state.path, { by, down: active ? !state.sort.down : by !== "name" });
     if (active) head.setAttribute("aria-sort", state.sort.down ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
   }
 }
 
-async function fetchPage(folder, cursor) {
-  const query = new URLSearchParams({ path: folder, limit: PAGE });
+async function fetchPage(folder, cursor, sort) {
+  const query = new URLSearchParams({ path: folder, limit: PAGE, order: sort.by, reverse: sort.down });
   if (cursor) query.set("cursor", cursor);
   return call("GET", `/api/v1/drive/list?${query}`);
 }
 
 /** Reads the folder again, as far as it is shown. Latest wins. */
-async function load(folder) {
+async function load(folder, { sort = state.sort, anew = false } = {}) {
   state.load += 1;
   const mine = state.load;
-  const wanted = folder === state.path ? state.entries.length : 0;
+  const wanted = folder === state.path && !anew ? state.entries.length : 0;
   const entries = [];
   let next = null;
   do {
-    const page = await fetchPage(folder, next);
+    const page = await fetchPage(folder, next, sort);
     entries.push(...page.entries);
     next = page.next;
   } while (next && entries.length < wanted);
   if (mine !== state.load) return false;
   const known = new Set(state.entries.map((entry) => entry.name));
   const moved = folder !== state.path;
-  const fresh = moved ? new Set() : new Set(entries.map((entry) => entry.name).filter((name) => !known.has(name)));
+  const fresh = moved || anew ? new Set() : new Set(entries.map((entry) => entry.name).filter((name) => !known.has(name)));
   if (moved) Object.assign(state, { path: folder, selected: new Set(), current: null, anchor: null });
   if (moved) filter.value = "";
-  Object.assign(state, { entries, next });
+  Object.assign(state, { entries, next, sort });
   main.dataset.path = folder;
   heads();
   render({ fresh });
@@ -242,18 +260,18 @@ export function refresh() {
 }
 
 /** Goes to a folder. Uploads go on meanwhile, which is why this is no new page. */
-export async function open(folder, { push = true, come = null } = {}) {
+export async function open(folder, { push = true, come = null, sort = state.sort } = {}) {
   main.setAttribute("aria-busy", "true");
   try {
-    if (!(await load(folder))) return;
-    if (push) history.pushState({ folder }, "", folderUrl(folder));
+    if (!(await load(folder, { sort }))) return;
+    if (push) history.pushState({ folder }, "", address(folder));
     crumbs();
     window.scrollTo(0, 0);
     if (come) state.current = find(come) ? come : state.current;
     marks();
     focus();
   } catch (problem) {
-    complain(problem, () => open(folder, { push, come }));
+    complain(problem, () => open(folder, { push, come, sort }));
     if (problem.kind === "not_found") refresh();
   } finally {
     main.removeAttribute("aria-busy");
@@ -267,7 +285,7 @@ export function up() {
 export async function more() {
   const { path: folder, next } = state;
   try {
-    const page = await fetchPage(folder, next);
+    const page = await fetchPage(folder, next, state.sort);
     if (folder !== state.path || next !== state.next) return;
     state.entries.push(...page.entries);
     state.next = page.next;
@@ -301,6 +319,11 @@ function crumbs() {
   });
   list.replaceChildren(...items);
   document.title = `${here()} · ${say("product")}`;
+}
+
+/** The order that a page address names. */
+export function sortOf(url) {
+  return { by: url.searchParams.get("order") ?? "name", down: url.searchParams.get("reverse") === "true" };
 }
 
 /** The folder that a page address of ours names. */

@@ -30,13 +30,23 @@ pub(in crate::web) struct List {
     reverse: bool,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum OrderJson {
+pub(in crate::web) enum OrderJson {
     #[default]
     Name,
     Size,
     Modified,
+}
+
+impl From<OrderJson> for Order {
+    fn from(order: OrderJson) -> Order {
+        match order {
+            OrderJson::Name => Order::Name,
+            OrderJson::Size => Order::Size,
+            OrderJson::Modified => Order::Modified,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -173,14 +183,9 @@ pub(in crate::web) async fn list(
     query: Result<Query<List>, QueryRejection>,
 ) -> Result<Json<Listing>, Problem> {
     let Query(asked) = query?;
-    let order = match asked.order {
-        OrderJson::Name => Order::Name,
-        OrderJson::Size => Order::Size,
-        OrderJson::Modified => Order::Modified,
-    };
     let from = cursor(asked.cursor.as_deref())?;
     let drives = &state.inner.drives;
-    let page = drives.list_by(caller.user.drive, &asked.path, order, asked.reverse, from, asked.limit).await?;
+    let page = drives.list_by(caller.user.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit).await?;
     Ok(Json(Listing { entries: page.items.iter().map(entry).collect(), next: page.next }))
 }
 

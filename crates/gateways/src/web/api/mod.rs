@@ -6,6 +6,7 @@ mod download;
 mod drive;
 mod upload;
 
+pub(super) use drive::OrderJson;
 pub(super) use upload::media_type;
 
 use super::WebState;

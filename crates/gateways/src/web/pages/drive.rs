@@ -1,6 +1,7 @@
 //! The Drive: a folder's page.
 
 use super::{Frame, failed, render};
+use crate::web::api::OrderJson;
 use crate::web::problem::Problem;
 use crate::web::session::Visitor;
 use crate::web::text::{ENGLISH, fill};
@@ -29,6 +30,9 @@ struct DrivePage<'a> {
     here: String,
     upload_action: String,
     crumbs: Vec<Crumb<'a>>,
+    heads: Vec<Head>,
+    order: &'static str,
+    reverse: bool,
     rows: Vec<Row<'a>>,
     /// What scripts make rows of.
     blank: Row<'a>,
@@ -58,10 +62,61 @@ struct Row<'a> {
     actions: String,
 }
 
-#[derive(Deserialize)]
+/// Where a folder's page begins, and in which order.
+#[derive(Default, Deserialize)]
 pub(in crate::web) struct From {
     #[serde(default)]
     cursor: String,
+    #[serde(default)]
+    order: OrderJson,
+    #[serde(default)]
+    reverse: bool,
+}
+
+impl From {
+    /// The order as a part of an address; nothing for the usual one.
+    fn sorted(order: OrderJson, reverse: bool) -> String {
+        let (_, name) = HEADS.into_iter().find(|(it, _)| *it == order).unwrap_or(HEADS[0]);
+        match (order, reverse) {
+            (OrderJson::Name, false) => String::new(),
+            (_, false) => format!("?order={name}"),
+            (_, true) => format!("?order={name}&reverse=true"),
+        }
+    }
+
+    /// A column that is chosen again turns round. Names begin with A; the largest and the latest are looked for first.
+    fn heads(&self, here: &str) -> Vec<Head> {
+        let text = &ENGLISH;
+        let head = |(order, key): (OrderJson, &'static str)| {
+            let now = order == self.order;
+            let reverse = if now { !self.reverse } else { order != OrderJson::Name };
+            Head {
+                key,
+                name: match order {
+                    OrderJson::Name => text.column_name,
+                    OrderJson::Size => text.column_size,
+                    OrderJson::Modified => text.column_modified,
+                },
+                url: format!("{here}{}", From::sorted(order, reverse)),
+                sorted: now.then_some(if self.reverse { "descending" } else { "ascending" }),
+            }
+        };
+        HEADS.into_iter().map(head).collect()
+    }
+}
+
+/// What a listing can be sorted by, in the order of its columns.
+const HEADS: [(OrderJson, &str); 3] =
+    [(OrderJson::Name, "name"), (OrderJson::Size, "size"), (OrderJson::Modified, "modified")];
+
+/// A column's head.
+struct Head {
+    key: &'static str,
+    name: &'static str,
+    /// The listing sorted by it.
+    url: String,
+    /// As `aria-sort` has it.
+    sorted: Option<&'static str>,
 }
 
 pub(in crate::web) async fn root(
@@ -85,8 +140,8 @@ pub(in crate::web) async fn folder(
 }
 
 async fn show(state: &WebState, user: &User, path: &str, query: Result<Query<From>, QueryRejection>) -> Response {
-    let cursor = query.map(|Query(query)| query.cursor).unwrap_or_default();
-    match list(state, user, path, &cursor).await {
+    let from = query.map(|Query(query)| query).unwrap_or_default();
+    match list(state, user, path, &from).await {
         Ok(response) => response,
         // A link to a file leads to the file.
         Err(DriveError::NotAFolder { .. }) => match DrivePath::parse(path) {
@@ -97,13 +152,18 @@ async fn show(state: &WebState, user: &User, path: &str, query: Result<Query<Fro
     }
 }
 
-async fn list(state: &WebState, user: &User, path: &str, cursor: &str) -> Result<Response, DriveError> {
+async fn list(state: &WebState, user: &User, path: &str, from: &From) -> Result<Response, DriveError> {
     let path = DrivePath::parse(path)?;
-    let after = Some(cursor).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
-    let mut page = state.inner.drives.list(user.drive, &path.to_string(), after, ENTRIES_MAX).await?;
+    let after = Some(from.cursor.as_str()).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
+    let (drives, order) = (&state.inner.drives, from.order.into());
+    let mut page = drives.list_by(user.drive, &path.to_string(), order, from.reverse, after, ENTRIES_MAX).await?;
     // In the order of a long folder's pages nothing must move between them.
-    if page.next.is_none() && after.is_none() {
-        page.items.sort_by_cached_key(|entry| (entry.file().is_some(), entry.name.to_lowercase(), entry.name.clone()));
+    if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
+        page.items.sort_by_cached_key(|entry| (entry.name.to_lowercase(), entry.name.clone()));
+        if from.reverse {
+            page.items.reverse();
+        }
+        page.items.sort_by_key(|entry| entry.file().is_some());
     }
     let text = &ENGLISH;
     let rows = page.items.iter().map(|entry| row(&path, entry)).collect::<Result<Vec<_>, _>>()?;
@@ -123,7 +183,13 @@ async fn list(state: &WebState, user: &User, path: &str, cursor: &str) -> Result
         crumbs: crumbs(&path),
         rows,
         blank: Row::default(),
-        more: page.next.as_ref().map(|next| format!("{here}?cursor={}", url::encode(next))),
+        heads: from.heads(&here),
+        order: HEADS.into_iter().find(|(order, _)| *order == from.order).map_or("", |(_, name)| name),
+        reverse: from.reverse,
+        more: page.next.as_ref().map(|next| {
+            let sorted = From::sorted(from.order, from.reverse);
+            format!("{here}{sorted}{}cursor={}", if sorted.is_empty() { "?" } else { "&" }, url::encode(next))
+        }),
         cursor: page.next.as_deref().unwrap_or_default(),
         here,
         count,

@@ -214,8 +214,8 @@ texts! {
     upload_folder: "Upload a folder",
     choose_files: "Choose files",
     filter: "Filter",
-    filter_placeholder: "Filter this folder",
-    filter_none: "Nothing here matches “{filter}”.",
+    filter_placeholder: "Filter here, Enter finds everywhere",
+    filter_none: "Nothing here matches “{filter}”. Press Enter to search everywhere.",
     column_name: "Name",
     column_size: "Size",
     column_modified: "Modified",
@@ -257,6 +257,16 @@ texts! {
     metrics_closed: "The metrics are for this machine, for administrators, and for addresses named with `atoll up --metrics-from`",
     unavailable_title: "Reconnecting…",
     unavailable_lead: "This part of the cluster cannot answer at this moment. What was saved is safe; this page tries again by itself.",
+
+    // Search
+    search: "Search",
+    search_placeholder: "A part of a name",
+    search_nothing: "Nothing has “{text}” in its name.",
+    search_nothing_yet: "Nothing found so far, and there is more to look at.",
+    search_one: "1 found",
+    search_many: "{count} found",
+    search_more: "{count} found so far, and there is more to look at",
+    search_on: "Search on",
 
     // The trash
     places: "Places",
@@ -314,7 +324,7 @@ texts! {
     shortcut_move: "Move",
     shortcut_open: "Open or download",
     shortcut_up: "Go up one folder",
-    shortcut_filter: "Filter this folder",
+    shortcut_filter: "Filter, or search",
     shortcut_rename: "Rename",
     shortcut_delete: "Delete",
     shortcut_select: "Select",

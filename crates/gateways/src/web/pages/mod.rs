@@ -7,6 +7,7 @@ pub(super) mod links;
 pub(super) mod log;
 pub(super) mod login;
 pub(super) mod people;
+pub(super) mod search;
 pub(super) mod settings;
 pub(super) mod setup;
 pub(super) mod trash;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Router<WebState> {
     use people::{invitations, list, person, rules};
     use settings::{devices, profile, security};
     Router::new()
+        .route("/search", get(search::show))
         .route("/trash", get(trash::show))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))

@@ -1,0 +1,126 @@
+//! Finding by name, in the whole drive.
+
+use super::{Frame, failed, render};
+use crate::web::session::Visitor;
+use crate::web::text::{ENGLISH, fill};
+use crate::web::{WebState, format, url};
+use apps::drive::{DrivePath, Found};
+use apps::{DriveError, Page, User};
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+/// Found on one page.
+const FOUND: u32 = 100;
+/// A call that looked at many names and found nothing is followed by another, so often.
+const CALLS_MAX: usize = 5;
+
+#[derive(Template)]
+#[template(path = "search.html")]
+struct SearchPage<'a> {
+    frame: Frame,
+    place: &'static str,
+    user: &'a User,
+    signed_in_as: String,
+    text: &'a str,
+    rows: Vec<Row>,
+    /// Where the search goes on; with it, nothing found is not yet nothing there.
+    more: Option<String>,
+    words: String,
+    error: String,
+}
+
+struct Row {
+    name: String,
+    folder: bool,
+    url: String,
+    parent: String,
+    parent_url: String,
+    size: String,
+    modified: u64,
+    date: String,
+    machine_date: String,
+}
+
+/// What is looked for.
+#[derive(Default, Deserialize)]
+pub(in crate::web) struct Asked {
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    cursor: String,
+}
+
+fn row(found: &Found) -> Result<Row, DriveError> {
+    let path = DrivePath::parse(&found.path)?;
+    let parent = path.parent().unwrap_or_default();
+    let entry = &found.entry;
+    let modified = entry.file().map_or(entry.modified, |file| file.mtime);
+    Ok(Row {
+        name: entry.name.clone(),
+        folder: entry.is_folder(),
+        url: if entry.is_folder() { url::folder(&path) } else { url::file(&path) },
+        parent: if parent.is_root() { ENGLISH.drive_root.to_string() } else { parent.to_string() },
+        parent_url: url::folder(&parent),
+        size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
+        modified: modified.0,
+        date: format::date(modified),
+        machine_date: format::machine_date(modified),
+    })
+}
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    let text = asked.text.trim();
+    let found = match text.is_empty() {
+        true => Ok(Page { items: Vec::new(), next: None }),
+        false => find(&state, &caller.user, text, &asked.cursor).await,
+    };
+    let (status, found, error) = match found {
+        Ok(found) => (StatusCode::OK, found, String::new()),
+        Err(error @ (DriveError::Invalid(_) | DriveError::BadCursor)) => {
+            let problem = crate::web::problem::Problem::from(error);
+            (problem.status, Page { items: Vec::new(), next: None }, problem.message)
+        }
+        Err(error) => return failed(error.into()),
+    };
+    let rows = match found.items.iter().map(row).collect::<Result<Vec<_>, _>>() {
+        Ok(rows) => rows,
+        Err(error) => return failed(error.into()),
+    };
+    let words = match (rows.len(), &found.next) {
+        _ if text.is_empty() || !error.is_empty() => "",
+        (0, None) => ENGLISH.search_nothing,
+        (0, Some(_)) => ENGLISH.search_nothing_yet,
+        (1, None) => ENGLISH.search_one,
+        (_, None) => ENGLISH.search_many,
+        (_, Some(_)) => ENGLISH.search_more,
+    };
+    let words = fill(words, &[("count", &rows.len().to_string()), ("text", text)]);
+    let more = found.next.map(|next| format!("/search?text={}&cursor={}", url::encode(text), url::encode(&next)));
+    let signed_in_as = fill(ENGLISH.signed_in_as, &[("name", &caller.user.display)]);
+    let frame = Frame::new();
+    let page =
+        SearchPage { frame, place: "search", user: &caller.user, signed_in_as, text, rows, more, words, error };
+    render(status, &page)
+}
+
+async fn find(state: &WebState, user: &User, text: &str, cursor: &str) -> Result<Page<Found>, DriveError> {
+    let mut cursor = Some(cursor.to_string()).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
+    let mut calls = 1;
+    loop {
+        let page = state.inner.drives.search(user.drive, text, true, cursor.as_deref(), FOUND).await?;
+        if !page.items.is_empty() || page.next.is_none() || calls == CALLS_MAX {
+            return Ok(page);
+        }
+        cursor = page.next;
+        calls += 1;
+    }
+}

@@ -1,4 +1,5 @@
 // The keyboard. Single keys are off while typing, and the browser's own keys are never taken.
+import * as details from "./details.js";
 import { anyOpen, shortcuts } from "./dialog.js";
 import * as listing from "./listing.js";
 import * as verbs from "./verbs.js";
@@ -18,6 +19,7 @@ const plain = {
   Home: () => listing.step(-Infinity),
   End: () => listing.step(Infinity),
   " ": () => listing.current() && listing.toggle(listing.current().name),
+  i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),

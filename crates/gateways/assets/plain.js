@@ -24,9 +24,10 @@ document.addEventListener("keydown", (event) => {
 
 const search = document.querySelector("input[name=text]");
 document.addEventListener("keydown", (event) => {
+  // The listing has keys of its own.
+  if (event.defaultPrevented || document.getElementById("listing")) return;
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea")) return;
   event.preventDefault();
   if (search) search.focus();
   else location.assign("/search");
 });
-document.documentElement.dataset.ready = "true";

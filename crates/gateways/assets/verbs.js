@@ -1,9 +1,11 @@
 // What can be done with entries: open, download, new folder, rename, delete; and the menu that offers it.
 import { perform } from "./acts.js";
 import { call } from "./api.js";
-import { ask } from "./dialog.js";
+import * as details from "./details.js";
+import { anyOpen, ask } from "./dialog.js";
 import { fileUrl, join, say } from "./format.js";
 import * as listing from "./listing.js";
+import { report } from "./report.js";
 import { complain, tell } from "./toast.js";
 
 const menu = document.getElementById("menu");
@@ -79,20 +81,9 @@ export async function rename(entry) {
   }
 }
 
-/** Tells what was done, with the way back, and each reason why something was not, once. */
-function report(all, words, retry) {
-  if (all.done.length > 0) tell(words(all.done), all.undo.length > 0 ? () => undo(all.undo) : undefined);
-  const reasons = new Map(all.failed.map(({ error }) => [error.message, error]));
-  for (const error of [...reasons.values()].slice(0, 3)) {
-    const failed = all.failed.filter((one) => one.error.message === error.message).map(({ act }) => act);
-    complain(error, retry && (() => retry(failed)));
-  }
-}
-
-async function undo(acts) {
-  report(await perform(acts), () => say("undone"));
+async function look() {
   await listing.refresh();
-  listing.focus();
+  if (!anyOpen()) listing.focus();
 }
 
 /** To the trash, from where it comes back. */
@@ -110,7 +101,7 @@ async function trash(acts) {
   // What an earlier try whose answer was lost has deleted is not there.
   const all = await perform(acts, { again: (error) => error.kind === "not_found" });
   const words = (done) => (done.length === 1 ? say("deleted_one", { name: nameOf(done[0].act.path) }) : say("deleted_many", { count: done.length }));
-  report(all, words, trash);
+  report(all, words, { retry: trash, after: look });
   await listing.refresh();
 }
 
@@ -139,7 +130,7 @@ menu.addEventListener("click", (event) => {
   const entry = menuFor === null ? null : listing.find(menuFor);
   if (!verb || !entry) return;
   menu.hidePopover();
-  ({ open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
+  ({ details: () => details.show(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
 });
 
 menu.addEventListener("keydown", (event) => {

@@ -258,6 +258,18 @@ texts! {
     unavailable_title: "Reconnecting…",
     unavailable_lead: "This part of the cluster cannot answer at this moment. What was saved is safe; this page tries again by itself.",
 
+    // Details and versions
+    details: "Details",
+    details_where: "In",
+    details_type: "Kind",
+    details_saved: "Saved here",
+    details_created: "First saved",
+    versions: "Versions",
+    versions_none: "What is replaced is kept here: up to 100 versions.",
+    version_current: "Now",
+    version_restored: "This version is the current one again",
+    shortcut_details: "Details",
+
     // Search
     search: "Search",
     search_placeholder: "A part of a name",

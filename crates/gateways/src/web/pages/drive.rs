@@ -60,6 +60,7 @@ struct Row<'a> {
     date: String,
     machine_date: String,
     actions: String,
+    details: String,
 }
 
 /// Where a folder's page begins, and in which order.
@@ -221,6 +222,7 @@ fn row<'a>(folder: &DrivePath, entry: &'a Entry) -> Result<Row<'a>, DriveError> 
         modified: modified.0,
         date: format::date(modified),
         machine_date: format::machine_date(modified),
+        details: super::details::address(&path),
         actions: fill(ENGLISH.actions_for, &[("name", &entry.name)]),
     })
 }

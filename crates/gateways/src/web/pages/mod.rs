@@ -1,5 +1,6 @@
 //! Pages for people: complete without scripts, better with them.
 
+pub(super) mod details;
 pub(super) mod drive;
 mod enter;
 mod inner;
@@ -29,6 +30,8 @@ pub(super) fn routes() -> Router<WebState> {
     use people::{invitations, list, person, rules};
     use settings::{devices, profile, security};
     Router::new()
+        .route("/details", get(details::show))
+        .route("/details/restore", post(details::restore))
         .route("/search", get(search::show))
         .route("/trash", get(trash::show))
         .route("/trash/restore", post(trash::restore))

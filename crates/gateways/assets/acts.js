@@ -8,17 +8,19 @@ const AT_ONCE = 50;
 /**
  * Does them all, in order. `again(problem)` tells what a refusal of an act means when an
  * earlier request's answer was lost: true if the act was carried out then.
- * Gives `done` and `failed`, with each act's outcome, and `undo`, in its order.
+ * With `once`, nothing that may have been done is done again. Gives `done` and `failed`, with each act's outcome, and `undo`, in its order.
  */
-export async function perform(acts, { again = () => false, progress = () => {} } = {}) {
+export async function perform(acts, { again = () => false, once = false } = {}) {
   const all = { done: [], failed: [], undo: [] };
   for (let at = 0; at < acts.length; at += AT_ONCE) {
     const some = acts.slice(at, at + AT_ONCE);
     let answer;
     try {
-      answer = await call("POST", "/api/v1/drive/batch", { body: { acts: some } });
+      answer = await call("POST", "/api/v1/drive/batch", { body: { acts: some }, once });
     } catch (problem) {
-      for (const act of acts.slice(at)) all.failed.push({ act, error: problem });
+      const unknown = once && problem.passes && problem.status !== 503;
+      const error = unknown ? { message: say("act_unknown"), action: "" } : problem;
+      for (const act of acts.slice(at)) all.failed.push({ act, error });
       break;
     }
     for (const [number, outcome] of answer.outcomes.entries()) {
@@ -33,7 +35,6 @@ export async function perform(acts, { again = () => false, progress = () => {} }
         all.failed.push({ act, error });
       }
     }
-    progress(all.done.length);
   }
   return all;
 }

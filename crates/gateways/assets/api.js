@@ -47,7 +47,7 @@ export function signIn() {
   location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
 }
 
-async function once(method, url, body) {
+async function send(method, url, body) {
   const init = { method, headers: { accept: "application/json" }, signal: AbortSignal.timeout(30_000) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
@@ -65,18 +65,19 @@ async function once(method, url, body) {
 
 /**
  * The answer's content, and in `tries` how often it was asked for. `accept(problem)` may turn a refusal into an answer when
- * an earlier try may have been carried out although its answer was lost.
+ * an earlier try may have been carried out although its answer was lost; with `once`, what may
+ * have been carried out is not sent again.
  */
-export async function call(method, url, { body, accept } = {}) {
+export async function call(method, url, { body, accept, once = false } = {}) {
   const key = Symbol(url);
   try {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return { ...(await once(method, url, body)), tries: attempt + 1 };
+        return { ...(await send(method, url, body)), tries: attempt + 1 };
       } catch (problem) {
         if (problem.status === 401) signIn();
         if (attempt > 0 && accept?.(problem)) return {};
-        if (!problem.passes || attempt + 1 >= TRIES) throw problem;
+        if (!problem.passes || attempt + 1 >= TRIES || (once && problem.status !== 503)) throw problem;
         // A short hiccup is nobody's concern.
         if (attempt > 0) trouble(key, true);
         await wait(attempt);

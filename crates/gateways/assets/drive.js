@@ -83,6 +83,8 @@ $("clear-selection").addEventListener("click", () => {
 });
 $("download-selected").addEventListener("click", () => verbs.download(listing.chosen()));
 $("rename-selected").addEventListener("click", () => verbs.rename(listing.chosen()[0]));
+$("move-selected").addEventListener("click", () => verbs.putElsewhere("move", listing.chosen()));
+$("copy-selected").addEventListener("click", () => verbs.putElsewhere("copy", listing.chosen()));
 $("delete-selected").addEventListener("click", () => verbs.remove(listing.chosen()));
 $("show-shortcuts").addEventListener("click", shortcuts);
 $("more").addEventListener("click", (event) => {
@@ -99,4 +101,5 @@ document.addEventListener("visibilitychange", () => {
 });
 
 listing.render();
+verbs.followJobs();
 document.documentElement.dataset.ready = "true";

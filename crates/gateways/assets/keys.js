@@ -2,6 +2,7 @@
 import * as details from "./details.js";
 import { anyOpen, shortcuts } from "./dialog.js";
 import * as listing from "./listing.js";
+import { undoLast } from "./report.js";
 import * as verbs from "./verbs.js";
 
 const filter = document.getElementById("filter");
@@ -23,6 +24,14 @@ const plain = {
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),
+};
+
+const withCtrl = {
+  a: listing.selectAll,
+  c: () => verbs.take("copy", listing.chosen()),
+  x: () => verbs.take("move", listing.chosen()),
+  v: verbs.paste,
+  z: undoLast,
 };
 
 function escapeFilter() {
@@ -54,9 +63,12 @@ document.addEventListener("keydown", (event) => {
     return listing.up();
   }
   if (ctrlKey || metaKey) {
-    if (key !== "a" || shiftKey || !listing.current()) return;
+    const act = shiftKey || !Object.hasOwn(withCtrl, key) ? null : withCtrl[key];
+    // Marked text is copied as everywhere.
+    if (!act || !getSelection().isCollapsed) return;
+    if (key !== "v" && key !== "z" && !listing.current()) return;
     event.preventDefault();
-    return listing.selectAll();
+    return act();
   }
   const extend = { ArrowDown: 1, ArrowUp: -1 }[key];
   if (shiftKey && extend) {

@@ -1,9 +1,11 @@
 // What can be done with entries: open, download, new folder, rename, delete; and the menu that offers it.
 import { perform } from "./acts.js";
 import { call } from "./api.js";
+import { choose } from "./chooser.js";
 import * as details from "./details.js";
 import { anyOpen, ask } from "./dialog.js";
-import { fileUrl, join, say } from "./format.js";
+import { count, fileUrl, join, say } from "./format.js";
+import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
 import { report } from "./report.js";
 import { complain, tell } from "./toast.js";
@@ -107,6 +109,62 @@ async function trash(acts) {
 
 const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
+/** Moves or copies entries of a folder into another. A name that is taken gets a number; what went elsewhere already is not there. */
+async function put(act, from, names, to) {
+  const acts = names.map((name) => ({ act, from: join(from, name), to: join(to, name), clash: "keep_both" }));
+  await putAll(act, acts, to);
+}
+
+async function putAll(act, acts, to) {
+  // A copy made twice is one too many.
+  const all = await perform(acts, { once: act === "copy" });
+  // Copies of folders only began.
+  const begun = all.done.filter(({ outcome }) => outcome.job?.state === "running");
+  for (const { outcome } of begun) jobs.follow(outcome.job, look);
+  const ids = new Set(begun.map(({ outcome }) => outcome.job.id));
+  const done = all.done.filter((one) => !begun.includes(one));
+  const undo = all.undo.filter((one) => !ids.has(one.id));
+  const folder = to === "/" ? say("drive_root") : nameOf(to);
+  const [one, many] = act === "move" ? ["moved_one", "moved_many"] : ["copied_to", "copied_many"];
+  const words = () => (done.length === 1 ? say(one, { path: done[0].outcome.path }) : say(many, { count: done.length, folder }));
+  report({ done, failed: all.failed, undo }, words, { retry: (failed) => putAll(act, failed, to), after: look });
+  listing.clearSelection();
+  await look();
+}
+
+export async function putElsewhere(act, entries) {
+  if (entries.length === 0) return;
+  const folder = listing.path();
+  const inside = entries.filter((entry) => entry.kind === "folder").map((entry) => join(folder, entry.name));
+  const refuse = (path) => {
+    if (inside.some((one) => path === one || path.startsWith(`${one}/`))) return say("choose_inside");
+    return act === "move" && path === folder ? say("choose_same") : null;
+  };
+  const number = entries.length;
+  const title = number === 1 ? say(`${act}_title_one`, { name: entries[0].name }) : say(`${act}_title_many`, { count: number });
+  const to = await choose({ title, button: say(`${act}_here`), from: folder, refuse });
+  if (to === undefined) return listing.focus();
+  await put(act, folder, entries.map((entry) => entry.name), to);
+}
+
+let taken = null;
+
+/** Cut or copied, to be put where `paste` is called. */
+export function take(act, entries) {
+  if (entries.length === 0) return;
+  taken = { act, from: listing.path(), names: entries.map((entry) => entry.name) };
+  tell(count("taken_one", "taken_many", entries.length));
+}
+
+export async function paste() {
+  if (!taken || (taken.act === "move" && taken.from === listing.path())) return;
+  const { act, from, names } = taken;
+  if (act === "move") taken = null;
+  await put(act, from, names, listing.path());
+}
+
+export const followJobs = () => jobs.followAll(look);
+
 /** Opens the menu of an entry beneath its button. */
 export function showMenu(button, name) {
   const entry = listing.find(name);
@@ -130,7 +188,7 @@ menu.addEventListener("click", (event) => {
   const entry = menuFor === null ? null : listing.find(menuFor);
   if (!verb || !entry) return;
   menu.hidePopover();
-  ({ details: () => details.show(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
+  ({ move: () => putElsewhere("move", [entry]), copy: () => putElsewhere("copy", [entry]), details: () => details.show(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
 });
 
 menu.addEventListener("keydown", (event) => {

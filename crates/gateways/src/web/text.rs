@@ -214,7 +214,7 @@ texts! {
     upload_folder: "Upload a folder",
     choose_files: "Choose files",
     filter: "Filter",
-    filter_placeholder: "Filter here, Enter finds everywhere",
+    filter_placeholder: "Filter or search",
     filter_none: "Nothing here matches “{filter}”. Press Enter to search everywhere.",
     column_name: "Name",
     column_size: "Size",

@@ -31,7 +31,9 @@ pub(super) fn file(path: &DrivePath) -> String {
 /// Where to go after signing in: only to pages of ours.
 pub(super) fn safe_next(next: &str) -> &str {
     let path = next.split('?').next().unwrap_or_default();
-    let ours = matches!(path, "/" | "/trash" | "/search" | "/details") || path.starts_with("/drive/") || super::pages::is_inner(path);
+    let ours = matches!(path, "/" | "/trash" | "/search" | "/details")
+        || path.starts_with("/drive/")
+        || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     if ours && plain && next.len() <= 4096 { next } else { "/" }
 }

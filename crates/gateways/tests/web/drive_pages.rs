@@ -3,6 +3,7 @@
 use crate::world::{Answer, World, encode};
 use hyper::StatusCode;
 use serde_json::json;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The values of the fields of that name.
 fn fields<'a>(page: &'a Answer, name: &str) -> Vec<&'a str> {
@@ -66,6 +67,10 @@ async fn the_trash_is_a_plain_page() {
     assert_eq!(ada.get("/api/v1/drive/trash").await.json()["items"], json!([]));
     // What is deleted after emptying began stays.
     let first = ada.json("POST", "/api/v1/drive/trash/empty", json!({})).await.json();
+    let until = u128::from(first["until"].as_u64().unwrap());
+    while SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() <= until {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     ada.send("DELETE", &format!("/api/v1/drive/file?path={}&recursive=true", encode("/papers & <b>")), &[], "").await;
     let second = ada.json("POST", &format!("/api/v1/drive/trash/empty?until={}", first["until"]), json!({})).await;
     assert_eq!((&second.json()["removed"], &second.json()["until"]), (&json!(0), &first["until"]));
@@ -79,5 +84,76 @@ async fn the_trash_is_a_plain_page() {
     assert!(stranger.header("location").starts_with("/login"), "{}", stranger.status);
     assert_eq!(world.stranger().get("/trash").await.header("location"), "/login?next=%2Ftrash");
     assert_eq!(fields(&ada.get("/trash").await, "id").len(), 2);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_sort_and_search_says_the_place() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    ada.json("POST", "/api/v1/drive/folder", json!({"path": "/a & b/deep", "parents": true})).await;
+    for (path, text, time) in [("/a & b/small", "1", 3000), ("/a & b/Large", "123", 1000), ("/a & b/mid", "12", 2000)] {
+        let put = format!("/api/v1/drive/file?path={}&mtime={time}", encode(path));
+        assert_eq!(ada.send("PUT", &put, &[], text).await.status, StatusCode::CREATED);
+    }
+    let names = async |query: &str| -> Vec<String> {
+        let page = ada.get(&format!("/drive/a%20%26%20b{query}")).await;
+        let rows = page.text().split("<tbody").nth(1).unwrap().split("</tbody>").next().unwrap();
+        rows.split("data-name=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_string()).collect()
+    };
+    assert_eq!(names("").await, ["deep", "Large", "mid", "small"]);
+    assert_eq!(names("?order=name&reverse=true").await, ["deep", "small", "mid", "Large"]);
+    assert_eq!(names("?order=size").await, ["deep", "small", "mid", "Large"]);
+    assert_eq!(names("?order=size&reverse=true").await, ["deep", "Large", "mid", "small"]);
+    assert_eq!(names("?order=modified").await, ["deep", "Large", "mid", "small"]);
+    assert_eq!(names("?order=colour").await, names("").await);
+    let page = ada.get("/drive/a%20%26%20b?order=size&reverse=true").await;
+    assert!(page.text().contains("data-sort=\"size\" aria-sort=\"descending\""));
+    assert_eq!(page.text().matches("aria-sort").count(), 1);
+    assert!(page.text().contains("href=\"/drive/a%20%26%20b?order=size\""), "chosen again, it turns round");
+
+    let found = ada.get("/search?text=ARG").await;
+    assert_eq!(found.status, StatusCode::OK);
+    let words = found.text();
+    assert!(words.contains("1 found") && words.contains("/api/v1/drive/file?path=%2Fa%20%26%20b%2FLarge"));
+    assert!(words.contains("href=\"/drive/a%20%26%20b\"") && words.contains("/a &#38; b</a>"), "{words}");
+    let none = ada.get("/search?text=%3Cb%3E").await;
+    assert!(none.text().contains("Nothing has “&#60;b&#62;”") && !none.text().contains("<b>"));
+    assert!(world.browser("ben").await.get("/search?text=large").await.text().contains("Nothing has"));
+    assert_eq!(ada.get("/search").await.status, StatusCode::OK);
+    let long = ada.get(&format!("/search?text={}", "x".repeat(5000))).await;
+    assert_eq!(long.status, StatusCode::BAD_REQUEST);
+    assert!(long.text().contains("role=\"alert\""));
+    assert_eq!(ada.get("/search?text=a&cursor=zz").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.stranger().get("/search?text=a").await.header("location"), "/login?next=%2Fsearch%3Ftext%3Da");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_on_the_page_of_a_file() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    for text in ["one", "two!"] {
+        assert!(ada.put("/a & b.txt", text).await.status.is_success());
+    }
+    let address = "/details?path=%2Fa%20%26%20b.txt";
+    assert!(ada.get("/").await.text().contains(&address.replace('&', "&#38;")));
+    let page = ada.get(address).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+    let old: Vec<String> = fields(&page, "version").into_iter().map(str::to_string).collect();
+    assert_eq!((old.len(), page.text().matches("data-testid=\"version\"").count()), (1, 2));
+    let body = format!("path={}&version={}", encode("/a & b.txt"), old[0]);
+    let restored = ada.form("/details/restore", &body).await;
+    assert_eq!(restored.status, StatusCode::SEE_OTHER, "{}", restored.text());
+    assert!(ada.get(restored.header("location")).await.text().contains("role=\"status\" data-testid=\"done\""));
+    assert_eq!(ada.get("/api/v1/drive/file?path=%2Fa%20%26%20b.txt").await.text(), "one");
+    let unknown = format!("path={}&version={}", encode("/a & b.txt"), "0".repeat(32));
+    let unknown = ada.form("/details/restore", &unknown).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert!(unknown.text().contains("role=\"alert\"") && !unknown.text().contains("data-testid=\"done\""));
+    assert_eq!(world.browser("ben").await.form("/details/restore", &body).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.get("/details?path=/none").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.get("/details?path=/").await.status, StatusCode::OK);
+    assert_eq!(ada.get("/details").await.status, StatusCode::BAD_REQUEST);
     world.stop().await;
 }

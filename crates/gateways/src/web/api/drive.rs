@@ -185,7 +185,8 @@ pub(in crate::web) async fn list(
     let Query(asked) = query?;
     let from = cursor(asked.cursor.as_deref())?;
     let drives = &state.inner.drives;
-    let page = drives.list_by(caller.user.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit).await?;
+    let page =
+        drives.list_by(caller.user.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit).await?;
     Ok(Json(Listing { entries: page.items.iter().map(entry).collect(), next: page.next }))
 }
 

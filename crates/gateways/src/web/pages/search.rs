@@ -109,8 +109,7 @@ pub(in crate::web) async fn show(
     let more = found.next.map(|next| format!("/search?text={}&cursor={}", url::encode(text), url::encode(&next)));
     let signed_in_as = fill(ENGLISH.signed_in_as, &[("name", &caller.user.display)]);
     let frame = Frame::new();
-    let page =
-        SearchPage { frame, place: "search", user: &caller.user, signed_in_as, text, rows, more, words, error };
+    let page = SearchPage { frame, place: "search", user: &caller.user, signed_in_as, text, rows, more, words, error };
     render(status, &page)
 }
 

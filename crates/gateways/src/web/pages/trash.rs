@@ -98,7 +98,8 @@ pub(in crate::web) async fn show(
 async fn told(state: &WebState, user: &User, asked: &Asked) -> Result<Told, DriveError> {
     let text = match (asked.done.as_str(), asked.restored) {
         ("restored", Some(id)) => {
-            let Some(path) = state.inner.drives.locate(user.drive, id.0).await? else { return Ok(Told::default()) };
+            let found = state.inner.drives.locate(user.drive, id.0).await?;
+            let Some(path) = found.filter(|path| !path.is_root()) else { return Ok(Told::default()) };
             let words = fill(ENGLISH.restored_to, &[("path", &path.to_string())]);
             return Ok((words, path.parent().as_ref().map(url::folder)));
         }

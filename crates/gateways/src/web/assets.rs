@@ -44,7 +44,9 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
 
 /// Name, type, content.
 static ALL: LazyLock<Vec<(&str, &str, String)>> = LazyLock::new(|| {
-    let style = ("atoll.css", "text/css; charset=utf-8", include_str!("../../assets/atoll.css").to_string());
+    // One sheet of two files: what is common, and then the drive's own.
+    let style = concat!(include_str!("../../assets/atoll.css"), include_str!("../../assets/drive.css"));
+    let style = ("atoll.css", "text/css; charset=utf-8", style.to_string());
     let icon = ("atoll.svg", "image/svg+xml", include_str!("../../assets/atoll.svg").to_string());
     let words = serde_json::to_string(&ENGLISH).unwrap_or_default();
     let text = ("text.js", SCRIPT, format!("export default {words};\n"));

@@ -13,6 +13,10 @@ pub enum ClientError {
         /// The last thing heard.
         why: String,
     },
+    /// A partition is served by nobody, for machines are down that alone hold what was acknowledged last. If it was a
+    /// write, nothing was written.
+    #[error("{0}")]
+    Waiting(String),
     /// Surely not applied, by the rules of the transaction itself.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -94,7 +98,10 @@ fn tried_text(tried: &[String]) -> String {
 impl Classify for ClientError {
     fn action(&self) -> Action {
         match self {
-            ClientError::Unreachable { .. } | ClientError::Busy | ClientError::NoLeader(_) => Action::Retry,
+            ClientError::Unreachable { .. }
+            | ClientError::Waiting(_)
+            | ClientError::Busy
+            | ClientError::NoLeader(_) => Action::Retry,
             ClientError::Unknown { .. } | ClientError::Uncertain { .. } => Action::Unknown,
             ClientError::Refused(_)
             | ClientError::TooFewReplicas { .. }

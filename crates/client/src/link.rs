@@ -23,6 +23,9 @@ pub(crate) enum Failure {
     /// There is nobody to ask.
     #[error("{0}")]
     Nobody(String),
+    /// Nor will there be, before machines that are down come back.
+    #[error("{0}")]
+    Waiting(String),
 }
 
 impl Classify for Failure {
@@ -34,7 +37,7 @@ impl Classify for Failure {
             Failure::Rpc(RpcError::Handshake(_)) => Action::Retry,
             Failure::Rpc(error) => error.action(),
             Failure::Superseded => Action::Unknown,
-            Failure::Nobody(_) => Action::RefreshLayout,
+            Failure::Nobody(_) | Failure::Waiting(_) => Action::RefreshLayout,
         }
     }
 }
@@ -45,18 +48,18 @@ impl Failure {
         match self {
             Failure::Fault(fault) => matches!(fault, Fault::NotReady(_) | Fault::Stopped(_)),
             Failure::Rpc(RpcError::Remote(status)) => matches!(status.code, Code::Internal | Code::Failed),
-            Failure::Rpc(RpcError::TooLarge { .. }) | Failure::Nobody(_) => false,
+            Failure::Rpc(RpcError::TooLarge { .. }) | Failure::Nobody(_) | Failure::Waiting(_) => false,
             Failure::Rpc(_) | Failure::Superseded => true,
         }
     }
 
     /// The two ends will never accept each other.
     pub(crate) fn turns_away(&self) -> bool {
-        use HandshakeError::{Claim, NoCommonProtocol, NotAtoll, Refused, Removed, Stranger};
+        use HandshakeError::{Claim, Clocks, NoCommonProtocol, NotAtoll, Refused, Removed, Stranger};
         matches!(
             self,
             Failure::Rpc(RpcError::Handshake(
-                Claim | NoCommonProtocol { .. } | NotAtoll | Refused(_) | Removed | Stranger(_)
+                Claim | Clocks(_) | NoCommonProtocol { .. } | NotAtoll | Refused(_) | Removed | Stranger(_)
             ))
         )
     }
@@ -90,6 +93,7 @@ impl Failure {
                 Code::NoSuchMethod => ClientError::NotOffered(status.message),
                 _ => unreachable(status.message),
             },
+            Failure::Waiting(why) => ClientError::Waiting(why),
             other => unreachable(other.to_string()),
         }
     }

@@ -5,7 +5,7 @@
 use crate::{ClientError, NodeStatus, ScrubReport};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Chain, ClusterId, Layout, LayoutVersion, MemberState, NodeId};
+use types::{Chain, ClusterId, Layout, LayoutVersion, MemberState, NodeId, ReplicaId};
 
 /// How the cluster is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,12 @@ pub struct PartitionsHealth {
     pub unavailable: u32,
     /// Nodes that are down, and known to hold what was acknowledged last in one of those.
     pub waits_for: Vec<NodeId>,
+    /// Replicas that serve and have everything: of the partition that has the fewest.
+    pub copies: u32,
+    /// The same, of nodes that say that they miss no block.
+    pub whole_copies: u32,
+    /// Replicas that acknowledge writes: of the partition that has the fewest.
+    pub acking: u32,
 }
 
 /// A machine.
@@ -62,6 +68,10 @@ pub struct NodeState {
     pub release: String,
     /// The control plane counts it as alive.
     pub alive: bool,
+    /// Everything is to move off it.
+    pub draining: bool,
+    /// It has: it may be removed.
+    pub released: bool,
     /// What it says of itself, or why it does not.
     pub report: Result<NodeStatus, String>,
 }
@@ -132,6 +142,12 @@ impl ClusterStatus {
         answered_by: Option<NodeId>,
     ) -> ClusterStatus {
         let mut reports: BTreeMap<_, _> = reports.into_iter().collect();
+        let misses_none = |report: &NodeStatus| report.blocks_missing + report.blocks_unchecked == 0;
+        let whole: BTreeSet<NodeId> = reports
+            .iter()
+            .filter(|(_, report)| report.as_ref().is_ok_and(misses_none))
+            .map(|(node, _)| *node)
+            .collect();
         let nodes = layout.nodes.values().map(|node| NodeState {
             id: node.id,
             address: node.address.clone(),
@@ -141,6 +157,8 @@ impl ClusterStatus {
             capacity: node.capacity,
             release: node.release.clone(),
             alive: node.alive,
+            draining: node.draining,
+            released: node.released,
             report: match reports.remove(&node.id) {
                 Some(report) => report.map_err(|error| error.to_string()),
                 None => Err("it was not asked".into()),
@@ -151,7 +169,7 @@ impl ClusterStatus {
             layout: layout.version,
             replicas_min: layout.replicas_min,
             replicas_wanted: layout.replicas_wanted,
-            partitions: PartitionsHealth::of(layout),
+            partitions: PartitionsHealth::of(layout, &whole),
             nodes: nodes.collect(),
             answered_by,
         }
@@ -159,8 +177,8 @@ impl ClusterStatus {
 }
 
 impl PartitionsHealth {
-    /// Counts partitions by what they can do now.
-    fn of(layout: &Layout) -> PartitionsHealth {
+    /// Counts partitions by what they can do now, and what they could lose. These nodes say that they miss no block.
+    fn of(layout: &Layout, whole: &BTreeSet<NodeId>) -> PartitionsHealth {
         let mut health = PartitionsHealth { total: layout.chains.len() as u32, ..PartitionsHealth::default() };
         for chain in &layout.chains {
             *match condition(layout, chain) {
@@ -175,6 +193,14 @@ impl PartitionsHealth {
         let waits_for: BTreeSet<NodeId> =
             nobody.flat_map(|chain| chain.complete.iter().filter(down)).copied().collect();
         health.waits_for = waits_for.into_iter().collect();
+        let fewest = |count: &dyn Fn(&Chain) -> usize| layout.chains.iter().map(count).min().unwrap_or(0) as u32;
+        let complete = |chain: &Chain, node: NodeId| chain.complete.contains(&node);
+        health.copies = fewest(&|chain| chain.serving().filter(|replica| complete(chain, replica.node)).count());
+        health.whole_copies = fewest(&|chain| {
+            let good = |replica: &ReplicaId| complete(chain, replica.node) && whole.contains(&replica.node);
+            chain.serving().filter(good).count()
+        });
+        health.acking = fewest(&|chain| chain.acking().count());
         health
     }
 }
@@ -264,7 +290,7 @@ impl LayoutPartition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{ChainMember, Incarnation, ReplicaId};
+    use types::{ChainMember, Incarnation};
 
     #[test]
     fn a_partition_is_what_its_chain_can_do() {
@@ -283,5 +309,29 @@ mod tests {
         assert_eq!(of(&[Serving, Syncing, Syncing]), Condition::ReadOnly);
         assert_eq!(of(&[Syncing]), Condition::Unavailable);
         assert_eq!(of(&[]), Condition::Unavailable);
+    }
+
+    #[test]
+    fn what_could_be_lost_is_what_the_weakest_partition_could_lose() {
+        let member = |node| ChainMember {
+            replica: ReplicaId { node: NodeId(node), incarnation: Incarnation(1) },
+            state: MemberState::Serving,
+        };
+        let chain = |members: &[u64], complete: &[u64]| Chain {
+            members: members.iter().map(|node| member(*node)).collect(),
+            complete: complete.iter().map(|node| NodeId(*node)).collect(),
+            ..Chain::default()
+        };
+        let margins = |chains: Vec<Chain>, whole: &[u64]| {
+            let layout = Layout { chains, replicas_min: 1, ..Layout::default() };
+            let health = PartitionsHealth::of(&layout, &whole.iter().map(|node| NodeId(*node)).collect());
+            (health.copies, health.whole_copies, health.acking)
+        };
+        let full = chain(&[1, 2, 3], &[1, 2, 3]);
+        assert_eq!(margins(vec![full.clone()], &[1, 2, 3]), (3, 3, 3));
+        assert_eq!(margins(vec![full.clone(), chain(&[2], &[2])], &[1, 2, 3]), (1, 1, 1), "one has a single copy");
+        assert_eq!(margins(vec![full.clone(), chain(&[1, 2, 3], &[1])], &[1, 2, 3]), (1, 1, 3), "just promoted");
+        assert_eq!(margins(vec![full], &[2]), (3, 1, 3), "blocks are missing on two");
+        assert_eq!(margins(vec![], &[1]), (0, 0, 0));
     }
 }

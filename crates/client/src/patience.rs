@@ -4,7 +4,7 @@ use crate::ClientError;
 use crate::link::Failure;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::Layout;
+use types::{Layout, PartitionId};
 
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
@@ -62,9 +62,12 @@ impl Heard {
         self.last = Some(failure);
     }
 
-    /// There was nobody to ask.
-    pub(crate) fn nobody(&mut self, why: String) {
-        self.last = Some(Failure::Nobody(why));
+    /// There was nobody in that partition to ask.
+    pub(crate) fn nobody(&mut self, layout: &Layout, partition: PartitionId) {
+        self.last = Some(match awaited(layout, partition) {
+            Some(why) => Failure::Waiting(why),
+            None => Failure::Nobody(format!("partition {partition} has no replica in service")),
+        });
     }
 
     /// The last thing heard, and who was asked.
@@ -78,6 +81,22 @@ impl Heard {
         let (last, tried) = self.into_last();
         last.into_error(tried, layout)
     }
+}
+
+/// The machines that a partition without a member waits for, if any is down.
+fn awaited(layout: &Layout, partition: PartitionId) -> Option<String> {
+    let chain = layout.chain(partition).filter(|chain| chain.members.is_empty())?;
+    let down = chain.complete.iter().filter(|node| layout.nodes.get(node).is_some_and(|info| !info.alive));
+    let down: Vec<String> = down.map(|node| node.to_string()).collect();
+    let (nodes, verbs) = match down.as_slice() {
+        [] => return None,
+        [_] => ("node", "is down and holds"),
+        _ => ("nodes", "are down and hold"),
+    };
+    Some(format!(
+        "partition {partition} waits for {nodes} {}, which {verbs} what was acknowledged last",
+        down.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -103,5 +122,26 @@ mod tests {
             patience.grow();
         }
         assert_eq!(patience.attempt(), Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn who_is_waited_for_is_named() {
+        use types::{Chain, NodeId, NodeInfo};
+        let chain = Chain { complete: [NodeId(2), NodeId(3)].into(), ..Chain::default() };
+        let mut layout = Layout { chains: vec![chain], ..Layout::default() };
+        layout.nodes = (1..=3).map(|id| (NodeId(id), NodeInfo::unborn(NodeId(id)))).collect();
+        layout.nodes.get_mut(&NodeId(2)).unwrap().alive = true;
+        let said = |layout: &Layout| {
+            let mut heard = Heard::default();
+            heard.nobody(layout, PartitionId(0));
+            heard.conclude(layout)
+        };
+        let waits = said(&layout);
+        assert!(
+            matches!(&waits, ClientError::Waiting(why) if why.contains("partition 0 waits for node 3,")),
+            "{waits}"
+        );
+        layout.nodes.get_mut(&NodeId(3)).unwrap().alive = true;
+        assert!(matches!(said(&layout), ClientError::Unreachable { .. }), "it begins again");
     }
 }

@@ -133,7 +133,7 @@ impl Router {
             let mut old_map = targets.is_empty();
             let mut silent = None;
             if targets.is_empty() {
-                heard.nobody(format!("partition {partition} has no replica in service"));
+                heard.nobody(&layout, partition);
             }
             for target in targets {
                 let Some(timeout) = patience.attempt() else { return Err(heard.conclude(&layout)) };

@@ -107,7 +107,7 @@ impl Router {
             let layout = self.map.current();
             let Some(timeout) = patience.attempt() else { return Err(heard.conclude(&layout)) };
             let Some(head) = self.targets(&layout, write.partition, Role::Head).pop() else {
-                heard.nobody(format!("partition {} has no head now", write.partition));
+                heard.nobody(&layout, write.partition);
                 self.refresh(layout.version, None).await;
                 self.pause(layout.version, &mut patience).await;
                 continue;
@@ -190,7 +190,7 @@ impl Router {
             let Some(timeout) = patience.attempt() else { return Err(heard.conclude(&layout)) };
             let mut not = None;
             match self.targets(&layout, partition, Role::Head).pop() {
-                None => heard.nobody(format!("partition {partition} has no head now")),
+                None => heard.nobody(&layout, partition),
                 Some(head) => {
                     let body = request.clone();
                     match self.attempt(&head, partition, Role::Head, method::VERIFY, body, timeout).await {
@@ -219,6 +219,7 @@ fn nothing_written(error: ClientError) -> ClientError {
         ClientError::Unreachable { tried, why } => {
             ClientError::Unreachable { tried, why: format!("{why}; nothing was written") }
         }
+        ClientError::Waiting(why) => ClientError::Waiting(format!("{why}; nothing was written")),
         other => other,
     }
 }

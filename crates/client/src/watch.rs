@@ -120,7 +120,7 @@ impl Watcher {
                 targets[..=place].rotate_right(1);
             }
             if targets.is_empty() {
-                heard.nobody(format!("partition {} has no replica in service", self.partition));
+                heard.nobody(&layout, self.partition);
             }
             for target in targets {
                 let Some(timeout) = patience.attempt() else { return Err(heard.conclude(&layout)) };

@@ -40,7 +40,10 @@ impl Health {
     /// as a new one, from others.
     pub fn check(&self, error: &StorageError) {
         if error.action() == Action::Fatal {
-            self.fail(format!("{error}: move the data folder away, and let the machine join anew"));
+            self.fail(format!(
+                "{error}: move the data folder away, and let the machine join anew; on a member, \
+                 `atoll cluster drain` and `atoll cluster remove` take this node's number out"
+            ));
         }
     }
 

@@ -48,8 +48,10 @@ pub enum IdentityError {
     /// A folder is not the one that this identity left behind.
     #[error(
         "{folder} is not what node {node} left there: {why}. This node does not start, lest it forget what it promised; \
-         the other machines' copies are safe. If the folder cannot be put back as it was, remove the whole data folder \
-         and join as a new machine: `atoll cluster join-token` on a member, then `atoll up --join TOKEN` here"
+         the other machines' copies are safe. If the folder cannot be put back as it was: on a member, \
+         `atoll cluster drain {node}` has what was here copied anew, and `atoll cluster remove {node}` takes this number \
+         out. To use the machine again, remove the whole data folder here and join as a new machine: \
+         `atoll cluster join-token` on a member, then `atoll up --join TOKEN` here"
     )]
     Foreign {
         /// Which folder.
@@ -62,9 +64,10 @@ pub enum IdentityError {
     /// It is gone, and what else is in the folder is not.
     #[error(
         "{path} is missing, and the folder is node {node}'s. Nothing was made anew in its place, lest this become \
-         another cluster; the other machines' copies are safe. Restore the file from a copy; without one, remove the \
-         whole data folder and join as a new machine: `atoll cluster join-token` on a member, then \
-         `atoll up --join TOKEN` here"
+         another cluster; the other machines' copies are safe. Restore the file from a copy; without one, on a \
+         member, `atoll cluster drain {node}` and then `atoll cluster remove {node}` take this number out. To use the \
+         machine again, remove the whole data folder here and join as a new machine: `atoll cluster join-token` on a \
+         member, then `atoll up --join TOKEN` here"
     )]
     Missing {
         /// Which file.
@@ -138,14 +141,11 @@ impl Identity {
         read(folder, NAME)
     }
 
-    /// Members are reached there, this one at `own`; without others, at those that were known. True when that is news.
-    pub(crate) fn meets(&mut self, own: &str, others: impl IntoIterator<Item = String>) -> bool {
-        let mut known = vec![own.to_string()];
-        let mut others = others.into_iter().filter(|other| other != own && !other.is_empty()).peekable();
-        match others.peek() {
-            Some(_) => known.extend(others.take(CONTACTS_MAX - 1)),
-            None => known.extend(self.contacts.iter().filter(|other| *other != own).take(CONTACTS_MAX - 1).cloned()),
-        }
+    /// Members are reached there, this one at `own`; none: the others where they were. True when that is news.
+    pub(crate) fn meets(&mut self, own: &str, members: Option<Vec<String>>) -> bool {
+        let others = members.unwrap_or_else(|| self.contacts.clone()).into_iter();
+        let others = others.filter(|other| other != own && !other.is_empty()).take(CONTACTS_MAX - 1);
+        let known: Vec<String> = [own.to_string()].into_iter().chain(others).collect();
         let news = known != self.contacts;
         self.contacts = known;
         news
@@ -251,14 +251,16 @@ mod tests {
     fn members_are_known_by_the_last_map_and_before_one_by_the_token() {
         let mut identity = Identity::new_cluster(8).unwrap();
         identity.contacts = vec!["token:1".into()];
-        assert!(identity.meets("own:1", []));
+        assert!(identity.meets("own:1", None));
         assert_eq!(identity.contacts, ["own:1", "token:1"]);
-        let map = ["a:1", "own:1", "", "b:1"].map(String::from);
-        assert!(identity.meets("own:1", map.clone()));
-        assert!(!identity.meets("own:1", map));
+        let map = ["a:1", "own:1", "", "b:1"].map(String::from).to_vec();
+        assert!(identity.meets("own:1", Some(map.clone())));
+        assert!(!identity.meets("own:1", Some(map)));
         assert_eq!(identity.contacts, ["own:1", "a:1", "b:1"]);
-        assert!(identity.meets("own:1", (0..1000).map(|port| format!("c:{port}"))));
+        assert!(identity.meets("own:1", Some((0..1000).map(|port| format!("c:{port}")).collect())));
         assert_eq!(identity.contacts.len(), CONTACTS_MAX);
+        assert!(identity.meets("own:1", Some(vec![])), "all others were removed");
+        assert_eq!(identity.contacts, ["own:1"]);
     }
 
     #[test]

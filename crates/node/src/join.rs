@@ -81,6 +81,11 @@ async fn ask(
             Err(RpcError::Handshake(HandshakeError::Stranger(why))) => {
                 tried.push(format!("{address}: this token is for another cluster than the one found there ({why})"));
             }
+            Err(RpcError::Handshake(HandshakeError::Clocks(why))) => {
+                tried.push(format!(
+                    "{address}: the clocks differ: {why}. The token is still good: set this machine's clock"
+                ));
+            }
             Err(error) => tried.push(format!("{address}: {error}")),
         }
     }

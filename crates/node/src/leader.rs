@@ -57,7 +57,7 @@ impl Inner {
     }
 
     /// Where the leader may be: by our own knowledge first, then anybody who may know.
-    fn candidates(&self) -> Vec<String> {
+    pub(crate) fn candidates(&self) -> Vec<String> {
         let leader = self.coordination.leader().borrow().leader;
         let members = self.coordination.members();
         let of_leader = members.iter().filter(|member| Some(member.id) == leader).map(|member| member.address.clone());

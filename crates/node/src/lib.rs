@@ -45,6 +45,7 @@ mod log_writer;
 mod map;
 mod node;
 mod partition;
+mod reach;
 mod reads;
 mod retire;
 mod service;

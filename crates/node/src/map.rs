@@ -47,8 +47,11 @@ impl Inner {
 
     /// Whoever comes back to this folder finds the cluster by them, whether this process runs or not.
     fn remember_members(&self, layout: &Layout) {
+        // At the address that it had before, this node is reached no more.
+        let others = layout.nodes.values().filter(|node| node.id != self.id());
+        let others = others.map(|node| node.address.clone()).collect();
         let mut identity = self.identity.lock();
-        if identity.meets(&self.address, layout.nodes.values().map(|node| node.address.clone()))
+        if identity.meets(&self.address, Some(others))
             && let Err(error) = identity.save(&self.folder)
         {
             tracing::warn!(%error, "where the members are was not kept");

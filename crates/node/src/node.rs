@@ -14,7 +14,7 @@ use crate::partition::{Partition, Shared};
 use crate::retire::Retirement;
 use crate::space::{self, Ballast};
 use crate::throttle::Throttle;
-use crate::{JoinToken, bond, life, map, service, witness};
+use crate::{JoinToken, bond, life, map, reach, service, witness};
 use control::controller::{ClusterSettings, Controller, ControllerError, keys};
 use control::{Backend, Coordination, RaftTiming};
 use futures::FutureExt;
@@ -31,9 +31,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 use storage::{BlockStore, LsmEngine, LsmOptions, Recovered, StorageEngine, StorageError};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use types::{Action, Classify, Layout, NodeId, PartitionId, ReplicaId};
+
+/// Nodes that are called back at the same time.
+const CALLS_BACK_MAX: usize = 8;
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -154,6 +157,10 @@ pub(crate) struct Inner {
     pub retirement: Retirement,
     partitions: OnceLock<Vec<Arc<Partition>>>,
     pub health: Arc<Health>,
+    /// Why the others do not reach this node at its address, when they say so.
+    pub unreached: watch::Sender<Option<String>>,
+    /// Who asks whether he is reached is called, a few at a time.
+    pub calls_back: Semaphore,
     /// Set once the node was removed from the cluster, with the controller's words.
     pub dismissed: watch::Sender<Option<String>>,
 }
@@ -178,7 +185,7 @@ impl Node {
             }
         };
         bond::tie(&config.folder, &mut identity)?;
-        if identity.meets(&config.presence.address, []) {
+        if identity.meets(&config.presence.address, None) {
             identity.save(&config.folder)?;
         }
         let me = ReplicaId { node: identity.node, incarnation: identity.incarnation };
@@ -263,6 +270,8 @@ impl Node {
             retirement: Retirement::default(),
             partitions: OnceLock::new(),
             health,
+            unreached: watch::Sender::default(),
+            calls_back: Semaphore::new(CALLS_BACK_MAX),
             dismissed: watch::Sender::default(),
             identity: Mutex::new(identity.clone()),
         });
@@ -311,6 +320,7 @@ impl Node {
         node.run("the ear for its own removal", life::heed_dismissal(inner.clone()));
         let witness = witness::keep(inner.clone(), config.witness.clone());
         node.run("the keeper of the witness", witness);
+        node.run("the question whether it is reached", reach::watch(inner.clone()));
         node.run("the keeper of the lease", inner.clone().live());
         Ok(node)
     }
@@ -343,6 +353,11 @@ impl Node {
     /// How it is.
     pub fn status(&self) -> NodeStatus {
         self.inner.status()
+    }
+
+    /// Why the others do not reach this node at its address, when they say so.
+    pub fn unreached(&self) -> Option<String> {
+        self.inner.unreached.borrow().clone()
     }
 
     /// Ends, with the reason, when this node has been removed from its cluster.

@@ -34,6 +34,10 @@ impl Handler for Service {
             return Box::pin(std::future::ready(Err(refusal)));
         }
         let inner = self.0.clone();
+        if number == method::REACH {
+            let from = from.clone();
+            return Box::pin(async move { reply(inner.call_back(from).await) });
+        }
         Box::pin(async move { inner.answer(number, body).await })
     }
 

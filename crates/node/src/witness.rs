@@ -20,7 +20,7 @@ use std::io::{BufRead, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,8 +30,10 @@ use types::ReplicaId;
 const INSIST: Duration = Duration::from_secs(2);
 /// Between two tries to tell one node: short beside a lease, which is what is to be saved.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Before another witness is called, when one has gone.
+/// From one call for a witness to the next, when it has gone.
 const CALL_AGAIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether it is there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Nodes that are told.
 const OTHERS_MAX: usize = 512;
 /// Bytes of one statement: addresses have up to 256 bytes each.
@@ -64,14 +66,17 @@ impl Slate {
         }
     }
 
-    /// Waits for one that is new; `again`: the one there is, if there is no newer.
-    fn read(&self, again: bool) -> Statement {
+    /// Waits so long for one that is new; `again`: the one there is, if there is no newer.
+    fn read(&self, again: bool, wait: Duration) -> Option<Statement> {
         let mut newest = self.newest.lock();
-        while newest.1 && !again {
-            self.changed.wait(&mut newest);
+        if newest.1 && !again {
+            self.changed.wait_for(&mut newest, wait);
+        }
+        if newest.1 && !again {
+            return None;
         }
         newest.1 = true;
-        newest.0.clone()
+        Some(newest.0.clone())
     }
 }
 
@@ -108,6 +113,7 @@ pub(crate) async fn keep(inner: Arc<Inner>, program: Option<PathBuf>) {
 fn stand_by(program: &Path, slate: &Slate) {
     let mut told = false;
     loop {
+        let called = Instant::now();
         let mut command = Command::new(program);
         // In a group of its own, so that what is meant for the node's does not reach it; holding nothing that
         // anybody else waits for.
@@ -117,8 +123,9 @@ fn stand_by(program: &Path, slate: &Slate) {
                 // Closed by nothing but the end of this process: the witness must not take it for dead.
                 let pipe = child.stdin.take().map(ManuallyDrop::new);
                 if let Some(mut pipe) = pipe {
-                    let why = pass_on(&mut pipe, slate);
-                    if !told {
+                    let why = pass_on(&mut *pipe, slate, || child.try_wait().ok().flatten());
+                    // One that ends again and again is told of once.
+                    if !told || called.elapsed() >= CALL_AGAIN {
                         told = true;
                         tracing::warn!(%why, "the witness has ended: another is called, but were this process to end meanwhile, its lease would be waited for");
                     }
@@ -133,22 +140,27 @@ fn stand_by(program: &Path, slate: &Slate) {
             }
             Err(_) => {}
         }
-        std::thread::sleep(CALL_AGAIN);
+        std::thread::sleep(CALL_AGAIN.saturating_sub(called.elapsed()));
     }
 }
 
-/// Writes each statement, until that fails.
-fn pass_on(pipe: &mut ChildStdin, slate: &Slate) -> std::io::Error {
-    let mut statement = slate.read(true);
+/// Writes each statement, until that fails or the witness has ended.
+fn pass_on(pipe: &mut impl Write, slate: &Slate, mut ended: impl FnMut() -> Option<ExitStatus>) -> String {
+    let mut again = true;
     loop {
-        let written = serde_json::to_vec(&statement).map_err(std::io::Error::other).and_then(|mut line| {
-            line.push(b'\n');
-            pipe.write_all(&line)
-        });
-        if let Err(error) = written {
-            return error;
+        if let Some(statement) = slate.read(again, LOOK_EVERY) {
+            let written = serde_json::to_vec(&statement).map_err(std::io::Error::other).and_then(|mut line| {
+                line.push(b'\n');
+                pipe.write_all(&line)
+            });
+            if let Err(error) = written {
+                return error.to_string();
+            }
         }
-        statement = slate.read(false);
+        again = false;
+        if let Some(status) = ended() {
+            return status.to_string();
+        }
     }
 }
 
@@ -214,13 +226,26 @@ mod tests {
     #[test]
     fn the_newest_statement_is_passed_on_once_and_to_a_new_witness_again() {
         let slate = Slate { newest: Mutex::new((statement(None), false)), changed: Condvar::new() };
-        assert_eq!(slate.read(true), statement(None));
+        let soon = Duration::from_millis(1);
+        assert_eq!(slate.read(true, soon), Some(statement(None)));
+        assert_eq!(slate.read(false, soon), None);
         slate.write(statement(Some(1)));
         slate.write(statement(Some(2)));
-        assert_eq!(slate.read(false), statement(Some(2)));
-        assert_eq!(slate.read(true), statement(Some(2)));
+        assert_eq!(slate.read(false, soon), Some(statement(Some(2))));
+        assert_eq!(slate.read(true, soon), Some(statement(Some(2))));
         slate.write(statement(Some(2)));
         assert!(slate.newest.lock().1, "nothing new was said");
+    }
+
+    #[test]
+    fn the_end_of_a_witness_is_noticed_although_there_is_nothing_to_tell_it() {
+        let slate = Slate { newest: Mutex::new((statement(Some(1)), false)), changed: Condvar::new() };
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        child.kill().unwrap();
+        let mut said = Vec::new();
+        let why = pass_on(&mut said, &slate, || child.try_wait().unwrap());
+        assert!(why.contains("signal"), "{why}");
+        assert!(said.ends_with(b"\n"), "it was told before");
     }
 
     #[test]

@@ -68,6 +68,37 @@ async fn only_a_token_of_this_cluster_that_is_fresh_and_unused_lets_in() {
     other.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_nobody_reaches_at_its_address_is_told_so() {
+    let folders: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let (one, address) = start(folders[0].path(), None, HOUR).await.unwrap();
+    let token = connect(&one, &address).await.make_join_token(HOUR).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = NodeConfig {
+        join: Some(token.parse().unwrap()),
+        ..NodeConfig::new(folders[1].path(), Presence::at("127.0.0.1:1"))
+    };
+    let two = Node::start(config, listener).await.unwrap();
+    let begun = Instant::now();
+    while two.unreached().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it was not told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let why = two.unreached().unwrap();
+    assert!(why.contains("does not reach this node at 127.0.0.1:1"), "{why}");
+    two.shutdown().await;
+    let (two, _) = start(folders[1].path(), None, HOUR).await.unwrap();
+    let layout = one.layout();
+    let begun = Instant::now();
+    while !layout.borrow().chains.iter().all(|chain| chain.serving().count() == 2) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "with the right address it takes part");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(two.unreached(), None);
+    two.shutdown().await;
+    one.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn certificates_of_seconds_are_renewed_while_the_cluster_works() {
     const LIFE: Duration = Duration::from_secs(9);

@@ -37,7 +37,10 @@ pub enum HandshakeError {
     /// Something else listens or calls there.
     #[error("the other end does not speak the node protocol of Atoll")]
     NotAtoll,
-    /// Its certificate is not one of this cluster's, or has run out.
+    /// By the clock of one end, the other's certificate is not valid yet, or has run out.
+    #[error("{0}")]
+    Clocks(String),
+    /// Its certificate is not one of this cluster's.
     #[error("the other end's certificate is not accepted: {0}")]
     Stranger(String),
     /// The same, seen from there.
@@ -81,15 +84,33 @@ impl From<std::io::Error> for HandshakeError {
         };
         match tls {
             Error::InvalidMessage(_) | Error::NoApplicationProtocol => HandshakeError::NotAtoll,
+            Error::InvalidCertificate(Bad::NotValidYetContext { time, not_before }) => {
+                let behind = not_before.as_secs().saturating_sub(time.as_secs());
+                HandshakeError::Clocks(format!(
+                    "by this machine's clock the other end's certificate is not valid yet: this clock is behind by {} or \
+                     more, or the other's was ahead",
+                    span(behind)
+                ))
+            }
+            Error::InvalidCertificate(Bad::ExpiredContext { time, not_after }) => {
+                expired(Some(time.as_secs().saturating_sub(not_after.as_secs())))
+            }
+            Error::InvalidCertificate(Bad::Expired) => expired(None),
+            Error::InvalidCertificate(Bad::NotValidYet) => HandshakeError::Clocks(
+                "by this machine's clock the other end's certificate is not valid yet: compare the clocks".into(),
+            ),
             Error::InvalidCertificate(bad) => HandshakeError::Stranger(match bad {
-                Bad::Expired | Bad::ExpiredContext { .. } => "it has expired".into(),
                 Bad::UnknownIssuer | Bad::BadSignature => "another cluster's authority made it".into(),
-                Bad::NotValidYet | Bad::NotValidYetContext { .. } => "it is not valid yet: compare the clocks".into(),
                 Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "it is not a node's".into(),
                 other => other.to_string(),
             }),
             Error::AlertReceived(alert) => match alert {
-                Alert::CertificateExpired => HandshakeError::Refused("it has expired".into()),
+                // The other end says the same of one that is not valid yet.
+                Alert::CertificateExpired => HandshakeError::Clocks(
+                    "by the other end's clock this machine's certificate has run out, or is not valid yet: compare the \
+                     clocks"
+                        .into(),
+                ),
                 Alert::UnknownCA | Alert::DecryptError => {
                     HandshakeError::Refused("another cluster's authority made it".into())
                 }
@@ -102,6 +123,24 @@ impl From<std::io::Error> for HandshakeError {
             },
             other => HandshakeError::Io(format!("TLS: {other}")),
         }
+    }
+}
+
+fn expired(since: Option<u64>) -> HandshakeError {
+    let ago = since.map(|since| format!(" {} ago", span(since))).unwrap_or_default();
+    HandshakeError::Clocks(format!(
+        "by this machine's clock the other end's certificate ran out{ago}: compare the clocks; if they agree, start the \
+         other end again, which renews it"
+    ))
+}
+
+/// Seconds for people: `2 h 5 min`.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -167,7 +206,7 @@ where
         let shown = shown(stream.get_ref().1.peer_certificates(), credentials)?;
         // A resumed session carries the certificate that was checked when it began.
         if shown.is_some_and(|shown| shown.expires <= SystemTime::now()) {
-            return Err(HandshakeError::Stranger("it has expired".into()));
+            return Err(expired(None));
         }
         let theirs = Hello::read(&mut stream).await?;
         let mut answer = Hello::of(credentials).encode();

@@ -5,8 +5,10 @@
 //! may be done. The chain's own messages are opaque here (`replication`).
 
 mod change;
+mod status;
 
 pub use change::{Beginning, ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
+pub use status::{LOST_NAMED_MAX, NodeStatus, Reach, ScrubReport};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,8 @@ pub mod method {
     pub const SCRUB: u16 = 25;
     /// `()` → [`super::NodeStatus`].
     pub const STATUS: u16 = 30;
+    /// `()` → [`super::Reach`]; by a node, to any other: whether that one reaches it at the address that it gives.
+    pub const REACH: u16 = 39;
     /// [`super::MakeToken`] → `String`, a join token; to any node.
     pub const MAKE_TOKEN: u16 = 31;
     /// [`super::JoinRequest`] → [`super::JoinReply`]; to any node.
@@ -303,68 +307,6 @@ pub struct HaveBlocks {
     /// Answer only once the partition's tables contain this write (the pin):
     /// what is found afterwards cannot be collected under it.
     pub after: Version,
-}
-
-/// See [`method::SCRUB`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScrubReport {
-    /// One is under way; the numbers are those so far.
-    pub running: bool,
-    /// How many were begun on request and ended, since the node started.
-    pub passes: u64,
-    /// Blocks on the disk when it began.
-    pub total: u64,
-    /// Blocks read and compared with their names.
-    pub checked: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// Blocks that failed.
-    pub bad: u64,
-    /// Blocks fetched from other nodes, bad and missing ones.
-    pub repaired: u64,
-    /// Blocks that a file needs and no copy was found of.
-    pub lost: u64,
-    /// What kept it from looking at everything.
-    pub problem: Option<String>,
-}
-
-/// See [`method::STATUS`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeStatus {
-    /// Which node.
-    pub node: NodeId,
-    /// Its present life.
-    pub incarnation: Incarnation,
-    /// It leads the control plane.
-    pub leader: bool,
-    /// Who, by its knowledge, leads.
-    pub leader_id: Option<NodeId>,
-    /// It is one of the voters.
-    pub voters: Vec<NodeId>,
-    /// Its lease is valid.
-    pub lease_valid: bool,
-    /// Version of its map.
-    pub layout: LayoutVersion,
-    /// Partitions that it serves.
-    pub serving: u32,
-    /// Partitions that it is being filled with.
-    pub syncing: u32,
-    /// Partitions that wait for a replica known to be complete.
-    pub waiting: u32,
-    /// Blocks that it should hold and does not, as far as is known.
-    pub blocks_missing: u64,
-    /// Partitions whose references it has yet to compare with its disk.
-    pub blocks_unchecked: u64,
-    /// Blocks held.
-    pub blocks: u64,
-    /// Bytes on disk.
-    pub bytes_used: u64,
-    /// Bytes free.
-    pub bytes_free: u64,
-    /// What stopped it, if anything did.
-    pub stopped: Option<String>,
-    /// What keeps the metadata: `raft`, or where in which ZooKeeper.
-    pub coordination: String,
 }
 
 /// See [`method::MAKE_TOKEN`].

@@ -78,10 +78,23 @@ async fn an_expired_certificate_is_refused_by_both_ends() {
     let now = SystemTime::now();
     let past = Validity { begins: now - Duration::from_secs(100), ends: now - Duration::from_secs(10) };
     let expired = Credentials::issued(&AUTHORITY, node(5), past).unwrap();
-    assert_eq!(told(expired.clone()).await, HandshakeError::Refused("it has expired".into()));
+    let error = told(expired.clone()).await;
+    assert!(matches!(&error, HandshakeError::Clocks(why) if why.contains("the other end's clock")), "{error:?}");
     let (_server, address, _) = start(ServerConfig { credentials: expired, ..server_config() }).await;
     let error = Connection::connect(&address, &client_config()).await.map(|_| ()).unwrap_err();
-    assert_eq!(error, RpcError::Handshake(HandshakeError::Stranger("it has expired".into())));
+    let RpcError::Handshake(HandshakeError::Clocks(why)) = &error else { panic!("{error:?}") };
+    assert!(why.contains("ran out 1") && why.contains("compare the clocks"), "{why}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_told_as_such_to_one_who_joins() {
+    let now = SystemTime::now();
+    let future = Validity { begins: now + Duration::from_secs(7500), ends: now + Duration::from_secs(90_000) };
+    let ahead = Credentials::issued(&AUTHORITY, node(5), future).unwrap();
+    let (_server, address, _) = start(ServerConfig { credentials: ahead, ..server_config() }).await;
+    let error = Connection::connect(&address, &joiner()).await.map(|_| ()).unwrap_err();
+    let RpcError::Handshake(HandshakeError::Clocks(why)) = &error else { panic!("{error:?}") };
+    assert!(why.contains("behind by 2 h 4 min") || why.contains("behind by 2 h 5 min"), "{why}");
 }
 
 #[tokio::test]

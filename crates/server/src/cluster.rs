@@ -5,6 +5,7 @@ use crate::demo::is_caught_up;
 use crate::failure::Outcome;
 use crate::layout::{self, DrainArgs, LayoutArgs};
 use crate::remove::{self, RemoveArgs};
+use crate::verdict::{idle, verdict};
 use crate::way::{self, Way};
 use crate::{output, span, verify};
 use clap::{Args, Subcommand};
@@ -114,76 +115,6 @@ impl ClusterCommand {
     }
 }
 
-/// Answers first: can a machine be lost now? `flag` is what a suggested command needs at its end.
-fn verdict(status: &ClusterStatus, flag: &str) -> String {
-    let alive = status.nodes.iter().filter(|node| node.alive).count();
-    let parts = &status.partitions;
-    let voters =
-        status.nodes.iter().filter_map(|node| node.report.as_ref().ok()).map(|report| report.voters.len()).max();
-    if let Some(why) = idle(status) {
-        return why;
-    }
-    if parts.unavailable > 0 {
-        let waits = parts.waits_for.iter().map(|node| node.to_string()).collect::<Vec<_>>().join(", ");
-        let waits = match parts.waits_for.first() {
-            None => " They are beginning again, or wait for the machine that has the newest copy.".to_string(),
-            Some(first) => format!(
-                " They wait for node {waits}, which is down and holds what was acknowledged last: start it. If it is \
-                 lost for good: atoll cluster remove {first} --lost --plan{flag}"
-            ),
-        };
-        return format!("No: {} of {} partitions have no serving copy now.{waits}", parts.unavailable, parts.total);
-    }
-    if parts.read_only > 0 {
-        return format!(
-            "No: {} of {} partitions can only be read now. A write needs {} copies: bring machines back, or add one: \
-             atoll cluster join-token{flag}",
-            parts.read_only, parts.total, status.replicas_min
-        );
-    }
-    match (status.nodes.len(), alive) {
-        (0 | 1, _) => format!("No: there is one machine. Add 2: atoll cluster join-token{flag}"),
-        (2, _) => format!("No: there are two machines. Add 1: atoll cluster join-token{flag}"),
-        (all, alive) if alive < all => {
-            format!("Not safely: {alive} of {all} machines are up. Bring the others back first.")
-        }
-        (all, _) if parts.full < parts.total => {
-            format!(
-                "Not yet: {} of {} partitions are still being copied among the {all} machines.",
-                parts.total - parts.full,
-                parts.total
-            )
-        }
-        // None: the control plane is elsewhere, and no machine of the cluster's own votes.
-        (all, _) if voters.is_some_and(|voters| (1..3).contains(&voters)) => {
-            format!("Not yet: of {all} machines, the control plane is still on one.")
-        }
-        (all, _) => format!("Yes, any 1 of {all}."),
-    }
-}
-
-/// Nobody who answers has a lease: what the map says is old, and nobody is served.
-pub fn idle(status: &ClusterStatus) -> Option<String> {
-    let reports: Vec<_> = status.nodes.iter().filter_map(|node| node.report.as_ref().ok()).collect();
-    if reports.is_empty() || reports.iter().any(|report| report.lease_valid) {
-        return None;
-    }
-    let names = |nodes: &[u64]| nodes.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    let (here, away): (Vec<_>, Vec<_>) = status.nodes.iter().partition(|node| node.report.is_ok());
-    let (here, away): (Vec<u64>, Vec<u64>) =
-        (here.iter().map(|node| node.id.0).collect(), away.iter().map(|node| node.id.0).collect());
-    let rest = "Everything that was acknowledged is on the machines' disks, and stale reads (--stale) go on.";
-    Some(match away.is_empty() {
-        true => format!("No: the cluster does not serve now: node {} has no lease. {rest}", names(&here)),
-        false => format!(
-            "No: the cluster does not serve. Node {} answers and has no lease, for most of the machines that decide \
-             are away (node {}): start them. {rest}",
-            names(&here),
-            names(&away)
-        ),
-    })
-}
-
 /// What keeps the metadata, as the nodes say.
 fn coordination(status: &ClusterStatus) -> &str {
     let mut reports = status.nodes.iter().filter_map(|node| node.report.as_ref().ok());
@@ -216,11 +147,15 @@ fn text(status: &ClusterStatus, flag: &str) -> String {
         ]);
     }
     let parts = &status.partitions;
+    // What the map says was true when somebody with a lease last knew.
+    let when =
+        if idle(status).is_some() { format!("When last known (layout {}): ", status.layout) } else { String::new() };
     format!(
-        "Can you lose a machine now? {}\n\n{}\n{} partitions: {} complete, {} with fewer copies, {} read-only, {} unavailable. \
-         Copies wanted {}, needed for a write {}.\nMetadata: {}.\n",
+        "Can you lose a machine now? {}\n\n{}{}\n{when}{} partitions: {} complete, {} with fewer copies, {} read-only, {} \
+         unavailable. Copies wanted {}, needed for a write {}.\nMetadata: {}.\n",
         verdict(status, flag),
         output::table_text(&table),
+        unreached(status),
         parts.total,
         parts.full,
         parts.reduced,
@@ -232,6 +167,24 @@ fn text(status: &ClusterStatus, flag: &str) -> String {
     )
 }
 
+/// A line for each machine that does not answer: at which address, and what that may mean.
+fn unreached(status: &ClusterStatus) -> String {
+    let line = |node: &NodeState| {
+        let why = node.report.as_ref().err()?;
+        let next = match node.alive {
+            true => {
+                "It renews its lease, so that it runs: nobody reaches it there. Open its port 7071, or start it again \
+                 with the right --advertise HOST"
+            }
+            false => "Where it runs, start it again with the right --advertise HOST, or open its port",
+        };
+        let address = if node.address.is_empty() { "no address yet" } else { &node.address };
+        Some(format!("Node {} does not answer ({address}): {why}. {next}.\n", node.id))
+    };
+    let lines: String = status.nodes.iter().filter_map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
 fn state(node: &NodeState) -> &'static str {
     match &node.report {
         Ok(report) if report.stopped.is_some() => "stopped",
@@ -240,6 +193,8 @@ fn state(node: &NodeState) -> &'static str {
         Ok(_) if node.alive => "no lease",
         Ok(_) => "joining",
         Err(_) if node.alive => "not answering",
+        Err(_) if node.released => "down, drained",
+        Err(_) if node.draining => "down, draining",
         Err(_) => "down",
     }
 }
@@ -250,7 +205,7 @@ fn to_json(status: &ClusterStatus, flag: &str) -> Value {
         let mut object = json!({
             "id": node.id, "address": node.address, "grpc": node.grpc, "web": node.web, "zone": node.zone,
             "capacity": node.capacity, "release": node.release, "alive": node.alive, "state": state(node),
-            "caught_up": is_caught_up(node),
+            "caught_up": is_caught_up(node), "draining": node.draining, "released": node.released,
         });
         match &node.report {
             Ok(report) => object["report"] = serde_json::to_value(report).unwrap_or_default(),
@@ -268,6 +223,8 @@ fn to_json(status: &ClusterStatus, flag: &str) -> Value {
         "partitions": {
             "total": parts.total, "full": parts.full, "reduced": parts.reduced,
             "read_only": parts.read_only, "unavailable": parts.unavailable, "waits_for": parts.waits_for,
+            "copies": parts.copies, "whole_copies": parts.whole_copies, "acking": parts.acking,
+            "stale": idle(status).is_some(),
         },
         "nodes": status.nodes.iter().map(node).collect::<Vec<_>>(),
         "answered_by": status.answered_by,

@@ -149,6 +149,10 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
                 away => format!("bring machines back (at {}); the cluster goes on by itself", away.join(", ")),
             }),
         ),
+        RemoteError::Waiting(_) => (
+            Some("nothing was changed, and what was saved is kept".into()),
+            next("start that machine; `atoll cluster status` tells what to do if it is lost for good"),
+        ),
         RemoteError::WrongCluster(_) => (
             Some("your session was not shown to it".into()),
             next("name an address of your cluster with --server HOST:7070, or sign in to this one: atoll login HOST:7070"),

@@ -78,7 +78,9 @@ impl LayoutArgs {
     /// Nothing is asked of anybody for a change that changes nothing.
     pub fn check(&self) -> Outcome {
         if self.edits().is_empty() && (self.plan || self.apply) {
-            return Err(Failure::usage("say what to change: --drain, --keep, --remove, --capacity, --copies"));
+            return Err(Failure::usage(
+                "say what to change: --drain, --keep, --remove, --capacity, --copies, --copies-to-write",
+            ));
         }
         Ok(())
     }
@@ -138,8 +140,11 @@ pub async fn drain(args: DrainArgs, way: &Way) -> Outcome {
     tokio::select! {
         done = watch(way, args.node, preview.layout, !args.json) => done?,
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("\nThe drain goes on without you. To look: atoll cluster layout{1}; to stop it: atoll cluster drain {0} --cancel{1}", args.node, way.flag());
-            return Ok(());
+            return Err(Failure::Stopped(format!(
+                "\nThe drain goes on without you. To look: atoll cluster layout{1}; to stop it: atoll cluster drain {0} --cancel{1}",
+                args.node,
+                way.flag()
+            )));
         }
     }
     if args.json {
@@ -156,11 +161,11 @@ pub async fn drain(args: DrainArgs, way: &Way) -> Outcome {
 async fn watch(way: &Way, node: u64, decided: LayoutVersion, shown: bool) -> Outcome {
     let target = if shown && output::watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target);
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} partitions  {eta} left  {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos} of {len} partitions are off it  {msg}") {
         bar.set_style(style);
     }
     bar.set_prefix(format!("Draining node {node}"));
-    let mut first = None;
+    let mut most = 0;
     let mut told = Instant::now();
     loop {
         let drains = |layout: &ClusterLayout| layout.nodes.iter().any(|info| info.id == node && info.draining);
@@ -168,11 +173,16 @@ async fn watch(way: &Way, node: u64, decided: LayoutVersion, shown: bool) -> Out
             // Another gateway answered, which has not heard of it.
             Ok(layout) if layout.layout <= decided && !drains(&layout) => {}
             Ok(layout) => {
-                let held = layout.to_be_moved(node) as u64;
-                let all = *first.get_or_insert(held);
-                bar.set_length(all);
-                bar.set_position(all.saturating_sub(held));
-                bar.set_message("");
+                let held = layout.held(node) as u64;
+                most = held.max(most);
+                bar.set_length(most);
+                bar.set_position(most - held);
+                let rest = match (held, layout.to_be_moved(node)) {
+                    (0, 0) => "waiting until the others have its blocks, and have read their own",
+                    (0, _) => "waiting until the others are complete",
+                    _ => "",
+                };
+                bar.set_message(rest);
                 if !drains(&layout) {
                     return Err(Failure::failed(format!(
                         "node {node} is no longer being drained: somebody cancelled it"
@@ -182,12 +192,12 @@ async fn watch(way: &Way, node: u64, decided: LayoutVersion, shown: bool) -> Out
                     bar.finish_and_clear();
                     return Ok(());
                 }
-                if held == 0 {
-                    bar.set_message("waiting until others have its blocks");
-                }
                 if shown && !output::watched() && told.elapsed() > Duration::from_secs(10) {
                     told = Instant::now();
-                    eprintln!("{held} of {all} partitions are still to be moved off node {node}");
+                    match rest {
+                        "" => eprintln!("{held} of {most} partitions are still on node {node}"),
+                        rest => eprintln!("Nothing is on node {node} any more; {rest}"),
+                    }
                 }
             }
             // A node may die in the middle of it: the drain goes on, and so do we.
@@ -208,7 +218,9 @@ pub fn begins(preview: &LayoutPreview) -> String {
             if !all.is_empty() {
                 let loss =
                     if may_lose { "acknowledged writes may be missing" } else { "nothing acknowledged is missing" };
-                text += &format!("{} partitions begin with node {node}'s copy, {loss}: {}\n", all.len(), all.join(" "));
+                let (count, verb) =
+                    (output::count(all.len() as u64, "partition"), if all.len() == 1 { "begins" } else { "begin" });
+                text += &format!("{count} {verb} with node {node}'s copy, {loss}: {}\n", all.join(" "));
             }
         }
     }
@@ -243,7 +255,12 @@ pub fn describe(preview: &LayoutPreview) -> String {
     match preview.unsafe_because.is_empty() {
         true if preview.begins.iter().any(|one| one.may_lose) => text += "The loss is accepted.\n",
         true if !preview.begins.is_empty() => text += "Safe: nothing acknowledged is given up.\n",
-        true => text += "Safe: every partition keeps its copies until the new ones are complete.\n",
+        true if preview.warnings.is_empty() => {
+            text += "Safe: every partition keeps its copies until the new ones are complete.\n";
+        }
+        true => {
+            text += "Safe, but for what is noted: every partition keeps its copies until the new ones are complete.\n"
+        }
         false => preview.unsafe_because.iter().for_each(|why| text += &format!("Not safe: {why}\n")),
     }
     text

@@ -29,6 +29,7 @@ mod session;
 mod span;
 mod table;
 mod up;
+mod verdict;
 mod verify;
 mod way;
 

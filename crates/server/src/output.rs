@@ -102,6 +102,16 @@ pub fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// `node 3`, `nodes 1, 2 and 3`.
+pub fn nodes(all: impl IntoIterator<Item = types::NodeId>) -> String {
+    let mut all: Vec<String> = all.into_iter().map(|node| node.to_string()).collect();
+    match (all.pop(), all.is_empty()) {
+        (None, _) => "no node".into(),
+        (Some(last), true) => format!("node {last}"),
+        (Some(last), false) => format!("nodes {} and {last}", all.join(", ")),
+    }
+}
+
 /// A date for people and scripts, in UTC: `2026-11-21T03:27:15Z`.
 pub fn date(at: WallMillis) -> String {
     let seconds = at.0 / 1000;

@@ -5,7 +5,7 @@ use crate::output;
 use crate::way::Way;
 use client::{ScrubReport, Verification};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 use types::NodeId;
@@ -59,7 +59,7 @@ fn show(nodes: &[Verification]) {
 }
 
 fn text(nodes: &[Verification]) -> String {
-    let mut table = output::table(["node", "blocks checked", "bytes", "damaged", "mended", "lost", ""]);
+    let mut table = output::table(["node", "blocks checked", "bytes", "damaged", "mended", "lost", "no room for", ""]);
     for node in nodes {
         let row = match &node.report {
             Ok(report) => [
@@ -69,11 +69,12 @@ fn text(nodes: &[Verification]) -> String {
                 report.bad.to_string(),
                 report.repaired.to_string(),
                 report.lost.to_string(),
+                report.no_room.to_string(),
                 report.problem.clone().unwrap_or_default(),
             ],
             Err(why) => {
                 let none = String::new;
-                [node.node.to_string(), none(), none(), none(), none(), none(), format!("not checked: {why}")]
+                [node.node.to_string(), none(), none(), none(), none(), none(), none(), format!("not checked: {why}")]
             }
         };
         table.add_row(row);
@@ -85,7 +86,9 @@ fn to_json(nodes: &[Verification]) -> Value {
     let node = |node: &Verification| match &node.report {
         Ok(report) => json!({
             "node": node.node, "checked": report.checked, "bytes": report.bytes, "damaged": report.bad,
-            "repaired": report.repaired, "lost": report.lost, "problem": report.problem,
+            "repaired": report.repaired, "lost": report.lost, "no_room": report.no_room,
+            "lost_blocks": report.lost_blocks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "problem": report.problem,
         }),
         Err(why) => json!({"node": node.node, "unreachable": why}),
     };
@@ -93,21 +96,46 @@ fn to_json(nodes: &[Verification]) -> Value {
 }
 
 fn conclude(nodes: &[Verification]) -> Outcome {
-    let lost: u64 = nodes.iter().flat_map(|node| &node.report).map(|report| report.lost).sum();
-    if lost > 0 {
-        return Err(Failure::failed(format!(
-            "{} that files need could not be found on any machine that answers",
-            output::count(lost, "block")
-        )));
+    let mut found = Vec::new();
+    if let Some(lost) = lost(nodes) {
+        found.push(format!("{lost} that files need could not be found intact on any machine that answers"));
+    }
+    for node in nodes {
+        if let Ok(report) = &node.report
+            && report.no_room > 0
+        {
+            let what = if report.no_room == 1 { "is" } else { "are" };
+            let blocks = output::count(report.no_room, "block");
+            found.push(format!(
+                "{blocks} {what} missing on node {}, which has no room; others have them: there are fewer copies than \
+                 wanted",
+                node.node
+            ));
+        }
     }
     let unchecked = nodes.iter().filter(|node| match &node.report {
         Ok(report) => report.running || report.problem.is_some(),
         Err(_) => true,
     });
     match unchecked.count() {
-        0 => Ok(()),
-        some => Err(Failure::failed(format!("{} could not be checked", output::count(some as u64, "machine")))),
+        0 => {}
+        some => found.push(format!("{} could not be checked", output::count(some as u64, "machine"))),
     }
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::failed(found.join("; "))),
+    }
+}
+
+/// How many different blocks are lost: several nodes may lack the same one.
+fn lost(nodes: &[Verification]) -> Option<String> {
+    let reports = || nodes.iter().flat_map(|node| &node.report).filter(|report| report.lost > 0);
+    let named: BTreeSet<_> = reports().flat_map(|report| &report.lost_blocks).collect();
+    let most = reports().map(|report| report.lost).max()?;
+    Some(match reports().all(|report| report.lost_blocks.len() as u64 == report.lost) {
+        true => output::count(named.len() as u64, "block"),
+        false => format!("at least {}", output::count(most.max(named.len() as u64), "block")),
+    })
 }
 
 #[cfg(test)]
@@ -124,5 +152,25 @@ mod tests {
         let goals = BTreeMap::from([(NodeId(1), 3)]);
         assert!(!is_done(&node(Ok(good.clone())), &goals), "that pass began before");
         assert!(is_done(&node(Ok(ScrubReport { passes: 3, ..good })), &goals));
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_lost_and_one_block_on_three_nodes_is_one() {
+        let node = |id, report| Verification { node: NodeId(id), report: Ok(report) };
+        let said = |nodes: &[Verification]| conclude(nodes).expect_err("it is told").to_string();
+        let full = said(&[node(1, ScrubReport::default()), node(3, ScrubReport { no_room: 64, ..Default::default() })]);
+        assert!(
+            full.contains("64 blocks are missing on node 3, which has no room") && !full.contains("found"),
+            "{full}"
+        );
+        let lost = |named: &[u8], lost| ScrubReport {
+            lost,
+            lost_blocks: named.iter().map(|n| types::BlockHash([*n; 32])).collect(),
+            ..ScrubReport::default()
+        };
+        let same = said(&[node(1, lost(&[1], 1)), node(2, lost(&[1], 1)), node(3, lost(&[1], 1))]);
+        assert!(same.starts_with("1 block that files need"), "{same}");
+        assert!(said(&[node(1, lost(&[1, 2], 2)), node(2, lost(&[2, 3], 2))]).starts_with("3 blocks"));
+        assert!(said(&[node(1, lost(&[1], 5000))]).starts_with("at least 5000 blocks"));
     }
 }

@@ -103,8 +103,11 @@ pub fn or_by_the_folder(failure: Failure, command: &str) -> Failure {
     match failure {
         Failure::Remote(error @ RemoteError::NotServing { .. }) => Failure::Remote(error),
         Failure::Remote(error) if error.action() == Action::Retry => {
-            let unreachable = matches!(error, RemoteError::Unreachable { .. });
-            let first = if unreachable { "check that a node runs (`atoll up`)" } else { "try again shortly" };
+            let first = match error {
+                RemoteError::Unreachable { .. } => "check that a node runs (`atoll up`)",
+                RemoteError::Waiting(_) => "start that machine",
+                _ => "try again shortly",
+            };
             Failure::failed(error.to_string())
                 .safe("nothing was changed")
                 .next(format!("{first}; if no session can be looked up any more, {other}"))

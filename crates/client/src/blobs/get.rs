@@ -53,7 +53,7 @@ impl Client {
             let layout = router.map.current();
             let targets = router.block_targets(&layout, partition);
             if targets.is_empty() {
-                heard.nobody(format!("no node holds partition {partition} now"));
+                heard.nobody(&layout, partition);
             } else {
                 match router.ask_for_block(hash, partition, targets, &mut patience, &mut heard).await? {
                     Round::Good(raw) => return Ok(raw),

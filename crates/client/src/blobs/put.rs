@@ -208,7 +208,7 @@ impl Router {
             } else {
                 enough_since = None;
                 if holders.acking.is_empty() && refresh.is_none() {
-                    heard.nobody(format!("partition {partition} has no replica in service"));
+                    heard.nobody(&layout, partition);
                     refresh = Some(self.refresh_after_a_while(&layout, None));
                 }
             }

@@ -128,6 +128,8 @@ impl Remote {
         let mut unsettled: Option<String> = None;
         let mut patience = options.refused;
         let mut pause = PAUSE_MIN;
+        // The last error that a gateway answered with, and how long it took to.
+        let mut answered: Option<(RemoteError, Duration)> = None;
         // A final answer moves `preferred`, and others' calls do so at any time: what is tried is counted from
         // where this call began.
         let order: Vec<Arc<Gateway>> = (0..gateways.count()).map(|n| gateways.at(n)).collect();
@@ -153,7 +155,12 @@ impl Remote {
                 Ok((gateway, link)) => {
                     round.retain(|other| !Arc::ptr_eq(other, &gateway));
                     tried.push(gateway.address().to_string());
-                    let attempt = options.attempt.min(options.total.saturating_sub(began.elapsed()));
+                    let left = options.total.saturating_sub(began.elapsed());
+                    // What would be cut short tells less than what was answered, and a write's fate would be unknown.
+                    if let Some((error, _)) = answered.take_if(|(_, took)| *took > left) {
+                        return Err(Failure { error, unsettled });
+                    }
+                    let (attempt, sent) = (options.attempt.min(left), Instant::now());
                     match self.attempt(&gateway, &link, attempt, message.clone(), &send).await {
                         Heard::Answer(answer) => {
                             if link.serving {
@@ -177,6 +184,7 @@ impl Remote {
                                 Action::Unknown if safety.changes() => unsettled = Some(problem.message.clone()),
                                 Action::Unknown | Action::Retry | Action::RefreshLayout | Action::Fatal => {}
                             }
+                            answered = Some((problem.clone().into(), sent.elapsed()));
                             problem.into()
                         }
                     }

@@ -6,7 +6,7 @@ use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use rpc::grpc::v1::{self, cluster_client::ClusterClient};
 use std::time::Duration;
 use tonic::transport::Channel;
-use types::{ClusterId, Incarnation, LayoutVersion, NodeId, WallMillis};
+use types::{BlockHash, ClusterId, Incarnation, LayoutVersion, NodeId, WallMillis};
 
 /// With this one more machine can join.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +49,9 @@ impl Remote {
                 read_only: health.read_only,
                 unavailable: health.unavailable,
                 waits_for: health.waits_for.into_iter().map(NodeId).collect(),
+                copies: health.copies,
+                whole_copies: health.whole_copies,
+                acking: health.acking,
             },
             nodes: reply.nodes.into_iter().map(node).collect(),
             answered_by: reply.answered_by.map(NodeId),
@@ -74,6 +77,8 @@ impl Remote {
                     bad: node.bad,
                     repaired: node.repaired,
                     lost: node.lost,
+                    lost_blocks: node.lost_blocks.iter().filter_map(|hash| block(hash)).collect(),
+                    no_room: node.no_room,
                     problem: Some(node.problem).filter(|problem| !problem.is_empty()),
                 }),
             },
@@ -90,6 +95,10 @@ impl Remote {
         let reply = reply.await?;
         Ok(JoinToken { token: reply.token, expires: WallMillis(reply.expires_ms) })
     }
+}
+
+fn block(hash: &[u8]) -> Option<BlockHash> {
+    hash.try_into().ok().map(BlockHash)
 }
 
 fn node(node: v1::ClusterNode) -> NodeState {
@@ -112,6 +121,7 @@ fn node(node: v1::ClusterNode) -> NodeState {
         stopped: report.stopped,
         blocks_unchecked: report.blocks_unchecked,
         coordination: report.coordination,
+        full: report.full,
     });
     NodeState {
         id,
@@ -122,6 +132,8 @@ fn node(node: v1::ClusterNode) -> NodeState {
         capacity: node.capacity,
         release: node.release,
         alive: node.alive,
+        draining: node.draining,
+        released: node.released,
         report: report.ok_or(node.unreachable),
     }
 }

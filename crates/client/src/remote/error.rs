@@ -36,6 +36,9 @@ pub enum RemoteError {
         /// What those who answered say.
         why: String,
     },
+    /// What was asked for is held by machines that are down, and by no other. Nothing was changed.
+    #[error("{0}")]
+    Waiting(String),
     /// At the addresses that are known answers a cluster that is not the one that is meant. It was shown nothing.
     #[error("at {0} answers another cluster than the one that you signed in to")]
     WrongCluster(String),
@@ -178,7 +181,10 @@ fn named(operation: &Option<OperationId>) -> String {
 impl Classify for RemoteError {
     fn action(&self) -> Action {
         match self {
-            RemoteError::Unreachable { .. } | RemoteError::NotServing { .. } | RemoteError::Busy(_) => Action::Retry,
+            RemoteError::Unreachable { .. }
+            | RemoteError::NotServing { .. }
+            | RemoteError::Waiting(_)
+            | RemoteError::Busy(_) => Action::Retry,
             RemoteError::Unknown { .. } => Action::Unknown,
             RemoteError::WrongCluster(_)
             | RemoteError::SignedOut
@@ -226,6 +232,7 @@ impl From<Problem> for RemoteError {
             return RemoteError::Refused(*refusal);
         }
         match problem.kind.as_str() {
+            kind::WAITING => RemoteError::Waiting(text),
             kind::SIGNED_OUT => RemoteError::SignedOut,
             kind::WRONG_PASSWORD | kind::WRONG_CODE => RemoteError::WrongPassword(text),
             kind::DONE_SIGN_IN => RemoteError::DoneSignIn(text),

@@ -27,6 +27,8 @@ pub(super) struct Gateways {
     known: RwLock<Vec<Arc<Gateway>>>,
     /// Index of the one that answered last.
     preferred: AtomicUsize,
+    /// Where the members' gateways are, as was heard last; empty: nothing was heard.
+    members: RwLock<Vec<String>>,
     options: Options,
     /// The cluster that all of them must belong to; if nobody said, the first that answers decides.
     cluster: Arc<OnceLock<ClusterId>>,
@@ -93,7 +95,8 @@ impl Gateways {
         let cluster = Arc::new(cluster.map_or_else(OnceLock::new, OnceLock::from));
         let known = addresses.iter().take(GATEWAYS_MAX).map(|address| Gateway::new(address, options, cluster.clone()));
         let known = known.collect::<Result<Vec<_>, _>>()?;
-        Ok(Gateways { known: RwLock::new(known), preferred: AtomicUsize::new(0), options, cluster })
+        let (known, members) = (RwLock::new(known), RwLock::default());
+        Ok(Gateways { known, preferred: AtomicUsize::new(0), members, options, cluster })
     }
 
     /// The cluster that they belong to, once it is known.
@@ -101,9 +104,12 @@ impl Gateways {
         self.cluster.get().copied()
     }
 
-    /// The addresses of all, the preferred one first.
+    /// The addresses to be remembered, the preferred one first: once the members' are known, no others than those.
     pub(super) fn addresses(&self) -> Vec<String> {
-        (0..self.count()).map(|n| self.at(n).address().to_string()).collect()
+        let members = self.members.read();
+        let all = (0..self.count()).map(|n| (n, self.at(n).address().to_string()));
+        let good = all.filter(|(n, address)| *n == 0 || members.is_empty() || members.contains(address));
+        good.map(|(_, address)| address).collect()
     }
 
     /// The one that answered last.
@@ -130,10 +136,15 @@ impl Gateways {
         }
     }
 
-    /// Somebody said that there are gateways here. Unreadable addresses are passed over.
+    /// Somebody said that the members' gateways are there. Unreadable addresses are passed over.
     pub(super) fn heard_of(&self, addresses: impl IntoIterator<Item = String>) {
-        for address in addresses.into_iter().filter(|_| self.options.roam) {
-            self.named(&address);
+        if !self.options.roam {
+            return;
+        }
+        let members = addresses.into_iter().filter_map(|address| self.named(&address));
+        let members: Vec<String> = members.map(|gateway| gateway.address.clone()).collect();
+        if !members.is_empty() {
+            *self.members.write() = members;
         }
     }
 
@@ -397,6 +408,17 @@ mod tests {
         let known = Gateways::new(&["a:1".to_string()], None, options).expect("an address");
         known.heard_of(["b:2".to_string()]);
         assert_eq!(known.addresses(), ["a:1"]);
+    }
+
+    #[tokio::test]
+    async fn those_that_are_no_members_any_more_are_not_remembered() {
+        let known = gateways(&["removed:1", "proxy:2", "b:3"]).unwrap();
+        known.prefer(&known.at(1));
+        assert_eq!(known.addresses(), ["proxy:2", "b:3", "removed:1"]);
+        known.heard_of(["b:3".to_string(), "c:4".to_string()]);
+        assert_eq!(known.addresses(), ["proxy:2", "b:3", "c:4"], "the one that answers, and the members");
+        known.heard_of([]);
+        assert_eq!(known.addresses().len(), 3, "nothing was heard");
     }
 
     #[tokio::test]

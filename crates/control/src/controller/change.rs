@@ -163,12 +163,24 @@ fn apply(
     Ok(())
 }
 
+/// `1 node`, `2 nodes`.
+fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn copies(n: usize) -> String {
+    if n == 1 { "1 copy".into() } else { format!("{n} copies") }
+}
+
 /// Why that node cannot go yet, if it cannot.
 fn still_needed(next: &Layout, info: &NodeInfo) -> Option<String> {
     let node = info.id;
     let held = next.chains.iter().filter(|chain| chain.member(node).is_some()).count();
     if held > 0 {
-        return Some(format!("node {node} still holds {held} partitions: `atoll cluster drain {node}` moves them off"));
+        return Some(format!(
+            "node {node} still holds {}: `atoll cluster drain {node}` moves it off",
+            count(held, "partition")
+        ));
     }
     if !info.draining {
         return Some(format!("node {node} is to hold data: `atoll cluster drain {node}` first"));
@@ -176,7 +188,8 @@ fn still_needed(next: &Layout, info: &NodeInfo) -> Option<String> {
     let short = next.chains.iter().filter(|chain| !release::whole(chain, node)).count();
     if short > 0 {
         return Some(format!(
-            "{short} partitions are not yet whole on other nodes: wait until `atoll cluster status` shows them complete"
+            "{} not yet whole on other nodes: wait until `atoll cluster status` shows all complete",
+            if short == 1 { "1 partition is".into() } else { format!("{short} partitions are") }
         ));
     }
     (!info.released).then(|| {
@@ -214,36 +227,44 @@ fn judge(old: &Layout, next: &Layout, lost: bool, preview: &mut LayoutPreview) {
     if lost && alive < usize::from(next.replicas_min.max(1)) {
         // They are lost, whether it is said or not.
         preview.warnings.push(format!(
-            "writes are refused until {} nodes that hold data are up: a write needs as many copies",
-            next.replicas_min
+            "writes are refused until {} that hold data are up: a write needs as many copies",
+            count(next.replicas_min.into(), "node")
         ));
     } else if holders.len() < usize::from(next.replicas_min.max(1)) {
         preview.unsafe_because.push(format!(
-            "{} nodes would be left to hold data, and a write needs {} copies",
-            holders.len(),
-            next.replicas_min
+            "{} would be left to hold data, and a write needs {}",
+            count(holders.len(), "node"),
+            copies(next.replicas_min.into())
         ));
     } else if alive < usize::from(next.replicas_min.max(1)) {
         preview.unsafe_because.push(format!(
-            "only {alive} of the nodes that would be left are up, and a write needs {} copies",
-            next.replicas_min
+            "of the nodes that would be left {alive} would be up, and a write needs {}",
+            copies(next.replicas_min.into())
         ));
     }
     if next.replicas_min > next.replicas_wanted {
         preview.unsafe_because.push(format!(
-            "a write would need {} copies and only {} are kept",
-            next.replicas_min, next.replicas_wanted
+            "a write would need {}, more than are kept ({})",
+            copies(next.replicas_min.into()),
+            next.replicas_wanted
         ));
     }
     if holders.len() < usize::from(next.replicas_wanted) {
         preview.warnings.push(format!(
-            "there will be {} copies of everything instead of {} until another node joins",
-            holders.len(),
+            "there will be {} of everything instead of {} until another node joins",
+            copies(holders.len()),
             next.replicas_wanted
         ));
     }
+    if holders.len().min(next.replicas_wanted.into()) == 1 && next.nodes.len() > 1 {
+        preview.warnings.push(
+            "everything will be in one copy: the death of one machine then loses, for good, what it holds".into(),
+        );
+    }
     if next.replicas_min < old.replicas_min {
-        preview.warnings.push(format!("a write will be acknowledged once it is on {} node(s)", next.replicas_min));
+        preview
+            .warnings
+            .push(format!("a write will be acknowledged once it is on {}", count(next.replicas_min.into(), "node")));
     }
     let zones = |layout: &Layout| -> BTreeSet<String> {
         let holding = layout.nodes.values().filter(|node| !node.draining && node.capacity > 0);
@@ -251,7 +272,7 @@ fn judge(old: &Layout, next: &Layout, lost: bool, preview: &mut LayoutPreview) {
     };
     let (before, after) = (zones(old).len(), zones(next).len());
     if after < before && after < usize::from(next.replicas_wanted) {
-        preview.warnings.push(format!("copies will be spread over {after} zone(s) instead of {before}"));
+        preview.warnings.push(format!("copies will be spread over {} instead of {before}", count(after, "zone")));
     }
     for node in next.nodes.values().filter(|node| node.draining && !node.alive) {
         let holds = old.chains.iter().any(|chain| chain.members.is_empty() && chain.complete.contains(&node.id));
@@ -336,7 +357,16 @@ mod tests {
         let preview = changed(&next, &[Edit::Drain(NodeId(2))]).unwrap().1;
         assert!(preview.unsafe_because[0].contains("needs 2"), "{preview:?}");
         let lowered = changed(&next, &[Edit::ReplicasMin(1), Edit::Drain(NodeId(2))]).unwrap().1;
-        assert!(lowered.unsafe_because.is_empty() && lowered.warnings.len() == 2, "{lowered:?}");
+        assert!(lowered.unsafe_because.is_empty() && lowered.warnings.len() == 3, "{lowered:?}");
+    }
+
+    #[test]
+    fn that_one_copy_dies_with_its_machine_is_told() {
+        let preview = changed(&cluster(3), &[Edit::Replicas(1), Edit::ReplicasMin(1)]).unwrap().1;
+        assert!(preview.unsafe_because.is_empty(), "{preview:?}");
+        assert!(preview.warnings.iter().any(|text| text.contains("the death of one machine")), "{preview:?}");
+        let preview = changed(&cluster(3), &[Edit::Replicas(2)]).unwrap().1;
+        assert_eq!(preview.warnings, Vec::<String>::new());
     }
 
     #[test]
@@ -346,7 +376,7 @@ mod tests {
         next.chains[7].members.clear();
         next.chains[7].complete = BTreeSet::from([NodeId(4)]);
         let preview = changed(&next, &[Edit::Remove(NodeId(4))]).unwrap().1;
-        assert!(preview.unsafe_because[0].contains("1 partitions are not yet whole"), "{preview:?}");
+        assert!(preview.unsafe_because[0].contains("1 partition is not yet whole"), "{preview:?}");
     }
 
     #[test]

@@ -30,6 +30,9 @@ impl Cluster for GrpcState {
             read_only: parts.read_only,
             unavailable: parts.unavailable,
             waits_for: parts.waits_for.iter().map(|node| node.0).collect(),
+            copies: parts.copies,
+            whole_copies: parts.whole_copies,
+            acking: parts.acking,
         };
         Ok(Response::new(v1::ClusterStatusReply {
             cluster: format!("{:032x}", status.cluster.0),
@@ -86,6 +89,8 @@ impl Cluster for GrpcState {
                 repaired: report.repaired,
                 lost: report.lost,
                 problem: report.problem.unwrap_or_default(),
+                no_room: report.no_room,
+                lost_blocks: report.lost_blocks.iter().map(|hash| hash.0.to_vec().into()).collect(),
             },
             Err(error) => v1::NodeVerification { node: node.0, unreachable: error.to_string(), ..Default::default() },
         });
@@ -109,6 +114,8 @@ fn node(node: NodeState) -> v1::ClusterNode {
         alive: node.alive,
         report,
         unreachable,
+        draining: node.draining,
+        released: node.released,
     }
 }
 
@@ -130,5 +137,6 @@ fn report(status: NodeStatus) -> v1::NodeReport {
         stopped: status.stopped,
         blocks_unchecked: status.blocks_unchecked,
         coordination: status.coordination,
+        full: status.full,
     }
 }

@@ -40,6 +40,7 @@ impl Explain for ClientError {
         let rejected = |code, kind| Problem::rejected(code, kind, text.clone());
         match self {
             ClientError::Unreachable { .. } | ClientError::NoLeader(_) => Problem::retry(kind::UNREACHABLE, text),
+            ClientError::Waiting(_) => Problem::retry(kind::WAITING, text),
             ClientError::Busy => Problem::retry(kind::BUSY, text),
             ClientError::Unknown { operation, why } => Problem::unknown(Some(operation), why),
             ClientError::Uncertain { what, why } => Problem::unknown(None, format!("whether {what}: {why}")),
@@ -123,6 +124,7 @@ mod tests {
         let operation = OperationId::from_bytes(&[1; 32]);
         let errors = [
             ClientError::Unreachable { tried: vec!["a".into()], why: "b".into() },
+            ClientError::Waiting("w".into()),
             ClientError::Refused(Refusal::Fenced),
             ClientError::TooFewReplicas { have: 1, need: 2 },
             ClientError::NoSpace { node: NodeId(1) },

@@ -135,7 +135,7 @@ impl From<ClientError> for Problem {
         let rejected = |status, kind| Problem::new(status, kind, error.to_string(), ENGLISH.do_rejected);
         match &error {
             // Addresses of nodes are nothing for everybody's eyes.
-            ClientError::Unreachable { .. } | ClientError::NoLeader(_) => {
+            ClientError::Unreachable { .. } | ClientError::Waiting(_) | ClientError::NoLeader(_) => {
                 Problem::busy("unavailable", ENGLISH.unavailable_lead).logged(&error)
             }
             ClientError::Busy => Problem::busy("busy", ENGLISH.busy),

@@ -19,8 +19,19 @@ pub(super) enum Fetched {
     /// Every node that lives, and every one that leaves, answered that it has no good copy: who leaves may be down for a
     /// moment, and is let go for good on the strength of this.
     Nowhere,
-    /// Somebody did not answer, or it could not be written.
-    Unclear,
+    /// Whoever answered has no good copy, and somebody did not answer.
+    Unheard,
+    /// Another node has it, and there is no room for it here.
+    NoRoom,
+    /// Another node has it, and it could not be written here.
+    Unkept,
+}
+
+impl Fetched {
+    /// No node that can be reached has it intact.
+    pub(super) fn is_lost(self) -> bool {
+        matches!(self, Fetched::Nowhere | Fetched::Unheard)
+    }
 }
 
 impl BlockKeeper {
@@ -34,20 +45,21 @@ impl BlockKeeper {
                 Ok((Ok(true), raw)) => match self.write(hash, raw).await {
                     Ok(()) => {
                         self.fetched.fetch_add(1, Ordering::Relaxed);
-                        tracing::info!(%hash, from = %node.id, "block fetched from another node");
+                        tracing::debug!(%hash, from = %node.id, "block fetched from another node");
                         return Fetched::Here;
                     }
                     // What it sent has another hash; it will hear of that from its own scrub.
                     Err(Fault::Invalid(_)) => {}
+                    Err(Fault::NoSpace { .. }) => return Fetched::NoRoom,
                     Err(fault) => {
                         tracing::warn!(%hash, %fault, "a block that was fetched could not be kept");
-                        return Fetched::Unclear;
+                        return Fetched::Unkept;
                     }
                 },
                 Ok((Ok(false) | Err(Fault::Damaged), _)) => {}
                 Ok((Err(_), _)) | Err(_) => unclear |= node.alive || node.leaving(),
             }
         }
-        if unclear { Fetched::Unclear } else { Fetched::Nowhere }
+        if unclear { Fetched::Unheard } else { Fetched::Nowhere }
     }
 }

@@ -11,7 +11,7 @@ use rpc::wire::Fault;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::StorageEngine;
 use types::layout::{BLOCK_REFERENCE, BLOCKS_TABLE};
 use types::{BlockHash, Epoch, ItemKey, MemberState, PartitionId};
@@ -24,9 +24,21 @@ const PAGE: usize = 1000;
 const FETCHES: usize = 4;
 /// Blocks tried in one round, so that news does not wait for ever.
 const ROUND: usize = 512;
+/// What is fetched is told of no more often than this, while there is more to come; and that there is no room.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+const NO_ROOM_EVERY: Duration = Duration::from_secs(60);
+
+/// What was told last of fetching.
+struct News {
+    fetched: u64,
+    told: Instant,
+    no_room: Option<Instant>,
+}
+
 impl BlockKeeper {
     /// Keeps the blocks as they should be. Runs until dropped.
     pub async fn keep(self: Arc<Self>, inner: Arc<Inner>) {
+        let mut news = News { fetched: 0, told: Instant::now(), no_room: None };
         loop {
             let _ = tokio::time::timeout(SETTLE, self.wake.notified()).await;
             // Uploads place their blocks themselves: let them finish.
@@ -34,8 +46,22 @@ impl BlockKeeper {
             self.check_suspects(&inner).await;
             self.check_expected().await;
             self.look_through_dirty(&inner).await;
-            self.fetch_absent(&inner).await;
+            let no_room = self.fetch_absent(&inner).await;
+            self.tell(&mut news, no_room);
             self.tell_whole(&inner);
+        }
+    }
+
+    /// What came of fetching, now and then: not of each block.
+    fn tell(&self, news: &mut News, no_room: usize) {
+        let (fetched, missing) = (self.fetched.load(Ordering::Relaxed), self.missing());
+        if fetched > news.fetched && (missing == 0 || news.told.elapsed() >= TELL_EVERY) {
+            tracing::info!(blocks = fetched - news.fetched, missing, "blocks fetched from other nodes");
+            (news.fetched, news.told) = (fetched, Instant::now());
+        }
+        if no_room > 0 && news.no_room.is_none_or(|at| at.elapsed() >= NO_ROOM_EVERY) {
+            tracing::warn!(missing, "there is no room on this disk for blocks that should be here, too");
+            news.no_room = Some(Instant::now());
         }
     }
 
@@ -163,22 +189,23 @@ impl BlockKeeper {
         }
     }
 
-    /// Tries for what is due.
-    async fn fetch_absent(&self, inner: &Arc<Inner>) {
+    /// Tries for what is due. For how many of them there was no room.
+    async fn fetch_absent(&self, inner: &Arc<Inner>) -> usize {
         let due = self.upkeep.lock().due(self.clock.monotonic(), ROUND);
         if due.len() == ROUND {
             self.wake.notify_one();
         }
-        stream::iter(due).for_each_concurrent(FETCHES, |hash| self.try_for(inner, hash)).await;
+        let tried = stream::iter(due).map(|hash| self.try_for(inner, hash)).buffer_unordered(FETCHES);
+        tried.filter(|fetched| std::future::ready(*fetched == Fetched::NoRoom)).count().await
     }
 
-    /// One try for a block that is known to be absent.
-    pub(super) async fn try_for(&self, inner: &Arc<Inner>, hash: BlockHash) {
+    /// One try for a block that is known to be absent. Here: or it need not be.
+    pub(super) async fn try_for(&self, inner: &Arc<Inner>, hash: BlockHash) -> Fetched {
         let store = self.store.clone();
         let here = blocking(move || store.has(&hash)).await.unwrap_or(false);
         if here || !self.belongs_here(inner, hash).await {
             self.upkeep.lock().found(hash);
-            return;
+            return Fetched::Here;
         }
         let fetched = self.fetch(hash).await;
         let mut upkeep = self.upkeep.lock();
@@ -187,6 +214,7 @@ impl BlockKeeper {
         } else if upkeep.failed(hash, fetched == Fetched::Nowhere, self.clock.monotonic()) {
             tracing::error!(%hash, "a file needs this block, and no node that answers has a good copy of it");
         }
+        fetched
     }
 
     /// Where a member waits to depart, or a node to be let go: tells the controller that it need not wait for this

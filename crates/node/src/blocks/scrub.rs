@@ -1,13 +1,14 @@
 //! Verifying every block on the disk: slowly in the background, or all at once on request.
 
 use super::BlockKeeper;
+use super::fetch::Fetched;
 use super::keep::hosted;
 use crate::node::Inner;
 use crate::reads::blocking;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
-use rpc::wire::{Fault, ScrubReport};
-use std::collections::BTreeSet;
+use rpc::wire::{Fault, LOST_NAMED_MAX, ScrubReport};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -178,22 +179,39 @@ impl BlockKeeper {
                 report(&|report| report.problem = Some(fault.to_string()));
             }
         }
+        let mut absent: BTreeMap<BlockHash, Fetched> =
+            self.upkeep.lock().absent().map(|hash| (hash, Fetched::Unheard)).collect();
         for round in 0..TRIES {
-            let absent: BTreeSet<BlockHash> = self.upkeep.lock().absent().collect();
-            if absent.is_empty() {
+            // Where there is no room now there is none in a moment.
+            let again: Vec<BlockHash> =
+                absent.iter().filter(|(_, last)| last.is_lost()).map(|(hash, _)| *hash).collect();
+            if again.is_empty() {
                 break;
             }
             if round > 0 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            stream::iter(absent).for_each_concurrent(AT_ONCE, |hash| self.try_for(inner, hash)).await;
+            let tried = stream::iter(again).map(|hash| async move { (hash, self.try_for(inner, hash).await) });
+            absent.extend(tried.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
         }
         let repaired = self.fetched.load(Ordering::Relaxed) - fetched_before;
-        let lost = self.missing() as u64;
         report(&|report| {
             report.repaired = repaired;
-            report.lost = lost;
+            conclude(&absent, report);
         });
+    }
+}
+
+/// What became of the blocks that are absent.
+fn conclude(absent: &BTreeMap<BlockHash, Fetched>, report: &mut ScrubReport) {
+    let count = |of: fn(&Fetched) -> bool| absent.values().filter(|fetched| of(fetched)).count() as u64;
+    report.lost = count(|fetched| fetched.is_lost());
+    report.no_room = count(|fetched| *fetched == Fetched::NoRoom);
+    let lost = absent.iter().filter(|(_, fetched)| fetched.is_lost()).map(|(hash, _)| *hash);
+    report.lost_blocks = lost.take(LOST_NAMED_MAX).collect();
+    let unkept = count(|fetched| *fetched == Fetched::Unkept);
+    if unkept > 0 {
+        report.problem = Some(format!("blocks that others have could not be written here: {unkept}"));
     }
 }
 
@@ -216,5 +234,28 @@ impl Inner {
             });
         }
         scrub.report.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_is_what_nobody_who_answers_has() {
+        use Fetched::{Here, NoRoom, Nowhere, Unheard, Unkept};
+        let hash = |n| BlockHash([n; 32]);
+        let of = |all: &[Fetched]| {
+            let mut report = ScrubReport::default();
+            conclude(&(1..).map(hash).zip(all.iter().copied()).collect(), &mut report);
+            report
+        };
+        assert_eq!(of(&[Here]), ScrubReport::default());
+        let full = of(&[NoRoom, Here, NoRoom]);
+        assert_eq!((full.lost, full.no_room, full.problem), (0, 2, None), "others have them");
+        let lost = of(&[Nowhere, NoRoom, Unheard]);
+        assert_eq!((lost.lost, lost.no_room, lost.lost_blocks), (2, 1, vec![hash(1), hash(3)]));
+        let unkept = of(&[Unkept]);
+        assert!(unkept.lost == 0 && unkept.problem.is_some_and(|why| why.contains("1")));
     }
 }

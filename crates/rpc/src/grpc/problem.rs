@@ -29,6 +29,7 @@ pub mod kind {
     pub const NO_SPACE: &str = "no_space";
     pub const BUSY: &str = "busy";
     pub const UNREACHABLE: &str = "unreachable";
+    pub const WAITING: &str = "waiting";
     pub const UNKNOWN_OUTCOME: &str = "unknown_outcome";
     pub const DAMAGED: &str = "damaged";
     pub const COMPACTED: &str = "compacted";

@@ -2,9 +2,9 @@
 
 use super::admin::Admin;
 use super::state::{DemoNode, DemoState};
-use crate::cluster::idle;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::verdict::idle;
 use client::remote::{ClusterStatus, NodeState};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

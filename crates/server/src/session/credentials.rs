@@ -39,6 +39,9 @@ impl std::fmt::Debug for Known {
 pub struct Session {
     /// gRPC addresses of the cluster's nodes, the one that answered last first.
     pub addresses: Vec<String>,
+    /// Those that a person named at the login, which may be a proxy's: kept although no member goes by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
     /// Which cluster it is good for; the token is shown to no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
@@ -127,11 +130,14 @@ impl Credentials {
     /// Where the session with this token is to be looked for from now on. True when that is news.
     pub fn moved(&mut self, token: &str, addresses: &[String]) -> bool {
         match self.sessions.iter_mut().find(|session| session.token == token) {
-            Some(session) if session.addresses != addresses => {
-                session.addresses = addresses.to_vec();
-                true
+            Some(session) => {
+                let kept = session.given.iter().filter(|given| !addresses.contains(given));
+                let all: Vec<String> = addresses.iter().chain(kept).cloned().collect();
+                let news = all != session.addresses;
+                session.addresses = all;
+                news
             }
-            _ => false,
+            None => false,
         }
     }
 
@@ -184,7 +190,7 @@ mod tests {
         let mut stored = Credentials::load_from(&path).expect("nothing is fine");
         for (address, token) in [("a:1", "1"), ("b:1", "2"), ("a:1", "3")] {
             let addresses = vec![address.into()];
-            stored.remember(Session { addresses, cluster: None, user: "u".into(), token: token.into() });
+            stored.remember(Session { addresses, given: vec![], cluster: None, user: "u".into(), token: token.into() });
         }
         stored.save_to(&path).expect("save");
         let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;

@@ -60,6 +60,8 @@ pub struct WhoamiArgs {
 /// What is known before anything is asked.
 struct Target {
     addresses: Vec<String>,
+    /// Those that a person named.
+    given: Vec<String>,
     /// A demo's password is for its own cluster alone.
     cluster: Option<ClusterId>,
     user: Option<String>,
@@ -76,6 +78,7 @@ fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
             let own = args.user.as_ref().is_none_or(|user| *user == demo.state.user);
             return Ok(Target {
                 addresses,
+                given: Vec::new(),
                 cluster: demo.cluster(),
                 user: args.user.clone().or(Some(demo.state.user)),
                 password: own.then_some(demo.state.password),
@@ -83,19 +86,21 @@ fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
         }
     }
     let session = if named.is_empty() { stored.current() } else { stored.of(&named) };
+    let given = named.clone();
     let addresses = match session {
         _ if !named.is_empty() => named,
         Some(session) => session.addresses.clone(),
         None => vec![DEFAULT_SERVER.to_string()],
     };
     let user = args.user.clone().or_else(|| session.map(|session| session.user.clone()));
-    Ok(Target { addresses, cluster: None, user, password: None })
+    Ok(Target { addresses, given, cluster: None, user, password: None })
 }
 
 /// Signs in and remembers the session.
 pub async fn run(args: LoginArgs) -> Outcome {
     let mut stored = Credentials::load()?;
     let target = target(&args, &stored)?;
+    let typed = target.given;
     let remote = reach(target.addresses, target.cluster).await?;
     let given = args.code.clone();
     let (user, password) = tokio::task::spawn_blocking(move || secrets(&args, target.user, target.password))
@@ -117,7 +122,8 @@ pub async fn run(args: LoginArgs) -> Outcome {
     // All nodes that the cluster told of: any of them will do next time.
     let addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
     let at = addresses.join(", ");
-    stored.remember(Session { addresses, cluster, user: signed_in.account.name.clone(), token: signed_in.token });
+    let user = signed_in.account.name.clone();
+    stored.remember(Session { addresses, given: typed, cluster, user, token: signed_in.token });
     stored.save()?;
     output::line(format!("Logged in as {} at {at}.", signed_in.account.name))
 }

@@ -126,7 +126,7 @@ mod tests {
 
     fn session(address: &str, token: &str) -> Session {
         let addresses = vec![address.into(), "other:7070".into()];
-        Session { addresses, cluster: Some("0a".into()), user: "u".into(), token: token.into() }
+        Session { addresses, given: vec![], cluster: Some("0a".into()), user: "u".into(), token: token.into() }
     }
 
     fn args(server: &[&str]) -> ServerArgs {

@@ -3,7 +3,7 @@
 //! `ATOLL_TEST_LONG=1` kills thirty times. Prints the distribution; asserts only that no request fails,
 //! because how fast it goes is the machine's affair.
 
-use crate::demo::{Demo, On, long};
+use crate::demo::{Demo, On, long, wait_for};
 use bytes::Bytes;
 use client::Client;
 use std::sync::Arc;
@@ -94,13 +94,15 @@ fn kill(pid: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let listed = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    listed.flat_map(|list| list.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
 /// The process that stands by to tell of another's end.
 fn witness_of(pid: i32) -> i32 {
-    let children = format!("/proc/{pid}/task");
-    let tasks = std::fs::read_dir(children).unwrap().flatten();
-    let listed = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<i32> =
-        listed.flat_map(|list| list.split_whitespace().map(|p| p.parse().unwrap()).collect::<Vec<_>>()).collect();
+    let children = children(pid);
     assert_eq!(children.len(), 1, "a node has one witness");
     children[0]
 }
@@ -110,6 +112,16 @@ fn kill_each_in_turn(on: On, lost: Lost) {
     let rounds: u16 = if long() { 30 } else { 4 };
     let demo = Demo::start_on(on, 3);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if lost == Lost::Process {
+        // Killed alone, it is soon another.
+        demo.wait_whole(3);
+        let pid = demo.nodes()[0]["pid"].as_i64().expect("it runs") as i32;
+        let first = witness_of(pid);
+        kill(first);
+        wait_for("another witness", Duration::from_secs(30), || {
+            children(pid).into_iter().find(|child| *child != first).map(|_| ())
+        });
+    }
     let mut killed = 0;
     let (mut writes, mut reads, mut of_leaders) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {

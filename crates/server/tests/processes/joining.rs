@@ -14,10 +14,15 @@ impl Drop for Machine {
 }
 
 fn up(folder: &std::path::Path, ip: &str, join: Option<&str>) -> Machine {
+    up_at(folder, ip, ip, join)
+}
+
+/// One that says that it is reached elsewhere.
+fn up_at(folder: &std::path::Path, ip: &str, advertise: &str, join: Option<&str>) -> Machine {
     std::fs::create_dir_all(folder).unwrap();
     let log = std::fs::File::create(folder.join("up.log")).unwrap();
     let mut command = atoll();
-    command.args(["up", "--listen", ip]).arg("--data").arg(folder.join("data"));
+    command.args(["up", "--listen", ip, "--advertise", advertise]).arg("--data").arg(folder.join("data"));
     if let Some(token) = join {
         command.args(["--join", token]);
     }
@@ -104,4 +109,25 @@ fn three_machines_become_one_cluster() {
     assert_eq!(status.code(), Some(1));
     let why = std::fs::read_to_string(temp.path().join("four/up.log")).unwrap();
     assert!(why.contains("token"), "{why}");
+
+    // One that says a wrong address is told so; with the right one it takes part.
+    let five = temp.path().join("five");
+    let wrong = up_at(&five, "127.0.1.5", "127.0.1.9", Some(&token()));
+    wait_for("the wrong address to be told", Duration::from_secs(60), || {
+        let said = std::fs::read_to_string(five.join("up.log")).unwrap_or_default();
+        said.contains("does not reach this node at 127.0.1.9:7071").then_some(())
+    });
+    let said = text(&run(&["cluster", "status"], None).stdout);
+    assert!(said.contains("does not answer (127.0.1.9:7071)") && said.contains("--advertise"), "{said}");
+    drop(wrong);
+    let _five = up(&five, "127.0.1.5", None);
+    wait_for("it to take its share", Duration::from_secs(90), || {
+        let status = run(&["cluster", "status", "--json"], None);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).ok()?;
+        let nodes = status["nodes"].as_array()?;
+        nodes.iter().any(|node| node["address"] == "127.0.1.5:7071" && node["state"] == "up").then_some(())
+    });
+    // What the session knows are the members' addresses, and no others.
+    let known = std::fs::read_to_string(home.join("credentials.json")).unwrap();
+    assert!(known.contains("127.0.1.5:7070") && !known.contains("127.0.1.9"), "{known}");
 }

@@ -47,7 +47,7 @@ fn verify_mends_what_rotted_and_says_what_is_lost() {
     files.iter().filter(|path| path.file_name() == name).for_each(|path| std::fs::remove_file(path).unwrap());
     let output = demo.run(&["cluster", "verify"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
-    assert!(text(&output.stderr).contains("could not be found"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 block that files need could not be found"), "{}", text(&output.stderr));
     let status: Value = serde_json::from_str(&demo.ok(&["cluster", "status", "--json"])).unwrap();
     let missing = |node: &Value| node["report"]["blocks_missing"].as_u64().unwrap();
     assert_eq!(status["nodes"].as_array().unwrap().iter().map(missing).sum::<u64>(), 3);

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The database and its one keyspace. One thread writes at a time.
 pub(crate) struct Tables {
+    folder: PathBuf,
     database: Database,
     keyspace: Keyspace,
     /// As of the last batch that was written whole. A snapshot that is taken beside a batch may show a part of it:
@@ -68,7 +70,7 @@ impl Tables {
             || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(options.memtable_bytes);
         let keyspace = database.keyspace("tables", settings).map_err(failed)?;
         let latest = RwLock::new(database.snapshot());
-        Ok(Tables { database, keyspace, latest })
+        Ok(Tables { folder: folder.to_path_buf(), database, keyspace, latest })
     }
 
     /// Writes all rows or none. Not durable before the next [`Self::persist`].
@@ -96,10 +98,21 @@ impl Tables {
         View { snapshot: self.latest.read().clone(), keyspace: self.keyspace.clone() }
     }
 
-    /// Bytes on disk.
+    /// Bytes on disk: what the files have been given, for journals are longer than what is in them.
     pub fn bytes(&self) -> u64 {
-        self.database.disk_space().unwrap_or(0)
+        allocated(&self.folder)
     }
+}
+
+/// Bytes that the files in a folder take on the disk. Files that go meanwhile count for nothing.
+fn allocated(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(about) if about.is_dir() => allocated(&entry.path()),
+        Ok(about) => about.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
 }
 
 /// All rows, as they were at one moment.
@@ -127,5 +140,23 @@ impl View {
         };
         let (ahead, back) = if reverse { (None, rows) } else { (rows, None) };
         ahead.into_iter().flatten().chain(back.into_iter().flat_map(Iterator::rev)).map(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_in_a_file_takes_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        let long = std::fs::File::create(folder.path().join("in/long")).unwrap();
+        long.set_len(64 << 20).unwrap();
+        std::fs::write(folder.path().join("full"), vec![7; 1 << 20]).unwrap();
+        std::fs::File::open(folder.path().join("full")).unwrap().sync_all().unwrap();
+        let used = allocated(folder.path());
+        assert!((1 << 20..2 << 20).contains(&used), "{used}");
+        assert_eq!(allocated(&folder.path().join("none")), 0);
     }
 }

@@ -5,6 +5,7 @@ use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use rpc::grpc::v1::{self, accounts_server, key_value_server, tables_server};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
@@ -12,6 +13,8 @@ use tonic::{Request, Response, Status};
 pub enum Step<R> {
     Answer(R),
     Error(Status),
+    /// The same, after that time.
+    Late(Duration, Status),
     /// It is never answered.
     Silence,
 }
@@ -84,6 +87,10 @@ impl Scripted {
         match play.as_ref().map(|play| play(request.into_inner())) {
             Some(Step::Answer(answer)) => Ok(Response::new(answer)),
             Some(Step::Error(status)) => Err(status),
+            Some(Step::Late(after, status)) => {
+                tokio::time::sleep(after).await;
+                Err(status)
+            }
             Some(Step::Silence) => std::future::pending().await,
             None => Err(not_offered()),
         }

@@ -48,6 +48,7 @@ mod partition;
 mod reach;
 mod reads;
 mod retire;
+mod server_certificate;
 mod service;
 mod space;
 mod status;

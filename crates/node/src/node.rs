@@ -125,7 +125,7 @@ pub enum NodeError {
 
 /// A node that runs.
 pub struct Node {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     server: Option<Server>,
     controller: Option<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,

@@ -6,12 +6,13 @@
 //! **Leaves to others**: everything that the parts do.
 
 use crate::failure::{Failure, Outcome};
+use crate::up::https::{self, Https};
 use apps::{AccountError, Accounts, Apps, Device};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
 use futures::future::BoxFuture;
 use gateways::grpc::{self, GrpcState, LocalBlocks};
-use gateways::web::{self, WebState};
+use gateways::web::{self, Door, WebState};
 use gateways::{Health, HealthCheck, Metrics};
 use node::{Backend, Identity, IdentityError, Node, NodeConfig, NodeError};
 use rpc::wire::Presence;
@@ -39,8 +40,12 @@ pub struct Plan {
     pub node: TcpListener,
     /// Listens for gRPC.
     pub grpc: TcpListener,
-    /// Listens for browsers.
+    /// Listens for browsers, without TLS.
     pub web: TcpListener,
+    /// Who may come in there.
+    pub plain: Door,
+    /// Listens for browsers, with TLS.
+    pub https: Option<Https>,
     /// How others reach it, and what it offers.
     pub presence: Presence,
     /// Token of the cluster to join.
@@ -79,6 +84,8 @@ pub struct Running {
     pub nodes: usize,
     /// By which browsers elsewhere reach it.
     pub web_address: String,
+    /// Where they find TLS, and the fingerprint of what they are shown.
+    pub tls: Option<(u16, String)>,
     node: Arc<Node>,
     gateways: JoinSet<(&'static str, std::io::Result<()>)>,
     stop: watch::Sender<bool>,
@@ -140,7 +147,6 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let (grpc, stopped) = (listener(plan.grpc)?, stop_asked(&stop));
     gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, stopped).await) });
     let settings = web::Settings {
-        tls: false,
         proxies: plan.proxies,
         metrics_from: plan.metrics_from,
         grpc: Some(plan.presence.grpc.clone()),
@@ -148,11 +154,22 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     };
     let state = WebState::new(client.clone(), apps.clone(), settings, health, metrics);
     let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
-    gateways.spawn(async move { ("web", web::serve(state, web, stopped).await) });
+    let (plain, plainly) = (plan.plain, state.clone());
+    gateways.spawn(async move { ("web", web::serve(plainly, web, plain, stopped).await) });
+    let tls = match plan.https {
+        None => None,
+        Some(Https { listener: port, port: number, source }) => {
+            let shown = https::show(source, &node, &plan.data).await?;
+            let (fingerprint, door) = (shown.fingerprint(), Door::Tls(shown));
+            let (port, stopped) = (listener(port)?, stop_asked(&stop));
+            gateways.spawn(async move { ("https", web::serve(state, port, door, stopped).await) });
+            Some((number, fingerprint))
+        }
+    };
     let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
     let keeper = apps.accounts.spawn_keeper(REMOVALS_EVERY);
     let nodes = client.layout().nodes.len();
-    Ok(Running { setup_secret, nodes, web_address: plan.presence.web, node, gateways, stop, sweeper, keeper })
+    Ok(Running { setup_secret, nodes, web_address: plan.presence.web, tls, node, gateways, stop, sweeper, keeper })
 }
 
 fn listener(listener: TcpListener) -> Outcome<tokio::net::TcpListener> {

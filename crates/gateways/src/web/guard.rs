@@ -60,7 +60,7 @@ pub(super) async fn guard(State(state): State<WebState>, request: Request, next:
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
-    if state.inner.settings.tls {
+    if state.tls {
         let value = HeaderValue::from_static("max-age=31536000");
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(value);
     }

@@ -13,13 +13,14 @@
 //!    upload's length is bounded by the disks alone.
 //!
 //! **Leaves to others**: accounts and drives (`apps`), retries and routing
-//! (`client`), TLS (goes underneath, see [`Settings::tls`]).
+//! (`client`), whose certificate is shown ([`Door::Tls`]).
 //! **Proved by** `tests/web*.rs`, over a real node in the same process.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod api;
 mod assets;
+mod certificate;
 mod format;
 mod forms;
 mod guard;
@@ -33,7 +34,8 @@ mod store;
 mod text;
 mod url;
 
-pub use serve::{Peer, serve};
+pub use certificate::{Shown, TlsFailure};
+pub use serve::{Door, Peer, serve};
 
 use crate::quota::Quotas;
 use crate::{HealthCheck, Metrics};
@@ -56,9 +58,7 @@ const DOWNLOADS_MAX: usize = 128;
 /// What the gateway can be told.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Browsers reach it over TLS: cookies are for TLS only, and browsers are told to stay with it.
-    pub tls: bool,
-    /// Proxies whose word about the caller's address is taken (`X-Forwarded-For`).
+    /// Proxies whose word about the caller is taken (`X-Forwarded-For`, `X-Forwarded-Proto`).
     pub proxies: Vec<IpAddr>,
     /// Who may read `/metrics`, beside this machine and administrators.
     pub metrics_from: Vec<IpAddr>,
@@ -72,6 +72,8 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct WebState {
     inner: Arc<Inner>,
+    /// These requests come over TLS: cookies are for TLS only, and browsers are told to stay with it.
+    tls: bool,
 }
 
 struct Inner {
@@ -100,7 +102,12 @@ impl WebState {
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
         };
-        WebState { inner: Arc::new(inner) }
+        WebState { inner: Arc::new(inner), tls: false }
+    }
+
+    /// The same gateway, for requests that come over TLS.
+    fn over_tls(&self) -> WebState {
+        WebState { tls: true, ..self.clone() }
     }
 
     /// Bytes that this person may keep.

@@ -1,13 +1,21 @@
 //! Connections: bounded in number, in what they may say before a request is judged, and in how slowly.
 
+use super::certificate::Shown;
+use super::problem::Problem;
+use super::text::ENGLISH;
 use super::{WebState, router};
+use axum::Router;
 use axum::extract::Request;
+use axum::http::header::{self, HeaderMap};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,6 +32,8 @@ const HEADERS_MAX: usize = 64;
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long requests under way may take to end after the gateway was asked to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long a TLS handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// After an accept that failed, for want of file descriptors say.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -31,9 +41,37 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+/// How connections of a port come in.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// Plain HTTP, for everybody.
+    Plain,
+    /// Plain HTTP for this machine and its proxies; others are sent to this port for TLS.
+    Here {
+        /// Where TLS is.
+        tls_port: u16,
+    },
+    /// TLS.
+    Tls(Shown),
+}
+
 /// Serves until `shutdown` is over and requests under way have ended, or had time enough to.
-pub async fn serve(state: WebState, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-    let router = router(state);
+pub async fn serve(
+    state: WebState,
+    listener: TcpListener,
+    door: Door,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let acceptor = match &door {
+        Door::Tls(shown) => Some(shown.acceptor().map_err(std::io::Error::other)?),
+        Door::Plain | Door::Here { .. } => None,
+    };
+    let entry = Arc::new(Entry {
+        door,
+        proxies: state.inner.settings.proxies.clone(),
+        tls: router(state.over_tls()),
+        plain: router(state),
+    });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let closing = CancellationToken::new();
     let mut connections = JoinSet::new();
@@ -46,9 +84,16 @@ pub async fn serve(state: WebState, listener: TcpListener, shutdown: impl Future
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let connection = connection(stream, Peer(peer), router.clone(), closing.clone());
+                let (entry, acceptor, closing) = (entry.clone(), acceptor.clone(), closing.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    match acceptor {
+                        None => connection(stream, Peer(peer), entry, closing).await,
+                        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
+                            Ok(Ok(stream)) => connection(stream, Peer(peer), entry, closing).await,
+                            Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
+                            Err(_) => tracing::debug!("a TLS handshake took too long"),
+                        },
+                    }
                     drop(permit);
                 });
             }
@@ -77,10 +122,66 @@ async fn accept(
     Ok((stream, peer.ip().to_canonical(), permit))
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: axum::Router, closing: CancellationToken) {
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+/// Where requests go, by how they came.
+struct Entry {
+    door: Door,
+    proxies: Vec<IpAddr>,
+    plain: Router,
+    tls: Router,
+}
+
+impl Entry {
+    async fn answer(&self, peer: Peer, mut request: Request<Incoming>) -> Result<Response, std::convert::Infallible> {
         request.extensions_mut().insert(peer);
-        router.clone().call(request)
+        let is_proxy = self.proxies.contains(&peer.0);
+        let is_tls = match self.door {
+            Door::Tls(_) => true,
+            Door::Plain | Door::Here { .. } => is_proxy && forwarded_over_tls(request.headers()),
+        };
+        match self.door {
+            Door::Here { tls_port } if !peer.0.is_loopback() && !is_proxy && !is_open(request.uri()) => {
+                Ok(elsewhere(&request, tls_port))
+            }
+            _ if is_tls => self.tls.clone().call(request).await,
+            _ => self.plain.clone().call(request).await,
+        }
+    }
+}
+
+/// What programs that look after us ask for, and nobody's secret.
+fn is_open(uri: &Uri) -> bool {
+    matches!(uri.path(), "/health" | "/metrics")
+}
+
+/// The word of a proxy that is trusted.
+fn forwarded_over_tls(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https")
+}
+
+/// Looks go on over TLS. What should change something has already travelled in the open: that is said.
+fn elsewhere<B>(request: &Request<B>, tls_port: u16) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<axum::http::uri::Authority>().ok());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    match authority {
+        Some(authority) if looks => {
+            Redirect::temporary(&format!("https://{}:{tls_port}{path}", authority.host())).into_response()
+        }
+        _ => {
+            let (kind, what) = ("tls_required", ENGLISH.tls_required);
+            Problem::new(StatusCode::FORBIDDEN, kind, what, ENGLISH.do_use_tls).into_response()
+        }
+    }
+}
+
+async fn connection<S>(stream: S, peer: Peer, entry: Arc<Entry>, closing: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let entry = entry.clone();
+        async move { entry.answer(peer, request).await }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -38,7 +38,7 @@ impl FromRequestParts<WebState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Caller, Problem> {
-        let Some(token) = token(&parts.headers, &state.inner.settings) else {
+        let Some(token) = token(&parts.headers, state.tls) else {
             return Err(not_signed_in());
         };
         let user = state.inner.accounts.authenticate(&token).await.map_err(Problem::from)?;
@@ -86,12 +86,9 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The token that the request shows. Where there is an `Authorization`, no cookie counts.
-pub(super) fn token(headers: &HeaderMap, settings: &Settings) -> Option<String> {
-    let found = if headers.contains_key(header::AUTHORIZATION) {
-        bearer(headers)
-    } else {
-        cookie(headers, cookie_name(settings))
-    };
+pub(super) fn token(headers: &HeaderMap, tls: bool) -> Option<String> {
+    let found =
+        if headers.contains_key(header::AUTHORIZATION) { bearer(headers) } else { cookie(headers, cookie_name(tls)) };
     found.filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX).map(str::to_string)
 }
 
@@ -104,30 +101,30 @@ fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
 }
 
 /// Over TLS, a name that browsers accept from this very host only.
-fn cookie_name(settings: &Settings) -> &'static str {
-    if settings.tls { "__Host-atoll" } else { "atoll" }
+fn cookie_name(tls: bool) -> &'static str {
+    if tls { "__Host-atoll" } else { "atoll" }
 }
 
 /// The cookie of a browser that has signed in before.
-fn known_name(settings: &Settings) -> &'static str {
-    if settings.tls { "__Host-atoll-device" } else { "atoll-device" }
+fn known_name(tls: bool) -> &'static str {
+    if tls { "__Host-atoll-device" } else { "atoll-device" }
 }
 
 /// Sets the session's cookie, and that of the browser where it is new.
-pub(super) fn set_cookie(response: &mut Response, session: &Session, settings: &Settings) {
-    put_cookie(response, cookie_name(settings), session.token.as_str(), SESSION_LIFETIME.as_secs(), settings);
+pub(super) fn set_cookie(response: &mut Response, session: &Session, tls: bool) {
+    put_cookie(response, cookie_name(tls), session.token.as_str(), SESSION_LIFETIME.as_secs(), tls);
     if let Some(device) = &session.device {
-        put_cookie(response, known_name(settings), device.as_str(), KNOWN_LIFETIME.as_secs(), settings);
+        put_cookie(response, known_name(tls), device.as_str(), KNOWN_LIFETIME.as_secs(), tls);
     }
 }
 
 /// Takes the session's cookie away. The browser's stays: it opens nothing.
-pub(super) fn clear_cookie(response: &mut Response, settings: &Settings) {
-    put_cookie(response, cookie_name(settings), "", 0, settings);
+pub(super) fn clear_cookie(response: &mut Response, tls: bool) {
+    put_cookie(response, cookie_name(tls), "", 0, tls);
 }
 
-fn put_cookie(response: &mut Response, name: &str, value: &str, seconds: u64, settings: &Settings) {
-    let secure = if settings.tls { "; Secure" } else { "" };
+fn put_cookie(response: &mut Response, name: &str, value: &str, seconds: u64, tls: bool) {
+    let secure = if tls { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     // Tokens are hexadecimal digits: this never fails.
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
@@ -144,9 +141,8 @@ impl FromRequestParts<WebState> for From {
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<From, Self::Rejection> {
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let label = agent.chars().take(LABEL_CHARS_MAX).collect();
-        let settings = &state.inner.settings;
-        let known = cookie(&parts.headers, known_name(settings)).filter(|known| known.len() <= TOKEN_BYTES_MAX);
-        let address = address(&parts.headers, &parts.extensions, settings);
+        let known = cookie(&parts.headers, known_name(state.tls)).filter(|known| known.len() <= TOKEN_BYTES_MAX);
+        let address = address(&parts.headers, &parts.extensions, &state.inner.settings);
         Ok(From(Device { label, address, known: known.map(Token::shown) }))
     }
 }
@@ -164,7 +160,7 @@ fn address(headers: &HeaderMap, extensions: &Extensions, settings: &Settings) ->
 
 /// Signs out where there is something to sign out from; harmless otherwise.
 pub(super) async fn sign_out(state: &WebState, headers: &HeaderMap) -> Result<(), AccountError> {
-    match token(headers, &state.inner.settings) {
+    match token(headers, state.tls) {
         Some(token) => state.inner.accounts.sign_out(&token).await,
         None => Ok(()),
     }
@@ -181,14 +177,14 @@ mod tests {
 
     #[test]
     fn tokens_are_found_where_they_belong() {
-        let (plain, tls) = (Settings::default(), Settings { tls: true, ..Settings::default() });
+        let (plain, tls) = (false, true);
         let cookies = headers(&[("cookie", "a=b; atoll=abc;c=d"), ("cookie", "__Host-atoll=def")]);
-        assert_eq!(token(&cookies, &plain).as_deref(), Some("abc"));
-        assert_eq!(token(&cookies, &tls), token(&headers(&[("cookie", "__Host-atoll=def")]), &tls));
+        assert_eq!(token(&cookies, plain).as_deref(), Some("abc"));
+        assert_eq!(token(&cookies, tls), token(&headers(&[("cookie", "__Host-atoll=def")]), tls));
         let both = headers(&[("cookie", "atoll=abc"), ("authorization", "bearer xyz")]);
-        assert_eq!(token(&both, &plain).as_deref(), Some("xyz"));
+        assert_eq!(token(&both, plain).as_deref(), Some("xyz"));
         for none in [&[("cookie", "atoll=abc"), ("authorization", "Basic eA==")][..], &[("cookie", "atoll=")], &[]] {
-            assert_eq!(token(&headers(none), &plain), None);
+            assert_eq!(token(&headers(none), plain), None);
         }
     }
 

@@ -388,6 +388,8 @@ texts! {
     do_ask_administrator: "Tell an administrator; `atoll doctor` tells more.",
     do_reload: "Nothing was changed. Reload the page and try again.",
     wrong_origin: "This request did not come from this site, so it was refused",
+    tls_required: "From other machines this is answered over https only",
+    do_use_tls: "Nothing was changed. Use the https address of this server. If this request carried a password, it has travelled unencrypted: change it.",
     not_signed_in: "You are not signed in",
     too_long: "This address is too long",
     too_large: "This request is larger than it may be",

@@ -2,7 +2,7 @@
 
 use apps::{Apps, Device, NewUser, Role};
 use atoll_gateways::Health;
-use atoll_gateways::web::{Settings, WebState, serve};
+use atoll_gateways::web::{Door, Settings, WebState, serve};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
 use http_body_util::{BodyExt, Full};
@@ -81,7 +81,8 @@ impl World {
         let state = WebState::new(client, apps.clone(), settings, Arc::new(health), Arc::default());
         let listener = TcpListener::bind(address).await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let serving = tokio::spawn(async move { serve(state, listener, std::future::pending()).await.unwrap() });
+        let serving =
+            tokio::spawn(async move { serve(state, listener, Door::Plain, std::future::pending()).await.unwrap() });
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
         World { apps, host, ready, node, _folder: folder, serving, http }
     }

@@ -129,9 +129,26 @@ impl Authority {
         Ok(Certified { certificate: self.sign(subject, &key, validity)?, key: key.serialize_pem() })
     }
 
+    /// A certificate for browsers, for these host names and addresses, with a fresh key. It opens nothing among nodes.
+    pub fn issue_server(&self, names: &[String], validity: Validity) -> Result<Certified, TlsError> {
+        let key = KeyPair::generate()?;
+        // Names and addresses are told apart there.
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = Default::default();
+        params.distinguished_name.push(DnType::CommonName, "Atoll");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = validity.begins.into();
+        params.not_after = validity.ends.into();
+        Ok(Certified { certificate: params.signed_by(&key, &self.issuer()?)?.pem(), key: key.serialize_pem() })
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, TlsError> {
+        Ok(Issuer::from_ca_cert_der(&certificate(&self.certificate)?, KeyPair::from_pem(&self.key)?)?)
+    }
+
     fn sign(&self, subject: Subject, key: &impl PublicKeyData, validity: Validity) -> Result<String, TlsError> {
-        let own = KeyPair::from_pem(&self.key)?;
-        let issuer = Issuer::from_ca_cert_der(&certificate(&self.certificate)?, own)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = Default::default();
         params.distinguished_name.push(DnType::CommonName, subject.to_string());
@@ -145,7 +162,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.not_before = validity.begins.into();
         params.not_after = validity.ends.into();
-        Ok(params.signed_by(key, &issuer)?.pem())
+        Ok(params.signed_by(key, &self.issuer()?)?.pem())
     }
 }
 

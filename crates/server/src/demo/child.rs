@@ -63,6 +63,8 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     command.arg("up").arg("--data").arg(data(folder, node.number)).arg("--exit-with-parent");
     command.arg("--listen").arg(state.listen.to_string());
     command.arg("--advertise").arg(state.address(0).ip().to_string());
+    // Browsers come to the front, which speaks plain HTTP; the nodes' own ports are for looking.
+    command.arg("--plain-http");
     // The front speaks to the nodes from there.
     command.arg("--trust-proxy").arg(state.address(0).ip().to_string());
     let ports = [("--web-port", node.web_port), ("--grpc-port", node.grpc_port), ("--node-port", node.node_port)];

@@ -341,7 +341,7 @@ fn told(how: &str, path: Option<String>) -> String {
     match path {
         None => ".".into(),
         Some(path) => format!(
-            " {how} this link, once:\n  http://WEB-ADDRESS{path}\n(WEB-ADDRESS is that of any node's web pages, such as HOST:8080)"
+            " {how} this link, once:\n  https://WEB-ADDRESS{path}\n(WEB-ADDRESS is that of any node's web pages, such as HOST:8443)"
         ),
     }
 }

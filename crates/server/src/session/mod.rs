@@ -99,9 +99,14 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<Chosen> {
     Ok(of(session, addresses))
 }
 
-/// One spelling per address: `host:port`, the default port added, any `http://` dropped.
+/// One spelling per address: `host:port`, the default port added, any `http://` dropped. Of an `https://` address the
+/// host counts: TLS is for browsers, and what this program speaks is on its own port there.
 pub fn normal(address: &str) -> Outcome<String> {
-    let text = address.trim().trim_start_matches("http://").trim_end_matches('/');
+    let text = address.trim().trim_end_matches('/');
+    let (text, for_browsers) = match text.strip_prefix("https://") {
+        Some(text) => (text, true),
+        None => (text.trim_start_matches("http://"), false),
+    };
     let bad = || {
         Failure::usage(format!("{address:?} is not an address"))
             .next("write it as HOST or HOST:PORT, such as localhost:7070")
@@ -115,7 +120,9 @@ pub fn normal(address: &str) -> Outcome<String> {
     };
     match port_at {
         None => Ok(format!("{text}:7070")),
-        Some(colon) if text[colon + 1..].parse::<u16>().is_ok_and(|port| port > 0) && colon > 0 => Ok(text.to_string()),
+        Some(colon) if text[colon + 1..].parse::<u16>().is_ok_and(|port| port > 0) && colon > 0 => {
+            Ok(if for_browsers { format!("{}:7070", &text[..colon]) } else { text.to_string() })
+        }
         Some(_) => Err(bad()),
     }
 }
@@ -151,7 +158,14 @@ mod tests {
 
     #[test]
     fn addresses_have_one_spelling() {
-        for (text, want) in [("a", "a:7070"), ("http://a:1/", "a:1"), ("[::1]", "[::1]:7070"), ("[::1]:9", "[::1]:9")] {
+        for (text, want) in [
+            ("a", "a:7070"),
+            ("http://a:1/", "a:1"),
+            ("https://a:8443/", "a:7070"),
+            ("https://[::1]:8443", "[::1]:7070"),
+            ("[::1]", "[::1]:7070"),
+            ("[::1]:9", "[::1]:9"),
+        ] {
             assert_eq!(normal(text).expect("good"), want);
         }
         for bad in ["", "a:", "a:0", "a:99999", "a:1/x", "u@a:1", ":1"] {

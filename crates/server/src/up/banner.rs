@@ -15,6 +15,7 @@ pub fn print(args: &UpArgs, data: &Path, running: &Running) -> Outcome {
 struct About<'a> {
     id: u64,
     web_elsewhere: &'a str,
+    tls: Option<(u16, &'a str)>,
     setup_secret: Option<&'a str>,
     nodes: usize,
 }
@@ -24,6 +25,7 @@ impl<'a> About<'a> {
         About {
             id: running.id().0,
             web_elsewhere: &running.web_address,
+            tls: running.tls.as_ref().map(|(port, fingerprint)| (*port, fingerprint.as_str())),
             setup_secret: running.setup_secret.as_deref(),
             nodes: running.nodes,
         }
@@ -34,11 +36,27 @@ fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
     let host = if args.listen.is_unspecified() { "localhost".to_string() } else { args.listen.to_string() };
     let web = crate::ports::join(&host, args.web_port);
     let grpc = crate::ports::join(&host, args.grpc_port);
-    let rows = [
+    let elsewhere = match about.tls {
+        Some((port, _)) => {
+            let host = about.web_elsewhere.rsplit_once(':').map_or(about.web_elsewhere, |(host, _)| host);
+            Some(format!("https://{host}:{port}"))
+        }
+        None if about.web_elsewhere == web => None,
+        None => Some(format!("http://{}", about.web_elsewhere)),
+    };
+    let trust = about.tls.map(|(_, fingerprint)| match &args.tls_cert {
+        Some(file) => vec![("Certificate", format!("{} (SHA-256 {fingerprint})", file.display()))],
+        None => vec![
+            ("Certificate", format!("SHA-256 {fingerprint}")),
+            ("", "compare it where a browser warns, once; or import the authority that signed it:".to_string()),
+            ("", data.join("authority.pem").display().to_string()),
+        ],
+    });
+    let mut rows = vec![
         ("Data", data.display().to_string()),
-        match about.web_elsewhere {
-            here if here == web => ("Open", format!("http://{web}")),
-            elsewhere => ("Open", format!("http://{web}   (from elsewhere: http://{elsewhere})")),
+        match elsewhere {
+            None => ("Open", format!("http://{web}")),
+            Some(elsewhere) => ("Open", format!("http://{web}   (from elsewhere: {elsewhere})")),
         },
         match about.setup_secret {
             Some(secret) => ("Set up", format!("http://{web}/setup/{secret}   (once; makes the first account)")),
@@ -48,6 +66,7 @@ fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
         ("Try next", format!("atoll login {grpc} && atoll upload README.md && atoll ls")),
         ("Stop", "Ctrl-C; start again with the same command".to_string()),
     ];
+    rows.splice(2..2, trust.into_iter().flatten());
     let out: String = rows.iter().map(|(name, value)| format!("  {name:<12}{value}\n")).collect();
     let standing = match about.nodes {
         0 | 1 => "No redundancy yet: add 2 machines, and any one of the three can be lost.".to_string(),
@@ -66,19 +85,23 @@ mod tests {
     #[test]
     fn the_first_words_say_what_a_newcomer_needs() {
         let Command::Up(args) = Cli::parse_from(["atoll", "up", "--web-port", "81"]).command else { panic!() };
-        let mut about = About { id: 1, web_elsewhere: "10.0.0.5:81", setup_secret: Some("s3cret"), nodes: 1 };
+        let tls = Some((8443, "AB:CD"));
+        let mut about = About { id: 1, web_elsewhere: "10.0.0.5:81", tls, setup_secret: Some("s3cret"), nodes: 1 };
         let first = text(&args, Path::new("/d"), &about);
         for words in [
             "/d",
             "http://localhost:81",
-            "http://10.0.0.5:81",
+            "https://10.0.0.5:8443",
+            "SHA-256 AB:CD",
+            "/d/authority.pem",
             "http://localhost:81/setup/s3cret",
             "join-token",
             "No redundancy yet: add 2 machines",
         ] {
             assert!(first.contains(words), "{words} is missing in:\n{first}");
         }
-        about.nodes = 3;
+        (about.nodes, about.tls) = (3, None);
+        assert!(text(&args, Path::new("/d"), &about).contains("from elsewhere: http://10.0.0.5:81"));
         assert!(!text(&args, Path::new("/d"), &about).contains("No redundancy"));
     }
 }

@@ -6,6 +6,7 @@
 //! parent is clean. **Leaves to others**: the node and its gateways ([`crate::compose`]).
 
 mod banner;
+pub mod https;
 mod signals;
 
 pub use signals::stop_asked;
@@ -48,9 +49,22 @@ pub struct UpArgs {
     /// Address to listen on; 0.0.0.0 is all of this machine's
     #[arg(long, env = "ATOLL_LISTEN", value_name = "IP", default_value = "0.0.0.0")]
     pub listen: IpAddr,
-    /// Port for browsers (and /health, /metrics)
+    /// Port for browsers on this machine and for proxies (and /health, /metrics for all)
     #[arg(long, env = "ATOLL_WEB_PORT", value_name = "PORT", default_value = "8080", value_parser = cli::port)]
     pub web_port: u16,
+    /// Port for browsers on other machines, encrypted [default: 8443, unless only this machine is listened to]
+    #[arg(long, env = "ATOLL_HTTPS_PORT", value_name = "PORT", value_parser = cli::port)]
+    pub https_port: Option<u16>,
+    /// Certificate to show to browsers, with those that sign it (PEM); read again when it changes [default: one
+    /// that the cluster makes]
+    #[arg(long, env = "ATOLL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// That certificate's private key (PEM)
+    #[arg(long, env = "ATOLL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Answer browsers on other machines without encryption: on a network that you trust
+    #[arg(long, env = "ATOLL_PLAIN_HTTP")]
+    pub plain_http: bool,
     /// Port for gRPC: this command line, and other programs
     #[arg(long, env = "ATOLL_GRPC_PORT", value_name = "PORT", default_value = "7070", value_parser = cli::port)]
     pub grpc_port: u16,
@@ -99,8 +113,11 @@ pub async fn run(args: UpArgs) -> Outcome {
     let grpc = ports::claim(args.listen, args.grpc_port, "--grpc-port")?;
     let web = ports::claim(args.listen, args.web_port, "--web-port")?;
     let advertise = args.advertise.clone().unwrap_or_else(|| ports::own_address(args.listen).to_string());
+    let (https, plain) = https::claim(&args, &advertise)?;
     let plan = Plan {
         data: data.clone(),
+        https,
+        plain,
         node,
         grpc,
         web,

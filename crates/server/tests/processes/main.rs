@@ -19,6 +19,7 @@ mod ensemble;
 mod failover;
 mod faulty_disk;
 mod files;
+mod https;
 mod interrupted;
 mod joining;
 mod kept;

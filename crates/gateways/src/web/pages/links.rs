@@ -95,7 +95,7 @@ async fn join(state: &WebState, secret: Option<&str>, device: Device, form: Type
     match state.inner.accounts.sign_up(secret, new, device).await {
         Ok(session) => {
             let mut response = Redirect::to("/").into_response();
-            session::set_cookie(&mut response, &session, &state.inner.settings);
+            session::set_cookie(&mut response, &session, state.tls);
             response
         }
         Err(

@@ -109,7 +109,7 @@ pub(in crate::web) async fn submit(
     match session {
         Ok(session) => {
             let mut response = Redirect::to(url::safe_next(&form.next)).into_response();
-            session::set_cookie(&mut response, &session, &state.inner.settings);
+            session::set_cookie(&mut response, &session, state.tls);
             response
         }
         Err(error) => {
@@ -123,7 +123,7 @@ pub(in crate::web) async fn sign_out(State(state): State<WebState>, headers: Hea
     match session::sign_out(&state, &headers).await {
         Ok(()) | Err(AccountError::NotSignedIn) => {
             let mut response = Redirect::to("/login").into_response();
-            session::clear_cookie(&mut response, &state.inner.settings);
+            session::clear_cookie(&mut response, state.tls);
             response
         }
         // Not said to be done when it is not.

@@ -66,7 +66,7 @@ pub(in crate::web) async fn submit(
     match state.inner.accounts.complete_setup(&secret, name, &form.password, device).await {
         Ok(session) => {
             let mut response = Redirect::to("/").into_response();
-            session::set_cookie(&mut response, &session, &state.inner.settings);
+            session::set_cookie(&mut response, &session, state.tls);
             response
         }
         Err(error @ (AccountError::SetupDone | AccountError::WrongSetupSecret | AccountError::TooManyTries { .. })) => {

@@ -65,7 +65,7 @@ pub(super) async fn change_password(
     let session = state.inner.accounts.change_password(caller.by(), &asked.old, &asked.new).await?;
     let mut response = Json(SignedIn::of(&session, asked.bearer)).into_response();
     if !asked.bearer {
-        session::set_cookie(&mut response, &session, &state.inner.settings);
+        session::set_cookie(&mut response, &session, state.tls);
     }
     Ok(response)
 }

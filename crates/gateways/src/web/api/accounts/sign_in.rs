@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 fn signed_in(state: &WebState, status: StatusCode, session: &Session, bearer: bool) -> Response {
     let mut response = (status, Json(SignedIn::of(session, bearer))).into_response();
     if !bearer {
-        session::set_cookie(&mut response, session, &state.inner.settings);
+        session::set_cookie(&mut response, session, state.tls);
     }
     response
 }
@@ -64,7 +64,7 @@ pub(super) async fn sign_in_with_code(
 pub(super) async fn sign_out(State(state): State<WebState>, headers: HeaderMap) -> Result<Response, Problem> {
     session::sign_out(&state, &headers).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    session::clear_cookie(&mut response, &state.inner.settings);
+    session::clear_cookie(&mut response, state.tls);
     Ok(response)
 }
 

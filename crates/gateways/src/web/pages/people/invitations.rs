@@ -100,7 +100,7 @@ pub(in crate::web) async fn invite(
     };
     match made.await {
         Ok((made, secret)) => {
-            let tls = state.inner.settings.tls;
+            let tls = state.tls;
             link(&caller.user, &headers, tls, Section::Invitations, "join", (&made.note, &secret))
         }
         Err(problem) => page(&state, &caller, problem.status, |place| place.failed(&problem)).await,

@@ -134,7 +134,7 @@ pub(in crate::web) async fn add(
     };
     match made.await {
         Ok((user, secret)) => {
-            let tls = state.inner.settings.tls;
+            let tls = state.tls;
             link(&caller.user, &headers, tls, Section::People, "reset", (&user.display, &secret))
         }
         Err(problem) => page(&state, &caller, problem.status, "", &name, |place| place.failed(&problem)).await,

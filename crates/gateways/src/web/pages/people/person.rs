@@ -130,7 +130,7 @@ pub(in crate::web) async fn act(
     let result = match act.as_str() {
         "reset" => match accounts.make_reset_link(caller.by(), &name).await {
             Ok(secret) => {
-                let tls = state.inner.settings.tls;
+                let tls = state.tls;
                 return link(&caller.user, &headers, tls, Section::People, "reset", (&name, &secret));
             }
             Err(error) => Err(error),

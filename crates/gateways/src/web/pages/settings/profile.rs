@@ -105,12 +105,12 @@ pub(in crate::web) async fn change_password(
     match state.inner.accounts.change_password(caller.by(), &asked.old, &asked.password).await {
         Ok(session) => {
             let mut response = done(Section::Profile, "password");
-            session::set_cookie(&mut response, &session, &state.inner.settings);
+            session::set_cookie(&mut response, &session, state.tls);
             response
         }
         Err(AccountError::DoneSignIn) => {
             let mut response = done_sign_in();
-            session::clear_cookie(&mut response, &state.inner.settings);
+            session::clear_cookie(&mut response, state.tls);
             response
         }
         Err(error) => refused(&state, &caller.user, error.into()).await,
@@ -170,7 +170,7 @@ pub(in crate::web) async fn leave(
     match state.inner.accounts.delete_account(caller.by(), &proof.password, code).await {
         Ok(()) => {
             let mut response = Redirect::to("/login").into_response();
-            session::clear_cookie(&mut response, &state.inner.settings);
+            session::clear_cookie(&mut response, state.tls);
             response
         }
         Err(error) => {

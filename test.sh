@@ -40,9 +40,6 @@ step "form and lints"
 cargo fmt --check
 cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
-step "build"
-cargo build --release
-
 step "the rules of who may use whom"
 cargo test --release --quiet --package atoll-types --test layers
 

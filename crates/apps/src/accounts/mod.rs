@@ -15,7 +15,7 @@
 //! recovery code and a link are each good once, whoever else shows them at the same moment. (8) An account that is
 //! removed is gone at once, and what it kept follows, whatever crashes ([`leaving`]). (9) No secret is in the log.
 //! **Leaves to others**: cookies and who is asked for what (`gateways`); what drives keep ([`Estate`]).
-//! **Proved by** the tests beside the code and `tests/accounts*.rs`.
+//! **Proved by** the tests beside the code and `tests/apps/accounts*.rs`.
 
 mod act;
 mod app_passwords;

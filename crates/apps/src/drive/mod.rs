@@ -16,7 +16,7 @@
 //! a crash anywhere leaves work, never litter. (5) Each step of the sweeper
 //! can be repeated, and two sweepers do not disturb each other.
 //! **Leaves to others**: storing and reading blocks (`client`), who may use which
-//! drive (`gateways`, by the user's drive id). **Proved by** `tests/drive_*.rs`;
+//! drive (`gateways`, by the user's drive id). **Proved by** `tests/apps/drive_*.rs`;
 //! [`Drives::check`] says what is wrong with a drive.
 
 pub mod acts;

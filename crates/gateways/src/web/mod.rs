@@ -14,7 +14,7 @@
 //!
 //! **Leaves to others**: accounts and drives (`apps`), retries and routing
 //! (`client`), whose certificate is shown ([`Door::Tls`]).
-//! **Proved by** `tests/web*.rs`, over a real node in the same process.
+//! **Proved by** `tests/web/`, over a real node in the same process.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

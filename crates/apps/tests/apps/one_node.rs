@@ -1,7 +1,5 @@
 //! Accounts and a drive on a real node: its client, its chains of one, its disk.
 
-#![allow(clippy::unwrap_used)]
-
 use atoll_apps::drive::{NewFile, PutCondition, RenameCondition};
 use atoll_apps::{Apps, Device, DriveError, NewUser, Role, Settings};
 use bytes::Bytes;

@@ -1,15 +1,9 @@
 //! Accounts by pages: plain forms, as a browser without scripts sends them, over a real node.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "web/world.rs"]
-#[allow(dead_code)]
-mod world;
-
+use crate::world::{Answer, Browser, PASSWORD, World, encode};
 use hyper::StatusCode;
 use std::time::SystemTime;
 use types::WallMillis;
-use world::{Answer, Browser, PASSWORD, World, encode};
 
 /// What stands between two marks, for the first time.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {

@@ -3,14 +3,10 @@
 //! transaction, each refusal and each look must be true at some moment of its duration,
 //! and the rows must agree with each other all the time.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-
+use crate::model::acts::{any_act, assert_swept_clean, assert_whole, drives, perform, whole_tree};
+use crate::model::tree::{Act, Node, Path, Said, Tree, UNKNOWN, Why};
+use crate::model::{Handle, Model};
 use atoll_apps::DriveError;
-use model::acts::{any_act, assert_swept_clean, assert_whole, drives, perform, whole_tree};
-use model::tree::{Act, Node, Path, Said, Tree, UNKNOWN, Why};
-use model::{Handle, Model};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;

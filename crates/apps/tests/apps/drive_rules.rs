@@ -1,15 +1,11 @@
 //! What a drive allows and refuses, one rule at a time.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-
+use crate::model::{Handle, Model};
 use atoll_apps::drive::{DriveError, Drives, Entry, NewFile, PutCondition, RenameCondition, Settings};
 use atoll_apps::{DriveId, VersionId};
 use bytes::Bytes;
 use client::Content;
 use futures::TryStreamExt;
-use model::{Handle, Model};
 use std::sync::Arc;
 use std::time::Duration;
 

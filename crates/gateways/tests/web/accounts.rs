@@ -1,18 +1,12 @@
 //! Accounts by JSON, over a real node: each route, and who is refused.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "web/world.rs"]
-#[allow(dead_code)]
-mod world;
-
+use crate::world::{Answer, Browser, PASSWORD, World};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use types::WallMillis;
-use world::{Answer, Browser, PASSWORD, World};
 
 fn code(secret: &str, steps: u64) -> String {
     let digit = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap() as u32;

@@ -1,17 +1,12 @@
 //! Ways in beside the password: second factor, app passwords, links; and what strangers can do to them.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-mod people;
-
+use crate::model::{Handle, Model};
+use crate::people::{PASSWORD, from, new_user, node, on, set_up, unbase32};
 use atoll_apps::accounts::{
     APP_PASSWORDS_MAX, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol, RECOVERY_CODES, SESSIONS_MAX,
     SignUp, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
 };
 use atoll_apps::{AccountError, Accounts, Device, Role, Token, User};
-use model::{Handle, Model};
-use people::{PASSWORD, from, new_user, node, on, set_up, unbase32};
 use std::sync::Arc;
 use std::time::Duration;
 

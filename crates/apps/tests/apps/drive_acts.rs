@@ -1,13 +1,9 @@
 //! The trash, versions, batches and what undoes them, copies and jobs, orders: one rule at a time.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-
+use crate::model::hand::{D, DAY, fresh, put, read, settings, tree, whole};
+use crate::model::{Fault, Handle, Model};
 use atoll_apps::VersionId;
 use atoll_apps::drive::{Act, Clash, DriveError, Drives, Entry, JobState, NewFile, Order, PutCondition, Settings};
-use model::hand::{D, DAY, fresh, put, read, settings, tree, whole};
-use model::{Fault, Handle, Model};
 use std::time::Duration;
 use types::WallMillis;
 

@@ -1,17 +1,12 @@
 //! What whoever has stolen something, or guesses, must not get; and what is said when the store fails on the way.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-mod people;
-
+use crate::model::{Fault, Handle, Model};
+use crate::people::{PASSWORD, from, new_user, on, set_up, unbase32};
 use atoll_apps::accounts::{
     APP_PASSWORDS_MAX, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol, SignUp, TRIES_MAX, TRIES_WINDOW,
     UserChange, code_now,
 };
 use atoll_apps::{AccountError, Accounts, Device, Role, Token, User};
-use model::{Fault, Handle, Model};
-use people::{PASSWORD, from, new_user, on, set_up, unbase32};
 use std::time::Duration;
 
 fn hex(bytes: &[u8]) -> String {
@@ -175,7 +170,7 @@ async fn what_was_done_is_not_said_to_be_undone() {
             let handle;
             let over = if act == "set up" {
                 let model = Model::new();
-                let accounts = people::node(&model).await;
+                let accounts = crate::people::node(&model).await;
                 let secret = accounts.make_setup_secret().await.unwrap();
                 handle = Handle::new(&model, 0);
                 let failing = on(handle.clone()).await;

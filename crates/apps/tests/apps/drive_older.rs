@@ -1,13 +1,9 @@
 //! What older releases left, or leave beside this one: entries without rows of the index, files whose earlier
 //! versions their entries do not know of.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-
+use crate::model::hand::{D, fresh, on, put, settings, whole};
+use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::{Clash, DriveError, Drives, Order};
-use model::hand::{D, fresh, on, put, settings, whole};
-use model::{Fault, Handle, Model};
 use std::time::Duration;
 use types::{Action, Classify};
 

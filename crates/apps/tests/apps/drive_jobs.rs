@@ -1,12 +1,8 @@
 //! Jobs: folders copied, whoever dies, stops them or changes what is copied.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-
+use crate::model::hand::{D, DAY, fresh, on, put, read, settings, tree, whole};
+use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::{Act, Clash, DriveError, Drives, JobState, NewFile, PutCondition, RenameCondition, Settings};
-use model::hand::{D, DAY, fresh, on, put, read, settings, tree, whole};
-use model::{Fault, Handle, Model};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

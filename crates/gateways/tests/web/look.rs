@@ -1,13 +1,7 @@
-//! The pages to look at: `cargo test --release -p atoll-gateways --test web_look -- --ignored`,
+//! The pages to look at: `cargo test --release -p atoll-gateways --test web -- --ignored look`,
 //! then sign in at http://127.0.0.1:8099 (or at `ATOLL_LOOK`) as `ada`, password `a long enough password`.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "web/world.rs"]
-#[allow(dead_code)]
-mod world;
-
-use world::World;
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "serves until it is stopped"]

@@ -1,23 +1,12 @@
 //! The web gateway over a real node: what a browser sends, what it gets, and what is refused.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "web/world.rs"]
-mod world;
-
-#[path = "web/kept.rs"]
-mod kept;
-
-#[path = "web/drive_pages.rs"]
-mod drive_pages;
-
+use crate::world::{PASSWORD, World, encode};
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use world::{PASSWORD, World, encode};
 
 /// Bytes that look the same nowhere.
 fn noise(len: usize) -> Vec<u8> {

@@ -1,8 +1,6 @@
 //! One folder of very many files on a real node: how long its first page takes in each order, and what
 //! moving, copying and throwing away cost. 5 000 files; with `ATOLL_TEST_LONG=1`, 100 000.
 
-#![allow(clippy::unwrap_used)]
-
 use atoll_apps::drive::{Clash, JobState, NewFile, Order, PutCondition};
 use atoll_apps::{Apps, DriveId, Settings};
 use bytes::Bytes;

@@ -2,14 +2,12 @@
 //! store. What is seen afterwards is the state before it or the state after it,
 //! whole; and sweeping leaves nothing behind but what is there.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-
+use crate::model::acts::{
+    ABANDONED, DRIVE, GRACE, any_act, assert_swept_clean, assert_whole, drives, perform, whole_tree,
+};
+use crate::model::tree::{Act, Path};
+use crate::model::{Fault, Handle, Model};
 use atoll_apps::DriveError;
-use model::acts::{ABANDONED, DRIVE, GRACE, any_act, assert_swept_clean, assert_whole, drives, perform, whole_tree};
-use model::tree::{Act, Path};
-use model::{Fault, Handle, Model};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;

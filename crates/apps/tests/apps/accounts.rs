@@ -1,17 +1,12 @@
 //! Accounts against a store in memory, from one node or several at once.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-mod people;
-
+use crate::model::{Fault, Handle, Model};
+use crate::people::{PASSWORD, from, new_user, node, on, set_up};
 use atoll_apps::accounts::{
     AppScope, LINK_LIFETIME, Policy, Protocol, SESSION_LIFETIME, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
 };
 use atoll_apps::{AccountError, Accounts, Device, Role, User};
 use client::ClientError;
-use model::{Fault, Handle, Model};
-use people::{PASSWORD, from, new_user, node, on, set_up};
 use std::time::Duration;
 
 async fn all_names(accounts: &Accounts, by: &User) -> Vec<String> {
@@ -316,7 +311,7 @@ async fn no_secret_is_stored() {
     let second = accounts.create_user(&root.user, new_user("second", Role::Administrator)).await.unwrap();
     let reset = accounts.make_reset_link(&second, "root").await.unwrap();
     let factor = accounts.begin_second_factor(&root.user, PASSWORD).await.unwrap();
-    let code = code_now(&people::unbase32(&factor.secret), model.now());
+    let code = code_now(&crate::people::unbase32(&factor.secret), model.now());
     let codes = accounts.confirm_second_factor(&root.user, &code).await.unwrap();
     let challenge = match accounts.sign_in("root", PASSWORD, Device::default()).await {
         Err(AccountError::CodeNeeded { challenge }) => challenge,

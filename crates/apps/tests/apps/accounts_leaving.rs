@@ -1,10 +1,7 @@
 //! Accounts that go, whatever crashes on the way; and the log of it all.
 
-#![allow(clippy::unwrap_used)]
-
-mod model;
-mod people;
-
+use crate::model::{Fault, Handle, Model};
+use crate::people::{PASSWORD, from, new_user, node, on, set_up};
 use async_trait::async_trait;
 use atoll_apps::accounts::{AppScope, Estate, Policy, Protocol, SETTLED_AFTER};
 use atoll_apps::drive::{self, Clash, JobState, NewFile, PutCondition};
@@ -12,9 +9,7 @@ use atoll_apps::store::Store;
 use atoll_apps::{AccountError, Accounts, Device, DriveId, Drives, Role, User, UserId};
 use bytes::Bytes;
 use client::ClientError;
-use model::{Fault, Handle, Model};
 use parking_lot::Mutex;
-use people::{PASSWORD, from, new_user, node, on, set_up};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

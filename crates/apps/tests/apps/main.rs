@@ -1,0 +1,18 @@
+//! The apps against a store in memory ([`model`]), which fails at any call if it is told to, and against real nodes.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
+
+mod accounts;
+mod accounts_attacks;
+mod accounts_leaving;
+mod accounts_ways_in;
+mod big_folder;
+mod drive_acts;
+mod drive_concurrent;
+mod drive_crash;
+mod drive_jobs;
+mod drive_older;
+mod drive_rules;
+mod model;
+mod one_node;
+mod people;

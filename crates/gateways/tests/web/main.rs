@@ -1,0 +1,11 @@
+//! The web gateway over a real node in the same process.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
+
+mod accounts;
+mod drive_pages;
+mod gateway;
+mod kept;
+mod look;
+mod people;
+mod world;

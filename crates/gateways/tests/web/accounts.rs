@@ -1,27 +1,10 @@
 //! Accounts by JSON, over a real node: each route, and who is refused.
 
-use crate::world::{Answer, Browser, PASSWORD, World};
+use crate::world::{Answer, Browser, PASSWORD, World, code};
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use std::time::SystemTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use types::WallMillis;
-
-fn code(secret: &str, steps: u64) -> String {
-    let digit = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap() as u32;
-    let (mut held, mut bits, mut bytes) = (0u32, 0, Vec::new());
-    for c in secret.chars() {
-        held = held << 5 | digit(c);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits) as u8);
-        }
-    }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
-    apps::accounts::code_now(&bytes, WallMillis(now + steps * 30_000))
-}
 
 async fn ok(browser: &Browser<'_>, method: &str, path: &str, body: Value) -> Value {
     let answer = browser.json(method, &format!("/api/v1{path}"), body).await;

@@ -1,9 +1,7 @@
 //! Accounts by pages: plain forms, as a browser without scripts sends them, over a real node.
 
-use crate::world::{Answer, Browser, PASSWORD, World, encode};
+use crate::world::{Answer, Browser, PASSWORD, World, code, encode};
 use hyper::StatusCode;
-use std::time::SystemTime;
-use types::WallMillis;
 
 /// What stands between two marks, for the first time.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
@@ -45,21 +43,6 @@ async fn refused(browser: &Browser<'_>, path: &str, pairs: &[(&str, &str)]) -> S
 
 fn path_of(address: &str) -> &str {
     &address[address.find("://").unwrap() + 3..][address[address.find("://").unwrap() + 3..].find('/').unwrap()..]
-}
-
-fn code(secret: &str, steps: u64) -> String {
-    let digit = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap() as u32;
-    let (mut held, mut bits, mut bytes) = (0u32, 0, Vec::new());
-    for c in secret.chars() {
-        held = held << 5 | digit(c);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits) as u8);
-        }
-    }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
-    apps::accounts::code_now(&bytes, WallMillis(now + steps * 30_000))
 }
 
 const PAGES: [&str; 9] = [

@@ -185,3 +185,20 @@ pub fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     text.bytes().map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") }).collect()
 }
+
+/// What an authenticator program shows so many steps from now.
+pub fn code(secret: &str, steps: u64) -> String {
+    let digit = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap() as u32;
+    let (mut held, mut bits, mut bytes) = (0u32, 0, Vec::new());
+    for c in secret.chars() {
+        held = held << 5 | digit(c);
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits) as u8);
+        }
+    }
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    apps::accounts::code_now(&bytes, types::WallMillis(now + steps * 30_000))
+}

@@ -30,7 +30,10 @@ impl Clearing {
         done: Result<T, DriveError>,
     ) -> Result<(), ClientError> {
         match done {
-            Ok(_) | Err(DriveError::NotFound { .. } | DriveError::NotInTrash | DriveError::NoSuchJob) => {
+            Ok(_)
+            | Err(
+                DriveError::NotFound { .. } | DriveError::NotInTrash | DriveError::NoSuchJob | DriveError::NoSuchLink,
+            ) => {
                 self.cleared += 1;
                 Ok(())
             }
@@ -52,6 +55,14 @@ impl Clearing {
 }
 
 impl Drives {
+    /// Whoever has one would find a drive that nobody owns.
+    async fn clear_links(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
+        for id in self.link_ids(drive).await? {
+            clearing.step(drive, id, self.revoke_link(drive, id).await.map(drop))?;
+        }
+        Ok(())
+    }
+
     /// Copies that are under way would hang themselves into a drive that nobody owns.
     async fn clear_jobs(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
         for job in self.jobs(drive).await?.into_iter().filter(|job| job.state == JobState::Running) {
@@ -108,9 +119,11 @@ impl Estate for Drives {
         }
     }
 
-    /// Jobs first, so that none adds to what is taken away after; then the tree, then the trash.
+    /// Links and jobs first, so that none adds to what is taken away after; then the tree, then the trash.
     async fn clear(&self, _: UserId, drive: DriveId) -> Result<bool, ClientError> {
         let mut clearing = Clearing::default();
+        let links = self.clear_links(drive, &mut clearing).await;
+        clearing.step(drive, "links", links)?;
         let jobs = self.clear_jobs(drive, &mut clearing).await;
         clearing.step(drive, "jobs", jobs)?;
         let tree = self.clear_tree(drive, &mut clearing).await;

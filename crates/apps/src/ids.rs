@@ -91,6 +91,11 @@ random_id! {
     JobId
 }
 
+random_id! {
+    /// A link to something in a drive: tells it apart, and opens nothing.
+    LinkId
+}
+
 impl FolderId {
     /// Every drive's root. Never stored, never moved, never removed.
     pub const ROOT: FolderId = FolderId([0; 16]);

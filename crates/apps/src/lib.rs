@@ -22,7 +22,7 @@ pub mod store;
 
 pub use accounts::{AccountError, Accounts, Device, NewUser, Role, Session, Token, User};
 pub use drive::{DriveError, Drives};
-pub use ids::{DriveId, FileId, FolderId, JobId, TrashId, UserId, VersionId};
+pub use ids::{DriveId, FileId, FolderId, JobId, LinkId, TrashId, UserId, VersionId};
 pub use page::Page;
 pub use store::{ByteSource, ByteStream, Store};
 

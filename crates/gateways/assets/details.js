@@ -4,44 +4,75 @@ import { perform } from "./acts.js";
 import { join, say } from "./format.js";
 import * as listing from "./listing.js";
 import { dates } from "./plain.js";
+import "./share.js";
 import { report } from "./report.js";
 import { complain } from "./toast.js";
 
 const pane = document.getElementById("pane");
 const content = pane.querySelector("[data-part=content]");
 
-async function fill(path) {
+/** What a page of ours shows of an entry, by its address, or as the answer to a form. */
+async function fill(url, form) {
   let response;
   try {
-    response = await fetch(`/details?path=${encodeURIComponent(path)}`, { signal: AbortSignal.timeout(30_000) });
+    response = await fetch(url, { method: form ? "POST" : "GET", body: form, signal: AbortSignal.timeout(30_000) });
   } catch {
     throw new Problem(0);
   }
-  if (response.redirected) return signIn();
+  if (new URL(response.url).pathname === "/login") return signIn();
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const details = page.getElementById("details");
-  if (!response.ok || !details) throw new Problem(response.status, { message: page.querySelector("h1")?.textContent });
+  // A form that was refused comes back with the reason.
+  if (!details) throw new Problem(response.status, { message: page.querySelector("h1")?.textContent });
   content.replaceChildren(document.adoptNode(details));
   dates(content);
 }
 
-/** Shows an entry of this folder. */
-export async function show(entry) {
+const detailsOf = (path) => `/details?path=${encodeURIComponent(path)}`;
+
+async function open(url) {
   try {
-    await fill(join(listing.path(), entry.name));
+    await fill(url);
     if (!pane.open) pane.showModal();
   } catch (problem) {
-    complain(problem, () => show(entry));
+    complain(problem, () => open(url));
   }
 }
 
+/** Shows an entry of this folder. */
+export const show = (entry) => open(detailsOf(join(listing.path(), entry.name)));
+
+/** Links to an entry of this folder, and a form for another. */
+export const share = (entry) => open(`/share?path=${encodeURIComponent(join(listing.path(), entry.name))}`);
+
+// From one to the other without leaving the listing, where uploads may be under way.
+content.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='/share'], a[href^='/details']");
+  if (!link) return;
+  event.preventDefault();
+  open(link.getAttribute("href"));
+});
+
 content.addEventListener("submit", async (event) => {
   event.preventDefault();
+  const { action } = event.target;
+  if (new URL(action).pathname.startsWith("/share")) {
+    event.submitter.disabled = true;
+    try {
+      await fill(action, new URLSearchParams(new FormData(event.target)));
+      pane.scrollTo(0, 0);
+    } catch (problem) {
+      // Whether it was done is seen by looking, not by doing it again.
+      complain(problem);
+    }
+    event.submitter.disabled = false;
+    return;
+  }
   const { path, version } = Object.fromEntries(new FormData(event.target));
   const button = event.submitter;
   button.disabled = true;
   const all = await perform([{ act: "restore_version", path, version }]);
-  const again = () => Promise.all([listing.refresh(), pane.open && fill(path).catch(complain)]);
+  const again = () => Promise.all([listing.refresh(), pane.open && fill(detailsOf(path)).catch(complain)]);
   report(all, () => say("version_restored"), { after: again });
   await again();
   button.disabled = false;

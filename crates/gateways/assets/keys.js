@@ -21,6 +21,7 @@ const plain = {
   End: () => listing.step(Infinity),
   " ": () => listing.current() && listing.toggle(listing.current().name),
   i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
+  s: () => listing.chosen().length === 1 && details.share(listing.chosen()[0]),
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),

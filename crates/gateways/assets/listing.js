@@ -98,7 +98,6 @@ function marks() {
   document.getElementById("bar-selected").hidden = selected === 0;
   document.getElementById("selected-count").textContent = say("selected", { count: selected });
   document.getElementById("rename-selected").hidden = selected !== 1;
-  document.getElementById("download-selected").hidden = chosen().some((entry) => entry.kind === "folder");
 }
 
 export const chosenCount = () => state.selected.size;

@@ -11,6 +11,8 @@ import { report } from "./report.js";
 import { complain, tell } from "./toast.js";
 
 const menu = document.getElementById("menu");
+/** Characters of an address that everything on the way lets through. */
+const ADDRESS_MAX = 6000;
 let menuFor = null;
 
 export function open(entry) {
@@ -18,13 +20,32 @@ export function open(entry) {
   else download([entry]);
 }
 
+/** A file as it is; a folder, or several things, as one archive. */
 export function download(entries) {
-  for (const entry of entries.filter((one) => one.kind === "file")) {
-    const link = document.createElement("a");
-    link.href = fileUrl(join(listing.path(), entry.name));
-    link.download = "";
-    link.click();
+  if (entries.length === 0) return;
+  const paths = entries.map((entry) => join(listing.path(), entry.name));
+  if (entries.length === 1 && entries[0].kind === "file") return follow(fileUrl(paths[0]));
+  const query = new URLSearchParams(paths.map((path) => ["path", path]));
+  const url = `/api/v1/drive/archive?${query}`;
+  if (url.length < ADDRESS_MAX) return follow(url);
+  // Too much for an address.
+  const form = document.createElement("form");
+  Object.assign(form, { method: "post", action: "/api/v1/drive/archive", hidden: true });
+  for (const path of paths) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "hidden", name: "path", value: path });
+    form.append(input);
   }
+  document.body.append(form);
+  form.submit();
+  form.remove();
+}
+
+function follow(url) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "";
+  link.click();
 }
 
 export async function newFolder() {
@@ -173,7 +194,7 @@ export function showMenu(button, name) {
   menuFor = name;
   const of = (verb) => menu.querySelector(`[data-verb=${verb}]`);
   of("open").hidden = entry.kind !== "folder";
-  of("download").hidden = entry.kind === "folder";
+  of("download").querySelector("kbd").hidden = entry.kind === "folder";
   menu.showPopover();
   const place = button.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();
@@ -188,7 +209,7 @@ menu.addEventListener("click", (event) => {
   const entry = menuFor === null ? null : listing.find(menuFor);
   if (!verb || !entry) return;
   menu.hidePopover();
-  ({ move: () => putElsewhere("move", [entry]), copy: () => putElsewhere("copy", [entry]), details: () => details.show(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
+  ({ move: () => putElsewhere("move", [entry]), copy: () => putElsewhere("copy", [entry]), details: () => details.show(entry), share: () => details.share(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
 });
 
 menu.addEventListener("keydown", (event) => {

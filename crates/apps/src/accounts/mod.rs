@@ -23,6 +23,7 @@ mod audit;
 mod cache;
 mod error;
 mod factor;
+mod guests;
 mod leaving;
 mod links;
 pub mod names;

@@ -41,6 +41,12 @@ pub(super) struct Tables {
     pub jobs: TableId,
     /// job ‖ folder → how far the job is with that folder.
     pub steps: TableId,
+    /// link → what it leads to.
+    pub links: TableId,
+    /// link ‖ what → counter: see [`super::links`].
+    pub link_counts: TableId,
+    /// link ‖ guest ‖ content → a download that was counted a short time ago.
+    pub link_guests: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -61,6 +67,9 @@ impl Tables {
             index: store.ensure_table(NAMESPACE, "index").await?,
             jobs: store.ensure_table(NAMESPACE, "jobs").await?,
             steps: store.ensure_table(NAMESPACE, "steps").await?,
+            links: store.ensure_table(NAMESPACE, "links").await?,
+            link_counts: store.ensure_table(NAMESPACE, "link_counts").await?,
+            link_guests: store.ensure_table(NAMESPACE, "link_guests").await?,
         })
     }
 
@@ -98,6 +107,8 @@ pub(super) fn work_key_of_history(file: FileId) -> Bytes {
 enum Counted {
     Entries,
     Bytes,
+    /// Bytes that came by a link.
+    Received,
 }
 
 /// A transaction being put together.
@@ -109,6 +120,7 @@ pub(super) struct Change {
     updates: Vec<Update>,
     entries: BTreeMap<FolderId, i64>,
     bytes: i64,
+    received: Option<(Bytes, i64, i64)>,
 }
 
 /// What became of a change.
@@ -129,6 +141,7 @@ impl Change {
             updates: Vec::new(),
             entries: BTreeMap::new(),
             bytes: 0,
+            received: None,
         }
     }
 
@@ -237,6 +250,11 @@ impl Change {
         self.bytes = self.bytes.saturating_add(delta);
     }
 
+    /// So many bytes come by a link that takes up to `max`.
+    pub(super) fn count_received(&mut self, counter: Bytes, bytes: i64, max: i64) {
+        self.received = Some((counter, bytes, max));
+    }
+
     /// What was counted becomes changes of counters.
     fn settle(&mut self) -> Vec<(Counted, i64)> {
         let quota = self.quota.map_or(i64::MAX, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
@@ -249,6 +267,10 @@ impl Change {
         for (sort_key, what, delta, max) in entries.chain([bytes]).filter(|(_, _, delta, _)| *delta != 0) {
             self.updates.push(Update::Add { table: self.tables.counts, sort_key, delta, min: 0, max });
             counted.push((what, delta));
+        }
+        if let Some((sort_key, delta, max)) = self.received.take() {
+            self.updates.push(Update::Add { table: self.tables.link_counts, sort_key, delta, min: 0, max });
+            counted.push((Counted::Received, delta));
         }
         counted
     }
@@ -272,6 +294,7 @@ impl Change {
                         let used = would_be.saturating_sub(*delta);
                         DriveError::Quota { needed: *delta as u64, room: max.saturating_sub(used).max(0) as u64 }
                     }
+                    Some((Counted::Received, _)) => DriveError::LinkFull,
                     Some((Counted::Entries, delta)) if *delta > 0 => DriveError::FolderFull { path: path.to_string() },
                     _ => DriveError::Damaged(format!("a counter would become {would_be}")),
                 })

@@ -39,6 +39,16 @@ pub enum DriveError {
     Quota { needed: u64, room: u64 },
     #[error("the folder {path} holds as many entries as a folder may")]
     FolderFull { path: String },
+    /// Never made, taken back, or not for this.
+    #[error("there is no such link")]
+    NoSuchLink,
+    /// It has run out, is used up, or what it led to is gone.
+    #[error("this link does not work any more")]
+    LinkOver,
+    #[error("this is more than the link takes")]
+    LinkFull,
+    #[error("a drive has at most {max} links; take some back first")]
+    TooManyLinks { max: usize },
     #[error("this is not a place in this listing; begin it again")]
     BadCursor,
     #[error("{0}")]

@@ -15,6 +15,7 @@
 //! row of work, written in the same transaction that made it so or before it:
 //! a crash anywhere leaves work, never litter. (5) Each step of the sweeper
 //! can be repeated, and two sweepers do not disturb each other.
+//! (6) A link counts downloads, and takes uploads, in transactions that rest on the link itself.
 //! **Leaves to others**: storing and reading blocks (`client`), who may use which
 //! drive (`gateways`, by the user's drive id). **Proved by** `tests/apps/drive_*.rs`;
 //! [`Drives::check`] says what is wrong with a drive.
@@ -28,7 +29,9 @@ mod entry;
 mod error;
 mod folders;
 mod index;
+mod inside;
 mod jobs;
+pub mod links;
 pub mod path;
 mod put;
 mod read;
@@ -52,6 +55,7 @@ pub use entry::{
 pub use error::DriveError;
 pub use index::Order;
 pub use jobs::{Job, JobState};
+pub use links::{Link, LinkChange, LinkFound, LinkMode, NewLink, Started};
 pub use path::DrivePath;
 pub use put::Before;
 pub use read::LIST_MAX;

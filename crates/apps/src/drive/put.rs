@@ -9,6 +9,7 @@
 
 use super::change::{Change, Commit, work_key_of_version};
 use super::contents::{Stored, has_blocks};
+use super::links::Gate;
 use super::rows::{Work, WorkRow, decode};
 use super::tries::Tries;
 use super::walk::Walk;
@@ -88,6 +89,11 @@ impl Drives {
             let (parent, ancestors) = walk.parent()?;
             let mut entry = put.entry(self.now(), old.map(|step| &step.entry));
             let mut change = Change::new(self, put.drive);
+            let by_link = match &put.gate {
+                Some(gate) if gate.folder != parent => return Err(DriveError::Changed { path: put.path.to_string() }),
+                Some(gate) => Some(gate.require(&mut change, put.content.size)),
+                None => None,
+            };
             if let Some(source) = &put.source {
                 // It still names the content, so that the content had references all the time.
                 change.require_steps(std::slice::from_ref(&self.source_of(put.drive, source).await?));
@@ -123,6 +129,9 @@ impl Drives {
             change.count_bytes(put.content.size as i64);
             match change.commit(self.store(), &put.path).await? {
                 Commit::Done(_) => return Ok(WasPut { entry, before }),
+                Commit::Lost(at) if Some(at) == by_link => {
+                    return Err(DriveError::Changed { path: put.path.to_string() });
+                }
                 Commit::Lost(at) if at == own && intent.is_none() => return Err(version_used()),
                 // The sweeper took it for dead.
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.path.to_string() }),
@@ -225,6 +234,8 @@ pub(super) struct Put {
     condition: PutCondition,
     /// The file that it is a copy of, and which of its versions.
     pub source: Option<(DrivePath, VersionId)>,
+    /// The link that it comes by.
+    pub gate: Option<Gate>,
 }
 
 impl Put {
@@ -239,7 +250,7 @@ impl Put {
         if i64::try_from(content.size).is_err() {
             return Err(DriveError::Invalid("no file is that large".into()));
         }
-        Ok(Put { drive, path, content, new, condition, source: None })
+        Ok(Put { drive, path, content, new, condition, source: None, gate: None })
     }
 
     fn same_content(&self, there: &FileInfo) -> Result<(), DriveError> {

@@ -161,11 +161,8 @@ impl Drives {
             let EntryKind::File(file) = &entry.kind else {
                 return Err(DriveError::IsAFolder { path: path.to_string() });
             };
-            let key = ItemKey::new(self.inner.tables.contents, drive.bytes(), file.version.bytes());
-            if let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? {
-                let content = Content::decode(&item.value)?;
-                let file = file.clone();
-                return Ok(OpenFile { entry, file, content });
+            if let Some(open) = self.open_entry(drive, &entry, file.clone()).await? {
+                return Ok(open);
             }
             // Replaced and swept between the two reads; then there is something else by now.
             tries.lost(self.store()).await?;
@@ -191,7 +188,7 @@ impl Drives {
     }
 }
 
-fn listing(page: &QueryPage) -> Result<Page<Entry>, DriveError> {
+pub(super) fn listing(page: &QueryPage) -> Result<Page<Entry>, DriveError> {
     let entries = page.items.iter().map(|at| Entry::decode(name_in(&at.sort_key)?, &at.item.value));
     let next = page.next.as_ref().and_then(|key| key.get(16..)).map(cursor_after);
     Ok(Page { items: entries.collect::<Result<_, _>>()?, next })

@@ -1,5 +1,5 @@
 //! What goes by itself with time: the trash of long ago, versions that are
-//! thinned out, jobs that someone else has to carry on.
+//! thinned out, links that lead nowhere, jobs that someone else has to carry on.
 
 use super::{DriveError, Drives};
 use crate::DriveId;
@@ -21,7 +21,8 @@ impl Drives {
         let emptied = self.empty_of(drive, long_ago).await;
         // Whatever came of the trash.
         let thinned = self.thin_due(drive).await?;
-        Ok(emptied? + thinned)
+        let links = self.tidy_links(drive).await?;
+        Ok(emptied? + thinned + links)
     }
 
     async fn empty_of(&self, drive: DriveId, until: WallMillis) -> Result<u64, DriveError> {
@@ -41,6 +42,7 @@ impl Drives {
         let tables = self.inner.tables;
         let mut drives = self.drives_in(tables.trash).await?;
         drives.extend(self.drives_in(tables.due).await?);
+        drives.extend(self.drives_in(tables.links).await?);
         let mut sum = 0;
         for drive in drives {
             match self.tidy(drive).await {

@@ -39,6 +39,11 @@ impl Walk {
         if self.steps.len() == self.path.names().len() { self.steps.last() } else { None }
     }
 
+    /// Where it went.
+    pub(super) fn path(&self) -> &DrivePath {
+        &self.path
+    }
+
     /// What is at the path, or the error that says how far it leads. Not for the root.
     pub(super) fn required(&self) -> Result<&Step, DriveError> {
         self.through_folders(self.path.names().len())?;

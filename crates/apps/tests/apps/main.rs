@@ -11,6 +11,7 @@ mod drive_acts;
 mod drive_concurrent;
 mod drive_crash;
 mod drive_jobs;
+mod drive_links;
 mod drive_older;
 mod drive_rules;
 mod model;

@@ -101,11 +101,15 @@ impl Explain for DriveError {
             DriveError::NotFound { .. }
             | DriveError::NotInTrash
             | DriveError::NoSuchVersion { .. }
+            | DriveError::NoSuchLink
+            | DriveError::LinkOver
             | DriveError::NoSuchJob => rejected(Code::NotFound, kind::NOT_FOUND),
             DriveError::Exists { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
             DriveError::NotEmpty { .. } => rejected(Code::FailedPrecondition, kind::NOT_EMPTY),
             DriveError::Changed { .. } => rejected(Code::FailedPrecondition, kind::CHANGED),
-            DriveError::Quota { .. } => rejected(Code::ResourceExhausted, kind::NO_ROOM),
+            DriveError::Quota { .. } | DriveError::LinkFull | DriveError::TooManyLinks { .. } => {
+                rejected(Code::ResourceExhausted, kind::NO_ROOM)
+            }
             DriveError::Damaged(_) => rejected(Code::Internal, kind::INTERNAL),
             _ if action == Action::Retry => Problem::retry(kind::BUSY, text),
             _ => rejected(Code::InvalidArgument, kind::INVALID),

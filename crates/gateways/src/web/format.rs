@@ -35,7 +35,7 @@ pub(super) fn machine_date(time: WallMillis) -> String {
 
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar: years are
 /// counted from March, so that the leap day is a year's last.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(super) fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let of_era = days % 146_097;
@@ -45,6 +45,19 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day = of_year - (153 * march_month + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+/// The day after one typed as `2026-11-21`, where it begins, UTC: until then it lasts.
+pub(super) fn end_of_day(typed: &str) -> Option<WallMillis> {
+    let mut parts = typed.splitn(3, '-').map(|part| part.parse::<u64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    if !(1970..=9999).contains(&year) {
+        return None;
+    }
+    // Days are searched for from below: no month has more than 31, no year more than 366.
+    let least = (year - 1970) * 365 + (month.max(1) - 1) * 28;
+    let at = (least..least + 3000).find(|days| civil(*days) == (year, month, day))?;
+    Some(WallMillis((at + 1) * 86_400_000))
 }
 
 #[cfg(test)]
@@ -65,6 +78,17 @@ mod tests {
             (u64::MAX, "18 EB"),
         ] {
             assert_eq!(size(bytes), shown, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn days_are_read() {
+        for (typed, end) in [("1970-01-01", "1970-01-02"), ("2024-02-29", "2024-03-01"), ("9999-12-31", "10000-01-01")]
+        {
+            assert!(date(end_of_day(typed).unwrap()).starts_with(end), "{typed}");
+        }
+        for typed in ["", "2023-02-29", "2024-13-01", "1969-12-31", "10000-01-01", "2024-01", "x-y-z"] {
+            assert_eq!(end_of_day(typed), None, "{typed}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::text::ENGLISH;
-use super::{WebState, session};
+use super::{WebState, guests, session};
 use crate::metrics::{Ending, Service};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -47,7 +47,7 @@ pub(super) async fn guard(State(state): State<WebState>, request: Request, next:
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let mut response = if uri_bytes > URI_BYTES_MAX {
         Problem::new(StatusCode::URI_TOO_LONG, "too_long", ENGLISH.too_long, ENGLISH.do_rejected).into_response()
-    } else if !is_safe(request.method()) && !is_ours(request.headers()) {
+    } else if !is_safe(request.method()) && !is_ours(request.headers()) && !is_guests_form(&request) {
         let (kind, what) = ("wrong_origin", ENGLISH.wrong_origin);
         Problem::new(StatusCode::FORBIDDEN, kind, what, ENGLISH.do_reload).into_response()
     } else {
@@ -69,6 +69,14 @@ pub(super) async fn guard(State(state): State<WebState>, request: Request, next:
 
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// A form of a guest's page, which tells nobody where it comes from. Whoever can send it has the link, and nothing of the
+/// browser's that would help: no session counts there, and a guest's cookie stays at home when another site sends.
+fn is_guests_form(request: &Request) -> bool {
+    let headers = request.headers();
+    let untold = headers.get(header::ORIGIN).is_some_and(|origin| origin == "null");
+    guests::is_guests(request.uri()) && untold && !headers.contains_key("sec-fetch-site")
 }
 
 /// Does it come from a page of ours, or from a program that shows a token of

@@ -4,7 +4,7 @@
 //! **Invariants**
 //! 1. A request that may change something comes from this site's own pages, or
 //!    shows a bearer token: [`guard`] refuses everything else before it is read.
-//! 2. A drive is the caller's own: no request names one.
+//! 2. A drive is the caller's own: no request names one. Who has a link reaches what it is to, and nothing beside it ([`guests`]).
 //! 3. Nothing that people store is ever active content here: files leave as
 //!    attachments, sandboxed, and names are escaped wherever they are shown.
 //! 4. An answer tells refused from not known, and an upload that ends early
@@ -24,6 +24,7 @@ mod certificate;
 mod format;
 mod forms;
 mod guard;
+mod guests;
 mod health;
 mod multipart;
 mod pages;
@@ -33,6 +34,7 @@ mod session;
 mod store;
 mod text;
 mod url;
+mod zip;
 
 pub use certificate::{Shown, TlsFailure};
 pub use serve::{Door, Peer, serve};
@@ -54,6 +56,13 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 const UPLOADS_MAX: usize = 32;
 /// Downloads at a time. Others wait.
 const DOWNLOADS_MAX: usize = 128;
+/// Archives made at a time; each keeps its directory in memory, up to 32 MiB. Others wait.
+const ARCHIVES_MAX: usize = 8;
+
+/// The same for guests, so that they do not keep out who has an account.
+const GUEST_UPLOADS_MAX: usize = 8;
+const GUEST_DOWNLOADS_MAX: usize = 64;
+const GUEST_ARCHIVES_MAX: usize = 4;
 
 /// What the gateway can be told.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +95,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     uploads: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    archives: Arc<Semaphore>,
+    guests: guests::Guests,
 }
 
 impl WebState {
@@ -101,6 +112,8 @@ impl WebState {
             metrics,
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
+            guests: guests::Guests::default(),
         };
         WebState { inner: Arc::new(inner), tls: false }
     }
@@ -133,6 +146,7 @@ pub fn router(state: WebState) -> Router {
         .route("/logout", post(pages::login::sign_out))
         .route("/setup/{secret}", get(pages::setup::show).post(pages::setup::submit))
         .merge(pages::routes())
+        .merge(guests::routes())
         .route("/forms/upload", post(forms::upload))
         .route("/forms/folder", post(forms::folder))
         .route("/assets/{version}/{name}", get(assets::asset))

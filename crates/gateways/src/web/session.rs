@@ -92,7 +92,7 @@ pub(super) fn token(headers: &HeaderMap, tls: bool) -> Option<String> {
     found.filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX).map(str::to_string)
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     lines
         .flat_map(|line| line.split(';'))

@@ -28,10 +28,15 @@ pub(super) fn file(path: &DrivePath) -> String {
     format!("/api/v1/drive/file?path={}", encode(&path.to_string()))
 }
 
+/// A folder with all that is in it, as one archive.
+pub(super) fn archive(path: &DrivePath) -> String {
+    format!("/api/v1/drive/archive?path={}", encode(&path.to_string()))
+}
+
 /// Where to go after signing in: only to pages of ours.
 pub(super) fn safe_next(next: &str) -> &str {
     let path = next.split('?').next().unwrap_or_default();
-    let ours = matches!(path, "/" | "/trash" | "/search" | "/details")
+    let ours = matches!(path, "/" | "/trash" | "/search" | "/details" | "/share")
         || path.starts_with("/drive/")
         || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
 mod accounts;
+mod archive;
 mod drive_pages;
 mod gateway;
 mod kept;
+mod links;
 mod look;
 mod people;
 mod world;

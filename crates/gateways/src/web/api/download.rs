@@ -5,8 +5,8 @@ use crate::web::problem::Problem;
 use crate::web::session::Caller;
 use crate::web::text::ENGLISH;
 use crate::web::url::encode;
-use apps::VersionId;
-use apps::drive::FileInfo;
+use apps::drive::{FileInfo, OpenFile};
+use apps::{Drives, VersionId};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -17,10 +17,12 @@ use client::ClientError;
 use futures::StreamExt;
 use serde::Deserialize;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
 
 /// Of a file: it may do nothing, wherever it is opened.
-const SANDBOX: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
+pub(super) const SANDBOX: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 /// Types that are told as they are; all others are plain bytes.
 const PASSIVE: [&str; 9] = [
     "image/png",
@@ -62,6 +64,17 @@ pub(in crate::web) async fn download(
         Some(version) => state.inner.drives.open_version(caller.user.drive, &at.path, version).await?,
         None => state.inner.drives.open(caller.user.drive, &at.path).await?,
     };
+    send(&state.inner.drives, &state.inner.downloads, open, &method, &headers).await
+}
+
+/// The file, or the part of it that is asked for. `downloads`: how many there may be at a time.
+pub(in crate::web) async fn send(
+    drives: &Drives,
+    downloads: &Arc<Semaphore>,
+    open: OpenFile,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let etag = format!("\"{}\"", open.file.etag);
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let mut response = if text(header::IF_NONE_MATCH).is_some_and(|given| matches(given, &etag)) {
@@ -76,9 +89,9 @@ pub(in crate::web) async fn download(
         };
         let length = range.end - range.start;
         let mut body = Body::empty();
-        if method == Method::GET && length > 0 {
-            let room = state.inner.downloads.clone().acquire_owned().await.map_err(|_| ClientError::Busy)?;
-            let mut bytes = state.inner.drives.read(open.content, range.clone());
+        if *method == Method::GET && length > 0 {
+            let room = downloads.clone().acquire_owned().await.map_err(|_| ClientError::Busy)?;
+            let mut bytes = drives.read(open.content, range.clone());
             // While nothing has been said, a failure can still be told as one.
             let first = bytes.next().await.transpose()?.unwrap_or_default();
             let all = futures::stream::iter([Ok(first)]).chain(bytes).map(move |chunk| {
@@ -99,7 +112,7 @@ pub(in crate::web) async fn download(
     Ok(response)
 }
 
-fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     // Everything put here is visible ASCII by its making.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
@@ -134,7 +147,7 @@ fn describe(headers: &mut HeaderMap, name: &str, file: &FileInfo, etag: &str) {
 }
 
 /// The name twice: for browsers of old in ASCII, for others as it is (RFC 6266, RFC 5987).
-fn disposition(name: &str) -> String {
+pub(super) fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '%' | ';') { c } else { '_' })

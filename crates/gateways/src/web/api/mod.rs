@@ -2,12 +2,17 @@
 
 mod accounts;
 mod acts;
+mod archive;
 mod download;
 mod drive;
+mod links;
 mod upload;
 
+pub(super) use archive::send as send_archive;
+pub(super) use download::send as send_file;
 pub(super) use drive::OrderJson;
-pub(super) use upload::media_type;
+pub(super) use links::{Change, Make, ModeJson, address as link_address, change_of, make, take_back};
+pub(super) use upload::{drain, media_type, whole};
 
 use super::WebState;
 use super::problem::Problem;
@@ -31,6 +36,10 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/drive/list", get(drive::list))
         .route("/drive/entry", get(drive::stat))
         .route("/drive/file", file.layer(DefaultBodyLimit::disable()))
+        .route(
+            "/drive/archive",
+            get(archive::by_query).post(archive::by_form).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)),
+        )
         .route("/drive/folder", post(drive::make_folder))
         .route("/drive/move", post(drive::rename))
         .route("/drive/copy", post(drive::copy))
@@ -44,6 +53,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/drive/jobs", get(acts::jobs))
         .route("/drive/job", get(acts::job))
         .route("/drive/job/cancel", post(acts::cancel_job))
+        .route("/drive/links", get(links::list).post(links::create).patch(links::change).delete(links::revoke))
         .route("/drive/usage", get(drive::usage))
         .fallback(nothing)
         .method_not_allowed_fallback(bad_method)

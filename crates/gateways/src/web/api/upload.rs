@@ -110,8 +110,7 @@ pub(in crate::web) async fn upload(
     match result {
         Ok(response) => response,
         Err(problem) => {
-            // Whoever is still sending would otherwise see a broken connection and not the reason.
-            let _ = tokio::time::timeout(DRAIN_WITHIN, drain(&mut body)).await;
+            drain(&mut body).await;
             problem.into_response()
         }
     }
@@ -140,7 +139,7 @@ async fn take(
 }
 
 /// The body, which must be as long as was promised and not fall silent.
-fn whole(
+pub(in crate::web) fn whole(
     body: &mut BodyDataStream,
     length: Option<u64>,
 ) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + Unpin {
@@ -160,12 +159,16 @@ fn whole(
     }))
 }
 
-async fn drain(body: &mut BodyDataStream) {
-    let mut seen = 0;
-    while let Some(Ok(chunk)) = body.next().await {
-        seen += chunk.len();
-        if seen > DRAIN_BYTES_MAX {
-            return;
+/// Whoever is still sending would otherwise see a broken connection and not the reason for a refusal.
+pub(in crate::web) async fn drain(body: &mut BodyDataStream) {
+    let all = async {
+        let mut seen = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            seen += chunk.len();
+            if seen > DRAIN_BYTES_MAX {
+                return;
+            }
         }
-    }
+    };
+    let _ = tokio::time::timeout(DRAIN_WITHIN, all).await;
 }

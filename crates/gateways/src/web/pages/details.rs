@@ -29,6 +29,10 @@ struct DetailsPage<'a> {
     parent_url: String,
     folder: bool,
     url: String,
+    archive: String,
+    root: bool,
+    share: String,
+    links: String,
     size: String,
     media_type: String,
     modified: Moment,
@@ -102,7 +106,9 @@ async fn page(
     error: String,
 ) -> Response {
     match read(state, caller, path).await {
-        Ok((path, entry, versions)) => render(status, &details(&caller.user, &path, &entry, versions, done, error)),
+        Ok((path, entry, versions, links)) => {
+            render(status, &details(&caller.user, &path, &entry, (versions, links), done, error))
+        }
         Err(error) => failed(error.into()),
     }
 }
@@ -111,19 +117,20 @@ async fn read(
     state: &WebState,
     caller: &Caller,
     path: &str,
-) -> Result<(DrivePath, Entry, Vec<OldVersion>), DriveError> {
+) -> Result<(DrivePath, Entry, Vec<OldVersion>, usize), DriveError> {
     let path = DrivePath::parse(path)?;
     let (drives, drive, text) = (&state.inner.drives, caller.user.drive, path.to_string());
     let entry = drives.stat(drive, &text).await?;
     let versions = if entry.is_folder() { Vec::new() } else { drives.versions(drive, &text).await? };
-    Ok((path, entry, versions))
+    let links = drives.links_to(drive, entry.id()).await?;
+    Ok((path, entry, versions, links))
 }
 
 fn details<'a>(
     user: &'a User,
     path: &DrivePath,
     entry: &Entry,
-    versions: Vec<OldVersion>,
+    (versions, links): (Vec<OldVersion>, usize),
     done: &'static str,
     error: String,
 ) -> DetailsPage<'a> {
@@ -147,6 +154,14 @@ fn details<'a>(
         parent_url: url::folder(&parent),
         folder: entry.is_folder(),
         url: if entry.is_folder() { url::folder(path) } else { url::file(path) },
+        archive: url::archive(path),
+        root: path.is_root(),
+        share: super::share::address(path),
+        links: match links {
+            0 => ENGLISH.links_none.to_string(),
+            1 => ENGLISH.links_one.to_string(),
+            count => fill(ENGLISH.links_many, &[("count", &count.to_string())]),
+        },
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
         media_type: file.and_then(|file| file.media_type.clone()).unwrap_or_default(),
         modified: file.map_or(entry.modified, |file| file.mtime).into(),

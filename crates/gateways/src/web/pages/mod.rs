@@ -11,6 +11,7 @@ pub(super) mod people;
 pub(super) mod search;
 pub(super) mod settings;
 pub(super) mod setup;
+pub(super) mod share;
 pub(super) mod trash;
 
 pub(super) use inner::is_inner;
@@ -32,6 +33,9 @@ pub(super) fn routes() -> Router<WebState> {
     Router::new()
         .route("/details", get(details::show))
         .route("/details/restore", post(details::restore))
+        .route("/share", get(share::show).post(share::make))
+        .route("/share/change", post(share::change))
+        .route("/share/revoke", post(share::revoke))
         .route("/search", get(search::show))
         .route("/trash", get(trash::show))
         .route("/trash/restore", post(trash::restore))
@@ -66,14 +70,14 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 /// What every page shows.
-struct Frame {
-    text: &'static Text,
+pub(super) struct Frame {
+    pub text: &'static Text,
     /// Part of the assets' addresses.
-    assets: &'static str,
+    pub assets: &'static str,
 }
 
 impl Frame {
-    fn new() -> Frame {
+    pub fn new() -> Frame {
         Frame { text: &ENGLISH, assets: assets::version() }
     }
 }
@@ -93,7 +97,7 @@ struct Message<'a> {
     refresh: Option<(u32, &'a str)>,
 }
 
-fn render(status: StatusCode, page: &impl Template) -> Response {
+pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {

@@ -1,0 +1,109 @@
+//! `/api/v1/drive/archive`: files and folders with all that is in them, as one ZIP archive.
+//!
+//! Each `path` names one. A folder is in the archive under its own name, several things side by side; of the drive itself, what is in
+//! it. By POST where the paths are too long for an address.
+
+use super::download::{SANDBOX, disposition, put};
+use crate::web::WebState;
+use crate::web::problem::Problem;
+use crate::web::session::Caller;
+use crate::web::text::ENGLISH;
+use crate::web::zip::{Top, archive};
+use apps::drive::DrivePath;
+use apps::{DriveError, DriveId, FolderId};
+use axum::Form;
+use axum::body::Body;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::header::{self, HeaderMap};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use client::ClientError;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Things in one archive, beside what is in them.
+const TOPS_MAX: usize = 1000;
+
+type Pairs = Vec<(String, String)>;
+
+pub(in crate::web) async fn by_query(
+    State(state): State<WebState>,
+    caller: Caller,
+    method: Method,
+    query: Result<Query<Pairs>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(pairs) = query?;
+    answer(&state, caller.user.drive, pairs, &method).await
+}
+
+pub(in crate::web) async fn by_form(
+    State(state): State<WebState>,
+    caller: Caller,
+    form: Result<Form<Pairs>, FormRejection>,
+) -> Result<Response, Problem> {
+    let Form(pairs) = form.map_err(|error| Problem::bad_request(error.body_text()))?;
+    answer(&state, caller.user.drive, pairs, &Method::POST).await
+}
+
+async fn answer(state: &WebState, drive: DriveId, pairs: Pairs, method: &Method) -> Result<Response, Problem> {
+    let paths = pairs.into_iter().filter(|(key, _)| key == "path").map(|(_, path)| DrivePath::parse(&path));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
+    if paths.is_empty() || paths.len() > TOPS_MAX {
+        return Err(Problem::bad_request(format!("an archive is of 1 to {TOPS_MAX} files or folders")));
+    }
+    let drives = &state.inner.drives;
+    let mut tops = Vec::with_capacity(paths.len());
+    let mut last: Option<(DrivePath, FolderId)> = None;
+    for path in &paths {
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            let root = drives.stat(drive, "/").await?;
+            tops.extend(root.folder().map(|folder| Top::All(folder.clone())));
+            continue;
+        };
+        let folder = match &last {
+            Some((known, id)) if *known == parent => *id,
+            _ => {
+                let entry = drives.stat(drive, &parent.to_string()).await?;
+                let not_there = || DriveError::NotAFolder { path: parent.to_string() };
+                entry.folder().ok_or_else(not_there)?.id
+            }
+        };
+        let found = drives.look_inside(drive, folder, name).await?;
+        let (entry, _) = found.ok_or_else(|| DriveError::NotFound { path: path.to_string() })?;
+        tops.push(Top::Of(folder, entry));
+        last = Some((parent, folder));
+    }
+    let name = match &paths[..] {
+        [one] => one.name().unwrap_or(ENGLISH.drive_root).to_string(),
+        // What is side by side is called as what it is in.
+        [first, others @ ..] if others.iter().all(|path| path.parent() == first.parent()) => {
+            let parent = first.parent().unwrap_or_default();
+            parent.name().unwrap_or(ENGLISH.drive_root).to_string()
+        }
+        _ => ENGLISH.drive_root.to_string(),
+    };
+    send(state, &state.inner.archives, (drive, tops), &name, method).await
+}
+
+/// The archive as an answer: how long it will be is not known. `archives`: how many there may be at a time.
+pub(in crate::web) async fn send(
+    state: &WebState,
+    archives: &Arc<Semaphore>,
+    (drive, tops): (DriveId, Vec<Top>),
+    name: &str,
+    method: &Method,
+) -> Result<Response, Problem> {
+    let mut response = (StatusCode::OK, Body::empty()).into_response();
+    if *method != Method::HEAD {
+        let room = archives.clone().acquire_owned().await.map_err(|_| ClientError::Busy)?;
+        *response.body_mut() = Body::from_stream(archive(state.inner.drives.clone(), drive, tops, room));
+    }
+    let headers: &mut HeaderMap = response.headers_mut();
+    put(headers, header::CONTENT_TYPE, "application/zip");
+    put(headers, header::CONTENT_DISPOSITION, &disposition(&format!("{name}.zip")));
+    put(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
+    put(headers, header::CACHE_CONTROL, "no-store");
+    put(headers, header::ACCEPT_RANGES, "none");
+    Ok(response)
+}

@@ -1,0 +1,236 @@
+//! Links to what is in the caller's drive: make, list, change, take back.
+
+use crate::web::WebState;
+use crate::web::problem::Problem;
+use crate::web::session::Caller;
+use apps::LinkId;
+use apps::drive::{Link, LinkChange, LinkMode, NewLink};
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use types::WallMillis;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::web) enum ModeJson {
+    /// Looking and downloading.
+    #[default]
+    View,
+    /// Putting files in, and seeing none.
+    DropBox,
+}
+
+impl From<ModeJson> for LinkMode {
+    fn from(mode: ModeJson) -> LinkMode {
+        match mode {
+            ModeJson::View => LinkMode::View,
+            ModeJson::DropBox => LinkMode::DropBox,
+        }
+    }
+}
+
+/// A link to be made.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::web) struct Make {
+    pub path: String,
+    #[serde(default)]
+    pub mode: ModeJson,
+    pub password: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub expires: Option<u64>,
+    /// That may begin.
+    pub downloads: Option<u64>,
+    /// That it takes.
+    pub bytes: Option<u64>,
+}
+
+/// What is to be different; null: none.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::web) struct Change {
+    #[serde(default, deserialize_with = "given")]
+    pub password: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub expires: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "given")]
+    pub downloads: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "given")]
+    pub bytes: Option<Option<u64>>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct ChangeOne {
+    id: LinkId,
+    #[serde(flatten)]
+    change: Change,
+}
+
+/// What is given is told from what is not, null being given.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Which {
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct One {
+    id: LinkId,
+}
+
+/// A link, as scripts see it.
+#[derive(Serialize)]
+pub(in crate::web) struct LinkJson {
+    id: LinkId,
+    /// Its address on this server.
+    address: String,
+    mode: ModeJson,
+    name: String,
+    /// `file` or `folder`.
+    kind: &'static str,
+    /// Where it leads to now; none: it is in the trash, or gone.
+    path: Option<String>,
+    works: bool,
+    created: u64,
+    expires: Option<u64>,
+    password: bool,
+    downloads: u64,
+    downloads_max: Option<u64>,
+    received: u64,
+    bytes_max: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Links {
+    links: Vec<LinkJson>,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Answer {
+    link: LinkJson,
+}
+
+#[derive(Serialize)]
+pub(in crate::web) struct Nothing {}
+
+/// The page that a link leads to.
+pub(in crate::web) fn address(token: &str) -> String {
+    format!("/s/{token}")
+}
+
+fn json(link: Link, now: WallMillis) -> LinkJson {
+    LinkJson {
+        id: link.id,
+        address: address(&link.token),
+        mode: match link.mode {
+            LinkMode::View => ModeJson::View,
+            LinkMode::DropBox => ModeJson::DropBox,
+        },
+        works: link.works(now),
+        kind: if link.folder { "folder" } else { "file" },
+        name: link.name,
+        path: link.path,
+        created: link.created.0,
+        expires: link.expires.map(|at| at.0),
+        password: link.password,
+        downloads: link.downloads,
+        downloads_max: link.downloads_max,
+        received: link.received,
+        bytes_max: link.bytes_max,
+    }
+}
+
+/// Makes a link, with its line in the log.
+pub(in crate::web) async fn make(state: &WebState, caller: &Caller, asked: Make) -> Result<Link, Problem> {
+    let password = match asked.password.filter(|password| !password.is_empty()) {
+        Some(password) => Some(state.inner.accounts.hash_link_password(&password).await?),
+        None => None,
+    };
+    let new = NewLink {
+        mode: asked.mode.into(),
+        password,
+        expires: asked.expires.map(WallMillis),
+        downloads_max: asked.downloads,
+        bytes_max: asked.bytes,
+    };
+    state.inner.accounts.note_link(&caller.by(), "link into the drive made", &asked.path).await?;
+    Ok(state.inner.drives.make_link(caller.user.drive, &asked.path, new, caller.user.id).await?)
+}
+
+/// Changes a link, with its line in the log.
+pub(in crate::web) async fn change_of(
+    state: &WebState,
+    caller: &Caller,
+    id: LinkId,
+    asked: Change,
+) -> Result<Link, Problem> {
+    let password = match asked.password {
+        Some(Some(password)) if !password.is_empty() => {
+            Some(Some(state.inner.accounts.hash_link_password(&password).await?))
+        }
+        Some(_) => Some(None),
+        None => None,
+    };
+    let change = LinkChange {
+        password,
+        expires: asked.expires.map(|at| at.map(WallMillis)),
+        downloads_max: asked.downloads,
+        bytes_max: asked.bytes,
+    };
+    let (drives, drive) = (&state.inner.drives, caller.user.drive);
+    let link = drives.link(drive, id).await?;
+    state.inner.accounts.note_link(&caller.by(), "link into the drive changed", &link.name).await?;
+    Ok(drives.change_link(drive, id, &change).await?)
+}
+
+/// Takes a link back, with its line in the log.
+pub(in crate::web) async fn take_back(state: &WebState, caller: &Caller, id: LinkId) -> Result<(), Problem> {
+    let (drives, drive) = (&state.inner.drives, caller.user.drive);
+    let link = drives.link(drive, id).await?;
+    state.inner.accounts.note_link(&caller.by(), "link into the drive taken back", &link.name).await?;
+    Ok(drives.revoke_link(drive, id).await?)
+}
+
+pub(in crate::web) async fn create(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<Make>, JsonRejection>,
+) -> Result<(StatusCode, Json<Answer>), Problem> {
+    let Json(asked) = body?;
+    let link = make(&state, &caller, asked).await?;
+    Ok((StatusCode::CREATED, Json(Answer { link: json(link, state.inner.client.now()) })))
+}
+
+pub(in crate::web) async fn list(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Links>, Problem> {
+    let Query(asked) = query?;
+    let links = state.inner.drives.links(caller.user.drive, asked.path.as_deref()).await?;
+    let now = state.inner.client.now();
+    Ok(Json(Links { links: links.into_iter().map(|link| json(link, now)).collect() }))
+}
+
+pub(in crate::web) async fn change(
+    State(state): State<WebState>,
+    caller: Caller,
+    body: Result<Json<ChangeOne>, JsonRejection>,
+) -> Result<Json<Answer>, Problem> {
+    let Json(asked) = body?;
+    let link = change_of(&state, &caller, asked.id, asked.change).await?;
+    Ok(Json(Answer { link: json(link, state.inner.client.now()) }))
+}
+
+pub(in crate::web) async fn revoke(
+    State(state): State<WebState>,
+    caller: Caller,
+    query: Result<Query<One>, QueryRejection>,
+) -> Result<Json<Nothing>, Problem> {
+    let Query(asked) = query?;
+    take_back(&state, &caller, asked.id).await?;
+    Ok(Json(Nothing {}))
+}

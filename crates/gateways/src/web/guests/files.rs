@@ -1,0 +1,95 @@
+//! What guests download: each that begins is counted before its first byte leaves.
+
+use super::{Guest, Place, refused};
+use crate::web::api::{send_archive, send_file};
+use crate::web::problem::Problem;
+use crate::web::zip::Top;
+use crate::web::{WebState, text::ENGLISH};
+use apps::DriveError;
+use apps::drive::Started;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::Method;
+use axum::http::header::{self, HeaderMap};
+use axum::response::Response;
+use serde::Deserialize;
+
+#[derive(Default, Deserialize)]
+pub(in crate::web) struct At {
+    #[serde(default)]
+    pub path: String,
+}
+
+type Asked = Result<Query<At>, QueryRejection>;
+
+/// One file.
+pub(in crate::web) async fn file(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    super::From(device): Place,
+    method: Method,
+    mut headers: HeaderMap,
+    query: Asked,
+) -> Response {
+    // What a guest has is told by no condition: each answer with a body is a download.
+    headers.remove(header::IF_NONE_MATCH);
+    let done = async {
+        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        let started = begin(&state, &guest, query, &method, &headers).await?;
+        let open = started.open.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
+        send_file(&state.inner.drives, &state.inner.guests.downloads, open, &method, &headers).await
+    };
+    answer(done.await, &token)
+}
+
+/// A folder, with all that is in it.
+pub(in crate::web) async fn archive(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    super::From(device): Place,
+    method: Method,
+    headers: HeaderMap,
+    query: Asked,
+) -> Response {
+    let done = async {
+        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        let started = begin(&state, &guest, query, &method, &HeaderMap::new()).await?;
+        let name = started.entry.name.clone();
+        let tops = vec![Top::Of(started.parent, started.entry)];
+        send_archive(&state, &state.inner.guests.archives, (guest.link.drive, tops), &name, &method).await
+    };
+    answer(done.await, &token)
+}
+
+/// Looking at the headers alone is no download.
+async fn begin(
+    state: &WebState,
+    guest: &Guest,
+    query: Asked,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Started, Problem> {
+    let Query(asked) = query?;
+    let (drives, link) = (&state.inner.drives, &guest.link);
+    let guest_id = guest.proof.map(|proof| proof.guest);
+    if *method == Method::HEAD {
+        return Ok(drives.guest_look(link, &asked.path).await?);
+    }
+    let resumed = headers.contains_key(header::RANGE);
+    Ok(drives.guest_download(link, &asked.path, guest_id, resumed).await?)
+}
+
+fn answer(done: Result<Response, Problem>, token: &str) -> Response {
+    match done {
+        Ok(response) => response,
+        // To the page that asks for it.
+        Err(problem) if problem.kind == "password_needed" => {
+            use axum::response::IntoResponse;
+            axum::response::Redirect::to(&crate::web::api::link_address(token)).into_response()
+        }
+        Err(problem) if problem.kind == "not_found" => {
+            refused(Problem::new(problem.status, problem.kind, ENGLISH.not_found_lead, ""), None)
+        }
+        Err(problem) => refused(problem, None),
+    }
+}

@@ -1,0 +1,279 @@
+//! Guests' pages: the password, a file, a folder, a place to hand in files, and the end of a link.
+
+use super::cookie::Proof;
+use super::{Guest, Place, refused};
+use crate::web::pages::{Frame, render};
+use crate::web::problem::Problem;
+use crate::web::session::From;
+use crate::web::text::{ENGLISH, fill};
+use crate::web::{WebState, api, format, url};
+use apps::DriveError;
+use apps::drive::path::shown;
+use apps::drive::{DrivePath, Entry, LinkMode};
+use askama::Template;
+use axum::Form;
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+/// Entries on a page.
+const ENTRIES_MAX: u32 = 500;
+const CURSOR_BYTES_MAX: usize = 1024;
+
+/// A link does not work: nothing else is told.
+#[derive(Template)]
+#[template(path = "guest/over.html")]
+struct Over {
+    frame: Frame,
+    title: &'static str,
+    lead: &'static str,
+    action: &'static str,
+    /// The link's own page, where that works.
+    top: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "guest/password.html")]
+struct Password<'a> {
+    frame: Frame,
+    error: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "guest/file.html")]
+struct FilePage {
+    frame: Frame,
+    name: String,
+    from: String,
+    until: String,
+    size: String,
+    date: String,
+    machine_date: String,
+    file: String,
+}
+
+#[derive(Template)]
+#[template(path = "guest/folder.html")]
+struct FolderPage {
+    frame: Frame,
+    name: String,
+    from: String,
+    until: String,
+    /// Name and address of each folder above, the link's own first.
+    above: Vec<(String, String)>,
+    rows: Vec<Row>,
+    archive: String,
+    more: Option<String>,
+}
+
+struct Row {
+    name: String,
+    url: String,
+    folder: bool,
+    size: String,
+    at: u64,
+    date: String,
+    machine_date: String,
+}
+
+#[derive(Template)]
+#[template(path = "guest/drop.html")]
+struct DropPage {
+    frame: Frame,
+    title: String,
+    lead: String,
+    until: String,
+    max: String,
+    done: String,
+    action: String,
+}
+
+#[derive(Default, Deserialize)]
+pub(in crate::web) struct Asked {
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    cursor: String,
+    /// Files that were just handed in.
+    #[serde(default)]
+    received: u32,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Typed {
+    #[serde(default)]
+    password: String,
+}
+
+pub(super) fn over(status: StatusCode, guest: Option<&Guest>) -> Response {
+    let text = &ENGLISH;
+    let (title, lead, action) = match guest {
+        // The link works; only what was asked for within it is not there.
+        Some(_) => (text.not_found_title, text.not_found_lead, ""),
+        None => (text.guest_over_title, text.guest_over_lead, text.guest_over_action),
+    };
+    let status = if status == StatusCode::CONFLICT { StatusCode::NOT_FOUND } else { status };
+    render(status, &Over { frame: Frame::new(), title, lead, action, top: guest.map(|guest| guest.address("")) })
+}
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    From(device): Place,
+    headers: HeaderMap,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let asked = query.map(|Query(asked)| asked).unwrap_or_default();
+    let guest = match Guest::come(&state, &token, &headers, &device).await {
+        Ok(guest) => guest,
+        Err(problem) => return refused(problem, None),
+    };
+    if guest.locked() {
+        return render(StatusCode::OK, &Password { frame: Frame::new(), error: "" });
+    }
+    let mut response = match page(&state, &guest, &asked).await {
+        Ok(response) => response,
+        Err(DriveError::NotFound { .. } | DriveError::NotAFolder { .. } | DriveError::BadPath { .. }) => {
+            return over(StatusCode::NOT_FOUND, Some(&guest));
+        }
+        Err(DriveError::BadName { .. } | DriveError::BadCursor) => return over(StatusCode::NOT_FOUND, Some(&guest)),
+        Err(error) => return refused(error.into(), None),
+    };
+    if guest.proof.is_none() {
+        Proof::give(&mut response, &guest.link, &token, state.inner.client.now(), state.tls);
+    }
+    response
+}
+
+async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response, DriveError> {
+    let (text, link, drives) = (&ENGLISH, &guest.link, &state.inner.drives);
+    let until = link.expires.map_or(String::new(), |at| fill(text.guest_until, &[("date", &format::date(at))]));
+    let from = fill(text.guest_from, &[("name", &guest.maker.display)]);
+    let base = api::link_address(&guest.token);
+    if link.mode == LinkMode::DropBox {
+        let target = drives.link_target(link).await?;
+        let page = DropPage {
+            frame: Frame::new(),
+            title: fill(text.guest_drop_title, &[("name", &shown(&target.name))]),
+            lead: fill(text.guest_drop_lead, &[("name", &guest.maker.display)]),
+            until,
+            max: link.bytes_max.map_or(String::new(), |max| fill(text.guest_drop_max, &[("size", &format::size(max))])),
+            done: match asked.received {
+                0 => String::new(),
+                1 => text.guest_drop_done_one.to_string(),
+                count => fill(text.guest_drop_done_many, &[("count", &count.to_string())]),
+            },
+            action: format!("{base}/upload"),
+        };
+        return Ok(render(StatusCode::OK, &page));
+    }
+    if drives.link_used_up(link).await? {
+        return Err(DriveError::LinkOver);
+    }
+    let path = DrivePath::parse(&asked.path)?;
+    let entry = drives.guest_stat(link, &path.to_string()).await?;
+    let within = |what: &str, path: &DrivePath| match path.is_root() {
+        true => format!("{base}/{what}"),
+        false => format!("{base}/{what}?path={}", url::encode(&path.to_string())),
+    };
+    if let Some(file) = entry.file() {
+        let page = FilePage {
+            frame: Frame::new(),
+            name: shown(&entry.name),
+            from,
+            until,
+            size: format::size(file.size),
+            date: format::date(file.mtime),
+            machine_date: format::machine_date(file.mtime),
+            file: within("file", &path),
+        };
+        return Ok(render(StatusCode::OK, &page));
+    }
+    let cursor = Some(asked.cursor.as_str()).filter(|cursor| !cursor.is_empty() && cursor.len() <= CURSOR_BYTES_MAX);
+    let mut listed = drives.guest_list(link, &path.to_string(), cursor, ENTRIES_MAX).await?;
+    if listed.next.is_none() && cursor.is_none() {
+        listed.items.sort_by_cached_key(|entry| (entry.file().is_some(), entry.name.to_lowercase()));
+    }
+    let row = |entry: &Entry| {
+        let path = path.join(&entry.name)?;
+        let at = entry.file().map_or(entry.modified, |file| file.mtime);
+        Ok(Row {
+            name: shown(&entry.name),
+            url: if entry.is_folder() { guest.address(&path.to_string()) } else { within("file", &path) },
+            folder: entry.is_folder(),
+            size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
+            at: at.0,
+            date: format::date(at),
+            machine_date: format::machine_date(at),
+        })
+    };
+    let target = match path.is_root() {
+        true => entry.name.clone(),
+        false => drives.link_target(link).await?.name,
+    };
+    let mut above: Vec<(String, String)> = (0..path.names().len())
+        .map(|depth| {
+            let folder = path.ancestor(depth);
+            (shown(folder.name().unwrap_or(&target)), guest.address(&folder.to_string()))
+        })
+        .collect();
+    above.truncate(apps::drive::path::DEPTH_MAX);
+    let here = guest.address(&path.to_string());
+    let page = FolderPage {
+        frame: Frame::new(),
+        name: shown(&entry.name),
+        from,
+        until,
+        above,
+        rows: listed.items.iter().map(row).collect::<Result<_, DriveError>>()?,
+        archive: within("archive", &path),
+        more: listed
+            .next
+            .map(|next| format!("{here}{}cursor={}", if here.contains('?') { "&" } else { "?" }, url::encode(&next))),
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+/// The password is typed.
+pub(in crate::web) async fn unlock(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    From(device): Place,
+    headers: HeaderMap,
+    typed: Result<Form<Typed>, FormRejection>,
+) -> Response {
+    let done = async {
+        let guest = Guest::come(&state, &token, &headers, &device).await?;
+        let Form(typed) = typed.map_err(|error| Problem::bad_request(error.body_text()))?;
+        let right = match &guest.link.password {
+            Some(hash) => {
+                let accounts = &state.inner.accounts;
+                accounts.check_link_password(guest.link.id, &typed.password, hash, &device).await?
+            }
+            None => true,
+        };
+        Ok::<_, Problem>((guest, right))
+    };
+    match done.await {
+        Ok((guest, true)) => {
+            let mut response = Redirect::to(&guest.address("")).into_response();
+            Proof::give(&mut response, &guest.link, &token, state.inner.client.now(), state.tls);
+            response
+        }
+        Ok((_, false)) => {
+            let page = Password { frame: Frame::new(), error: ENGLISH.guest_password_wrong };
+            render(StatusCode::FORBIDDEN, &page)
+        }
+        Err(problem) if problem.kind == "too_many" => {
+            let page = Password { frame: Frame::new(), error: &problem.message };
+            let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page);
+            let wait = HeaderValue::from(problem.retry_after.unwrap_or(1));
+            response.headers_mut().insert(RETRY_AFTER, wait);
+            response
+        }
+        Err(problem) => refused(problem, None),
+    }
+}

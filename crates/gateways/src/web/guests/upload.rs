@@ -1,0 +1,209 @@
+//! What guests hand in: the same bytes to blocks to one small write as everybody's, tried again by itself while a part of the
+//! cluster fails over.
+
+use super::{Guest, Place, refused};
+use crate::web::WebState;
+use crate::web::api::{drain, link_address, media_type, whole};
+use crate::web::multipart::{Multipart, boundary};
+use crate::web::problem::Problem;
+use crate::web::session::From;
+use crate::web::text::ENGLISH;
+use apps::drive::{Entry, NewFile};
+use apps::{Device, DriveError, VersionId};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap};
+use axum::response::{IntoResponse, Redirect, Response};
+use bytes::Bytes;
+use client::{ClientError, UploadId};
+use futures::{Stream, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{Action, Classify, WallMillis};
+
+/// Files in one form.
+const FILES_MAX: usize = 1000;
+/// How long the last step is tried.
+const COMMIT_WITHIN: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Put {
+    name: String,
+    /// 32 hexadecimal digits of the sender's choice, the same for each try of the same upload.
+    version: Option<VersionId>,
+    mtime: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    entry: Received,
+}
+
+/// All that a guest is told: not the name that it got, which tells what was there before.
+#[derive(Serialize)]
+struct Received {
+    name: String,
+    size: u64,
+}
+
+/// A file as the request's body, for scripts.
+pub(in crate::web) async fn put(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    From(device): Place,
+    query: Result<Query<Put>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let mut body = body.into_data_stream();
+    let done = async {
+        let Query(asked) = query?;
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let came = Came { state: &state, token: &token, headers: &headers, device: &device };
+        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        guest.drives(&state).await?.guest_may_put(&guest.link, &asked.name, length).await?;
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let version = asked.version.unwrap_or_else(VersionId::random);
+        let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
+        let entry = came.take(&guest, &asked.name, new, whole(&mut body, length)).await?;
+        Ok::<_, Problem>(Received { name: asked.name, size: entry.size() })
+    };
+    match done.await {
+        Ok(entry) => (StatusCode::CREATED, Json(Answer { entry })).into_response(),
+        Err(problem) => {
+            drain(&mut body).await;
+            told(problem).into_response()
+        }
+    }
+}
+
+/// Files of a form, for browsers without scripts.
+pub(in crate::web) async fn form(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    From(device): Place,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let mut body = body.into_data_stream();
+    let done = async {
+        let came = Came { state: &state, token: &token, headers: &headers, device: &device };
+        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let boundary = boundary(kind).ok_or_else(|| Problem::bad_request("this is no form with files"))?;
+        let mut form = Multipart::new((&mut body).map_err(std::io::Error::other), boundary);
+        let incomplete = |error: std::io::Error| Problem::from(ClientError::Source(error.to_string()));
+        let mut received = 0;
+        while let Some(part) = form.next_part().await.map_err(incomplete)? {
+            // Folders' names come along where a folder was chosen.
+            let name = part.file_name.as_deref().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
+            if name.is_empty() {
+                continue;
+            }
+            if received == FILES_MAX {
+                return Err(Problem::bad_request(ENGLISH.guest_forms_max));
+            }
+            guest.drives(&state).await?.guest_may_put(&guest.link, name, None).await?;
+            let new = NewFile { media_type: media_type(part.media_type.as_deref()), ..NewFile::default() };
+            came.take(&guest, name, new, form.content()).await?;
+            received += 1;
+        }
+        Ok(received)
+    };
+    match done.await {
+        Ok(received) => Redirect::to(&format!("{}?received={received}", link_address(&token))).into_response(),
+        Err(problem) => {
+            drain(&mut body).await;
+            refused(told(problem), None)
+        }
+    }
+}
+
+/// How full the drive is, or which folders it has, is nothing for guests.
+fn told(problem: Problem) -> Problem {
+    match problem.kind {
+        "quota" | "no_space" | "folder_full" => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", ENGLISH.guest_no_room, ENGLISH.do_ask_sender)
+        }
+        "not_a_folder" | "not_found" | "changed" => DriveError::LinkOver.into(),
+        _ => problem,
+    }
+}
+
+/// Where a request came from, to be judged again when its bytes have come.
+struct Came<'a> {
+    state: &'a WebState,
+    token: &'a str,
+    headers: &'a HeaderMap,
+    device: &'a Device,
+}
+
+impl Came<'_> {
+    /// Takes the bytes in, and puts the file.
+    async fn take(
+        &self,
+        guest: &Guest,
+        name: &str,
+        mut new: NewFile,
+        source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<Entry, Problem> {
+        let state = self.state;
+        let room = state.inner.guests.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
+        let content = match guest.link.bytes_max {
+            Some(max) => state.inner.client.write_blob_stream(UploadId::random(), bounded(source, max)).await,
+            None => state.inner.client.write_blob_stream(UploadId::random(), source).await,
+        };
+        let content = content.map_err(|error| match error {
+            ClientError::Source(text) if text.contains(TOO_LONG) => Problem::from(DriveError::LinkFull),
+            error => error.into(),
+        })?;
+        drop(room);
+        let deadline = Instant::now() + COMMIT_WITHIN;
+        loop {
+            // Bytes may take hours to come: the link may have ended, or asks for another password.
+            let put = async {
+                let guest = Guest::let_in(state, self.token, self.headers, self.device).await?;
+                let drives = guest.drives(state).await?;
+                Ok::<_, Problem>(drives.guest_put(&guest.link, name, content.clone(), new.clone()).await)
+            };
+            let problem = match put.await {
+                Ok(Ok(entry)) => return Ok(entry),
+                Ok(Err(error)) => {
+                    match (&error, error.action()) {
+                        // Surely given up: its version will not do any more.
+                        (DriveError::Conflict { .. }, _) => new.version = VersionId::random(),
+                        // With the same version another try is harmless.
+                        (_, Action::Retry | Action::RefreshLayout | Action::Unknown) => {}
+                        (_, Action::Rejected | Action::Fatal) => return Err(error.into()),
+                    }
+                    error.into()
+                }
+                Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => problem,
+                Err(problem) => return Err(problem),
+            };
+            if Instant::now() + PAUSE > deadline {
+                return Err(problem);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+const TOO_LONG: &str = "longer than this link takes";
+
+/// The bytes, as long as they are no more than the link takes in all.
+fn bounded<S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin>(
+    source: S,
+    max: u64,
+) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
+    let mut seen = 0u64;
+    source.and_then(move |chunk| {
+        seen = seen.saturating_add(chunk.len() as u64);
+        futures::future::ready(if seen > max { Err(std::io::Error::other(TOO_LONG)) } else { Ok(chunk) })
+    })
+}

@@ -1,0 +1,189 @@
+//! Folders as one ZIP archive, made while it is sent: neither memory nor disk holds it.
+//!
+//! Each file is in it as it was when its turn came. One that went meanwhile is left out; where anything
+//! else fails, or a folder is removed for good, the answer breaks off: what arrives then is no archive.
+
+mod format;
+mod names;
+
+use apps::drive::{Entry, FolderInfo};
+use apps::{DriveError, DriveId, Drives};
+use bytes::Bytes;
+use client::ClientError;
+use format::{Zip, ZipError};
+use futures::StreamExt;
+use names::Names;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// Folders within each other: as many as a path has.
+const DEPTH_MAX: usize = apps::drive::path::DEPTH_MAX;
+/// Pieces that wait for a slow receiver.
+const WAITING: usize = 2;
+/// A receiver that takes nothing for so long has gone.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// What goes in at the top: where it is, and its name there.
+#[derive(Clone, Debug)]
+pub(super) enum Top {
+    /// An entry of a folder.
+    Of(apps::FolderId, Entry),
+    /// Everything in a folder, without a folder around it.
+    All(FolderInfo),
+}
+
+/// Why an archive broke off.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Zip(#[from] ZipError),
+    #[error("the folder {0:?} was removed meanwhile")]
+    FolderGone(String),
+    #[error("folders lie deeper, or their names are longer, than an archive holds")]
+    TooDeep,
+    #[error("too many names in one folder look alike")]
+    NoName,
+    #[error("nobody takes it any more")]
+    Unwanted,
+}
+
+/// A piece of an archive on its way.
+enum Piece {
+    More(Bytes),
+    /// Nothing follows. Without it the archive is not whole, whyever nothing comes any more.
+    Last(Bytes),
+    Broken(Broken),
+}
+
+/// The archive, as it comes into being. `room` is held until it has ended.
+pub(super) fn archive(
+    drives: Drives,
+    drive: DriveId,
+    tops: Vec<Top>,
+    room: OwnedSemaphorePermit,
+) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        let _room = room;
+        let mut writer = Writer { drives, drive, zip: Zip::default(), sender };
+        let last = match writer.all(tops).await {
+            Ok(()) => Piece::Last(writer.zip.finish()),
+            Err(broken) => Piece::Broken(broken),
+        };
+        if let Piece::Broken(broken) = &last {
+            tracing::warn!(%drive, error = %broken, "an archive broke off");
+        }
+        // Who has gone needs to hear nothing.
+        let _ = writer.sender.send_timeout(last, SILENCE_MAX).await;
+    });
+    futures::stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Piece::More(bytes)) => Some((Ok(bytes), Some(receiver))),
+            Some(Piece::Last(bytes)) => Some((Ok(bytes), None)),
+            Some(Piece::Broken(broken)) => Some((Err(std::io::Error::other(broken)), None)),
+            None => Some((Err(std::io::ErrorKind::UnexpectedEof.into()), None)),
+        }
+    })
+}
+
+struct Writer {
+    drives: Drives,
+    drive: DriveId,
+    zip: Zip,
+    sender: mpsc::Sender<Piece>,
+}
+
+impl Writer {
+    async fn all(&mut self, tops: Vec<Top>) -> Result<(), Broken> {
+        let mut names = Names::default();
+        for top in tops {
+            match top {
+                Top::All(folder) => self.inside(folder.id, String::new(), 1).await?,
+                Top::Of(parent, entry) => {
+                    let name = names.unique(&entry.name);
+                    self.entry(parent, entry, name, 1).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        parent: apps::FolderId,
+        entry: Entry,
+        place: String,
+        depth: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Broken>> + Send + '_>> {
+        Box::pin(async move {
+            if depth > DEPTH_MAX || place.len() > names::PATH_BYTES_MAX {
+                return Err(Broken::TooDeep);
+            }
+            match entry.folder() {
+                Some(folder) => {
+                    let head = self.zip.folder(&place, entry.modified)?;
+                    self.send(head).await?;
+                    self.inside(folder.id, place + "/", depth + 1).await
+                }
+                None => self.file(parent, &entry.name, &place).await,
+            }
+        })
+    }
+
+    /// What a folder holds, page by page.
+    async fn inside(&mut self, folder: apps::FolderId, before: String, depth: usize) -> Result<(), Broken> {
+        let (drives, drive) = (self.drives.clone(), self.drive);
+        let mut names = Names::default();
+        let mut cursor = None;
+        loop {
+            let page = drives.folder_page(drive, folder, cursor.as_deref(), 0).await?;
+            for entry in page.items {
+                let mut name = names.plain(&entry.name);
+                if name.is_none() {
+                    for other in names.others(&entry.name) {
+                        if drives.look_inside(drive, folder, &other).await?.is_none() {
+                            names.give(&other);
+                            name = Some(other);
+                            break;
+                        }
+                    }
+                }
+                let name = name.ok_or(Broken::NoName)?;
+                self.entry(folder, entry, format!("{before}{name}"), depth).await?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        // Once it is gone for good, what it held goes one by one: it may have lacked some already.
+        match drives.folder_is_there(drive, folder).await? {
+            true => Ok(()),
+            false => Err(Broken::FolderGone(before)),
+        }
+    }
+
+    async fn file(&mut self, folder: apps::FolderId, name: &str, place: &str) -> Result<(), Broken> {
+        let Some((_, Some(open))) = self.drives.look_inside(self.drive, folder, name).await? else { return Ok(()) };
+        let head = self.zip.begin(place, open.file.size, open.file.mtime)?;
+        self.send(head).await?;
+        let mut content = self.drives.read(open.content, 0..open.file.size);
+        while let Some(chunk) = content.next().await {
+            let piece = self.zip.data(&chunk?);
+            self.send(piece).await?;
+        }
+        let tail = self.zip.end()?;
+        self.send(tail).await
+    }
+
+    async fn send(&mut self, piece: Bytes) -> Result<(), Broken> {
+        self.sender.send_timeout(Piece::More(piece), SILENCE_MAX).await.map_err(|_| Broken::Unwanted)
+    }
+}

@@ -3,6 +3,7 @@
 
 use crate::health::Health;
 use crate::partition::Durable;
+use crate::space::Room;
 use bytes::Bytes;
 use replication::chain::CopyId;
 use std::sync::Arc;
@@ -35,13 +36,14 @@ pub(crate) struct Applier(Sender<Work>);
 impl Applier {
     pub fn start(
         engine: Arc<dyn StorageEngine>,
+        room: Arc<Room>,
         done: UnboundedSender<Durable>,
         health: Arc<Health>,
     ) -> std::io::Result<(Applier, std::thread::JoinHandle<()>)> {
         let (sender, queue) = channel();
         let thread = std::thread::Builder::new().name("apply".into()).spawn(move || {
             health.watch_thread("the applier", || {
-                if let Err(error) = run(&*engine, &queue, &done) {
+                if let Err(error) = run(&*engine, &room, &queue, &done) {
                     health.fail(format!("the tables cannot be written: {error}"));
                 }
             });
@@ -57,6 +59,7 @@ impl Applier {
 
 fn run(
     engine: &dyn StorageEngine,
+    room: &Room,
     queue: &Receiver<Work>,
     done: &UnboundedSender<Durable>,
 ) -> Result<(), StorageError> {
@@ -79,6 +82,7 @@ fn run(
                         next = queue.try_recv().ok();
                     }
                     if !matches!(next, Some(Work::Apply { .. })) || batch.len() >= BATCH_MAX {
+                        room.look(batch.iter().map(|(_, entry)| entry.weight()).sum());
                         flush(engine, &mut batch, done)?;
                     }
                 }
@@ -90,6 +94,7 @@ fn run(
                     let bytes = rows.len();
                     let rows: Vec<Row> = rpc::codec::decode(&rows)
                         .map_err(|error| StorageError::Damaged(format!("rows of a copy: {error}")))?;
+                    room.look(bytes);
                     engine.import(partition, &range, &rows)?;
                     let _ = done.send(Durable::Imported(partition, copy, index, bytes));
                 }
@@ -100,7 +105,7 @@ fn run(
                 Work::Stop => return engine.checkpoint(),
             }
         }
-        let every = if engine.free_bytes() == 0 { CHECKPOINT_WHEN_FULL } else { CHECKPOINT_EVERY };
+        let every = if room.look(0) == 0 { CHECKPOINT_WHEN_FULL } else { CHECKPOINT_EVERY };
         if dirty && checkpointed.elapsed() >= every {
             engine.checkpoint()?;
             (checkpointed, dirty) = (Instant::now(), false);

@@ -3,7 +3,7 @@
 
 use crate::health::Health;
 use crate::partition::Durable;
-use crate::space::Ballast;
+use crate::space::Room;
 use crate::throttle::Throttle;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -24,7 +24,7 @@ enum Work {
 /// What it writes to, and who makes way for it there.
 pub(crate) struct Disk {
     pub engine: Arc<dyn StorageEngine>,
-    pub ballast: Arc<Ballast>,
+    pub room: Arc<Room>,
     pub throttle: Arc<Throttle>,
 }
 
@@ -87,7 +87,9 @@ fn run(disk: &Disk, queue: &Receiver<Work>, durable: &UnboundedSender<Durable>) 
         if records.is_empty() {
             continue;
         }
-        append(&*disk.engine, &records, &disk.ballast)?;
+        disk.room.look(records.iter().map(weight).sum());
+        append(&*disk.engine, &records, &disk.room)?;
+        disk.room.look(0);
         let begun = Instant::now();
         disk.engine.sync()?;
         disk.throttle.synced(begun.elapsed());
@@ -99,16 +101,20 @@ fn run(disk: &Disk, queue: &Receiver<Work>, durable: &UnboundedSender<Durable>) 
     Ok(())
 }
 
+fn weight(record: &Record) -> usize {
+    if let Record::Entry { entry, .. } = record { entry.weight() } else { 0 }
+}
+
 /// What is ordered is written, even on a full disk: when it does not fit, room is made for it and
 /// waited for. Not for ever: without this node the chain goes on.
-fn append(engine: &dyn StorageEngine, records: &[Record], ballast: &Ballast) -> Result<(), StorageError> {
+fn append(engine: &dyn StorageEngine, records: &[Record], room: &Room) -> Result<(), StorageError> {
     const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
     const AGAIN_AFTER: Duration = Duration::from_millis(50);
     let begun = Instant::now();
     loop {
         match engine.append(records) {
             Err(StorageError::Full { .. }) if begun.elapsed() < GIVE_UP_AFTER => {
-                ballast.give_way();
+                room.give_way();
                 std::thread::sleep(AGAIN_AFTER);
             }
             other => return other,

@@ -51,10 +51,14 @@ impl Inner {
         let others = layout.nodes.values().filter(|node| node.id != self.id());
         let others = others.map(|node| node.address.clone()).collect();
         let mut identity = self.identity.lock();
-        if identity.meets(&self.address, Some(others))
-            && let Err(error) = identity.save(&self.folder)
-        {
-            tracing::warn!(%error, "where the members are was not kept");
+        let mut newer = identity.clone();
+        if !newer.meets(&self.address, Some(others)) {
+            return;
+        }
+        match newer.save(&self.folder) {
+            Ok(()) => *identity = newer,
+            // Tried again with the next map.
+            Err(error) => tracing::warn!(%error, "where the members are was not kept"),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::leader::{Transport, tend_electorate};
 use crate::log_writer::{Disk, LogWriter};
 use crate::partition::{Partition, Shared};
 use crate::retire::Retirement;
-use crate::space::{self, Ballast};
+use crate::space::{self, Room};
 use crate::throttle::Throttle;
 use crate::{JoinToken, bond, life, map, reach, service, witness};
 use control::controller::{ClusterSettings, Controller, ControllerError, keys};
@@ -27,7 +27,7 @@ use rpc::{ClientConfig, Credentials, Peer, Pool, Server, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use storage::{BlockStore, LsmEngine, LsmOptions, Recovered, StorageEngine, StorageError};
 use tokio::net::TcpListener;
@@ -213,14 +213,14 @@ impl Node {
         let controller = Controller::new(coordination.clone(), clock.clone(), config.lease);
 
         let health = Arc::new(Health::default());
-        let full = Arc::new(AtomicBool::new(false));
-        let ballast = Arc::new(Ballast::new(&config.folder, full.clone()));
         let (durable_sender, durable) = mpsc::unbounded_channel();
         let dyn_engine: Arc<dyn StorageEngine> = engine.clone();
+        let room = Arc::new(Room::new(&config.folder, dyn_engine.clone()));
         let throttle = Arc::<Throttle>::default();
-        let disk = Disk { engine: dyn_engine.clone(), ballast: ballast.clone(), throttle: throttle.clone() };
+        let disk = Disk { engine: dyn_engine.clone(), room: room.clone(), throttle: throttle.clone() };
         let (log, log_thread) = LogWriter::start(disk, durable_sender.clone(), health.clone())?;
-        let (applier, applier_thread) = Applier::start(dyn_engine.clone(), durable_sender, health.clone())?;
+        let (applier, applier_thread) =
+            Applier::start(dyn_engine.clone(), room.clone(), durable_sender, health.clone())?;
         let (layout_sender, layout) = watch::channel(Arc::new(Layout::default()));
         let (report_sender, reports) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -234,8 +234,7 @@ impl Node {
             runtime: tokio::runtime::Handle::current(),
             reports: report_sender,
             health: health.clone(),
-            under_way: AtomicUsize::new(0),
-            full,
+            room: room.clone(),
             throttle,
         });
         let blocks = Arc::new(BlockKeeper::new(
@@ -308,7 +307,7 @@ impl Node {
         node.run("the follower of the map", map::follow(inner.clone()));
         node.run("the finisher", service::finish(inner.clone(), durable));
         node.run("the clock of the replicas", service::tick(inner.clone()));
-        node.run("the watch over the disk", space::watch(inner.shared.clone(), ballast));
+        node.run("the watch over the disk", space::watch(room));
         node.run("the watch over the metadata", life::watch_metadata(inner.clone()));
         node.run("the expiry of items", service::expire(inner.clone()));
         node.run("the reporter", life::report(inner.clone(), reports));

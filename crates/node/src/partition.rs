@@ -3,6 +3,7 @@
 use crate::applier::{Applier, Work};
 use crate::health::Health;
 use crate::log_writer::{Append, LogWriter};
+use crate::space::Room;
 use crate::throttle::Throttle;
 use parking_lot::Mutex;
 use replication::chain::{
@@ -13,7 +14,7 @@ use rpc::Pool;
 use rpc::wire::method;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use storage::{Snapshot, StorageEngine, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{
@@ -46,10 +47,7 @@ pub(crate) struct Shared {
     pub runtime: tokio::runtime::Handle,
     pub reports: mpsc::UnboundedSender<Report>,
     pub health: Arc<Health>,
-    /// Bytes of entries not yet in the tables, in all partitions.
-    pub under_way: AtomicUsize,
-    /// The disk has only its reserve left.
-    pub full: Arc<AtomicBool>,
+    pub room: Arc<Room>,
     pub throttle: Arc<Throttle>,
 }
 
@@ -63,8 +61,8 @@ impl Shared {
                 false => Monotonic(self.lease_until.load(Ordering::Acquire)),
             },
             replicas_min: self.layout.borrow().replicas_min,
-            under_way: self.under_way.load(Ordering::Relaxed),
-            full: self.full.load(Ordering::Relaxed),
+            under_way: self.room.under_way.load(Ordering::Relaxed),
+            full: self.room.full(),
         }
     }
 }
@@ -116,7 +114,7 @@ impl Partition {
     pub fn new(id: PartitionId, me: ReplicaId, holdings: Holdings, shared: Arc<Shared>) -> Partition {
         let (applied, _) = watch::channel(holdings.applied.seq);
         let replica = Replica::new(me, id, holdings);
-        shared.under_way.fetch_add(replica.under_way(), Ordering::Relaxed);
+        shared.room.under_way.fetch_add(replica.under_way(), Ordering::Relaxed);
         let inner = Mutex::new(Inner { replica, requests: 0, waiting: HashMap::new(), broken: false });
         Partition { id, shared, inner, applied, copy: Mutex::new(None) }
     }
@@ -155,8 +153,8 @@ impl Partition {
             return;
         }
         match inner.replica.under_way() {
-            more if more > before => self.shared.under_way.fetch_add(more - before, Ordering::Relaxed),
-            less => self.shared.under_way.fetch_sub(before - less, Ordering::Relaxed),
+            more if more > before => self.shared.room.under_way.fetch_add(more - before, Ordering::Relaxed),
+            less => self.shared.room.under_way.fetch_sub(before - less, Ordering::Relaxed),
         };
     }
 

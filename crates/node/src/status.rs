@@ -4,7 +4,6 @@ use crate::node::Inner;
 use crate::partition::Partition;
 use rpc::wire::NodeStatus;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use storage::StorageEngine;
 use types::{Clock, MemberState};
 
@@ -42,7 +41,7 @@ impl Inner {
                 + self.engine.stats().log_bytes
                 + self.engine.stats().tables_bytes,
             bytes_free: self.engine.free_bytes(),
-            full: self.shared.full.load(Ordering::Relaxed),
+            full: self.shared.room.full(),
             stopped: self.stopped(),
             coordination: self.backend.to_string(),
         }

@@ -1,12 +1,9 @@
 //! How many bytes may still be written before only deletes are taken.
 
 use crate::StorageError;
-use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The answer of the file system is kept this long.
-const FRESH: Duration = Duration::from_secs(1);
 const RESERVE_MIN: u64 = 64 << 20;
 /// Of a small disk no more than this part is kept back.
 const RESERVE_PART: u64 = 3;
@@ -14,31 +11,42 @@ const RESERVE_MAX: u64 = 1 << 30;
 
 /// Watches the file system under one folder. What is kept back lets deletes,
 /// checkpoints and compactions go on when the disk is full to everything else.
+///
+/// It is asked each time (about a microsecond): others fill the disk, too, and a write of ours
+/// takes more of it, sooner and later, than its own bytes.
 #[derive(Debug)]
 pub(crate) struct FreeSpace {
     folder: PathBuf,
     reserve: Option<u64>,
-    last: Mutex<Option<Measured>>,
+    /// Granted, and perhaps not yet in what the file system says.
+    granted: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Measured {
-    when: Instant,
     available: u64,
     reserve: u64,
+}
+
+/// Room for a write that is under way.
+pub(crate) struct Grant<'a> {
+    space: &'a FreeSpace,
+    bytes: u64,
+}
+
+impl Drop for Grant<'_> {
+    fn drop(&mut self) {
+        self.space.granted.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl FreeSpace {
     /// Keeps back `reserve` bytes: by default 1 % of the file system, but 64 MiB at least and 1 GiB at most.
     pub fn new(folder: &Path, reserve: Option<u64>) -> FreeSpace {
-        FreeSpace { folder: folder.to_path_buf(), reserve, last: Mutex::new(None) }
+        FreeSpace { folder: folder.to_path_buf(), reserve, granted: AtomicU64::new(0) }
     }
 
     fn measure(&self) -> Measured {
-        let mut last = self.last.lock();
-        if let Some(known) = last.filter(|known| known.when.elapsed() < FRESH) {
-            return known;
-        }
         let (available, total) = match nix::sys::statvfs::statvfs(&self.folder) {
             Ok(answer) => {
                 let unit = answer.fragment_size();
@@ -51,31 +59,24 @@ impl FreeSpace {
             }
         };
         let usual = (total / 100).clamp(RESERVE_MIN, RESERVE_MAX).min(total / RESERVE_PART);
-        let reserve = self.reserve.unwrap_or(usual);
-        *last.insert(Measured { when: Instant::now(), available, reserve })
+        Measured { available, reserve: self.reserve.unwrap_or(usual) }
     }
 
     /// Bytes free beyond the reserve.
     pub fn free(&self) -> u64 {
         let now = self.measure();
-        now.available.saturating_sub(now.reserve)
+        now.available.saturating_sub(now.reserve).saturating_sub(self.granted.load(Ordering::Relaxed))
     }
 
-    /// So many bytes were written: what is known of the file system is a moment old.
-    pub fn note(&self, bytes: u64) {
-        if let Some(known) = self.last.lock().as_mut() {
-            known.available = known.available.saturating_sub(bytes);
-        }
-    }
-
-    /// An error unless `bytes` more fit beside the reserve; if they do, they count as written.
-    pub fn take(&self, bytes: u64) -> Result<(), StorageError> {
+    /// An error unless `bytes` more fit beside the reserve and what is granted until the answer is dropped.
+    pub fn grant(&self, bytes: u64) -> Result<Grant<'_>, StorageError> {
+        let before = self.granted.fetch_add(bytes, Ordering::Relaxed);
+        let grant = Grant { space: self, bytes };
         let now = self.measure();
-        if now.available.saturating_sub(now.reserve) < bytes.max(1) {
+        if now.available.saturating_sub(now.reserve).saturating_sub(before) < bytes.max(1) {
             return Err(StorageError::Full { free: now.available, needed: now.reserve });
         }
-        self.note(bytes);
-        Ok(())
+        Ok(grant)
     }
 }
 
@@ -92,11 +93,20 @@ mod tests {
     #[test]
     fn the_reserve_is_kept_back() {
         let folder = tempfile::tempdir().unwrap();
-        let roomy = FreeSpace::new(folder.path(), Some(0));
-        assert!(roomy.free() > 0);
-        roomy.take(10).unwrap();
         let full = FreeSpace::new(folder.path(), Some(u64::MAX));
         assert_eq!(full.free(), 0);
-        assert!(matches!(full.take(1), Err(StorageError::Full { .. })));
+        assert!(matches!(full.grant(1), Err(StorageError::Full { .. })));
+    }
+
+    #[test]
+    fn what_is_granted_is_not_granted_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = FreeSpace::new(folder.path(), Some(0));
+        let most = space.free() / 4 * 3;
+        let first = space.grant(most).unwrap();
+        assert!(matches!(space.grant(most), Err(StorageError::Full { .. })));
+        drop(first);
+        space.grant(most).unwrap();
+        assert_eq!(space.granted.load(Ordering::Relaxed), 0);
     }
 }

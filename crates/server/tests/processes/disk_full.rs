@@ -15,6 +15,8 @@ const TABLE: &str = "ledger";
 const DISK: u64 = 192 << 20;
 /// What the nodes keep back of such a disk.
 const RESERVE: u64 = 64 << 20;
+/// So much is left of a full one: a block that goes does not make it less full.
+const FULL: u64 = RESERVE - (4 << 20);
 
 /// A small file system, gone with this.
 struct Disk(PathBuf);
@@ -41,9 +43,9 @@ impl Disk {
         self.0.join("filler")
     }
 
-    /// Somebody else's file takes all but `left` bytes.
+    /// Somebody else's file takes all but `left` bytes; where it has, what has come free since.
     fn fill(&self, left: u64) {
-        let mut file = File::create(self.filler()).unwrap();
+        let mut file = File::options().create(true).append(true).open(self.filler()).unwrap();
         let chunk = vec![0; 1 << 20];
         while self.available() > left {
             let most = (self.available() - left).min(chunk.len() as u64) as usize;
@@ -64,9 +66,16 @@ impl Drop for Disk {
     }
 }
 
-/// Puts values of half a mebibyte until one is refused; keys acknowledged, and the refusal, if one came.
-async fn put_until_refused(remote: &Remote, prefix: &str, acknowledged: &mut Vec<String>) -> Option<RemoteError> {
+/// Puts values of half a mebibyte until one is refused; keys acknowledged, and the refusal, if one came. Before each it is told
+/// how many there were.
+async fn put_until_refused(
+    remote: &Remote,
+    prefix: &str,
+    acknowledged: &mut Vec<String>,
+    before_each: impl Fn(u64),
+) -> Option<RemoteError> {
     for i in 0..100 {
+        before_each(i);
         let key = format!("{prefix}-{i}");
         let value = vec![i as u8; 512 * 1024];
         let put = remote.transaction(key.clone()).put(TABLE, Bytes::new(), value);
@@ -83,6 +92,30 @@ async fn expect_all(remote: &Remote, acknowledged: &[String]) {
         let item = remote.get(&TableKey::new(TABLE, key.clone(), Bytes::new()), Consistency::Strong).await.unwrap();
         assert!(item.is_some_and(|item| item.value.len() == 512 * 1024), "{key} was acknowledged");
     }
+}
+
+/// No machine may be lost while one takes no writes; and what is merely missing on it is not lost. Segments of its log
+/// that are done with go meanwhile, and leave room.
+fn told_as_full_and_not_as_lost(demo: &Demo, disk: &Disk, node: u16) {
+    let limit = Duration::from_secs(60);
+    let no_room = format!("No: there is no room on node {node}");
+    wait_for("the full disk to be told", limit, || {
+        disk.fill(FULL);
+        demo.ok(&["cluster", "status"]).contains(&no_room).then_some(())
+    });
+    let blocks = walkdir::WalkDir::new(demo.folder.join(format!("node-{node}/blocks"))).follow_links(true).into_iter();
+    let block = blocks.flatten().find(|entry| entry.file_type().is_file()).expect("a block").into_path();
+    let whole = std::fs::read(&block).unwrap();
+    let missing = format!("1 block is missing on node {node}, which has no room");
+    wait_for("what is missing there to be told", limit, || {
+        let _it_is = std::fs::remove_file(&block);
+        disk.fill(FULL);
+        let output = demo.run(&["cluster", "verify"]);
+        let said = text(&output.stderr);
+        assert!(!said.contains("could not be found"), "{said}");
+        (output.status.code() == Some(1) && said.contains(&missing)).then_some(())
+    });
+    std::fs::write(&block, whole).unwrap();
 }
 
 fn run(small: &[u16]) {
@@ -109,22 +142,33 @@ fn run(small: &[u16]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut acknowledged = Vec::new();
     let remote = runtime.block_on(demo.remote(&[]));
-    disks.iter().for_each(|disk| disk.fill(RESERVE + (24 << 20)));
+    let kept = temp.path().join("kept.bin");
+    std::fs::write(&kept, (0..2u32 << 20).map(|n| (n.wrapping_mul(0x85eb_ca6b) >> 24) as u8).collect::<Vec<_>>())
+        .unwrap();
+    demo.ok(&["upload", kept.to_str().unwrap(), "/kept.bin"]);
+    demo.wait_whole(3);
 
     // Nearly full, then full: refused, saying whose disk it is.
-    let refusal = runtime.block_on(put_until_refused(&remote, "first", &mut acknowledged));
+    let refusal = runtime.block_on(put_until_refused(&remote, "first", &mut acknowledged, |puts| {
+        // What the log lets go of does not keep it from filling up.
+        let left = (24u64 << 20).saturating_sub(puts << 20);
+        disks.iter().for_each(|disk| disk.fill(RESERVE + left));
+    }));
     let refusal = refusal.expect("a full disk does not take everything");
     println!("after {} values: {refusal}", acknowledged.len());
     assert!(matches!(refusal, RemoteError::NoSpace(_)), "surely not applied: {refusal:?}");
     assert!(small.iter().any(|node| refusal.to_string().contains(&format!("node {node}"))), "{refusal}");
-    // Only the reserve is left: not the smallest one is taken.
+    // Less than the reserve is left: not the smallest one is taken.
     disks.iter().for_each(Disk::make_room);
-    disks.iter().for_each(|disk| disk.fill(RESERVE - (1 << 20)));
+    disks.iter().for_each(|disk| disk.fill(FULL));
     wait_for("small values to be refused, too", Duration::from_secs(20), || {
         let output = demo.run(&["kv", "put", "a key", "a value", "--table", TABLE]);
         let refused = output.status.code() == Some(1) && text(&output.stderr).contains("no space left on node");
         refused.then_some(())
     });
+    if let [node] = small {
+        told_as_full_and_not_as_lost(&demo, &disks[0], *node);
+    }
     // Nor are a file's blocks taken, and nothing half of it is seen.
     let file = temp.path().join("big.bin");
     std::fs::write(&file, (0..64u32 << 20).map(|n| (n.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect::<Vec<_>>())
@@ -146,7 +190,7 @@ fn run(small: &[u16]) {
     // Not a byte left, all of a sudden, under writes: deletes go on, and whatever was acknowledged is there.
     disks.iter().for_each(|disk| disk.fill(0));
     // Either it is refused, or a node that could not go on was cut out, and the others take it.
-    let refusal = runtime.block_on(put_until_refused(&remote, "second", &mut acknowledged));
+    let refusal = runtime.block_on(put_until_refused(&remote, "second", &mut acknowledged, |_| {}));
     println!("without a byte left, {} values in all: {refusal:?}", acknowledged.len());
     wait_for("a delete to go through", Duration::from_secs(60), || {
         demo.run(&["kv", "delete", "again", "--table", TABLE]).status.success().then_some(())

@@ -119,7 +119,7 @@ impl BlockStore {
             return Ok(false);
         }
         let file = format::encode(&hash, &raw)?;
-        self.space.take(file.len() as u64)?;
+        let _room = self.space.grant(file.len() as u64)?;
         let folder = self.folder(hash.0[0]);
         let temporary = folder.join(format!("{hash}.{}.tmp", self.temporary.fetch_add(1, Ordering::Relaxed)));
         let placed = self.write(&temporary, &file).and_then(|()| self.place(&hash, &temporary, file.len() as u64));

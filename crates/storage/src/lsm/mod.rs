@@ -22,7 +22,6 @@ use crate::poison::Poison;
 use crate::space::FreeSpace;
 use crate::{Recovered, Snapshot, StorageEngine, StorageError};
 use apply::{Batch, Forgotten};
-use bytes::Bytes;
 use checkpoint::Checkpoint;
 use database::{Rows, Tables};
 use parking_lot::{Mutex, RwLock};
@@ -158,10 +157,6 @@ impl LsmEngine {
     }
 }
 
-fn weight(record: &Record) -> u64 {
-    if let Record::Entry { entry, .. } = record { entry.weight() as u64 } else { 0 }
-}
-
 fn misuse(why: String) -> StorageError {
     StorageError::Io(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
@@ -200,10 +195,7 @@ impl StorageEngine for LsmEngine {
     fn append(&self, records: &[Record]) -> Result<(), StorageError> {
         self.poison.check()?;
         self.check(records)?;
-        self.log.append(records)?;
-        // Once here, and once again when it is applied.
-        self.space.note(2 * records.iter().map(weight).sum::<u64>());
-        Ok(())
+        self.log.append(records)
     }
 
     fn sync(&self) -> Result<(), StorageError> {
@@ -284,8 +276,6 @@ impl StorageEngine for LsmEngine {
         if batch.is_empty() {
             return Ok(());
         }
-        let bytes = |(key, value): (&Vec<u8>, &Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
-        self.space.note(batch.iter().map(bytes).sum::<usize>() as u64);
         self.write(batch)?;
         // A little at a time: were it left to the end, the log's own syncs would have to wait for it.
         self.poison.watch("syncing the tables", self.tables.persist())
@@ -315,7 +305,14 @@ impl StorageEngine for LsmEngine {
             Checkpoint { log_end, partitions }
         };
         self.poison.watch("syncing the tables", self.tables.persist())?;
-        self.poison.watch("writing the checkpoint", checkpoint.write(&self.folder))?;
+        match checkpoint.write(&self.folder) {
+            // The one before stays, and the log that it needs: nothing is lost by having no newer one.
+            Err(StorageError::Io(error)) if crate::space::exhausted(&error) => {
+                tracing::warn!("no room for a checkpoint: the log is kept");
+                return Ok(());
+            }
+            written => self.poison.watch("writing the checkpoint", written)?,
+        }
         let applied: BTreeMap<PartitionId, Seq> =
             checkpoint.partitions.iter().map(|(partition, facts)| (*partition, facts.applied.seq)).collect();
         // On a full disk what is kept for others to catch up from goes first.

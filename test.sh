@@ -13,8 +13,8 @@ esac
 step() { printf '\n== %s (after %d min)\n' "$1" $((SECONDS / 60)); }
 
 command -v cargo >/dev/null || { echo "test.sh: install Rust first: https://rustup.rs" >&2; exit 1; }
-# A browser for the page's test; curl for the set-up link's; unzip and Python for archives; networks and file systems for the nemesis;
-# ZooKeeper, which runs on Java.
+# A browser for the page's test; curl for the set-up link's; unzip and Python for archives; litmus and rclone for WebDAV;
+# networks and file systems for the nemesis; ZooKeeper, which runs on Java.
 PATH="$PATH:/usr/sbin:/sbin"
 need=()
 command -v chromedriver >/dev/null || need+=(chromium-driver)
@@ -22,6 +22,8 @@ command -v chromium >/dev/null || need+=(chromium)
 command -v curl >/dev/null || need+=(curl)
 command -v unzip >/dev/null || need+=(unzip)
 command -v python3 >/dev/null || need+=(python3)
+command -v litmus >/dev/null || need+=(litmus)
+command -v rclone >/dev/null || need+=(rclone)
 command -v ip >/dev/null || need+=(iproute2)
 command -v nft >/dev/null || need+=(nftables)
 command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)

@@ -47,6 +47,10 @@ pub(super) struct Tables {
     pub link_counts: TableId,
     /// link ‖ guest ‖ content → a download that was counted a short time ago.
     pub link_guests: TableId,
+    /// One row: what clients have locked.
+    pub locks: TableId,
+    /// folder or file → properties that clients keep with it.
+    pub properties: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -70,6 +74,8 @@ impl Tables {
             links: store.ensure_table(NAMESPACE, "links").await?,
             link_counts: store.ensure_table(NAMESPACE, "link_counts").await?,
             link_guests: store.ensure_table(NAMESPACE, "link_guests").await?,
+            locks: store.ensure_table(NAMESPACE, "locks").await?,
+            properties: store.ensure_table(NAMESPACE, "properties").await?,
         })
     }
 
@@ -226,9 +232,17 @@ impl Change {
         self.put(self.tables.work, work_key_of_version(version), WorkRow::encoded(work, at_once));
     }
 
+    /// What clients kept with an entry goes with it.
+    pub(super) fn delete_properties(&mut self, entry: &Entry) {
+        if entry.properties {
+            self.delete(self.tables.properties, entry.id().to_vec().into());
+        }
+    }
+
     /// The entry is gone for good: its place is forgotten, what it held is left to the sweeper.
     pub(super) fn leave_to_sweeper(&mut self, entry: &Entry, at_once: bool) {
         self.delete(self.tables.places, entry.id().to_vec().into());
+        self.delete_properties(entry);
         if let Some(file) = entry.file() {
             self.put_work_of_version(file.version, Work::Release, at_once);
             if file.history {

@@ -40,6 +40,8 @@ struct Rows {
     puts: BTreeSet<VersionId>,
     releases: BTreeSet<VersionId>,
     dismantled: BTreeSet<FolderId>,
+    /// Whose properties there are.
+    properties: BTreeSet<Bytes>,
 }
 
 impl Drives {
@@ -51,6 +53,7 @@ impl Drives {
         rows.check_index(&mut findings);
         rows.check_contents(&mut findings);
         rows.check_counts(&mut findings);
+        rows.check_properties(&mut findings);
         findings.truncate(FINDINGS_MAX);
         Ok(findings)
     }
@@ -86,6 +89,9 @@ impl Drives {
         }
         for (key, _) in self.all_rows(drive, tables.contents).await? {
             rows.contents.insert(VersionId::from_slice(&key).ok_or_else(damaged)?);
+        }
+        for (key, _) in self.all_rows(drive, tables.properties).await? {
+            rows.properties.insert(key);
         }
         for (key, value) in self.all_rows(drive, tables.work).await? {
             let (_, id) = key.split_first().ok_or_else(damaged)?;
@@ -172,6 +178,17 @@ impl Rows {
         }
         for key in self.index.keys().filter(|key| key.len() > 1 && !wanted.contains_key(*key)) {
             findings.push(format!("the index has something that is not there: {key:?}"));
+        }
+    }
+
+    /// Whatever says that it has properties has a row of them, and nothing else has.
+    fn check_properties(&self, findings: &mut Vec<String>) {
+        let entries = self.entries.iter().map(|it| &it.entry).chain(self.trash.iter().map(|(_, entry)| entry));
+        let said: BTreeSet<Bytes> =
+            entries.filter(|entry| entry.properties).map(|entry| Bytes::copy_from_slice(&entry.id())).collect();
+        for id in said.symmetric_difference(&self.properties) {
+            let what = if said.contains(id) { "are said to be there and are not" } else { "belong to nothing" };
+            findings.push(format!("the properties of {id:?} {what}"));
         }
     }
 

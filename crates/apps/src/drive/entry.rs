@@ -13,6 +13,8 @@ pub struct Entry {
     pub created: WallMillis,
     /// When its content (of a file) or its name or place (of a folder) last changed here.
     pub modified: WallMillis,
+    /// Clients keep properties of their own with it.
+    pub properties: bool,
     /// What it is.
     pub kind: EntryKind,
 }

@@ -68,7 +68,7 @@ impl Drives {
             }
             let id = FolderId::random();
             let kind = EntryKind::Folder(FolderInfo { id });
-            let entry = Entry { name: name.clone(), created: now, modified: now, kind };
+            let entry = Entry { name: name.clone(), created: now, modified: now, properties: false, kind };
             change.put_entry(parent, &entry);
             change.count_entries(parent, 1);
             parent = id;

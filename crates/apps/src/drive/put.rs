@@ -96,7 +96,10 @@ impl Drives {
             };
             if let Some(source) = &put.source {
                 // It still names the content, so that the content had references all the time.
-                change.require_steps(std::slice::from_ref(&self.source_of(put.drive, source).await?));
+                let source = self.source_of(put.drive, source).await?;
+                let row = self.properties_row(put.drive, &source.entry).await?;
+                change.replace_properties(self, &mut entry, row);
+                change.require_steps(std::slice::from_ref(&source));
             }
             change.require_steps(ancestors);
             match old {
@@ -273,6 +276,7 @@ impl Put {
             name: self.path.name().unwrap_or_default().to_string(),
             created: old.map_or(now, |entry| entry.created),
             modified: now,
+            properties: old.is_some_and(|entry| entry.properties),
             kind: EntryKind::File(file),
         }
     }

@@ -206,6 +206,7 @@ pub(super) fn root() -> Entry {
         name: String::new(),
         created: WallMillis(0),
         modified: WallMillis(0),
+        properties: false,
         kind: EntryKind::Folder(FolderInfo { id: FolderId::ROOT }),
     }
 }

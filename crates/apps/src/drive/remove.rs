@@ -44,6 +44,7 @@ impl Drives {
                     change.require(tables.counts, folder.id.bytes(), empty);
                     change.delete(tables.places, folder.id.bytes());
                     change.delete(tables.counts, folder.id.bytes());
+                    change.delete_properties(&entry);
                 }
                 _ => change.leave_to_sweeper(&entry, false),
             }

@@ -21,6 +21,9 @@ pub(super) struct EntryRow {
     /// releases that had neither.
     #[prost(uint32, tag = "5")]
     pub indexed: u32,
+    /// There is a row of properties.
+    #[prost(bool, tag = "6")]
+    pub properties: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -137,6 +140,7 @@ impl EntryRow {
             created: entry.created.0,
             modified: entry.modified.0,
             indexed: super::index::GENERATION,
+            properties: entry.properties,
         }
     }
 
@@ -158,6 +162,7 @@ impl EntryRow {
             name: name.to_string(),
             created: WallMillis(self.created),
             modified: WallMillis(self.modified),
+            properties: self.properties,
             kind,
         })
     }
@@ -190,7 +195,8 @@ mod tests {
                 })
             };
             let entry = Entry {
-                name: "n".into(), created: WallMillis(times[1]), modified: WallMillis(times[2]), kind,
+                name: "n".into(), created: WallMillis(times[1]), modified: WallMillis(times[2]),
+                properties: size % 3 == 0, kind,
             };
             prop_assert_eq!(Entry::decode("n", &entry.encode()).unwrap(), entry);
         }
@@ -207,6 +213,7 @@ mod tests {
             name: "n".into(),
             created: WallMillis(1),
             modified: WallMillis(2),
+            properties: true,
             kind: EntryKind::Folder(FolderInfo { id: FolderId([7; 16]) }),
         };
         let mut bytes = entry.encode();

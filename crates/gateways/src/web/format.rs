@@ -33,6 +33,14 @@ pub(super) fn machine_date(time: WallMillis) -> String {
     date(time).replace(' ', "T") + "Z"
 }
 
+/// To the second (RFC 3339).
+pub(super) fn machine_second(time: WallMillis) -> String {
+    let seconds = time.0 / 1000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar: years are
 /// counted from March, so that the leap day is a year's last.
 pub(super) fn civil(days: u64) -> (u64, u64, u64) {

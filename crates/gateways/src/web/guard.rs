@@ -47,7 +47,10 @@ pub(super) async fn guard(State(state): State<WebState>, request: Request, next:
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let mut response = if uri_bytes > URI_BYTES_MAX {
         Problem::new(StatusCode::URI_TOO_LONG, "too_long", ENGLISH.too_long, ENGLISH.do_rejected).into_response()
-    } else if !is_safe(request.method()) && !is_ours(request.headers()) && !is_guests_form(&request) {
+    } else if !is_safe(request.method())
+        && !is_ours(request.uri().path(), request.headers())
+        && !is_guests_form(&request)
+    {
         let (kind, what) = ("wrong_origin", ENGLISH.wrong_origin);
         Problem::new(StatusCode::FORBIDDEN, kind, what, ENGLISH.do_reload).into_response()
     } else {
@@ -82,8 +85,13 @@ fn is_guests_form(request: &Request) -> bool {
 /// Does it come from a page of ours, or from a program that shows a token of
 /// its own? Browsers always say the first, and other sites cannot make them do the
 /// second without being asked first, which is refused.
-fn is_ours(headers: &HeaderMap) -> bool {
+fn is_ours(path: &str, headers: &HeaderMap) -> bool {
     if session::bearer(headers).is_some() {
+        return true;
+    }
+    // No cookie opens anything there; what a browser keeps of a name and password, it sends for other sites, too.
+    let dav = path == "/dav" || path.starts_with("/dav/");
+    if dav && !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN) {
         return true;
     }
     if let Some(site) = headers.get("sec-fetch-site") {
@@ -105,7 +113,7 @@ mod tests {
     fn ours(pairs: &[(&'static str, &'static str)]) -> bool {
         let headers =
             pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        is_ours(&headers.collect())
+        is_ours("/api/v1", &headers.collect())
     }
 
     #[test]

@@ -21,6 +21,7 @@
 mod api;
 mod assets;
 mod certificate;
+mod dav;
 mod format;
 mod forms;
 mod guard;
@@ -43,7 +44,7 @@ use crate::quota::Quotas;
 use crate::{HealthCheck, Metrics};
 use apps::{AccountError, Accounts, Apps, Drives, User};
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use client::Client;
 use std::net::IpAddr;
@@ -150,6 +151,9 @@ pub fn router(state: WebState) -> Router {
         .route("/forms/upload", post(forms::upload))
         .route("/forms/folder", post(forms::folder))
         .route("/assets/{version}/{name}", get(assets::asset))
+        .route("/dav", any(dav::handle))
+        .route("/dav/", any(dav::handle))
+        .route("/dav/{*path}", any(dav::handle))
         .route("/health", get(health::health))
         .route("/metrics", get(health::metrics))
         .nest("/api/v1", api::routes())

@@ -30,4 +30,5 @@ mod rolling;
 mod storage_faults;
 mod two_failures;
 mod verify;
+mod webdav;
 mod zookeeper;

@@ -39,7 +39,8 @@ impl Drives {
             let entry = match read.row.file.is_empty() {
                 true => {
                     let kind = EntryKind::Folder(FolderInfo { id: made });
-                    Entry { name, created: now, modified: now, kind }
+                    let entry = Entry { name, created: now, modified: now, properties: false, kind };
+                    self.with_properties_of(drive, &read.row.from, entry, &mut change).await?
                 }
                 false => Entry { name, ..self.take_out(drive, made, &read.row.file, &mut change).await? },
             };
@@ -53,6 +54,21 @@ impl Drives {
             return change.commit(self.store(), &place).await.map(|done: Commit| done.into());
         }
         Err(DriveError::Exists { path: wanted.to_string() })
+    }
+
+    /// The copy of a folder has the properties of the folder, if that is still where it was.
+    async fn with_properties_of(
+        &self,
+        drive: DriveId,
+        from: &str,
+        copy: Entry,
+        change: &mut Change,
+    ) -> Result<Entry, DriveError> {
+        let walk = self.walk(drive, &DrivePath::parse(from)?).await?;
+        let Some(source) = walk.found() else { return Ok(copy) };
+        let Some(row) = self.properties_row(drive, &source.entry).await? else { return Ok(copy) };
+        change.put_properties(self, &copy, row);
+        Ok(Entry { properties: true, ..copy })
     }
 
     /// The file that was made leaves the folder that it was made in, and that folder goes.

@@ -35,6 +35,8 @@ struct Copied {
     version: Version,
     copy: Entry,
     what: What,
+    /// Of the properties that clients keep with it.
+    properties: Option<Bytes>,
 }
 
 enum What {
@@ -173,7 +175,9 @@ impl Drives {
                 }
                 (EntryKind::File(_), None) => return Ok(None),
             };
-            copied.push(Copied { key, version, copy: Entry { created: now, modified: now, kind, ..entry }, what });
+            let properties = self.properties_row(drive, &entry).await?;
+            let copy = Entry { created: now, modified: now, properties: properties.is_some(), kind, ..entry };
+            copied.push(Copied { key, version, copy, what, properties });
         }
         Ok(Some(copied))
     }
@@ -228,7 +232,7 @@ impl Drives {
             change.require(tables.places, step.source.bytes(), Test::Present);
         }
         let mut row = JobRow { done: read.row.done + step.copied.len() as u64, ..read.row.clone() };
-        for Copied { key, version, copy, what } in &step.copied {
+        for Copied { key, version, copy, what, properties } in &step.copied {
             // It still names its content, so that the content had references all the time.
             change.require(tables.entries, key.clone(), Test::VersionIs(*version));
             match (&copy.kind, what, intent) {
@@ -250,6 +254,9 @@ impl Drives {
             row.bytes += copy.size();
             change.count_bytes(copy.size() as i64);
             change.put_entry(step.target, copy);
+            if let Some(row) = properties {
+                change.put_properties(self, copy, row.clone());
+            }
         }
         change.count_entries(step.target, step.copied.len() as i64);
         match &step.next {

@@ -14,6 +14,7 @@ use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::http::header::{HOST, HeaderMap};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -55,7 +56,8 @@ pub(in crate::web) struct Connect {
 }
 
 /// What can be connected now; others come with their protocols.
-const PROTOCOLS: [(Protocol, &str); 1] = [(Protocol::Grpc, ENGLISH.protocol_grpc)];
+const PROTOCOLS: [(Protocol, &str); 2] =
+    [(Protocol::Webdav, ENGLISH.protocol_webdav), (Protocol::Grpc, ENGLISH.protocol_grpc)];
 
 fn session_row(session: SessionInfo) -> SessionRow {
     let (used, address) = (format::date(session.used), session.address);
@@ -181,6 +183,7 @@ pub(in crate::web) async fn remove(
 pub(in crate::web) async fn connect(
     State(state): State<WebState>,
     Visitor(caller): Visitor,
+    headers: HeaderMap,
     asked: Result<Form<Connect>, FormRejection>,
 ) -> Response {
     let asked = match form(asked) {
@@ -196,8 +199,14 @@ pub(in crate::web) async fn connect(
         Ok((made, secret)) => {
             let text = &ENGLISH;
             let mut details = vec![(text.connect_name, caller.user.name.clone())];
-            if let (Protocol::Grpc, Some(grpc)) = (protocol, &state.inner.settings.grpc) {
-                details.insert(0, (text.connect_server, grpc.clone()));
+            match (protocol, &state.inner.settings.grpc) {
+                (Protocol::Grpc, Some(grpc)) => details.insert(0, (text.connect_server, grpc.clone())),
+                (Protocol::Webdav, _) => {
+                    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                    let scheme = if state.tls { "https" } else { "http" };
+                    details.insert(0, (text.connect_address, format!("{scheme}://{host}/dav/home/")));
+                }
+                _ => {}
             }
             let page = ShownOnce {
                 frame: Frame::new(),

@@ -1,0 +1,117 @@
+//! What a WebDAV client is told when something is refused: a status, the condition that did not hold as the standard
+//! names it (RFC 4918, section 16), and words for people.
+
+use super::xml;
+use crate::web::problem::Problem;
+use apps::drive::locks::Lock;
+use apps::{AccountError, DriveError};
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use client::ClientError;
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    /// Elements of WebDAV's own.
+    condition: String,
+    message: String,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal { status, condition: String::new(), message: message.into(), retry_after: None }
+    }
+
+    pub fn bad(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The element that names the condition, with its content as XML.
+    pub fn condition(self, name: &str, content: &str) -> Refusal {
+        Refusal { condition: format!("<D:{name}>{content}</D:{name}>"), ..self }
+    }
+
+    /// The resource has a lock that was not shown.
+    pub fn locked(lock: &Lock, href: &str) -> Refusal {
+        Refusal::new(StatusCode::LOCKED, said_of(lock)).condition("lock-token-submitted", &element("href", href))
+    }
+
+    /// Another lock is in the way of a new one.
+    pub fn lock_conflicts(lock: &Lock, href: &str) -> Refusal {
+        Refusal::new(StatusCode::LOCKED, said_of(lock)).condition("no-conflicting-lock", &element("href", href))
+    }
+}
+
+fn said_of(lock: &Lock) -> String {
+    let minutes = lock.asked.lasts.as_secs().div_ceil(60);
+    let (path, name) = (&lock.asked.path, &lock.asked.name);
+    format!("{path} is locked by {name}. A lock ends by itself after at most {minutes} min without being renewed.")
+}
+
+/// One of WebDAV's elements with a text in it.
+pub(super) fn element(name: &str, text: &str) -> String {
+    format!("<D:{name}>{}</D:{name}>", xml::text(text))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+             <D:error xmlns:D=\"DAV:\">{}<message xmlns=\"urn:atoll\">{}</message></D:error>\n",
+            self.condition,
+            xml::text(&self.message)
+        );
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let value = HeaderValue::from_static("Basic realm=\"Atoll\", charset=\"UTF-8\"");
+            headers.insert(header::WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Refusal {
+        let message = format!("{} {} ({})", problem.message, problem.action, problem.id);
+        let refusal = Refusal { retry_after: problem.retry_after, ..Refusal::new(problem.status, message) };
+        match problem.kind {
+            "quota" => refusal.condition("quota-not-exceeded", ""),
+            "no_space" => refusal.condition("sufficient-disk-space", ""),
+            _ => refusal,
+        }
+    }
+}
+
+impl From<DriveError> for Refusal {
+    fn from(error: DriveError) -> Refusal {
+        let status = match &error {
+            DriveError::NotAFolder { .. } => Some(StatusCode::CONFLICT),
+            DriveError::IsAFolder { .. } => Some(StatusCode::METHOD_NOT_ALLOWED),
+            DriveError::Cycle { .. } => Some(StatusCode::FORBIDDEN),
+            DriveError::FolderFull { .. } => Some(StatusCode::INSUFFICIENT_STORAGE),
+            _ => None,
+        };
+        let refusal = Refusal::from(Problem::from(error));
+        Refusal { status: status.unwrap_or(refusal.status), ..refusal }
+    }
+}
+
+impl From<AccountError> for Refusal {
+    fn from(error: AccountError) -> Refusal {
+        Problem::from(error).into()
+    }
+}
+
+impl From<ClientError> for Refusal {
+    fn from(error: ClientError) -> Refusal {
+        Problem::from(error).into()
+    }
+}

@@ -1,0 +1,98 @@
+//! GET, HEAD and PUT.
+
+use super::answer::Refusal;
+use super::ask::{Ask, Touched};
+use super::place::Place;
+use crate::web::api::{drain, media_type, send_file, whole};
+use crate::web::store::Upload;
+use apps::VersionId;
+use apps::drive::{DrivePath, Entry, NewFile, PutCondition};
+use axum::body::Body;
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use client::{ClientError, UploadId};
+use types::WallMillis;
+
+const MTIME: HeaderName = HeaderName::from_static("x-oc-mtime");
+/// What a person is told who opens a folder's address in a browser.
+const FOLDER: &str = "This is a folder, as programs see it by WebDAV.\n\
+     Connect a file manager to this address, or open the same folder on the web page of this server.\n";
+
+pub(super) async fn get(ask: &Ask, place: &Place, method: &Method) -> Result<Response, Refusal> {
+    let path = match place {
+        Place::Home(path) => path,
+        Place::Top => return Ok(FOLDER.into_response()),
+        Place::Nowhere => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such drive")),
+    };
+    let entry = ask.found(path).await?;
+    if entry.is_folder() {
+        return Ok(FOLDER.into_response());
+    }
+    let open = ask.drives().open(ask.drive, &path.to_string()).await?;
+    Ok(send_file(ask.drives(), &ask.state.inner.downloads, open, method, &ask.headers).await?)
+}
+
+/// Puts a file. What comes shorter than promised leaves nothing.
+pub(super) async fn put(ask: &Ask, path: &DrivePath, body: Body) -> Result<Response, Refusal> {
+    let mut body = body.into_data_stream();
+    match take(ask, path, &mut body).await {
+        // Whoever is still sending would otherwise see a broken connection and not the reason.
+        Err(refusal) => {
+            drain(&mut body).await;
+            Err(refusal)
+        }
+        done => done,
+    }
+}
+
+async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream) -> Result<Response, Refusal> {
+    if ask.headers.contains_key(header::CONTENT_RANGE) {
+        // RFC 9110, section 14.5.
+        return Err(Refusal::bad("a part of a file cannot be put: send the whole"));
+    }
+    let there = ask.find(path).await?;
+    if path.is_root() || there.as_ref().is_some_and(Entry::is_folder) {
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} is a folder")));
+    }
+    ask.parent_is_there(path).await?;
+    let member = there.is_none();
+    ask.may_change(path, there.as_ref(), &[Touched { path, deep: false, member }]).await?;
+    let mtime = ask.header(MTIME)?.and_then(|text| text.parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
+    let mtime = mtime.map(|seconds| WallMillis((seconds * 1000.0) as u64));
+    let kind = ask.header(header::CONTENT_TYPE)?;
+    let new = NewFile { mtime, media_type: media_type(kind), etag: None, version: VersionId::random() };
+    let quota = ask.state.quota(&ask.user).await?;
+    let (drive, condition) = (ask.drive, condition(ask, there.as_ref())?);
+    let upload = Upload { drive, quota, path: path.to_string(), new, condition, again: false };
+    upload.check(&ask.state).await?;
+
+    let _room = ask.state.inner.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
+    let length = ask.header(header::CONTENT_LENGTH)?.and_then(|text| text.parse().ok());
+    // Finder sends what it does not know the length of yet in pieces, and says the length here.
+    let said = ask.header("x-expected-entity-length")?.and_then(|text| text.parse().ok());
+    let content = ask.state.inner.client.write_blob_stream(UploadId::random(), whole(body, length.or(said))).await?;
+    ask.still_welcome().await?;
+    let stored = upload.commit(&ask.state, content).await?;
+
+    let status = if member { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
+    let mut response = status.into_response();
+    let headers = response.headers_mut();
+    if let Some(etag) = stored.entry.file().and_then(|file| HeaderValue::from_str(&format!("\"{}\"", file.etag)).ok()) {
+        headers.insert(header::ETAG, etag);
+    }
+    if mtime.is_some() {
+        headers.insert(MTIME, HeaderValue::from_static("accepted"));
+    }
+    Ok(response)
+}
+
+/// What was looked at must still hold when the file is put.
+fn condition(ask: &Ask, there: Option<&Entry>) -> Result<PutCondition, Refusal> {
+    let asked = ask.headers.contains_key(header::IF_MATCH) || ask.headers.contains_key(HeaderName::from_static("if"));
+    Ok(match there.and_then(Entry::file) {
+        Some(file) if asked => PutCondition::ReplaceIfVersion(file.version),
+        None if ask.header(header::IF_NONE_MATCH)? == Some("*") => PutCondition::CreateNew,
+        _ => PutCondition::Replace,
+    })
+}

@@ -1,0 +1,130 @@
+//! PROPFIND: a resource, or a folder and what is in it, told as it is read.
+
+use super::answer::Refusal;
+use super::ask::Ask;
+use super::live::{Resource, Wanted, response_of_top};
+use super::place::Place;
+use super::xml;
+use apps::drive::locks::Lock;
+use apps::drive::{DrivePath, Entry, LIST_MAX, Usage};
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
+use std::sync::Arc;
+
+const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\">\n";
+const TAIL: &str = "</D:multistatus>\n";
+
+/// What each resource of one answer is told with.
+struct Telling {
+    ask: Ask,
+    wanted: Wanted,
+    locks: Vec<Lock>,
+    usage: Option<Usage>,
+}
+
+/// A multi-status answer.
+pub(super) fn multistatus(body: Body) -> Response {
+    let mut response = (StatusCode::MULTI_STATUS, body).into_response();
+    let value = HeaderValue::from_static("application/xml; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, value);
+    response
+}
+
+/// The same, of responses that are known already.
+pub(super) fn multistatus_of(responses: &str) -> Response {
+    multistatus(Body::from(format!("{HEAD}{responses}{TAIL}")))
+}
+
+pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result<Response, Refusal> {
+    let deep = match ask.header("depth")?.map(str::to_ascii_lowercase).as_deref() {
+        Some("0") => false,
+        Some("1") => true,
+        // Of a whole tree, answers have no bound (RFC 4918, section 9.1).
+        None | Some("infinity") => {
+            let message = "the properties of a whole tree are not told at once: ask with Depth: 0 or 1";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, message).condition("propfind-finite-depth", ""));
+        }
+        Some(_) => return Err(Refusal::bad("Depth is 0, 1 or infinity")),
+    };
+    let wanted = match document {
+        [] => Wanted::All(Vec::new()),
+        document => {
+            let read = xml::parse(document).map_err(Refusal::bad)?;
+            Wanted::parse(&read).ok_or_else(|| Refusal::bad("the request is no propfind as RFC 4918 has it"))?
+        }
+    };
+    let (path, before) = match place {
+        Place::Nowhere => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such drive")),
+        Place::Top if !deep => return Ok(multistatus_of(&response_of_top(&wanted))),
+        Place::Top => (DrivePath::root(), response_of_top(&wanted)),
+        Place::Home(path) => (path.clone(), String::new()),
+    };
+    let entry = ask.found(&path).await?;
+    let usage = match wanted.quota() {
+        true => Some(ask.state.drives_for(&ask.user).await?.usage(ask.drive).await?),
+        false => None,
+    };
+    let locks = ask.drives().locks(ask.drive).await?;
+    let children = deep && entry.is_folder() && *place != Place::Top;
+    let telling = Arc::new(Telling { ask, wanted, locks, usage });
+    let own = telling.tell(&[(path.clone(), entry)]).await?;
+    let first = HEAD.to_string() + &before + &own;
+    if !children {
+        return Ok(multistatus(Body::from(first + TAIL)));
+    }
+    // The first page before anything is said: until then a failure can be told as one.
+    let (page, next) = telling.page(&path, None).await?;
+    let rest = match next {
+        Some(next) => pages(telling, path, next).left_stream(),
+        None => stream::empty().right_stream(),
+    };
+    let all = stream::iter([Ok(first + &page)]).chain(rest).chain(stream::iter([Ok(TAIL.to_string())]));
+    // What cannot be ended breaks off: no tail follows a failure.
+    let ended = all.scan(false, |failed, page: std::io::Result<String>| {
+        let over = std::mem::replace(failed, page.is_err());
+        std::future::ready((!over).then_some(page))
+    });
+    Ok(multistatus(Body::from_stream(ended)))
+}
+
+fn pages(telling: Arc<Telling>, path: DrivePath, next: String) -> impl Stream<Item = std::io::Result<String>> + Send {
+    stream::try_unfold(Some(next), move |cursor| {
+        let (telling, path) = (telling.clone(), path.clone());
+        async move {
+            let Some(cursor) = cursor else { return Ok(None) };
+            match telling.page(&path, Some(&cursor)).await {
+                Ok((page, next)) => Ok(Some((page, next))),
+                Err(refusal) => {
+                    tracing::warn!(?refusal, "a listing broke off");
+                    Err(std::io::Error::other("the listing cannot be ended"))
+                }
+            }
+        }
+    })
+}
+
+impl Telling {
+    /// A page of a folder's entries; where the next one begins.
+    async fn page(&self, path: &DrivePath, cursor: Option<&str>) -> Result<(String, Option<String>), Refusal> {
+        let drives = self.ask.drives();
+        let page = drives.list(self.ask.drive, &path.to_string(), cursor, LIST_MAX).await?;
+        let mut entries = Vec::with_capacity(page.items.len());
+        for entry in page.items {
+            entries.push((path.join(&entry.name)?, entry));
+        }
+        Ok((self.tell(&entries).await?, page.next))
+    }
+
+    async fn tell(&self, entries: &[(DrivePath, Entry)]) -> Result<String, Refusal> {
+        let of: Vec<&Entry> = entries.iter().map(|(_, entry)| entry).collect();
+        let properties = self.ask.drives().properties(self.ask.drive, &of).await?;
+        let told = entries.iter().zip(&properties).map(|((path, entry), properties)| {
+            let usage = self.usage.as_ref();
+            Resource { path, entry, properties, locks: &self.locks, usage }.response(&self.wanted)
+        });
+        Ok(told.collect())
+    }
+}

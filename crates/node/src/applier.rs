@@ -108,7 +108,8 @@ fn run(
         let every = if room.look(0) == 0 { CHECKPOINT_WHEN_FULL } else { CHECKPOINT_EVERY };
         if dirty && checkpointed.elapsed() >= every {
             engine.checkpoint()?;
-            (checkpointed, dirty) = (Instant::now(), false);
+            // On a full disk it may have come to nothing.
+            (checkpointed, dirty) = (Instant::now(), room.full());
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 const NEAR: u64 = 256 << 20;
 const LOOK_EVERY_WHEN_NEAR: Duration = Duration::from_millis(10);
 
+/// So much of what is under way the smallest reserve takes, beside what goes on in it.
+const SPARE: u64 = 32 << 20;
 /// How often an entry is written until it rests: the log, the tables' journal, a table.
 const COPIES: u64 = 3;
 
@@ -44,7 +46,8 @@ impl Room {
     /// Bytes free beyond the reserve.
     fn measure(&self) -> u64 {
         let free = self.engine.free_bytes();
-        let full = free <= COPIES * self.under_way.load(Ordering::Relaxed) as u64;
+        let needed = COPIES * self.under_way.load(Ordering::Relaxed) as u64;
+        let full = free <= needed.saturating_sub(SPARE);
         if full != self.full.swap(full, Ordering::Relaxed) {
             match full {
                 true => tracing::warn!("only the reserve of the disk is left: deletes only"),

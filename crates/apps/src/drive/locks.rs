@@ -15,11 +15,11 @@ use std::time::Duration;
 use types::{Consistency, ItemKey, Test, WallMillis};
 
 /// Locks of one drive.
-pub const LOCKS_MAX: usize = 256;
+pub const LOCKS_MAX: usize = 128;
 /// Bytes that a lock's owner may say of themselves.
-pub const LOCK_NOTE_BYTES_MAX: usize = 2048;
+pub const LOCK_NOTE_BYTES_MAX: usize = 512;
 /// Bytes of all locks of a drive.
-const ROW_BYTES_MAX: usize = 512 * 1024;
+const ROW_BYTES_MAX: usize = 128 * 1024;
 /// A lock that nobody renews lasts no longer.
 pub const LOCK_LASTS_MAX: Duration = Duration::from_secs(60 * 60);
 const ROW: Bytes = Bytes::from_static(b"locks");
@@ -142,8 +142,10 @@ pub fn barrier<'a>(locks: &'a [Lock], path: &DrivePath, deep: bool, by: UserId, 
     let shown = |lock: &Lock| lock.asked.by == by && tokens.contains(&lock.token);
     let here: Vec<&Lock> = locks.iter().filter(|lock| lock.touches(path, deep)).collect();
     here.iter().copied().find(|lock| {
-        let with_it = |other: &&Lock| other.asked.shared && shown(other) && other.touches(&lock.asked.path, false);
-        !(shown(lock) || (lock.asked.shared && here.iter().any(with_it)))
+        // Of something below, that must be one that holds there.
+        let at = if lock.covers(path) { path } else { &lock.asked.path };
+        let beside = |other: &&Lock| other.asked.shared && shown(other) && other.covers(at);
+        !(shown(lock) || (lock.asked.shared && here.iter().any(beside)))
     })
 }
 
@@ -253,11 +255,15 @@ impl Drives {
         Ok(gone.is_some())
     }
 
-    /// What was at a path is there no more: nor are the locks on it, and below it.
-    pub async fn drop_locks(&self, drive: DriveId, path: &DrivePath) -> Result<(), DriveError> {
+    /// What was at a path is there no more: nor are these of the locks on it, and below it.
+    pub async fn drop_locks(&self, drive: DriveId, path: &DrivePath, known: &[Lock]) -> Result<(), DriveError> {
+        let gone = |lock: &Lock| within(&lock.asked.path, path) && known.iter().any(|it| it.token == lock.token);
+        if !known.iter().any(gone) {
+            return Ok(());
+        }
         self.change_locks(drive, path, |locks| {
             let held = locks.len();
-            locks.retain(|lock| !within(&lock.asked.path, path));
+            locks.retain(|lock| !gone(lock));
             Ok((locks.len() < held).then_some(()))
         })
         .await
@@ -322,6 +328,8 @@ mod tests {
         assert!(stopped("/", true, ME, &token(0)), "something below is another's");
         assert!(!stopped("/", true, ME, &[token(0), token(1)].concat()));
         assert!(!stopped("/", false, ME, &[]));
+        let held = [lock("/t", true, true), lock("/t/f", false, true)];
+        assert!(barrier(&held, &path("/t/f"), false, ME, &[held[1].token.clone()]).is_none(), "either will do");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use types::{Consistency, ItemKey, Test};
 /// Properties of one entry.
 pub const PROPERTIES_MAX: usize = 128;
 /// Bytes of all properties of one entry.
-pub const PROPERTIES_BYTES_MAX: usize = 64 * 1024;
+pub const PROPERTIES_BYTES_MAX: usize = 16 * 1024;
 
 /// A property.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Drives {
             changes.iter().for_each(|change| apply(&mut properties, change));
             let row = write(&properties);
             if properties.len() > PROPERTIES_MAX || row.len() > PROPERTIES_BYTES_MAX {
-                let why = format!("a file or folder has at most {PROPERTIES_MAX} properties, of 64 KiB together");
+                let why = format!("a file or folder has at most {PROPERTIES_MAX} properties, of 16 KiB together");
                 return Err(DriveError::Invalid(why));
             }
             let mut change = Change::new(self, drive);

@@ -55,6 +55,8 @@ use tokio::sync::Semaphore;
 const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Uploads that take their bytes at a time; each holds some ten blocks in memory. Others wait.
 const UPLOADS_MAX: usize = 32;
+/// Listings by WebDAV that are told at a time. Others wait.
+const LISTINGS_MAX: usize = 32;
 /// Downloads at a time. Others wait.
 const DOWNLOADS_MAX: usize = 128;
 /// Archives made at a time; each keeps its directory in memory, up to 32 MiB. Others wait.
@@ -96,6 +98,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     uploads: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    listings: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     guests: guests::Guests,
 }
@@ -113,6 +116,7 @@ impl WebState {
             metrics,
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
             archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
             guests: guests::Guests::default(),
         };

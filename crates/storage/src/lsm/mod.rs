@@ -133,6 +133,16 @@ impl LsmEngine {
         self.applied.read().get(&partition).copied().unwrap_or_default()
     }
 
+    /// Lets go of the log that this checkpoint, which is durable, does not need.
+    fn release(&self, checkpoint: &Checkpoint, retain: u64) -> Result<(), StorageError> {
+        let applied = checkpoint.partitions.iter().map(|(partition, facts)| (*partition, facts.applied.seq)).collect();
+        let released = self.log.release(checkpoint.log_end, &applied, retain)?;
+        if released > 0 {
+            tracing::debug!(released, "log segments released");
+        }
+        Ok(())
+    }
+
     fn write(&self, rows: Rows) -> Result<(), StorageError> {
         self.poison.watch("writing the tables", self.tables.write(rows))
     }
@@ -306,26 +316,21 @@ impl StorageEngine for LsmEngine {
         };
         self.poison.watch("syncing the tables", self.tables.persist())?;
         match checkpoint.write(&self.folder) {
-            // The one before stays, and the log that it needs: nothing is lost by having no newer one.
+            // The one before stays, and what of the log it does not need gives room for the next.
             Err(StorageError::Io(error)) if crate::space::exhausted(&error) => {
-                tracing::warn!("no room for a checkpoint: the log is kept");
-                return Ok(());
+                tracing::warn!("no room for a checkpoint: the one before stays");
+                let Some(before) = Checkpoint::read(&self.folder)? else { return Ok(()) };
+                return self.release(&before, 0);
             }
             written => self.poison.watch("writing the checkpoint", written)?,
         }
-        let applied: BTreeMap<PartitionId, Seq> =
-            checkpoint.partitions.iter().map(|(partition, facts)| (*partition, facts.applied.seq)).collect();
         // On a full disk what is kept for others to catch up from goes first.
         let full = self.space.free() == 0;
         let retain = if full { 0 } else { self.options.log_retention_bytes };
         if full {
             self.log.begin_segment()?;
         }
-        let released = self.log.release(checkpoint.log_end, &applied, retain)?;
-        if released > 0 {
-            tracing::debug!(released, "log segments released");
-        }
-        Ok(())
+        self.release(&checkpoint, retain)
     }
 
     fn free_bytes(&self) -> u64 {

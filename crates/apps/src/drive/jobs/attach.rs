@@ -40,7 +40,7 @@ impl Drives {
                 true => {
                     let kind = EntryKind::Folder(FolderInfo { id: made });
                     let entry = Entry { name, created: now, modified: now, properties: false, kind };
-                    self.with_properties_of(drive, &read.row.from, entry, &mut change).await?
+                    self.with_properties_of(drive, &read.row, entry, &mut change).await?
                 }
                 false => Entry { name, ..self.take_out(drive, made, &read.row.file, &mut change).await? },
             };
@@ -60,12 +60,12 @@ impl Drives {
     async fn with_properties_of(
         &self,
         drive: DriveId,
-        from: &str,
+        row: &JobRow,
         copy: Entry,
         change: &mut Change,
     ) -> Result<Entry, DriveError> {
-        let walk = self.walk(drive, &DrivePath::parse(from)?).await?;
-        let Some(source) = walk.found() else { return Ok(copy) };
+        let walk = self.walk(drive, &DrivePath::parse(&row.from)?).await?;
+        let Some(source) = walk.found().filter(|step| step.entry.id()[..] == row.source[..]) else { return Ok(copy) };
         let Some(row) = self.properties_row(drive, &source.entry).await? else { return Ok(copy) };
         change.put_properties(self, &copy, row);
         Ok(Entry { properties: true, ..copy })

@@ -34,6 +34,34 @@ impl Refusal {
         Refusal { condition: format!("<D:{name}>{content}</D:{name}>"), ..self }
     }
 
+    /// It may be done, or be done later.
+    pub fn unknown(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
+    }
+
+    /// It may be done all the same.
+    pub fn is_unknown(&self) -> bool {
+        self.status == StatusCode::GATEWAY_TIMEOUT
+    }
+
+    /// What was looked at has changed before it was written.
+    pub fn overtaken(error: DriveError) -> Refusal {
+        match error {
+            DriveError::Exists { .. } | DriveError::Changed { .. } => {
+                Refusal { status: StatusCode::PRECONDITION_FAILED, ..Refusal::from(error) }
+            }
+            error => error.into(),
+        }
+    }
+
+    /// There is a bound (RFC 4918, section 11.5).
+    pub fn too_many(error: DriveError) -> Refusal {
+        match error {
+            DriveError::Invalid(_) => Refusal { status: StatusCode::INSUFFICIENT_STORAGE, ..Refusal::from(error) },
+            error => error.into(),
+        }
+    }
+
     /// The resource has a lock that was not shown.
     pub fn locked(lock: &Lock, href: &str) -> Refusal {
         Refusal::new(StatusCode::LOCKED, said_of(lock)).condition("lock-token-submitted", &element("href", href))

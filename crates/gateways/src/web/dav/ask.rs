@@ -15,6 +15,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{Action, Classify};
+
+/// How long the end of an upload waits for accounts to answer.
+const ASK_AGAIN_WITHIN: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Somebody's request.
 pub(super) struct Ask {
@@ -40,10 +47,6 @@ pub(super) struct Touched<'a> {
 
 impl Ask {
     pub async fn new(state: WebState, mut parts: Parts) -> Result<Ask, Refusal> {
-        let unauthorized = || {
-            let message = "sign in with your name and an app password; make one in Settings, under Devices";
-            Refusal::new(StatusCode::UNAUTHORIZED, message)
-        };
         let Ok(CameFrom(device)) = CameFrom::from_request_parts(&mut parts, &state).await;
         let credentials = basic(&parts.headers).ok_or_else(unauthorized)?;
         let (name, secret) = &credentials;
@@ -63,8 +66,20 @@ impl Ask {
     /// Whether they may still come in: bytes may take hours to come.
     pub async fn still_welcome(&self) -> Result<(), Refusal> {
         let (name, secret) = &self.credentials;
-        let caller = self.state.inner.accounts.authenticate_app(name, secret, Protocol::Webdav, &self.device).await?;
-        if caller.write { Ok(()) } else { Err(read_only()) }
+        let deadline = Instant::now() + ASK_AGAIN_WITHIN;
+        loop {
+            let found = self.state.inner.accounts.authenticate_app(name, secret, Protocol::Webdav, &self.device).await;
+            match found {
+                Ok(caller) if caller.write => return Ok(()),
+                Ok(_) => return Err(read_only()),
+                Err(AccountError::WrongAppPassword) => return Err(unauthorized()),
+                // Nobody sends a long file twice because of a failover.
+                Err(error) if error.action() == Action::Retry && Instant::now() < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// A header's text; one that is no text is refused.
@@ -201,6 +216,11 @@ impl Ask {
         }
         Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "no list of the If header holds"))
     }
+}
+
+fn unauthorized() -> Refusal {
+    let message = "sign in with your name and an app password; make one in Settings, under Devices";
+    Refusal::new(StatusCode::UNAUTHORIZED, message)
 }
 
 fn read_only() -> Refusal {

@@ -63,9 +63,9 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     let kind = ask.header(header::CONTENT_TYPE)?;
     let new = NewFile { mtime, media_type: media_type(kind), etag: None, version: VersionId::random() };
     let quota = ask.state.quota(&ask.user).await?;
-    let (drive, condition) = (ask.drive, condition(ask, there.as_ref())?);
-    let upload = Upload { drive, quota, path: path.to_string(), new, condition, again: false };
-    upload.check(&ask.state).await?;
+    let (drive, wanted) = (ask.drive, condition(ask, there.as_ref()));
+    let mut upload = Upload { drive, quota, path: path.to_string(), new, condition: wanted, again: false };
+    upload.check(&ask.state).await.map_err(Refusal::overtaken)?;
 
     let _room = ask.state.inner.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
     let length = ask.header(header::CONTENT_LENGTH)?.and_then(|text| text.parse().ok());
@@ -73,7 +73,11 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     let said = ask.header("x-expected-entity-length")?.and_then(|text| text.parse().ok());
     let content = ask.state.inner.client.write_blob_stream(UploadId::random(), whole(body, length.or(said))).await?;
     ask.still_welcome().await?;
-    let stored = upload.commit(&ask.state, content).await?;
+    // Bytes may take hours to come: is it still as it was looked at, and has nobody locked it?
+    let there = ask.find(path).await?;
+    ask.may_change(path, there.as_ref(), &[Touched { path, deep: false, member: there.is_none() }]).await?;
+    upload.condition = condition(ask, there.as_ref());
+    let stored = upload.commit(&ask.state, content).await.map_err(Refusal::overtaken)?;
 
     let status = if member { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
     let mut response = status.into_response();
@@ -87,12 +91,15 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     Ok(response)
 }
 
-/// What was looked at must still hold when the file is put.
-fn condition(ask: &Ask, there: Option<&Entry>) -> Result<PutCondition, Refusal> {
-    let asked = ask.headers.contains_key(header::IF_MATCH) || ask.headers.contains_key(HeaderName::from_static("if"));
-    Ok(match there.and_then(Entry::file) {
-        Some(file) if asked => PutCondition::ReplaceIfVersion(file.version),
-        None if ask.header(header::IF_NONE_MATCH)? == Some("*") => PutCondition::CreateNew,
-        _ => PutCondition::Replace,
-    })
+/// What was looked at on some condition must still hold when the file is put.
+fn condition(ask: &Ask, there: Option<&Entry>) -> PutCondition {
+    let conditions =
+        [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE, HeaderName::from_static("if")];
+    if !conditions.iter().any(|name| ask.headers.contains_key(name)) {
+        return PutCondition::Replace;
+    }
+    match there.and_then(Entry::file) {
+        Some(file) => PutCondition::ReplaceIfVersion(file.version),
+        None => PutCondition::CreateNew,
+    }
 }

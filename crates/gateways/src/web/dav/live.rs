@@ -49,6 +49,7 @@ pub(super) struct Resource<'a> {
     pub properties: &'a [Property],
     pub locks: &'a [Lock],
     pub usage: Option<&'a Usage>,
+    pub now: WallMillis,
 }
 
 /// When its content last changed, by its owner's clock; of a folder, here.
@@ -75,6 +76,12 @@ impl Wanted {
             [None, None, Some(_)] => Some(Wanted::Names),
             _ => None,
         }
+    }
+
+    /// Are the properties that clients keep to be known?
+    pub fn kept(&self) -> bool {
+        let Wanted::These(names) = self else { return true };
+        names.iter().any(|(namespace, name)| !is_protected(namespace, name))
     }
 
     /// Is the quota to be known?
@@ -110,7 +117,9 @@ impl Resource<'_> {
             "resourcetype" if file.is_none() => return Some("<D:resourcetype><D:collection/></D:resourcetype>".into()),
             "resourcetype" => return Some("<D:resourcetype/>".into()),
             "supportedlock" => return Some(format!("<D:supportedlock>{SUPPORTED}</D:supportedlock>")),
-            "lockdiscovery" => return Some(discovery(self.locks.iter().filter(|lock| lock.covers(self.path)))),
+            "lockdiscovery" => {
+                return Some(discovery(self.locks.iter().filter(|lock| lock.covers(self.path)), self.now));
+            }
             _ => return None,
         };
         Some(element(name, &text))
@@ -187,7 +196,7 @@ pub(super) fn propstat(properties: &str, status: &str) -> String {
 }
 
 /// The locks that hold (RFC 4918, section 15.8).
-pub(super) fn discovery<'a>(locks: impl Iterator<Item = &'a Lock>) -> String {
+pub(super) fn discovery<'a>(locks: impl Iterator<Item = &'a Lock>, now: WallMillis) -> String {
     let mut out = "<D:lockdiscovery>".to_string();
     for lock in locks {
         let asked = &lock.asked;
@@ -198,7 +207,7 @@ pub(super) fn discovery<'a>(locks: impl Iterator<Item = &'a Lock>) -> String {
              <D:depth>{depth}</D:depth>{}<D:timeout>Second-{}</D:timeout><D:locktoken>{}</D:locktoken>\
              <D:lockroot>{}</D:lockroot></D:activelock>",
             if asked.note.is_empty() { element("owner", &asked.name) } else { asked.note.clone() },
-            asked.lasts.as_secs(),
+            lock.until.0.saturating_sub(now.0).div_ceil(1000),
             element("href", &lock.token),
             element("href", &href(&asked.path, false)),
         ));
@@ -245,7 +254,14 @@ mod tests {
         };
         let dead = Property { namespace: "u".into(), name: "x".into(), xml: "<x xmlns=\"u\">v</x>".into() };
         let usage = Usage { bytes: 7, room: None };
-        let resource = Resource { path: &path, entry: &entry, properties: &[dead], locks: &[], usage: Some(&usage) };
+        let resource = Resource {
+            path: &path,
+            entry: &entry,
+            properties: &[dead],
+            locks: &[],
+            usage: Some(&usage),
+            now: WallMillis(0),
+        };
         let these = ["creationdate", "getetag", "quota-used-bytes", "quota-available-bytes"];
         let mut names: Vec<_> = these.iter().map(|name| (DAV.to_string(), name.to_string())).collect();
         names.push(("u".into(), "x".into()));

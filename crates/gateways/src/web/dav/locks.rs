@@ -7,6 +7,7 @@ use super::live::discovery;
 use super::place::href;
 use super::tree::{Depth, depth};
 use super::xml::{self, Element};
+use apps::DriveError;
 use apps::drive::locks::{LOCK_LASTS_MAX, LOCK_NOTE_BYTES_MAX, Lock, NewLock};
 use apps::drive::{DrivePath, NewFile, PutCondition};
 use axum::http::StatusCode;
@@ -51,7 +52,7 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
         name: ask.user.name.clone(),
         lasts,
     };
-    let lock = match ask.drives().lock(ask.drive, asked).await? {
+    let lock = match ask.drives().lock(ask.drive, asked).await.map_err(Refusal::too_many)? {
         Ok(lock) => lock,
         Err(other) => return Err(Refusal::lock_conflicts(&other, &href(&other.asked.path, false))),
     };
@@ -66,7 +67,7 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
             StatusCode::CREATED
         }
     };
-    let mut response = told(status, &lock);
+    let mut response = told(ask, status, &lock);
     if let Ok(value) = HeaderValue::from_str(&format!("<{}>", lock.token)) {
         response.headers_mut().insert(HeaderName::from_static("lock-token"), value);
     }
@@ -76,8 +77,11 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
 async fn hold_name(ask: &Ask, path: &DrivePath) -> Result<(), Refusal> {
     let drives = ask.state.drives_for(&ask.user).await?;
     let (nothing, new) = (Content::inline(bytes::Bytes::new())?, NewFile::default());
-    drives.put_file(ask.drive, &path.to_string(), nothing, new, PutCondition::CreateNew).await?;
-    Ok(())
+    match drives.put_file(ask.drive, &path.to_string(), nothing, new, PutCondition::CreateNew).await {
+        // Somebody was faster: the name is held as well.
+        Ok(_) | Err(DriveError::Exists { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn refresh(ask: &Ask, path: &DrivePath, lasts: Duration) -> Result<Response, Refusal> {
@@ -89,7 +93,7 @@ async fn refresh(ask: &Ask, path: &DrivePath, lasts: Duration) -> Result<Respons
         ));
     };
     match ask.drives().refresh_lock(ask.drive, path, ask.user.id, token, lasts).await? {
-        Some(lock) => Ok(told(StatusCode::OK, &lock)),
+        Some(lock) => Ok(told(ask, StatusCode::OK, &lock)),
         None => {
             let refusal =
                 Refusal::new(StatusCode::PRECONDITION_FAILED, "you have no such lock there: it may have run out");
@@ -118,8 +122,8 @@ pub(super) async fn unlock(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
     }
 }
 
-fn told(status: StatusCode, lock: &Lock) -> Response {
-    let discovery = discovery(std::iter::once(lock));
+fn told(ask: &Ask, status: StatusCode, lock: &Lock) -> Response {
+    let discovery = discovery(std::iter::once(lock), ask.state.inner.client.now());
     let body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:prop xmlns:D=\"DAV:\">{discovery}</D:prop>\n");
     let mut response = (status, body).into_response();
     let value = HeaderValue::from_static("application/xml; charset=utf-8");

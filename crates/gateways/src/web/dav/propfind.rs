@@ -5,15 +5,19 @@ use super::ask::Ask;
 use super::live::{Resource, Wanted, response_of_top};
 use super::place::Place;
 use super::xml;
+use apps::FolderId;
 use apps::drive::locks::Lock;
-use apps::drive::{DrivePath, Entry, LIST_MAX, Usage};
+use apps::drive::{DrivePath, Entry, Usage};
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
+/// Entries told at a time: each may take some hundred kilobytes.
+const PAGE: u32 = 50;
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\">\n";
 const TAIL: &str = "</D:multistatus>\n";
 
@@ -23,6 +27,9 @@ struct Telling {
     wanted: Wanted,
     locks: Vec<Lock>,
     usage: Option<Usage>,
+    now: types::WallMillis,
+    /// There are only so many at a time.
+    _room: OwnedSemaphorePermit,
 }
 
 /// A multi-status answer.
@@ -62,23 +69,25 @@ pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result
         Place::Top => (DrivePath::root(), response_of_top(&wanted)),
         Place::Home(path) => (path.clone(), String::new()),
     };
+    let room = ask.state.inner.listings.clone().acquire_owned().await.map_err(|_| client::ClientError::Busy)?;
     let entry = ask.found(&path).await?;
+    let folder = entry.folder().map(|folder| folder.id);
     let usage = match wanted.quota() {
         true => Some(ask.state.drives_for(&ask.user).await?.usage(ask.drive).await?),
         false => None,
     };
     let locks = ask.drives().locks(ask.drive).await?;
-    let children = deep && entry.is_folder() && *place != Place::Top;
-    let telling = Arc::new(Telling { ask, wanted, locks, usage });
+    let now = ask.state.inner.client.now();
+    let telling = Arc::new(Telling { ask, wanted, locks, usage, now, _room: room });
     let own = telling.tell(&[(path.clone(), entry)]).await?;
     let first = HEAD.to_string() + &before + &own;
-    if !children {
+    let Some(folder) = folder.filter(|_| deep && *place != Place::Top) else {
         return Ok(multistatus(Body::from(first + TAIL)));
-    }
+    };
     // The first page before anything is said: until then a failure can be told as one.
-    let (page, next) = telling.page(&path, None).await?;
+    let (page, next) = telling.page(&path, folder, None).await?;
     let rest = match next {
-        Some(next) => pages(telling, path, next).left_stream(),
+        Some(next) => pages(telling, path, folder, next).left_stream(),
         None => stream::empty().right_stream(),
     };
     let all = stream::iter([Ok(first + &page)]).chain(rest).chain(stream::iter([Ok(TAIL.to_string())]));
@@ -90,12 +99,17 @@ pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result
     Ok(multistatus(Body::from_stream(ended)))
 }
 
-fn pages(telling: Arc<Telling>, path: DrivePath, next: String) -> impl Stream<Item = std::io::Result<String>> + Send {
+fn pages(
+    telling: Arc<Telling>,
+    path: DrivePath,
+    folder: FolderId,
+    next: String,
+) -> impl Stream<Item = std::io::Result<String>> + Send {
     stream::try_unfold(Some(next), move |cursor| {
         let (telling, path) = (telling.clone(), path.clone());
         async move {
             let Some(cursor) = cursor else { return Ok(None) };
-            match telling.page(&path, Some(&cursor)).await {
+            match telling.page(&path, folder, Some(&cursor)).await {
                 Ok((page, next)) => Ok(Some((page, next))),
                 Err(refusal) => {
                     tracing::warn!(?refusal, "a listing broke off");
@@ -108,9 +122,17 @@ fn pages(telling: Arc<Telling>, path: DrivePath, next: String) -> impl Stream<It
 
 impl Telling {
     /// A page of a folder's entries; where the next one begins.
-    async fn page(&self, path: &DrivePath, cursor: Option<&str>) -> Result<(String, Option<String>), Refusal> {
-        let drives = self.ask.drives();
-        let page = drives.list(self.ask.drive, &path.to_string(), cursor, LIST_MAX).await?;
+    async fn page(
+        &self,
+        path: &DrivePath,
+        folder: FolderId,
+        cursor: Option<&str>,
+    ) -> Result<(String, Option<String>), Refusal> {
+        let (drives, drive) = (self.ask.drives(), self.ask.drive);
+        let page = drives.folder_page(drive, folder, cursor, PAGE).await?;
+        if page.next.is_none() && !drives.folder_is_there(drive, folder).await? {
+            return Err(Refusal::new(StatusCode::CONFLICT, "the folder was removed while it was told"));
+        }
         let mut entries = Vec::with_capacity(page.items.len());
         for entry in page.items {
             entries.push((path.join(&entry.name)?, entry));
@@ -120,10 +142,13 @@ impl Telling {
 
     async fn tell(&self, entries: &[(DrivePath, Entry)]) -> Result<String, Refusal> {
         let of: Vec<&Entry> = entries.iter().map(|(_, entry)| entry).collect();
-        let properties = self.ask.drives().properties(self.ask.drive, &of).await?;
+        let properties = match self.wanted.kept() {
+            true => self.ask.drives().properties(self.ask.drive, &of).await?,
+            false => vec![Vec::new(); of.len()],
+        };
         let told = entries.iter().zip(&properties).map(|((path, entry), properties)| {
             let usage = self.usage.as_ref();
-            Resource { path, entry, properties, locks: &self.locks, usage }.response(&self.wanted)
+            Resource { path, entry, properties, locks: &self.locks, usage, now: self.now }.response(&self.wanted)
         });
         Ok(told.collect())
     }

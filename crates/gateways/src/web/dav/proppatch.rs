@@ -6,6 +6,7 @@ use super::live::{empty, is_protected, propstat};
 use super::place::href;
 use super::propfind::multistatus_of;
 use super::xml::{self, Element};
+use apps::DriveError;
 use apps::drive::DrivePath;
 use apps::drive::properties::{Property, PropertyChange};
 use axum::response::Response;
@@ -21,12 +22,15 @@ pub(super) async fn proppatch(ask: &Ask, path: &DrivePath, document: &[u8]) -> R
     };
     let (mut fine, mut protected) = (String::new(), String::new());
     for (namespace, name) in changes.iter().map(name) {
-        let to = if is_protected(&namespace, &name) { &mut protected } else { &mut fine };
+        let to = if path.is_root() || is_protected(&namespace, &name) { &mut protected } else { &mut fine };
         to.push_str(&empty(&namespace, &name));
     }
     let stats = if protected.is_empty() {
-        ask.drives().change_properties(ask.drive, path, &changes).await?;
-        propstat(&fine, "200 OK")
+        match ask.drives().change_properties(ask.drive, path, &changes).await {
+            Ok(()) => propstat(&fine, "200 OK"),
+            Err(DriveError::Invalid(_)) => propstat(&fine, "507 Insufficient Storage"),
+            Err(error) => return Err(error.into()),
+        }
     } else {
         let why = "<D:error><D:cannot-modify-protected-property/></D:error></D:propstat>";
         let refused = propstat(&protected, "403 Forbidden").replace("</D:propstat>", why);

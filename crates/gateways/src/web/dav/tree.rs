@@ -3,6 +3,9 @@
 use super::answer::Refusal;
 use super::ask::{Ask, Touched};
 use super::place::Place;
+use apps::DriveError;
+use apps::drive::locks::Lock;
+use apps::drive::properties::PropertyChange;
 use apps::drive::{Act, Clash, DrivePath, Entry, JobState, RenameCondition};
 use axum::body::Body;
 use axum::http::{HeaderName, StatusCode, header};
@@ -22,8 +25,11 @@ pub(super) async fn make_collection(ask: &Ask, path: &DrivePath, body: Body) -> 
     }
     ask.parent_is_there(path).await?;
     ask.may_change(path, None, &[Touched { path, deep: false, member: true }]).await?;
-    ask.drives().make_folder(ask.drive, &path.to_string()).await?;
-    Ok(StatusCode::CREATED.into_response())
+    match ask.drives().make_folder(ask.drive, &path.to_string()).await {
+        Ok(_) => Ok(StatusCode::CREATED.into_response()),
+        Err(error @ DriveError::Exists { .. }) => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// To the trash.
@@ -33,9 +39,9 @@ pub(super) async fn delete(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
     if there.is_folder() && !matches!(depth(ask)?, None | Some(Depth::Infinity)) {
         return Err(Refusal::bad("a folder goes with all that is in it: Depth is infinity"));
     }
-    ask.may_change(path, Some(&there), &[Touched { path, deep: true, member: true }]).await?;
+    let locks = ask.may_change(path, Some(&there), &[Touched { path, deep: true, member: true }]).await?;
     ask.drives().trash(ask.drive, &path.to_string(), Some(there.id()), Some(ask.user.id)).await?;
-    forget_locks(ask, path).await;
+    forget_locks(ask, path, &locks).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -43,6 +49,7 @@ pub(super) async fn delete(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
 struct Target {
     path: DrivePath,
     there: Option<Entry>,
+    overwrite: bool,
 }
 
 impl Target {
@@ -65,7 +72,7 @@ impl Target {
             let message = format!("there is something at {path} already");
             return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, message));
         }
-        Ok(Target { path, there })
+        Ok(Target { path, there, overwrite })
     }
 
     fn done(&self) -> Response {
@@ -86,10 +93,11 @@ pub(super) async fn rename(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
         Touched { path, deep: true, member: true },
         Touched { path: &target.path, deep: true, member: target.there.is_none() },
     ];
-    ask.may_change(path, Some(&entry), &touched).await?;
+    let locks = ask.may_change(path, Some(&entry), &touched).await?;
     let (from, to) = (path.to_string(), target.path.to_string());
-    ask.drives().rename(ask.drive, &from, &to, RenameCondition::ReplaceAny).await?;
-    forget_locks(ask, path).await;
+    let condition = if target.overwrite { RenameCondition::ReplaceAny } else { RenameCondition::MustNotExist };
+    ask.drives().rename(ask.drive, &from, &to, condition).await.map_err(Refusal::overtaken)?;
+    forget_locks(ask, path, &locks).await;
     Ok(target.done())
 }
 
@@ -114,31 +122,59 @@ pub(super) async fn copy(ask: &Ask, place: &Place) -> Result<Response, Refusal> 
     let touched = [Touched { path: &target.path, deep: true, member: target.there.is_none() }];
     ask.may_change(path, Some(&entry), &touched).await?;
     let both_files = !entry.is_folder() && target.there.as_ref().is_some_and(|there| !there.is_folder());
-    if let (Some(there), false) = (&target.there, both_files) {
-        ask.drives().trash(ask.drive, &target.path.to_string(), Some(there.id()), Some(ask.user.id)).await?;
-    }
-    let drives = ask.state.drives_for(&ask.user).await?;
-    if alone {
-        drives.make_folder(ask.drive, &target.path.to_string()).await?;
-        let own = drives.properties(ask.drive, &[&entry]).await?.remove(0);
-        let own: Vec<_> = own.into_iter().map(apps::drive::properties::PropertyChange::Set).collect();
-        if !own.is_empty() {
-            drives.change_properties(ask.drive, &target.path, &own).await?;
-        }
-        return Ok(target.done());
-    }
+    let (drives, to) = (ask.drives(), target.path.to_string());
+    let thrown = match &target.there {
+        Some(there) if !both_files => Some(drives.trash(ask.drive, &to, Some(there.id()), Some(ask.user.id)).await?),
+        _ => None,
+    };
     let clash = if both_files { Clash::Replace } else { Clash::Fail };
-    let act = Act::Copy { from: path.to_string(), to: target.path.to_string(), clash };
-    let done = drives.act(ask.drive, &act, Some(ask.user.id)).await?;
-    if let Some(job) = done.job {
-        // It goes on by itself, should the client go away.
-        let job = drives.run_job(ask.drive, job.id).await?;
-        if job.state != JobState::Done {
+    let copied = match alone {
+        true => copy_alone(ask, &entry, &target.path).await,
+        false => copy_whole(ask, path, &to, clash).await,
+    };
+    match (copied, thrown) {
+        (Ok(()), _) => Ok(target.done()),
+        // Surely not copied: what had to make room comes back.
+        (Err(refusal), Some(thrown)) if !refusal.is_unknown() => {
+            let by = Some(ask.user.id);
+            if let Err(error) = drives.restore(ask.drive, thrown.id, None, Clash::KeepBoth, by).await {
+                tracing::warn!(%error, "what a copy was to replace stays in the trash");
+            }
+            Err(refusal)
+        }
+        (Err(refusal), _) => Err(refusal),
+    }
+}
+
+/// A folder without what is in it.
+async fn copy_alone(ask: &Ask, entry: &Entry, to: &DrivePath) -> Result<(), Refusal> {
+    let drives = ask.drives();
+    drives.make_folder(ask.drive, &to.to_string()).await.map_err(Refusal::overtaken)?;
+    let own = drives.properties(ask.drive, &[entry]).await?.remove(0);
+    let own: Vec<_> = own.into_iter().map(PropertyChange::Set).collect();
+    if !own.is_empty() {
+        drives.change_properties(ask.drive, to, &own).await?;
+    }
+    Ok(())
+}
+
+async fn copy_whole(ask: &Ask, from: &DrivePath, to: &str, clash: Clash) -> Result<(), Refusal> {
+    let drives = ask.state.drives_for(&ask.user).await?;
+    let act = Act::Copy { from: from.to_string(), to: to.to_string(), clash };
+    let done = drives.act(ask.drive, &act, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
+    let Some(job) = done.job else { return Ok(()) };
+    // It goes on by itself, whatever becomes of this request.
+    match drives.run_job(ask.drive, job.id).await {
+        Ok(job) if job.state == JobState::Done => Ok(()),
+        Ok(job) => {
             let why = job.problem.unwrap_or_else(|| "the copy was stopped".into());
-            return Err(Refusal::new(StatusCode::CONFLICT, why));
+            Err(Refusal::new(StatusCode::CONFLICT, why))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a copy goes on without the one who asked for it");
+            Err(Refusal::unknown("the copy goes on by itself; look again in a while"))
         }
     }
-    Ok(target.done())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,8 +202,8 @@ fn not_the_drive(path: &DrivePath) -> Result<(), Refusal> {
 }
 
 /// Locks are of paths: they go with what was there. Should that fail, they run out.
-async fn forget_locks(ask: &Ask, path: &DrivePath) {
-    if let Err(error) = ask.drives().drop_locks(ask.drive, path).await {
+async fn forget_locks(ask: &Ask, path: &DrivePath, known: &[Lock]) {
+    if let Err(error) = ask.drives().drop_locks(ask.drive, path, known).await {
         tracing::debug!(%error, "locks are left to run out");
     }
 }

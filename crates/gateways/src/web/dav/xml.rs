@@ -11,7 +11,9 @@ pub(super) const DAV: &str = "DAV:";
 /// Elements within elements.
 const DEPTH_MAX: usize = 32;
 /// Elements in a document.
-const ELEMENTS_MAX: usize = 4096;
+const ELEMENTS_MAX: usize = 256;
+/// Bytes of a namespace.
+const NAMESPACE_BYTES_MAX: usize = 512;
 
 /// An element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,7 @@ enum Node {
 }
 
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
+const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 
 impl Element {
     /// Nothing but a name.
@@ -125,7 +128,6 @@ fn attribute(name: &str, value: &str, out: &mut String) {
 /// Text between tags.
 pub(super) fn text(raw: &str) -> String {
     // What XML cannot say at all becomes the sign for that.
-    let said = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     escape(raw.chars().map(|c| if said(c) { c } else { '\u{fffd}' }).collect::<String>()).into_owned()
 }
 
@@ -147,11 +149,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, &'static str> {
             Event::Empty(start) => Some(element(&reader, &start)?),
             Event::End(_) => open.pop(),
             Event::Text(text) => {
-                add_text(&mut open, &text.xml10_content(), root.is_some())?;
+                add_text(&mut open, &text.xml10_content())?;
                 None
             }
             Event::CData(text) => {
-                add_text(&mut open, &text.xml10_content(), root.is_some())?;
+                add_text(&mut open, &text.xml10_content())?;
                 None
             }
             Event::GeneralRef(reference) => {
@@ -160,7 +162,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, &'static str> {
                     Some(c) => c.to_string(),
                     None => quick_xml::escape::resolve_predefined_entity(&name).ok_or(BAD)?.to_string(),
                 };
-                add_text(&mut open, &resolved, root.is_some())?;
+                add_text(&mut open, &resolved)?;
                 None
             }
             Event::DocType(_) => return Err("XML with a document type is not taken"),
@@ -182,13 +184,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, &'static str> {
     if open.is_empty() { root.ok_or(BAD) } else { Err(BAD) }
 }
 
-fn add_text(open: &mut [Element], text: &str, ended: bool) -> Result<(), &'static str> {
+fn add_text(open: &mut [Element], text: &str) -> Result<(), &'static str> {
+    if !text.chars().all(said) {
+        return Err("the XML has characters that XML has not");
+    }
     let Some(parent) = open.last_mut() else {
-        return if text.trim().is_empty() || (ended && text.trim().is_empty()) {
-            Ok(())
-        } else {
-            Err("the XML is not well-formed")
-        };
+        return if text.trim().is_empty() { Ok(()) } else { Err("the XML is not well-formed") };
     };
     match parent.children.last_mut() {
         Some(Node::Text(before)) => before.push_str(text),
@@ -199,17 +200,44 @@ fn add_text(open: &mut [Element], text: &str, ended: bool) -> Result<(), &'stati
 
 fn bound(found: ResolveResult<'_>) -> Result<String, &'static str> {
     match found {
-        // An empty one would be a prefix bound to nothing (Namespaces in XML 1.0, section 5).
-        ResolveResult::Bound(namespace) => Ok(namespace.as_ref().to_string()),
+        ResolveResult::Bound(namespace) => {
+            let read = quick_xml::escape::unescape(namespace.as_ref()).map_err(|_| "a namespace is not well-formed")?;
+            if read.len() > NAMESPACE_BYTES_MAX || !read.chars().all(said) {
+                return Err("a namespace in the XML is longer than 512 bytes, or has characters that XML has not");
+            }
+            Ok(read.into_owned())
+        }
         ResolveResult::Unbound => Ok(String::new()),
         ResolveResult::Unknown(_) => Err("a namespace prefix in the XML is not declared"),
     }
+}
+
+/// A character that XML 1.0 has (section 2.2).
+fn said(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// A name without a prefix (Namespaces in XML 1.0, section 3; XML 1.0, section 2.3).
+fn is_name(text: &str) -> bool {
+    let begins = |c: char| {
+        matches!(c, 'A'..='Z' | '_' | 'a'..='z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+            | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}'
+            | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}'
+            | '\u{10000}'..='\u{effff}')
+    };
+    let goes_on = |c: char| {
+        begins(c) || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
+    };
+    text.chars().next().is_some_and(begins) && text.chars().all(goes_on)
 }
 
 fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, &'static str> {
     const BAD: &str = "an attribute in the XML is not well-formed";
     let (namespace, name) = reader.resolver().resolve_element(start.name());
     let mut read = Element { namespace: bound(namespace)?, name: name.as_ref().to_string(), ..Element::default() };
+    if !is_name(&read.name) || [XML, XMLNS].contains(&&read.namespace[..]) {
+        return Err("the name of an element in the XML is none");
+    }
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|_| BAD)?;
         if let Some(prefix) = attribute.key.as_namespace_binding() {
@@ -221,6 +249,9 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         let (namespace, name) = reader.resolver().resolve_attribute(attribute.key);
         let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(|_| BAD)?.into_owned();
         let (namespace, name) = (bound(namespace)?, name.as_ref().to_string());
+        if !is_name(&name) || !value.chars().all(said) {
+            return Err(BAD);
+        }
         read.attributes.push(Attribute { namespace, name, value });
     }
     Ok(read)
@@ -260,6 +291,21 @@ mod tests {
         ] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
+        for bad in [
+            "<u:a&b xmlns:u='u'/>",
+            "<1/>",
+            "<u:a:b xmlns:u='u'/>",
+            "<xml:a/>",
+            "<xmlns:a/>",
+            "<a>&#1;</a>",
+            "<a b='&#1;'/>",
+        ] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let long = format!("<a xmlns='{}'/>", "n".repeat(600));
+        assert!(parse(long.as_bytes()).is_err());
+        let many = format!("<a>{}</a>", "<b/>".repeat(300));
+        assert!(parse(many.as_bytes()).is_err());
         let deep = "<a>".repeat(100) + &"</a>".repeat(100);
         assert!(parse(deep.as_bytes()).is_err());
         assert!(parse(b"\xff<a/>").is_err());

@@ -85,7 +85,7 @@ pub(super) async fn upload(
             continue;
         }
         parent.join(name).map_err(page)?;
-        let room = state.inner.uploads.acquire().await.map_err(|_| page(client::ClientError::Busy))?;
+        let room = super::room(&state.inner.uploads).await.map_err(page)?;
         let content = form.content();
         let stored = state.inner.client.write_blob_stream(UploadId::random(), content).await.map_err(page)?;
         drop(room);

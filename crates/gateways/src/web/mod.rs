@@ -49,6 +49,7 @@ use axum::{Router, middleware};
 use client::Client;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Bytes in a form or a JSON request.
@@ -66,6 +67,9 @@ const ARCHIVES_MAX: usize = 8;
 const GUEST_UPLOADS_MAX: usize = 8;
 const GUEST_DOWNLOADS_MAX: usize = 64;
 const GUEST_ARCHIVES_MAX: usize = 4;
+
+/// How long one waits for others to end.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the gateway can be told.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +141,18 @@ impl WebState {
     async fn drives_for(&self, user: &User) -> Result<Drives, AccountError> {
         Ok(self.inner.drives.within(self.quota(user).await?))
     }
+}
+
+/// One of so many that there may be at a time; who waits for long is told so.
+async fn room(of: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>, client::ClientError> {
+    let room = tokio::time::timeout(ROOM_WITHIN, of.acquire()).await;
+    room.map_err(|_| client::ClientError::Busy)?.map_err(|_| client::ClientError::Busy)
+}
+
+/// The same, to be kept.
+async fn room_to_keep(of: &Arc<Semaphore>) -> Result<tokio::sync::OwnedSemaphorePermit, client::ClientError> {
+    let room = tokio::time::timeout(ROOM_WITHIN, of.clone().acquire_owned()).await;
+    room.map_err(|_| client::ClientError::Busy)?.map_err(|_| client::ClientError::Busy)
 }
 
 /// Everything that the gateway answers, behind its guard.

@@ -10,7 +10,7 @@ use super::session::Caller;
 use apps::drive::{Entry, NewFile, PutCondition};
 use apps::{DriveError, DriveId, VersionId};
 use bytes::Bytes;
-use client::{Body, ClientError, Content, UploadId};
+use client::{Body, Content, UploadId};
 use futures::Stream;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -74,7 +74,7 @@ impl Upload {
         caller: &Caller,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     ) -> Result<Stored, Problem> {
-        let _room = state.inner.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
+        let _room = super::room(&state.inner.uploads).await?;
         let content = state.inner.client.write_blob_stream(UploadId::random(), source).await?;
         still_signed_in(state, caller).await?;
         Ok(self.commit(state, content).await?)

@@ -349,6 +349,7 @@ texts! {
     guest_drop_done_one: "1 file was received and saved.",
     guest_drop_done_many: "{count} files were received and saved.",
     guest_no_room: "There is no room for this at this moment; nothing was stored",
+    guest_some_received: "{count} of the files were received and are saved. Then: {problem}",
     guest_too_many: "Too many requests from your network",
     guest_wait: "Wait a minute and try again.",
     guest_forms_max: "That is more files than can be sent at once",

@@ -3,10 +3,10 @@
 use super::super::change::Change;
 use super::super::put::Put;
 use super::super::walk::Walk;
-use super::super::{DriveError, DrivePath, Drives, Entry, NewFile, OpenFile, PutCondition};
+use super::super::{DriveError, DrivePath, Drives, Entry, NewFile, OpenFile, PutCondition, Usage};
 use super::rows::LinkToken;
 use super::{Counter, LinkMode, Tries, counter_key, damaged, mode_of};
-use crate::drive::path::{NAMES_MAX, numbered};
+use crate::drive::path::numbered;
 use crate::page::Page;
 use crate::{DriveId, FolderId, LinkId, UserId, VersionId};
 use bytes::Bytes;
@@ -15,6 +15,9 @@ use std::time::Duration;
 use types::{Condition, Consistency, ItemKey, Refusal, Test, Transaction, Update, Version, WallMillis};
 
 /// How long a guest's download, once counted, can be resumed without being counted again.
+/// Names that are tried for what comes into a drop-box: so many in their order, then others.
+const PLAIN_NUMBERS: usize = 3;
+const NAMES_TRIED: usize = 12;
 const RESUMED_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A link that works, found by its token.
@@ -159,24 +162,27 @@ impl Drives {
     ) -> Result<Started, DriveError> {
         link.must_be(LinkMode::View)?;
         let path = DrivePath::parse(path)?;
-        let mut tries = Tries::at(&path);
+        let (mut tries, mut link) = (Tries::at(&path), link.clone());
         loop {
-            let (started, walk) = self.guest_open(link, &path).await?;
+            let (started, walk) = self.guest_open(&link, &path).await?;
             let what = started.entry.file().map_or(started.entry.id(), |file| file.version.0);
             let mark = guest.map(|guest| Bytes::from([&link.id.0[..], &guest, &what].concat()));
+            // Several parts may be asked for at once: one of them is counted.
+            let mut as_read = None;
             if let (true, Some(mark)) = (resumed, &mark) {
                 let key = ItemKey::new(self.inner.tables.link_guests, link.drive.bytes(), mark.clone());
                 let counted = self.inner.store.get(&key, Consistency::Strong).await?;
+                as_read = Some(counted.as_ref().map_or(Test::Absent, |item| Test::VersionIs(item.version)));
                 let until = counted.and_then(|item| Some(u64::from_be_bytes(item.value[..].try_into().ok()?)));
                 if until.is_some_and(|until| until > self.now().0) {
                     return Ok(started);
                 }
             }
-            match self.count_download(link, &walk, mark).await {
+            match self.count_download(&link, &walk, mark.map(|mark| (mark, as_read))).await {
                 Ok(true) => return Ok(started),
                 Ok(false) => {
                     // Taken back, changed, or something was renamed.
-                    link.still(self).await?;
+                    link = link.still(self).await?;
                     tries.lost(self.store()).await?;
                 }
                 // Nothing depends on the count where there is no limit: reading goes on where nothing can be written.
@@ -189,7 +195,12 @@ impl Drives {
         }
     }
 
-    async fn count_download(&self, link: &LinkFound, walk: &Walk, mark: Option<Bytes>) -> Result<bool, DriveError> {
+    async fn count_download(
+        &self,
+        link: &LinkFound,
+        walk: &Walk,
+        mark: Option<(Bytes, Option<Test>)>,
+    ) -> Result<bool, DriveError> {
         let tables = self.inner.tables;
         let mut conditions = vec![link.condition(self)];
         conditions.extend(walk.steps().iter().map(|step| Condition {
@@ -197,11 +208,14 @@ impl Drives {
             sort_key: step.key.clone(),
             test: Test::VersionIs(step.version),
         }));
+        if let Some((mark, Some(test))) = &mark {
+            conditions.push(Condition { table: tables.link_guests, sort_key: mark.clone(), test: test.clone() });
+        }
         let max = link.downloads_max.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
         let sort_key = counter_key(link.id, Counter::Downloads);
         let mut updates = vec![Update::Add { table: tables.link_counts, sort_key, delta: 1, min: 0, max }];
         let until = self.now().0 + RESUMED_WITHIN.as_millis() as u64;
-        updates.extend(mark.map(|mark| Update::Put {
+        updates.extend(mark.map(|(mark, _)| Update::Put {
             table: tables.link_guests,
             sort_key: mark.into(),
             value: Bytes::copy_from_slice(&until.to_be_bytes()).into(),
@@ -217,17 +231,33 @@ impl Drives {
         }
     }
 
-    /// May something of that name and size be put? Better said before the bytes come.
-    pub async fn guest_may_put(&self, link: &LinkFound, name: &str, size: Option<u64>) -> Result<(), DriveError> {
+    /// May something of that name and size be put? Better said before the bytes come; and how many may come at most,
+    /// so that no more are stored than could be kept. None: nothing bounds them but the disks.
+    pub async fn guest_may_put(
+        &self,
+        link: &LinkFound,
+        name: &str,
+        size: Option<u64>,
+    ) -> Result<Option<u64>, DriveError> {
         link.must_be(LinkMode::DropBox)?;
         super::super::path::valid_name(name)?;
-        self.guest_walk(link, &DrivePath::root()).await?.folder()?;
-        let (Some(max), Some(size)) = (link.bytes_max, size) else { return Ok(()) };
+        self.guest_walk(link, &DrivePath::root()).await?.folder().map_err(|error| as_guests_see(error, name))?;
+        let Usage { room, .. } = self.usage(link.drive).await?;
+        if let (Some(room), Some(size)) = (room, size)
+            && size > room
+        {
+            return Err(DriveError::Quota { needed: size, room });
+        }
+        let Some(max) = link.bytes_max else { return Ok(room) };
         let key = ItemKey::new(self.inner.tables.link_counts, link.drive.bytes(), counter_key(link.id, Counter::Bytes));
         let item = self.inner.store.get(&key, Consistency::Strong).await?;
         let received =
             item.map(|item| super::super::read::count_in(&item.value)).transpose()?.unwrap_or(0).max(0) as u64;
-        if received.saturating_add(size) > max { Err(DriveError::LinkFull) } else { Ok(()) }
+        let left = max.saturating_sub(received);
+        if size.is_some_and(|size| size > left) {
+            return Err(DriveError::LinkFull);
+        }
+        Ok(Some(room.map_or(left, |room| room.min(left))))
     }
 
     /// Puts a file whose blocks are stored into a drop-box; beside what has its name. The same version again is harmless.
@@ -240,16 +270,19 @@ impl Drives {
     ) -> Result<Entry, DriveError> {
         link.must_be(LinkMode::DropBox)?;
         let mut tries = Tries::at(&DrivePath::root());
-        let (mut number, mut new, mut link) = (1, new, link.clone());
+        let (mut tried, mut new, mut link) = (0, new, link.clone());
         loop {
             let walk = self.guest_walk(&link, &DrivePath::root()).await?;
-            let gate = Gate { folder: walk.folder()?, condition: link.condition(self), link: link.clone() };
+            let folder = walk.folder().map_err(|error| as_guests_see(error, name))?;
+            let gate = Gate { folder, condition: link.condition(self), link: link.clone() };
+            // Where many have that name no time is lost in counting, and nobody learns how many they are.
+            let number = if tried < PLAIN_NUMBERS { tried + 1 } else { rand::random_range(1_000..1_000_000_000) };
             let path = walk.path().join(&numbered(name, number))?;
             let mut put = Put::new(link.drive, path, content.clone(), new.clone(), PutCondition::CreateNew)?;
             put.gate = Some(gate);
             match self.put_or_release(&put).await {
                 Ok(done) => return Ok(done.entry),
-                Err(DriveError::Exists { .. }) if number < NAMES_MAX => number += 1,
+                Err(DriveError::Exists { .. }) if tried < NAMES_TRIED => tried += 1,
                 // Another took the name while this was on its way; or moved what came by an earlier try.
                 Err(DriveError::Invalid(_)) => {
                     new.version = VersionId::random();
@@ -259,14 +292,17 @@ impl Drives {
                     link = link.still(self).await?;
                     tries.lost(self.store()).await?;
                 }
-                Err(DriveError::Conflict { .. }) => return Err(DriveError::Conflict { path: name.to_string() }),
-                Err(error) => return Err(error),
+                Err(error) => return Err(as_guests_see(error, name)),
             }
         }
     }
 
     /// Walks from the drive's root through what the link leads to, in one snapshot.
     async fn guest_walk(&self, link: &LinkFound, path: &DrivePath) -> Result<Walk, DriveError> {
+        self.walk_from(link, path).await.map_err(|error| as_guests_see(error, &path.to_string()))
+    }
+
+    async fn walk_from(&self, link: &LinkFound, path: &DrivePath) -> Result<Walk, DriveError> {
         let mut tries = Tries::at(path);
         loop {
             let base = self.locate(link.drive, crate::FileId(link.entry)).await?.ok_or(DriveError::LinkOver)?;
@@ -282,6 +318,20 @@ impl Drives {
             // Moved between the two.
             tries.lost(self.store()).await?;
         }
+    }
+}
+
+/// What is wrong with a place of the owner's, said of the place as the guest knows it.
+fn as_guests_see(error: DriveError, place: &str) -> DriveError {
+    let path = place.to_string();
+    match error {
+        DriveError::NotFound { .. } => DriveError::NotFound { path },
+        DriveError::NotAFolder { .. } => DriveError::NotAFolder { path },
+        DriveError::IsAFolder { .. } => DriveError::IsAFolder { path },
+        DriveError::Changed { .. } => DriveError::Changed { path },
+        DriveError::FolderFull { .. } => DriveError::FolderFull { path },
+        DriveError::Exists { .. } | DriveError::Conflict { .. } => DriveError::Conflict { path },
+        other => other,
     }
 }
 

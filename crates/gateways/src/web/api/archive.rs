@@ -18,7 +18,6 @@ use axum::extract::{Query, State};
 use axum::http::header::{self, HeaderMap};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use client::ClientError;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -96,7 +95,7 @@ pub(in crate::web) async fn send(
 ) -> Result<Response, Problem> {
     let mut response = (StatusCode::OK, Body::empty()).into_response();
     if *method != Method::HEAD {
-        let room = archives.clone().acquire_owned().await.map_err(|_| ClientError::Busy)?;
+        let room = crate::web::room_to_keep(archives).await?;
         *response.body_mut() = Body::from_stream(archive(state.inner.drives.clone(), drive, tops, room));
     }
     let headers: &mut HeaderMap = response.headers_mut();

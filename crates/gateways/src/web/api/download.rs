@@ -13,7 +13,6 @@ use axum::extract::{Query, State};
 use axum::http::header::{self, HeaderMap};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use client::ClientError;
 use futures::StreamExt;
 use serde::Deserialize;
 use std::ops::Range;
@@ -90,7 +89,7 @@ pub(in crate::web) async fn send(
         let length = range.end - range.start;
         let mut body = Body::empty();
         if *method == Method::GET && length > 0 {
-            let room = downloads.clone().acquire_owned().await.map_err(|_| ClientError::Busy)?;
+            let room = crate::web::room_to_keep(downloads).await?;
             let mut bytes = drives.read(open.content, range.clone());
             // While nothing has been said, a failure can still be told as one.
             let first = bytes.next().await.transpose()?.unwrap_or_default();

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use client::{ClientError, UploadId};
+use client::UploadId;
 use types::WallMillis;
 
 const MTIME: HeaderName = HeaderName::from_static("x-oc-mtime");
@@ -67,7 +67,7 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     let mut upload = Upload { drive, quota, path: path.to_string(), new, condition: wanted, again: false };
     upload.check(&ask.state).await.map_err(Refusal::overtaken)?;
 
-    let _room = ask.state.inner.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
+    let _room = crate::web::room(&ask.state.inner.uploads).await?;
     let length = ask.header(header::CONTENT_LENGTH)?.and_then(|text| text.parse().ok());
     // Finder sends what it does not know the length of yet in pieces, and says the length here.
     let said = ask.header("x-expected-entity-length")?.and_then(|text| text.parse().ok());

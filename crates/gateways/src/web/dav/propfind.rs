@@ -69,7 +69,7 @@ pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result
         Place::Top => (DrivePath::root(), response_of_top(&wanted)),
         Place::Home(path) => (path.clone(), String::new()),
     };
-    let room = ask.state.inner.listings.clone().acquire_owned().await.map_err(|_| client::ClientError::Busy)?;
+    let room = crate::web::room_to_keep(&ask.state.inner.listings).await?;
     let entry = ask.found(&path).await?;
     let folder = entry.folder().map(|folder| folder.id);
     let usage = match wanted.quota() {

@@ -97,6 +97,11 @@ impl Guest {
             problem.retry_after = Some(pace::WINDOW.as_secs());
             return Err(problem);
         }
+        Guest::found(state, token, headers).await
+    }
+
+    async fn found(state: &WebState, token: &str, headers: &HeaderMap) -> Result<Guest, Problem> {
+        let guests = &state.inner.guests;
         let link = state.inner.drives.find_link(token).await?;
         let maker = guests.maker(state, link.by).await?.ok_or(DriveError::LinkOver)?;
         let proof = Proof::shown(headers, &link, state.inner.client.now());
@@ -106,6 +111,15 @@ impl Guest {
     /// The same, where the password has been given if there is one.
     async fn let_in(state: &WebState, token: &str, headers: &HeaderMap, device: &Device) -> Result<Guest, Problem> {
         let guest = Guest::come(state, token, headers, device).await?;
+        match guest.locked() {
+            true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", ENGLISH.guest_password_title, "")),
+            false => Ok(guest),
+        }
+    }
+
+    /// Once more for the same request, when its bytes have come: that counts no second time.
+    async fn again(state: &WebState, token: &str, headers: &HeaderMap) -> Result<Guest, Problem> {
+        let guest = Guest::found(state, token, headers).await?;
         match guest.locked() {
             true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", ENGLISH.guest_password_title, "")),
             false => Ok(guest),

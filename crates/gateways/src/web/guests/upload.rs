@@ -5,11 +5,11 @@ use super::{Guest, Place, refused};
 use crate::web::WebState;
 use crate::web::api::{drain, link_address, media_type, whole};
 use crate::web::multipart::{Multipart, boundary};
-use crate::web::problem::Problem;
+use crate::web::problem::{Outcome, Problem};
 use crate::web::session::From;
-use crate::web::text::ENGLISH;
+use crate::web::text::{ENGLISH, fill};
 use apps::drive::{Entry, NewFile};
-use apps::{Device, DriveError, VersionId};
+use apps::{DriveError, VersionId};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -64,13 +64,13 @@ pub(in crate::web) async fn put(
     let done = async {
         let Query(asked) = query?;
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let came = Came { state: &state, token: &token, headers: &headers, device: &device };
+        let came = Came { state: &state, token: &token, headers: &headers };
         let guest = Guest::let_in(&state, &token, &headers, &device).await?;
-        guest.drives(&state).await?.guest_may_put(&guest.link, &asked.name, length).await?;
+        let most = guest.drives(&state).await?.guest_may_put(&guest.link, &asked.name, length).await?;
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let version = asked.version.unwrap_or_else(VersionId::random);
         let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
-        let entry = came.take(&guest, &asked.name, new, whole(&mut body, length)).await?;
+        let entry = came.take(most, &asked.name, new, whole(&mut body, length)).await?;
         Ok::<_, Problem>(Received { name: asked.name, size: entry.size() })
     };
     match done.await {
@@ -92,11 +92,12 @@ pub(in crate::web) async fn form(
 ) -> Response {
     let mut body = body.into_data_stream();
     let done = async {
-        let came = Came { state: &state, token: &token, headers: &headers, device: &device };
+        let came = Came { state: &state, token: &token, headers: &headers };
         let guest = Guest::let_in(&state, &token, &headers, &device).await?;
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = boundary(kind).ok_or_else(|| Problem::bad_request("this is no form with files"))?;
-        let mut form = Multipart::new((&mut body).map_err(std::io::Error::other), boundary);
+        // Who falls silent holds up nobody.
+        let mut form = Multipart::new(whole(&mut body, None), boundary);
         let incomplete = |error: std::io::Error| Problem::from(ClientError::Source(error.to_string()));
         let mut received = 0;
         while let Some(part) = form.next_part().await.map_err(incomplete)? {
@@ -108,9 +109,10 @@ pub(in crate::web) async fn form(
             if received == FILES_MAX {
                 return Err(Problem::bad_request(ENGLISH.guest_forms_max));
             }
-            guest.drives(&state).await?.guest_may_put(&guest.link, name, None).await?;
+            let most = guest.drives(&state).await?.guest_may_put(&guest.link, name, None).await.map_err(Problem::from);
+            let most = most.map_err(|problem| after(received, problem))?;
             let new = NewFile { media_type: media_type(part.media_type.as_deref()), ..NewFile::default() };
-            came.take(&guest, name, new, form.content()).await?;
+            came.take(most, name, new, form.content()).await.map_err(|problem| after(received, problem))?;
             received += 1;
         }
         Ok(received)
@@ -135,39 +137,54 @@ fn told(problem: Problem) -> Problem {
     }
 }
 
+/// What failed after so many files of the same form were taken.
+fn after(received: usize, mut problem: Problem) -> Problem {
+    if received == 0 {
+        return problem;
+    }
+    problem = told(problem);
+    let values = [("count", &*received.to_string()), ("problem", &*problem.message)];
+    problem.message = fill(ENGLISH.guest_some_received, &values);
+    if problem.outcome != Outcome::Unknown {
+        problem.outcome = Outcome::Applied;
+    }
+    // Said already, and not to be said anew.
+    problem.kind = "some_received";
+    problem
+}
+
 /// Where a request came from, to be judged again when its bytes have come.
 struct Came<'a> {
     state: &'a WebState,
     token: &'a str,
     headers: &'a HeaderMap,
-    device: &'a Device,
 }
 
 impl Came<'_> {
     /// Takes the bytes in, and puts the file.
     async fn take(
         &self,
-        guest: &Guest,
+        most: Option<u64>,
         name: &str,
         mut new: NewFile,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     ) -> Result<Entry, Problem> {
         let state = self.state;
-        let room = state.inner.guests.uploads.acquire().await.map_err(|_| ClientError::Busy)?;
-        let content = match guest.link.bytes_max {
-            Some(max) => state.inner.client.write_blob_stream(UploadId::random(), bounded(source, max)).await,
-            None => state.inner.client.write_blob_stream(UploadId::random(), source).await,
-        };
+        let room = crate::web::room(&state.inner.guests.uploads).await?;
+        let source = bounded(source, most.unwrap_or(u64::MAX));
+        let content = state.inner.client.write_blob_stream(UploadId::random(), source).await;
         let content = content.map_err(|error| match error {
             ClientError::Source(text) if text.contains(TOO_LONG) => Problem::from(DriveError::LinkFull),
             error => error.into(),
         })?;
         drop(room);
         let deadline = Instant::now() + COMMIT_WITHIN;
+        // Of an earlier try, of which it is not known what came of it: what a later one is told says nothing of that.
+        let mut unknown = None;
         loop {
             // Bytes may take hours to come: the link may have ended, or asks for another password.
             let put = async {
-                let guest = Guest::let_in(state, self.token, self.headers, self.device).await?;
+                let guest = Guest::again(state, self.token, self.headers).await?;
                 let drives = guest.drives(state).await?;
                 Ok::<_, Problem>(drives.guest_put(&guest.link, name, content.clone(), new.clone()).await)
             };
@@ -178,16 +195,17 @@ impl Came<'_> {
                         // Surely given up: its version will not do any more.
                         (DriveError::Conflict { .. }, _) => new.version = VersionId::random(),
                         // With the same version another try is harmless.
-                        (_, Action::Retry | Action::RefreshLayout | Action::Unknown) => {}
-                        (_, Action::Rejected | Action::Fatal) => return Err(error.into()),
+                        (_, Action::Unknown) => unknown = Some(Problem::from(error.clone())),
+                        (_, Action::Retry | Action::RefreshLayout) => {}
+                        (_, Action::Rejected | Action::Fatal) => return Err(unknown.unwrap_or(error.into())),
                     }
                     error.into()
                 }
                 Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => problem,
-                Err(problem) => return Err(problem),
+                Err(problem) => return Err(unknown.unwrap_or(problem)),
             };
             if Instant::now() + PAUSE > deadline {
-                return Err(problem);
+                return Err(unknown.unwrap_or(problem));
             }
             tokio::time::sleep(PAUSE).await;
         }

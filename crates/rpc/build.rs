@@ -3,7 +3,7 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = ["common", "key_value", "tables", "accounts", "drive", "cluster"];
+const FILES: [&str; 7] = ["common", "key_value", "tables", "accounts", "drive", "drives", "cluster"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("proto");

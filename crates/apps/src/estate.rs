@@ -119,8 +119,12 @@ impl Estate for Drives {
         }
     }
 
-    /// Links and jobs first, so that none adds to what is taken away after; then the tree, then the trash.
     async fn clear(&self, _: UserId, drive: DriveId) -> Result<bool, ClientError> {
+        self.clear_drive(drive).await
+    }
+
+    /// Links and jobs first, so that none adds to what is taken away after; then the tree, then the trash.
+    async fn clear_drive(&self, drive: DriveId) -> Result<bool, ClientError> {
         let mut clearing = Clearing::default();
         let links = self.clear_links(drive, &mut clearing).await;
         clearing.step(drive, "links", links)?;

@@ -20,6 +20,7 @@ mod ids;
 mod page;
 pub mod store;
 
+pub use accounts::shared::{DriveRole, SharedDrive};
 pub use accounts::{AccountError, Accounts, Device, NewUser, Role, Session, Token, User};
 pub use drive::{DriveError, Drives};
 pub use ids::{DriveId, FileId, FolderId, JobId, LinkId, TrashId, UserId, VersionId};

@@ -1,6 +1,6 @@
 // Acts upon many entries, and what takes them back. Each has its own outcome, and only what is known to be done is said to be done.
 import { call } from "./api.js";
-import { say } from "./format.js";
+import { api, say } from "./format.js";
 
 // So many in one request: each request is short, and what is done shows.
 const AT_ONCE = 50;
@@ -8,15 +8,15 @@ const AT_ONCE = 50;
 /**
  * Does them all, in order. `again(problem)` tells what a refusal of an act means when an
  * earlier request's answer was lost: true if the act was carried out then.
- * With `once`, nothing that may have been done is done again. Gives `done` and `failed`, with each act's outcome, and `undo`, in its order.
+ * `within`: the drive that they are done in. With `once`, nothing that may have been done is done again. Gives `done` and `failed`, with each act's outcome, and `undo`, in its order.
  */
-export async function perform(acts, { again = () => false, once = false } = {}) {
+export async function perform(acts, { again = () => false, once = false, within = api } = {}) {
   const all = { done: [], failed: [], undo: [] };
   for (let at = 0; at < acts.length; at += AT_ONCE) {
     const some = acts.slice(at, at + AT_ONCE);
     let answer;
     try {
-      answer = await call("POST", "/api/v1/drive/batch", { body: { acts: some }, once });
+      answer = await call("POST", `${within}/batch`, { body: { acts: some }, once });
     } catch (problem) {
       const unknown = once && problem.passes && problem.status !== 503;
       const error = unknown ? { message: say("act_unknown"), action: "" } : problem;

@@ -1,19 +1,32 @@
-// Choosing a folder: one of this drive, found by going there.
+// Choosing a folder: one of this drive, or where that makes sense of another, found by going there.
 import { call } from "./api.js";
-import { join, parent, say } from "./format.js";
+import { api, base, driveName, edits, join, parent, say } from "./format.js";
 
 const dialog = document.getElementById("choose");
 const part = (name) => dialog.querySelector(`[data-part=${name}]`);
 const FOLDERS_MAX = 2000;
-const nameOf = (path) => (path === "/" ? say("drive_root") : path.slice(path.lastIndexOf("/") + 1));
+const nameOf = (path, drive) => (path === "/" ? drive.name : path.slice(path.lastIndexOf("/") + 1));
 
-async function foldersOf(path) {
+const here = { base, api, name: driveName };
+
+/** The drives that something can be put into, this one first. */
+async function drivesToChange() {
+  const own = { base: "", api: "/api/v1/drive", name: say("drive_root") };
+  const { drives } = await call("GET", "/api/v1/drives");
+  const shared = drives
+    .filter((one) => one.role !== "view")
+    .map((one) => ({ base: `/drives/${one.id}`, api: `/api/v1/drives/${one.id}`, name: one.name }));
+  const others = [own, ...shared].filter((one) => one.base !== base);
+  return edits ? [here, ...others] : others;
+}
+
+async function foldersOf(path, drive) {
   const names = [];
   let cursor = "";
   // Sorted by size, folders come before all files.
   do {
     const query = new URLSearchParams({ path, order: "size", limit: 500, cursor });
-    const page = await call("GET", `/api/v1/drive/list?${query}`);
+    const page = await call("GET", `${drive.api}/list?${query}`);
     const folders = page.entries.filter((entry) => entry.kind === "folder");
     names.push(...folders.map((entry) => entry.name));
     cursor = folders.length === page.entries.length ? page.next : null;
@@ -21,9 +34,15 @@ async function foldersOf(path) {
   return names.sort(new Intl.Collator(undefined, { numeric: true }).compare);
 }
 
-/** Asks for a folder, beginning at one; `refuse(path)` says why one cannot be chosen. Nothing when it is closed. */
-export function choose({ title, button, from, refuse }) {
+/**
+ * Asks for a folder, beginning at one: its path, and its drive. `refuse(path)` says why one of this drive cannot be chosen;
+ * `anywhere`: of other drives, too. Nothing when it is closed.
+ */
+export function choose({ title, button, from, refuse, anywhere = false }) {
   let at = from;
+  let drive = here;
+  let drives = [here];
+  const which = part("drive");
   let load = 0;
   part("title").textContent = title;
   part("submit").textContent = button;
@@ -35,14 +54,14 @@ export function choose({ title, button, from, refuse }) {
     error.hidden = true;
     dialog.setAttribute("aria-busy", "true");
     try {
-      const names = await foldersOf(path);
+      const names = await foldersOf(path, drive);
       if (mine !== load) return;
       at = path;
-      part("here").textContent = nameOf(path);
+      part("here").textContent = nameOf(path, drive);
       part("up").disabled = path === "/";
       part("none").hidden = names.length > 0;
       part("list").replaceChildren(...names.map((name) => item(join(path, name))));
-      const why = refuse(path);
+      const why = drive === here ? refuse(path) : null;
       part("submit").disabled = why !== null;
       error.hidden = !why;
       error.textContent = why ?? "";
@@ -59,9 +78,24 @@ export function choose({ title, button, from, refuse }) {
   function item(path) {
     const row = document.getElementById("choose-item").content.cloneNode(true).firstElementChild;
     const open = row.querySelector("button");
-    row.querySelector("[data-part=name]").textContent = nameOf(path);
+    row.querySelector("[data-part=name]").textContent = nameOf(path, drive);
     open.addEventListener("click", () => go(path));
     return row;
+  }
+
+  async function offer() {
+    try {
+      drives = await drivesToChange();
+    } catch {
+      // Then there is this one.
+      return;
+    }
+    if (!dialog.open || drives.length === 0) return;
+    which.replaceChildren(...drives.map((one) => new Option(one.name)));
+    which.parentElement.hidden = drives.length === 1 && edits;
+    if (edits) return;
+    drive = drives[0];
+    go("/");
   }
 
   return new Promise((done) => {
@@ -84,7 +118,7 @@ export function choose({ title, button, from, refuse }) {
     });
     on(dialog.querySelector("form"), "submit", (event) => {
       event.preventDefault();
-      chosen = at;
+      chosen = { path: at, drive };
       dialog.close();
     });
     on(dialog, "close", () => {
@@ -93,7 +127,14 @@ export function choose({ title, button, from, refuse }) {
       done(chosen);
     });
     part("list").replaceChildren();
+    which.parentElement.hidden = true;
+    on(which, "change", () => {
+      drive = drives[which.selectedIndex];
+      go(drive === here ? from : "/");
+    });
     dialog.showModal();
-    go(from);
+    if (edits) go(from);
+    else part("submit").disabled = true;
+    if (anywhere) offer();
   });
 }

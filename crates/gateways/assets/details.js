@@ -1,7 +1,7 @@
 // The details of an entry, beside the listing: the same that its own page shows.
 import { Problem, signIn } from "./api.js";
 import { perform } from "./acts.js";
-import { join, say } from "./format.js";
+import { base, join, say } from "./format.js";
 import * as listing from "./listing.js";
 import { dates } from "./plain.js";
 import "./share.js";
@@ -28,7 +28,7 @@ async function fill(url, form) {
   dates(content);
 }
 
-const detailsOf = (path) => `/details?path=${encodeURIComponent(path)}`;
+const detailsOf = (path) => `${base}/details?path=${encodeURIComponent(path)}`;
 
 async function open(url) {
   try {

@@ -64,15 +64,15 @@ body.addEventListener("contextmenu", (event) => {
   verbs.showMenu(row.querySelector(".do button"), row.dataset.name);
 });
 
-$("new-folder").addEventListener("click", verbs.newFolder);
-$("upload").addEventListener("click", () => $("upload-files").click());
-$("upload-first").addEventListener("click", () => $("upload-files").click());
-$("upload-folder").addEventListener("click", () => $("upload-directory").click());
-$("upload-files").addEventListener("change", ({ target }) => {
+$("new-folder")?.addEventListener("click", verbs.newFolder);
+$("upload")?.addEventListener("click", () => $("upload-files").click());
+$("upload-first")?.addEventListener("click", () => $("upload-files").click());
+$("upload-folder")?.addEventListener("click", () => $("upload-directory").click());
+$("upload-files")?.addEventListener("change", ({ target }) => {
   add(listing.path(), [...target.files].map((file) => ({ file, folder: "" })));
   target.value = "";
 });
-$("upload-directory").addEventListener("change", ({ target }) => {
+$("upload-directory")?.addEventListener("change", ({ target }) => {
   const folderOf = (file) => file.webkitRelativePath.split("/").slice(0, -1).join("/");
   add(listing.path(), [...target.files].map((file) => ({ file, folder: folderOf(file) })));
   target.value = "";
@@ -82,10 +82,10 @@ $("clear-selection").addEventListener("click", () => {
   listing.focus();
 });
 $("download-selected").addEventListener("click", () => verbs.download(listing.chosen()));
-$("rename-selected").addEventListener("click", () => verbs.rename(listing.chosen()[0]));
-$("move-selected").addEventListener("click", () => verbs.putElsewhere("move", listing.chosen()));
-$("copy-selected").addEventListener("click", () => verbs.putElsewhere("copy", listing.chosen()));
-$("delete-selected").addEventListener("click", () => verbs.remove(listing.chosen()));
+$("rename-selected")?.addEventListener("click", () => verbs.rename(listing.chosen()[0]));
+$("move-selected")?.addEventListener("click", () => verbs.putElsewhere("move", listing.chosen()));
+$("copy-selected")?.addEventListener("click", () => verbs.putElsewhere("copy", listing.chosen()));
+$("delete-selected")?.addEventListener("click", () => verbs.remove(listing.chosen()));
 $("show-shortcuts").addEventListener("click", shortcuts);
 $("more").addEventListener("click", (event) => {
   event.preventDefault();

@@ -1,12 +1,12 @@
 // Files dragged from the desktop onto the window, folders included.
-import { say } from "./format.js";
+import { edits, say } from "./format.js";
 import * as listing from "./listing.js";
 import { add } from "./uploads.js";
 
 const zone = document.getElementById("drop");
 let depth = 0;
 
-const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+const carriesFiles = (event) => edits && event.dataTransfer?.types.includes("Files");
 
 function show(on) {
   zone.hidden = !on;

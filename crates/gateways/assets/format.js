@@ -66,10 +66,19 @@ export function parent(path) {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
+// Where this drive's pages and calls are: those of a shared one under its own address.
+export const base = document.body.dataset.base ?? "";
+export const api = `/api/v1${base || "/drive"}`;
+/** The drive as calls name it that copy from it. */
+export const driveId = base ? base.slice(base.lastIndexOf("/") + 1) : "own";
+/** Whether what is here may be changed: whoever may only look is offered nothing else. */
+export const edits = !("lookOnly" in document.body.dataset);
+export const driveName = document.body.dataset.drive ?? say("drive_root");
+
 export function folderUrl(path) {
-  return path === "/" ? "/" : `/drive${path.split("/").map(encodeURIComponent).join("/")}`;
+  return path === "/" ? `${base}/` : `${base}/drive${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 export function fileUrl(path) {
-  return `/api/v1/drive/file?path=${encodeURIComponent(path)}`;
+  return `${api}/file?path=${encodeURIComponent(path)}`;
 }

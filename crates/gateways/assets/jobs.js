@@ -1,6 +1,6 @@
 // Copies of folders go on by themselves on the server: how far they are, and stopping them.
 import { call } from "./api.js";
-import { say } from "./format.js";
+import { api, say } from "./format.js";
 import { report } from "./report.js";
 import { complain } from "./toast.js";
 
@@ -11,8 +11,8 @@ const shown = new Set();
 const pause = () => new Promise((done) => setTimeout(done, LOOK_EVERY));
 const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
-/** Shows a job until it has ended; `after` looks again then. */
-export async function follow(job, after) {
+/** Shows a job of that drive until it has ended; `after` looks again then. */
+export async function follow(job, after, within = api) {
   if (shown.has(job.id)) return;
   shown.add(job.id);
   const row = template.content.cloneNode(true).firstElementChild;
@@ -20,7 +20,7 @@ export async function follow(job, after) {
   part("cancel").addEventListener("click", async () => {
     part("cancel").disabled = true;
     try {
-      await call("POST", "/api/v1/drive/job/cancel", { body: { id: job.id } });
+      await call("POST", `${within}/job/cancel`, { body: { id: job.id } });
     } catch (problem) {
       part("cancel").disabled = false;
       complain(problem);
@@ -32,7 +32,7 @@ export async function follow(job, after) {
     part("words").textContent = say("copying", { name: nameOf(now.from), done: now.done, found: now.found });
     await pause();
     try {
-      now = await call("GET", `/api/v1/drive/job?id=${job.id}`);
+      now = await call("GET", `${within}/job?id=${job.id}`);
     } catch (problem) {
       // Ended long ago, or not to be asked at this moment: it goes on without us.
       if (!problem.passes) {
@@ -46,7 +46,7 @@ export async function follow(job, after) {
   const name = nameOf(now.from);
   if (now.state === "done") {
     const undo = [{ act: "undo_job", id: job.id }];
-    report({ done: [now], failed: [], undo }, () => say("copied_to", { path: now.to }), { after });
+    report({ done: [now], failed: [], undo }, () => say("copied_to", { path: now.to }), { after, within });
   } else if (now.state === "cancelled") report({ done: [now], failed: [], undo: [] }, () => say("copy_cancelled", { name }));
   else if (now.state === "failed") complain({ message: say("copy_failed", { name, why: now.problem ?? "" }), action: "" });
   else complain({ message: say("copy_unknown", { name }), action: "" });
@@ -55,7 +55,7 @@ export async function follow(job, after) {
 /** Those that were under way when the page was opened. */
 export async function followAll(after) {
   try {
-    const { jobs } = await call("GET", "/api/v1/drive/jobs");
+    const { jobs } = await call("GET", `${api}/jobs`);
     for (const job of jobs.filter((one) => one.state === "running")) follow(job, after);
   } catch {
     // The listing says already that nothing answers.

@@ -1,12 +1,17 @@
 // The keyboard. Single keys are off while typing, and the browser's own keys are never taken.
 import * as details from "./details.js";
 import { anyOpen, shortcuts } from "./dialog.js";
+import { base, edits } from "./format.js";
 import * as listing from "./listing.js";
 import { undoLast } from "./report.js";
 import * as verbs from "./verbs.js";
 
 const filter = document.getElementById("filter");
 const PAGE = 10;
+
+// For who may change what is here.
+const changes = ["F2", "Delete", "n", "u"];
+const changesWithCtrl = ["x", "c", "v", "z"];
 
 const plain = {
   "/": () => filter.focus(),
@@ -21,7 +26,7 @@ const plain = {
   End: () => listing.step(Infinity),
   " ": () => listing.current() && listing.toggle(listing.current().name),
   i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
-  s: () => listing.chosen().length === 1 && details.share(listing.chosen()[0]),
+  s: () => !base && listing.chosen().length === 1 && details.share(listing.chosen()[0]),
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),
@@ -64,7 +69,7 @@ document.addEventListener("keydown", (event) => {
     return listing.up();
   }
   if (ctrlKey || metaKey) {
-    const act = shiftKey || !Object.hasOwn(withCtrl, key) ? null : withCtrl[key];
+    const act = shiftKey || !Object.hasOwn(withCtrl, key) || (!edits && changesWithCtrl.includes(key)) ? null : withCtrl[key];
     // Marked text is copied as everywhere.
     if (!act || !getSelection().isCollapsed) return;
     if (key !== "v" && key !== "z" && !listing.current()) return;
@@ -76,7 +81,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return listing.step(extend, true);
   }
-  if (!Object.hasOwn(plain, key) || presses(event)) return;
+  if (!Object.hasOwn(plain, key) || presses(event) || (!edits && changes.includes(key))) return;
   // Without a listing these scroll, as everywhere.
   if (/^(Arrow|Page|Home|End| )/.test(key) && !listing.current()) return;
   event.preventDefault();

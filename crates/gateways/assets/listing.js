@@ -1,6 +1,6 @@
 // The folder that is shown: its entries, their order, what is selected, and the way between folders.
 import { call } from "./api.js";
-import { count, folderUrl, join, parent, say } from "./format.js";
+import { api, base, count, driveName, edits, folderUrl, join, parent, say } from "./format.js";
 import * as rows from "./rows.js";
 import { complain } from "./toast.js";
 
@@ -23,7 +23,7 @@ const state = {
 };
 
 export const path = () => state.path;
-export const here = () => (state.path === "/" ? say("drive_root") : state.path.slice(state.path.lastIndexOf("/") + 1));
+export const here = () => (state.path === "/" ? driveName : state.path.slice(state.path.lastIndexOf("/") + 1));
 export const has = (name) => state.entries.some((entry) => entry.name === name);
 export const find = (name) => state.entries.find((entry) => entry.name === name);
 export const current = () => find(state.current);
@@ -73,7 +73,7 @@ export function render({ fresh = new Set() } = {}) {
   table.hidden = visible.length === 0;
   document.getElementById("empty").hidden = !empty;
   document.getElementById("bar")?.classList.toggle("idle", empty);
-  document.getElementById("empty-text").textContent = say(state.path === "/" ? "empty_root" : "empty_folder");
+  document.getElementById("empty-text").textContent = say(!edits ? "empty_to_look_at" : state.path === "/" ? "empty_root" : "empty_folder");
   const none = document.getElementById("no-match");
   none.hidden = empty || visible.length > 0;
   none.textContent = say("filter_none", { filter: filter.value.trim() });
@@ -97,7 +97,7 @@ function marks() {
   document.getElementById("bar-still").hidden = selected > 0;
   document.getElementById("bar-selected").hidden = selected === 0;
   document.getElementById("selected-count").textContent = say("selected", { count: selected });
-  document.getElementById("rename-selected").hidden = selected !== 1;
+  if (edits) document.getElementById("rename-selected").hidden = selected !== 1;
 }
 
 export const chosenCount = () => state.selected.size;
@@ -204,7 +204,7 @@ function heads() {
 async function fetchPage(folder, cursor, sort) {
   const query = new URLSearchParams({ path: folder, limit: PAGE, order: sort.by, reverse: sort.down });
   if (cursor) query.set("cursor", cursor);
-  return call("GET", `/api/v1/drive/list?${query}`);
+  return call("GET", `${api}/list?${query}`);
 }
 
 /** Reads the folder again, as far as it is shown. Latest wins. */
@@ -299,7 +299,7 @@ function crumbs() {
   const names = state.path === "/" ? [] : state.path.slice(1).split("/");
   const list = document.querySelector("#crumbs ol");
   let folder = "/";
-  const items = [say("drive_root"), ...names].map((name, at) => {
+  const items = [driveName, ...names].map((name, at) => {
     if (at > 0) folder = join(folder, name);
     const item = document.createElement("li");
     const last = at === names.length;
@@ -310,7 +310,7 @@ function crumbs() {
       item.append(label);
     } else {
       label.href = folderUrl(folder);
-      const arrow = document.getElementById("empty").querySelector("button .icon").cloneNode(true);
+      const arrow = document.querySelector("#menu .icon").cloneNode(true);
       arrow.querySelector("use").setAttribute("href", "#i-chevron");
       item.append(label, arrow);
     }
@@ -328,9 +328,11 @@ export function sortOf(url) {
 /** The folder that a page address of ours names. */
 export function folderOf(url) {
   if (url.origin !== location.origin) return null;
-  if (url.pathname === "/" || url.pathname === "/drive" || url.pathname === "/drive/") return "/";
-  if (!url.pathname.startsWith("/drive/")) return null;
-  return url.pathname.slice("/drive".length).replace(/\/$/, "").split("/").map(decodeURIComponent).join("/");
+  if (!url.pathname.startsWith(`${base}/`)) return null;
+  const path = url.pathname.slice(base.length);
+  if (path === "/" || path === "/drive" || path === "/drive/") return "/";
+  if (!path.startsWith("/drive/")) return null;
+  return path.slice("/drive".length).replace(/\/$/, "").split("/").map(decodeURIComponent).join("/");
 }
 
 // Dates by the reader's own clock.

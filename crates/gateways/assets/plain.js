@@ -1,5 +1,5 @@
 // What all plain pages of the drive share: dates by the reader's clock, questions that close, and the way to the search.
-import { date, fullDate } from "./format.js";
+import { base, date, fullDate } from "./format.js";
 
 export function dates(within = document) {
   for (const time of within.querySelectorAll("time[data-time]")) {
@@ -29,5 +29,5 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea")) return;
   event.preventDefault();
   if (search) search.focus();
-  else location.assign("/search");
+  else location.assign(`${base}/search`);
 });

@@ -1,6 +1,6 @@
 // What was done is told with the way back, and what was not with its reason.
 import { perform } from "./acts.js";
-import { say } from "./format.js";
+import { api, say } from "./format.js";
 import { complain, tell } from "./toast.js";
 
 const REASONS_MAX = 3;
@@ -8,10 +8,10 @@ let last = null;
 
 /**
  * Tells the outcome of acts. `words(done)` says what was done; `retry(acts)` does again what was
- * not; `after` looks again once something was taken back.
+ * not; `after` looks again once something was taken back; `within` is the drive that it was done in.
  */
-export function report(all, words, { retry, after = () => {} } = {}) {
-  const back = all.undo.length > 0 ? () => undo(all.undo, after) : undefined;
+export function report(all, words, { retry, after = () => {}, within = api } = {}) {
+  const back = all.undo.length > 0 ? () => undo(all.undo, after, within) : undefined;
   if (all.done.length > 0) {
     last = back ?? null;
     tell(words(all.done), back);
@@ -23,9 +23,9 @@ export function report(all, words, { retry, after = () => {} } = {}) {
   }
 }
 
-async function undo(acts, after) {
+async function undo(acts, after, within) {
   last = null;
-  const all = await perform(acts);
+  const all = await perform(acts, { within });
   report({ ...all, undo: [] }, () => say("undone"));
   await after();
 }

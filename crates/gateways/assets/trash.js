@@ -1,6 +1,6 @@
 // The trash is emptied to the end, however long that takes.
 import { call } from "./api.js";
-import { say } from "./format.js";
+import { api, base, say } from "./format.js";
 import "./plain.js";
 import { complain } from "./toast.js";
 
@@ -18,12 +18,12 @@ async function empty() {
       told.hidden = false;
       told.textContent = say("trash_emptying", { count: removed });
       const query = until === undefined ? "" : `?until=${until}`;
-      const answer = await call("POST", `/api/v1/drive/trash/empty${query}`, { body: {} });
+      const answer = await call("POST", `${api}/trash/empty${query}`, { body: {} });
       removed += answer.removed;
       until ??= answer.until;
       if (!answer.more) break;
     }
-    location.assign("/trash?done=emptied");
+    location.assign(`${base}/trash?done=emptied`);
   } catch (problem) {
     told.hidden = true;
     complain(problem, empty);

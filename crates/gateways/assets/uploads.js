@@ -1,7 +1,7 @@
 // The queue of uploads: a few at a time, each tried again with the same identity until it is saved.
 import { Problem, call, signIn, trouble, wait } from "./api.js";
 import * as conflicts from "./conflicts.js";
-import { join, numbered, say } from "./format.js";
+import { api, join, numbered, say } from "./format.js";
 import * as listing from "./listing.js";
 import { send } from "./send.js";
 import * as tray from "./tray.js";
@@ -77,7 +77,7 @@ function pump() {
 function ensure(folder) {
   if (folder === "/") return Promise.resolve();
   if (!folders.has(folder)) {
-    const made = call("POST", "/api/v1/drive/folder", { body: { path: folder, parents: true } });
+    const made = call("POST", `${api}/folder`, { body: { path: folder, parents: true } });
     made.catch(() => folders.delete(folder));
     folders.set(folder, made);
   }
@@ -158,7 +158,7 @@ function sendOnce(item, query) {
   Object.assign(item, { sent: 0, began: performance.now() });
   end(item, "sending");
   return send(
-    `/api/v1/drive/file?${query}`,
+    `${api}/file?${query}`,
     item.file,
     (sent, total) => {
       // The request's own bytes are the file's.
@@ -172,7 +172,7 @@ function sendOnce(item, query) {
 
 async function look(path) {
   try {
-    await call("GET", `/api/v1/drive/entry?path=${encodeURIComponent(path)}`);
+    await call("GET", `${api}/entry?path=${encodeURIComponent(path)}`);
   } catch (problem) {
     if (problem.kind === "not_found") return;
     throw problem;

@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { choose } from "./chooser.js";
 import * as details from "./details.js";
 import { anyOpen, ask } from "./dialog.js";
-import { count, fileUrl, join, say } from "./format.js";
+import { api, base, count, driveId, fileUrl, join, say } from "./format.js";
 import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
 import { report } from "./report.js";
@@ -26,11 +26,11 @@ export function download(entries) {
   const paths = entries.map((entry) => join(listing.path(), entry.name));
   if (entries.length === 1 && entries[0].kind === "file") return follow(fileUrl(paths[0]));
   const query = new URLSearchParams(paths.map((path) => ["path", path]));
-  const url = `/api/v1/drive/archive?${query}`;
+  const url = `${api}/archive?${query}`;
   if (url.length < ADDRESS_MAX) return follow(url);
   // Too much for an address.
   const form = document.createElement("form");
-  Object.assign(form, { method: "post", action: "/api/v1/drive/archive", hidden: true });
+  Object.assign(form, { method: "post", action: `${api}/archive`, hidden: true });
   for (const path of paths) {
     const input = document.createElement("input");
     Object.assign(input, { type: "hidden", name: "path", value: path });
@@ -57,7 +57,7 @@ export async function newFolder() {
     button: say("create"),
     submit: async (wanted) => {
       const accept = (problem) => problem.kind === "exists";
-      const made = await call("POST", "/api/v1/drive/folder", { body: { path: join(folder, wanted) }, accept });
+      const made = await call("POST", `${api}/folder`, { body: { path: join(folder, wanted) }, accept });
       return made.entry?.name ?? wanted.normalize("NFC");
     },
   });
@@ -70,7 +70,7 @@ export async function newFolder() {
 async function move(from, to) {
   // If an answer was lost, the move may have been made: then there is nothing at the old place any more.
   const accept = (problem) => problem.kind === "not_found";
-  await call("POST", "/api/v1/drive/move", { body: { from, to }, accept });
+  await call("POST", `${api}/move`, { body: { from, to }, accept });
 }
 
 export async function rename(entry) {
@@ -131,24 +131,26 @@ async function trash(acts) {
 const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** Moves or copies entries of a folder into another. A name that is taken gets a number; what went elsewhere already is not there. */
-async function put(act, from, names, to) {
-  const acts = names.map((name) => ({ act, from: join(from, name), to: join(to, name), clash: "keep_both" }));
-  await putAll(act, acts, to);
+async function put(act, from, names, { path, drive }) {
+  const elsewhere = drive.base === base ? {} : { from_drive: driveId };
+  const acts = names.map((name) => ({ act, ...elsewhere, from: join(from, name), to: join(path, name), clash: "keep_both" }));
+  await putAll(act, acts, { path, drive });
 }
 
 async function putAll(act, acts, to) {
+  const within = to.drive.api;
   // A copy made twice is one too many.
-  const all = await perform(acts, { once: act === "copy" });
+  const all = await perform(acts, { once: act === "copy", within });
   // Copies of folders only began.
   const begun = all.done.filter(({ outcome }) => outcome.job?.state === "running");
-  for (const { outcome } of begun) jobs.follow(outcome.job, look);
+  for (const { outcome } of begun) jobs.follow(outcome.job, look, within);
   const ids = new Set(begun.map(({ outcome }) => outcome.job.id));
   const done = all.done.filter((one) => !begun.includes(one));
   const undo = all.undo.filter((one) => !ids.has(one.id));
-  const folder = to === "/" ? say("drive_root") : nameOf(to);
+  const folder = to.path === "/" ? to.drive.name : nameOf(to.path);
   const [one, many] = act === "move" ? ["moved_one", "moved_many"] : ["copied_to", "copied_many"];
   const words = () => (done.length === 1 ? say(one, { path: done[0].outcome.path }) : say(many, { count: done.length, folder }));
-  report({ done, failed: all.failed, undo }, words, { retry: (failed) => putAll(act, failed, to), after: look });
+  report({ done, failed: all.failed, undo }, words, { retry: (failed) => putAll(act, failed, to), after: look, within });
   listing.clearSelection();
   await look();
 }
@@ -163,7 +165,7 @@ export async function putElsewhere(act, entries) {
   };
   const number = entries.length;
   const title = number === 1 ? say(`${act}_title_one`, { name: entries[0].name }) : say(`${act}_title_many`, { count: number });
-  const to = await choose({ title, button: say(`${act}_here`), from: folder, refuse });
+  const to = await choose({ title, button: say(`${act}_here`), from: folder, refuse, anywhere: act === "copy" });
   if (to === undefined) return listing.focus();
   await put(act, folder, entries.map((entry) => entry.name), to);
 }
@@ -181,7 +183,7 @@ export async function paste() {
   if (!taken || (taken.act === "move" && taken.from === listing.path())) return;
   const { act, from, names } = taken;
   if (act === "move") taken = null;
-  await put(act, from, names, listing.path());
+  await put(act, from, names, { path: listing.path(), drive: { base, api } });
 }
 
 export const followJobs = () => jobs.followAll(look);

@@ -1,6 +1,6 @@
-//! What each person may keep: their own quota, or everybody's, which is remembered for some seconds.
+//! What each person, and each shared drive, may keep: a quota of its own, or everybody's, which is remembered for some seconds.
 
-use apps::{AccountError, Accounts, User};
+use apps::{AccountError, Accounts, SharedDrive, User};
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct Quotas {
     usual: Mutex<Option<(Instant, Option<u64>)>>,
+    usual_drive: Mutex<Option<(Instant, Option<u64>)>>,
 }
 
 impl Quotas {
@@ -25,6 +26,21 @@ impl Quotas {
         }
         let (read, usual) = (Instant::now(), accounts.quota_of(user).await?);
         *self.usual.lock() = Some((read, usual));
+        Ok(usual)
+    }
+
+    /// Bytes that this drive may hold; none: no bound.
+    pub(crate) async fn of_drive(&self, accounts: &Accounts, drive: &SharedDrive) -> Result<Option<u64>, AccountError> {
+        if drive.quota.is_some() {
+            return Ok(drive.quota);
+        }
+        if let Some((read, usual)) = *self.usual_drive.lock()
+            && read.elapsed() < KNOWN_FOR
+        {
+            return Ok(usual);
+        }
+        let (read, usual) = (Instant::now(), accounts.policy().await?.drive_quota);
+        *self.usual_drive.lock() = Some((read, usual));
         Ok(usual)
     }
 }

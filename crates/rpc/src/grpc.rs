@@ -32,6 +32,11 @@ pub mod v1 {
 /// The definitions in binary form, for the reflection service.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/atoll_v1.bin"));
 
+/// Metadata that names the shared drive which a call of `Drive` is about.
+pub const DRIVE_HEADER: &str = "atoll-drive";
+/// In `CopyAct.from_drive`: the caller's own drive.
+pub const OWN_DRIVE: &[u8] = b"own";
+
 /// Bounds on messages, beside those in [`types::limits`].
 pub mod limits {
     use types::limits::BLOCK_BYTES;

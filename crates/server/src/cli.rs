@@ -36,6 +36,7 @@ pub enum Command {
     Passwd(people::own::PasswdArgs),
     Account(people::own::AccountArgs),
     User(people::users::UserArgs),
+    Drive(people::drives::DriveCommandArgs),
     Upload(files::upload::UploadArgs),
     Download(files::download::DownloadArgs),
     Delete(files::delete::DeleteArgs),
@@ -71,6 +72,16 @@ pub struct ServerArgs {
     /// Session token to use instead of the stored one
     #[arg(long, env = "ATOLL_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true, global = true)]
     pub token: Option<String>,
+}
+
+/// Which cluster a command talks to, and which drive it is about.
+#[derive(Args, Debug, Clone, Default)]
+pub struct DriveArgs {
+    /// A shared drive, by its name or id [default: your own] (see: atoll drive list)
+    #[arg(long, env = "ATOLL_DRIVE", value_name = "NAME", global = true)]
+    pub drive: Option<String>,
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// Prints completions.
@@ -164,6 +175,21 @@ mod tests {
             "atoll user invite --note x --valid-days 7",
             "atoll user policy --sign-up open --quota 5G",
             "atoll user audit --about ada -n 10",
+            "atoll user policy --drives-max 5 --drive-quota 20G",
+            "atoll drive create 'x' --json",
+            "atoll drive list --all --json",
+            "atoll drive rename x y",
+            "atoll drive members x --json",
+            "atoll drive add x ada --role edit",
+            "atoll drive role x ada manage",
+            "atoll drive remove x ada",
+            "atoll drive leave x",
+            "atoll drive quota x 20G",
+            "atoll drive delete x --yes",
+            "atoll ls --drive x /",
+            "atoll trash list --drive x",
+            "atoll cp -r /a /b --drive x --from-drive y",
+            "atoll cp /a /b --drive x --from-own",
             "atoll upload a b /photos --force -j 4",
             "atoll upload - /from-stdin.txt",
             "atoll download /photos here",
@@ -215,6 +241,9 @@ mod tests {
             "atoll demo --nodes 0",
             "atoll kv cas k new",
             "atoll user quota ada lots",
+            "atoll drive add x ada --role owner",
+            "atoll cp /a /b --from-drive x --from-own",
+            "atoll kv get k --drive x",
             "atoll account end-session",
             "atoll account app-password add laptop",
         ] {

@@ -79,6 +79,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Passwd(args) => people::own::passwd(args).await,
             Command::Account(args) => people::own::run(args).await,
             Command::User(args) => people::users::run(args).await,
+            Command::Drive(args) => people::drives::run(args).await,
             Command::Upload(args) => files::upload::run(args).await,
             Command::Download(args) => files::download::run(args).await,
             Command::Delete(args) => files::delete::run(args).await,

@@ -1,6 +1,7 @@
 //! Why accounts did not do what was asked, said to people.
 
 use super::Token;
+use super::shared::DriveRole;
 use client::ClientError;
 use std::time::Duration;
 use types::{Action, Classify};
@@ -72,6 +73,14 @@ pub enum AccountError {
     WrongSetupSecret,
     #[error("this is the last administrator; make another one first")]
     LastAdministrator,
+    #[error("your role in this drive does not let you {}; ask one of its managers", needed(*needs))]
+    DriveRole { needs: DriveRole },
+    #[error("nobody else manages the drive {drive}; make somebody else a manager first, or delete the drive")]
+    LastManager { drive: String },
+    #[error("{name} is in this drive already")]
+    MemberAlready { name: String },
+    #[error("{name} is not in this drive")]
+    NoMember { name: String },
     #[error("someone else changed this at the same moment; nothing was changed, try again")]
     Conflict,
     #[error("this is not a place in this listing; begin it again")]
@@ -87,6 +96,14 @@ fn minutes(wait: &Duration) -> String {
     match wait.as_secs().div_ceil(60) {
         0 | 1 => "a minute".into(),
         n => format!("{n} minutes"),
+    }
+}
+
+fn needed(role: DriveRole) -> &'static str {
+    match role {
+        DriveRole::View => "look at it",
+        DriveRole::Edit => "change what is in it",
+        DriveRole::Manage => "manage it",
     }
 }
 

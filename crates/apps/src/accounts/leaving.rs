@@ -31,6 +31,9 @@ pub trait Estate: Send + Sync + 'static {
     /// Takes it away, or a part of it. True once nothing is left; asked again until then, and once more after
     /// that. May be asked by several nodes at once, and after it was broken off anywhere.
     async fn clear(&self, user: UserId, drive: DriveId) -> Result<bool, ClientError>;
+
+    /// The same for a drive that was nobody's own.
+    async fn clear_drive(&self, drive: DriveId) -> Result<bool, ClientError>;
 }
 
 /// What goes with an account.
@@ -61,6 +64,13 @@ impl Accounts {
                 estates.push(text);
             }
         }
+        let held = self.memberships(user.id).await?;
+        match held.count() {
+            0 => {}
+            1 => estates.push("a place in a shared drive".into()),
+            count => estates.push(format!("places in {count} shared drives")),
+        }
+        estates.extend(held.alone().into_iter().map(|name| format!("the drive {name}'s only manager")));
         Ok(Leaving {
             sessions: self.sessions(user, None).await?.len(),
             app_passwords: self.app_passwords(user.id).await?.len(),
@@ -122,7 +132,13 @@ impl Accounts {
             .put(tables.removals, id.bytes(), &removal);
         let act = self.count_users(act, -1, i64::MAX);
         let act = if row.administers() { self.count_administrators(act, -1) } else { act };
-        let line = self.line("account removed", by).about(id, &row.name);
+        let held = self.memberships(id).await?;
+        // Who goes by themselves knows who shall manage their drives; else who removes them has to.
+        let taker = (by.user.id != id).then_some(by.user.id);
+        let act = self.leave_drives(act, id, &held, taker).await?;
+        let taken = held.alone().join(", ");
+        let detail = if taken.is_empty() { taken } else { format!("now managed by {}: {taken}", by.user.name) };
+        let line = self.line("account removed", by).about(id, &row.name).detail(detail);
         let gone = self.carried_out(self.noted(act, line).await?).await?;
         if gone {
             self.forget_user(id);
@@ -191,6 +207,9 @@ impl Accounts {
                 let _ = tokio::time::timeout(every, accounts.inner.removals.notified()).await;
                 if let Err(error) = accounts.carry_on_removals().await {
                     tracing::debug!(%error, "removals of accounts were not looked for");
+                }
+                if let Err(error) = accounts.carry_on_drives().await {
+                    tracing::debug!(%error, "deleted drives were not looked for");
                 }
             }
         })

@@ -14,6 +14,7 @@
 //! out anybody who does not share their network, nor a device that has signed in before ([`tries`]). (7) A code, a
 //! recovery code and a link are each good once, whoever else shows them at the same moment. (8) An account that is
 //! removed is gone at once, and what it kept follows, whatever crashes ([`leaving`]). (9) No secret is in the log.
+//! Who may use which shared drive is in [`shared`], with invariants of its own.
 //! **Leaves to others**: cookies and who is asked for what (`gateways`); what drives keep ([`Estate`]).
 //! **Proved by** the tests beside the code and `tests/apps/accounts*.rs`.
 
@@ -33,6 +34,7 @@ mod rows;
 mod secrets;
 mod sessions;
 mod setup;
+pub mod shared;
 mod sign_in;
 mod sizes;
 mod totp;
@@ -127,6 +129,14 @@ struct Tables {
     removals: TableId,
     /// [`EVERYONE`], number → line of the log.
     audit: TableId,
+    /// [`EVERYONE`], drive id → shared drive.
+    drives: TableId,
+    /// [`EVERYONE`], drive id ‖ user id → member.
+    drive_members: TableId,
+    /// [`EVERYONE`], user id ‖ drive id: the drives that somebody is in.
+    drives_of_users: TableId,
+    /// [`EVERYONE`], drive id → drive that is going.
+    drives_going: TableId,
     /// User id, hash of the token → session.
     sessions: TableId,
     /// User id, hash → app password.
@@ -151,6 +161,10 @@ impl Accounts {
             policy: store.ensure_table(NAMESPACE, "policy").await?,
             removals: store.ensure_table(NAMESPACE, "removals").await?,
             audit: store.ensure_table(NAMESPACE, "audit").await?,
+            drives: store.ensure_table(NAMESPACE, "drives").await?,
+            drive_members: store.ensure_table(NAMESPACE, "drive_members").await?,
+            drives_of_users: store.ensure_table(NAMESPACE, "drives_of_users").await?,
+            drives_going: store.ensure_table(NAMESPACE, "drives_going").await?,
             app_passwords: store.ensure_table(NAMESPACE, "app_passwords").await?,
             known: store.ensure_table(NAMESPACE, "known_devices").await?,
             challenges: store.ensure_table(NAMESPACE, "challenges").await?,

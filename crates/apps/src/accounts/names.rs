@@ -41,6 +41,19 @@ pub(super) fn valid_display(display: &str, name: &str) -> Result<String, Account
     Ok(if display.is_empty() { name.to_string() } else { display })
 }
 
+/// A drive's name as it is stored: what is seen, on one line. Any number of drives may have the same.
+pub(super) fn valid_drive_name(name: &str) -> Result<String, AccountError> {
+    let name: String = name.trim().chars().take(DISPLAY_MAX + 1).nfc().collect();
+    let bad = |why| Err(AccountError::BadName { why });
+    if name.is_empty() || name.chars().count() > DISPLAY_MAX {
+        return bad("a drive's name has 1 to 100 characters");
+    }
+    if name.chars().any(deceives) {
+        return bad("it has characters in it that are not seen");
+    }
+    Ok(name)
+}
+
 /// Is it not seen itself, but changes how what is around it looks? Control characters, and of the format characters
 /// those that turn the direction or show nothing. Joiners stay: names of some scripts are not written without them.
 pub(super) fn deceives(c: char) -> bool {

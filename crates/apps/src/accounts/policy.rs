@@ -38,11 +38,25 @@ pub struct Policy {
     pub audit_days: u32,
     /// Accounts beyond which nobody can sign up; administrators still make some.
     pub users_max: u64,
+    /// Bytes for shared drives that have no quota of their own; none: no bound.
+    pub drive_quota: Option<u64>,
+    /// Shared drives that somebody may manage and still make another; 0: administrators alone make them.
+    pub drives_max: u32,
 }
+
+/// [`Policy::drives_max`], where nobody decided.
+const DRIVES_USUAL: u32 = 20;
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { sign_up: SignUp::Invitation, quota: None, audit_days: 180, users_max: 10_000 }
+        Policy {
+            sign_up: SignUp::Invitation,
+            quota: None,
+            audit_days: 180,
+            users_max: 10_000,
+            drive_quota: None,
+            drives_max: DRIVES_USUAL,
+        }
     }
 }
 
@@ -87,7 +101,14 @@ impl Accounts {
             SignUpRow::Invitation => SignUp::Invitation,
             SignUpRow::Open => SignUp::Open,
         };
-        let policy = Policy { sign_up, quota: row.quota, audit_days: row.audit_days, users_max: row.users_max };
+        let policy = Policy {
+            sign_up,
+            quota: row.quota,
+            audit_days: row.audit_days,
+            users_max: row.users_max,
+            drive_quota: row.drive_quota,
+            drives_max: row.drives_max.unwrap_or(DRIVES_USUAL),
+        };
         Ok((Some(item.version), policy))
     }
 
@@ -118,11 +139,17 @@ impl Accounts {
             quota: policy.quota,
             audit_days: policy.audit_days,
             users_max: policy.users_max,
+            drive_quota: policy.drive_quota,
+            drives_max: Some(policy.drives_max),
         };
-        let quota = policy.quota.map_or("none".to_string(), |bytes| bytes.to_string());
-        let Policy { users_max, audit_days, sign_up, .. } = &policy;
+        let said = |quota: Option<u64>| quota.map_or("none".to_string(), |bytes| bytes.to_string());
+        let (quota, drive_quota) = (said(policy.quota), said(policy.drive_quota));
+        let Policy { users_max, audit_days, sign_up, drives_max, .. } = &policy;
         let sign_up = sign_up.as_str();
-        let detail = format!("sign-up {sign_up}, quota {quota}, up to {users_max} accounts, log {audit_days} days");
+        let detail = format!(
+            "sign-up {sign_up}, quota {quota}, up to {users_max} accounts, log {audit_days} days, \
+             up to {drives_max} drives each, quota of a drive {drive_quota}"
+        );
         let line = self.line("policy", &by).detail(detail);
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let allowed = self.require_administrator(&by.user, "change the settings").await?;

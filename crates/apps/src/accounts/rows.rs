@@ -175,6 +175,11 @@ pub(super) struct PolicyRow {
     pub audit_days: u32,
     #[prost(uint64, tag = "4")]
     pub users_max: u64,
+    #[prost(uint64, optional, tag = "5")]
+    pub drive_quota: Option<u64>,
+    /// None: nobody decided.
+    #[prost(uint32, optional, tag = "6")]
+    pub drives_max: Option<u32>,
 }
 
 /// Who may make an account. Zero, and what a newer release may add: nobody.

@@ -32,6 +32,8 @@ pub enum Act {
     },
     /// Copies a file, or begins to copy a folder or a very large file.
     Copy {
+        /// From which drive; none: this one. Whoever asks for it may look at that.
+        drive: Option<DriveId>,
         /// What.
         from: String,
         /// The copy's path.
@@ -98,6 +100,16 @@ pub struct Done {
     pub undo: Vec<Act>,
 }
 
+impl Act {
+    /// The drive that it copies from, if it says one.
+    pub fn other_drive(&self) -> Option<DriveId> {
+        match self {
+            Act::Copy { drive, .. } => *drive,
+            _ => None,
+        }
+    }
+}
+
 impl Drives {
     /// Does it.
     pub async fn act(&self, drive: DriveId, act: &Act, by: Option<UserId>) -> Result<Done, DriveError> {
@@ -117,7 +129,9 @@ impl Drives {
                 let undo = std::iter::once(back).chain(restore).collect();
                 Ok(Done { path: Some(moved.path), entry: Some(moved.entry), undo, ..Done::default() })
             }
-            Act::Copy { from, to, clash } => self.act_copy(drive, from, to, *clash).await,
+            Act::Copy { drive: source, from, to, clash } => {
+                self.act_copy(source.unwrap_or(drive), drive, from, to, *clash).await
+            }
             Act::Trash { path, only, recursive } => {
                 if !recursive && self.stat(drive, path).await?.is_folder() {
                     // Someone may put something in just now: it goes along, and comes back with it.
@@ -172,10 +186,18 @@ impl Drives {
         Ok(Done { path: Some(place), entry: Some(entry), undo: undo.into_iter().collect(), ..Done::default() })
     }
 
-    async fn act_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Done, DriveError> {
-        let source = self.stat(drive, from).await?;
+    async fn act_copy(
+        &self,
+        source_drive: DriveId,
+        drive: DriveId,
+        from: &str,
+        to: &str,
+        clash: Clash,
+    ) -> Result<Done, DriveError> {
+        let source = self.stat(source_drive, from).await?;
         if !source.is_folder() && !self.is_long_copy(drive, &source, to, clash).await? {
-            let Some(copied) = self.copy_file(drive, from, to, clash).await? else { return Ok(Done::default()) };
+            let copied = self.copy_file_of(source_drive, drive, from, to, clash).await?;
+            let Some(copied) = copied else { return Ok(Done::default()) };
             let FileCopied { path, entry, before } = copied;
             let undo = match before {
                 Before::Kept(version) => {
@@ -189,7 +211,7 @@ impl Drives {
             let undo = undo.into_iter().collect();
             return Ok(Done { path: Some(path), entry: Some(entry), undo, ..Done::default() });
         }
-        let job = match self.begin_copy(drive, from, to, clash).await {
+        let job = match self.begin_copy_of(source_drive, drive, from, to, clash).await {
             Err(DriveError::Exists { .. }) if clash == Clash::Skip => return Ok(Done::default()),
             begun => begun?,
         };

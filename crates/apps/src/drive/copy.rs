@@ -27,16 +27,28 @@ impl Drives {
         to: &str,
         clash: Clash,
     ) -> Result<Option<FileCopied>, DriveError> {
+        self.copy_file_of(drive, drive, from, to, clash).await
+    }
+
+    /// The same, of a file in another drive, perhaps.
+    pub async fn copy_file_of(
+        &self,
+        source_drive: DriveId,
+        drive: DriveId,
+        from: &str,
+        to: &str,
+        clash: Clash,
+    ) -> Result<Option<FileCopied>, DriveError> {
         let (source, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
         let (Some(folder), Some(name)) = (to.parent(), to.name()) else {
             return Err(DriveError::Exists { path: to.to_string() });
         };
-        if source == to && clash == Clash::Replace {
+        if source_drive == drive && source == to && clash == Clash::Replace {
             return Err(DriveError::Invalid("a file cannot be replaced by itself".into()));
         }
         let mut number = 1;
         loop {
-            let open = self.open(drive, from).await?;
+            let open = self.open(source_drive, from).await?;
             let place = folder.join(&numbered(name, number))?;
             let new = NewFile {
                 mtime: Some(open.file.mtime),
@@ -46,7 +58,7 @@ impl Drives {
             };
             let condition = if clash == Clash::Replace { PutCondition::Replace } else { PutCondition::CreateNew };
             let mut put = Put::new(drive, place.clone(), open.content, new, condition)?;
-            put.source = Some((source.clone(), open.file.version));
+            put.source = Some((source_drive, source.clone(), open.file.version));
             match (self.put_or_release(&put).await, clash) {
                 (Err(DriveError::Exists { .. }), Clash::KeepBoth) if number < NAMES_MAX => number += 1,
                 (Err(DriveError::Exists { .. }), Clash::Skip) => return Ok(None),
@@ -61,10 +73,9 @@ impl Drives {
     /// The entry of the file that is copied, as it is now.
     pub(super) async fn source_of(
         &self,
-        drive: DriveId,
-        (path, version): &(DrivePath, VersionId),
+        (drive, path, version): &(DriveId, DrivePath, VersionId),
     ) -> Result<Step, DriveError> {
-        let step = self.walk(drive, path).await?.required()?.clone();
+        let step = self.walk(*drive, path).await?.required()?.clone();
         match step.entry.file() {
             Some(file) if file.version == *version => Ok(step),
             _ => Err(DriveError::Changed { path: path.to_string() }),

@@ -67,6 +67,9 @@ struct JobRow {
     /// Of a job that copies one file: its name in the source, which is its folder.
     #[prost(string, tag = "15")]
     file: String,
+    /// The drive that the source is in, where that is another one.
+    #[prost(bytes = "bytes", tag = "16")]
+    source_drive: Bytes,
 }
 
 /// A folder that is still to be copied.
@@ -155,19 +158,35 @@ impl Change {
 impl Drives {
     /// Begins to copy a folder, or a file. [`Self::run_job`] does it. Nothing is ever replaced.
     pub async fn begin_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Job, DriveError> {
+        self.begin_copy_of(drive, drive, from, to, clash).await
+    }
+
+    /// The same, from another drive, perhaps. What was begun ends, whatever its beginner may do meanwhile.
+    pub async fn begin_copy_of(
+        &self,
+        source_drive: DriveId,
+        drive: DriveId,
+        from: &str,
+        to: &str,
+        clash: Clash,
+    ) -> Result<Job, DriveError> {
         let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
         if to.is_root() {
             return Err(DriveError::Exists { path: "/".into() });
         }
         let tables = self.inner.tables;
-        let walks = self.walk_all(drive, &[&from, &to]).await?;
+        let elsewhere = source_drive != drive;
+        let walks = match elsewhere {
+            false => self.walk_all(drive, &[&from, &to]).await?,
+            true => vec![self.walk(source_drive, &from).await?, self.walk(drive, &to).await?],
+        };
         let [source, target] = &walks[..] else { return Err(DriveError::NoSuchJob) };
         let (parent, _) = target.parent()?;
         let (folder, file) = match source.found().and_then(|step| step.entry.file().map(|_| &step.entry.name)) {
             Some(name) => (source.parent()?.0, name.clone()),
             None => (source.folder()?, String::new()),
         };
-        if file.is_empty() && (from.is_root() || (target.passes(folder) && from != to)) {
+        if file.is_empty() && (from.is_root() || (!elsewhere && target.passes(folder) && from != to)) {
             return Err(DriveError::Cycle { from: from.to_string(), to: to.to_string() });
         }
         // Better said now than after a long copy.
@@ -187,12 +206,13 @@ impl Drives {
             clash: u32::from(clash == Clash::KeepBoth),
             folder: made.bytes(),
             found: match file.is_empty() {
-                true => self.counter(drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
+                true => self.counter(source_drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
                 false => 1,
             },
             started: self.now().0,
             quota: self.quota,
             file: file.clone(),
+            source_drive: if elsewhere { source_drive.bytes() } else { Bytes::new() },
             ..JobRow::default()
         };
         let mut change = Change::new(self, drive);
@@ -302,6 +322,18 @@ impl Drives {
 /// By the folder that is made: the source's may be met twice, when it is moved meanwhile.
 fn step_key(job: JobId, target: FolderId) -> Bytes {
     [job.0, target.0].concat().into()
+}
+
+impl JobRow {
+    /// The drive that is copied from.
+    fn source_drive(&self, drive: DriveId) -> Result<DriveId, DriveError> {
+        match self.source_drive.is_empty() {
+            true => Ok(drive),
+            false => {
+                DriveId::from_slice(&self.source_drive).ok_or_else(|| DriveError::Damaged("the source of a job".into()))
+            }
+        }
+    }
 }
 
 impl Read {

@@ -95,11 +95,14 @@ impl Drives {
                 None => None,
             };
             if let Some(source) = &put.source {
-                // It still names the content, so that the content had references all the time.
-                let source = self.source_of(put.drive, source).await?;
-                let row = self.properties_row(put.drive, &source.entry).await?;
+                // It still names the content, so that the content had references all the time. In another drive this
+                // cannot be a condition, and need not: ours are there already.
+                let step = self.source_of(source).await?;
+                let row = self.properties_row(source.0, &step.entry).await?;
                 change.replace_properties(self, &mut entry, row);
-                change.require_steps(std::slice::from_ref(&source));
+                if source.0 == put.drive {
+                    change.require_steps(std::slice::from_ref(&step));
+                }
             }
             change.require_steps(ancestors);
             match old {
@@ -235,8 +238,8 @@ pub(super) struct Put {
     content: Content,
     new: NewFile,
     condition: PutCondition,
-    /// The file that it is a copy of, and which of its versions.
-    pub source: Option<(DrivePath, VersionId)>,
+    /// The file that it is a copy of, in which drive, and which of its versions.
+    pub source: Option<(DriveId, DrivePath, VersionId)>,
     /// The link that it comes by.
     pub gate: Option<Gate>,
 }

@@ -32,6 +32,10 @@ impl Estate for Shelf {
         cleared.push(drive);
         Ok(cleared.iter().filter(|gone| **gone == drive).count() >= 3)
     }
+
+    async fn clear_drive(&self, _: DriveId) -> Result<bool, ClientError> {
+        Ok(true)
+    }
 }
 
 async fn full_account(accounts: &Accounts, by: &User) -> User {

@@ -165,9 +165,9 @@ async fn every_act_says_what_undoes_it() {
         Act::MakeFolder { path: path("/n"), parents: false },
         Act::Move { from: path("/a"), to: path("/c"), clash: Clash::Fail, only: None },
         Act::Move { from: path("/h"), to: path("/a/f"), clash: Clash::Replace, only: None },
-        Act::Copy { from: path("/h"), to: path("/a/h"), clash: Clash::Fail },
-        Act::Copy { from: path("/h"), to: path("/a/f"), clash: Clash::Replace },
-        Act::Copy { from: path("/a"), to: path("/copy"), clash: Clash::Fail },
+        Act::Copy { drive: None, from: path("/h"), to: path("/a/h"), clash: Clash::Fail },
+        Act::Copy { drive: None, from: path("/h"), to: path("/a/f"), clash: Clash::Replace },
+        Act::Copy { drive: None, from: path("/a"), to: path("/copy"), clash: Clash::Fail },
         Act::Trash { path: path("/a"), only: None, recursive: true },
         Act::RestoreVersion { path: path("/a/f"), version, only: None },
     ];
@@ -283,7 +283,7 @@ async fn undoing_leaves_alone_what_was_there_before_and_what_came_after() {
         put(&model, &drives, at, text).await;
         model.advance(Duration::from_secs(1));
     }
-    let copy = Act::Copy { from: path("/one"), to: path("/two"), clash: Clash::Replace };
+    let copy = Act::Copy { drive: None, from: path("/one"), to: path("/two"), clash: Clash::Replace };
     assert_eq!(drives.act(D, &copy, None).await.unwrap().undo, []);
     // A replaced one comes back only as long as the copy is what is there.
     put(&model, &drives, "/one", "new").await;
@@ -298,7 +298,7 @@ async fn undoing_leaves_alone_what_was_there_before_and_what_came_after() {
     // A folder's copy goes while it is being made, and under whatever name.
     put(&model, &drives, "/x/f", "f").await;
     for wait in [false, true] {
-        let copy = Act::Copy { from: path("/x"), to: path("/x"), clash: Clash::KeepBoth };
+        let copy = Act::Copy { drive: None, from: path("/x"), to: path("/x"), clash: Clash::KeepBoth };
         let before = tree(&drives).await;
         let done = drives.act(D, &copy, None).await.unwrap();
         let id = done.job.unwrap().id;

@@ -2,6 +2,7 @@
 
 use crate::model::hand::{D, DAY, fresh, on, put, read, settings, tree, whole};
 use crate::model::{Fault, Handle, Model};
+use atoll_apps::DriveId;
 use atoll_apps::drive::{Act, Clash, DriveError, Drives, JobState, NewFile, PutCondition, RenameCondition, Settings};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -364,4 +365,139 @@ fn a_folder_that_many_change_is_copied_all_the_same() {
         }
     }
     assert!(done > 0);
+}
+
+/// Another drive, with as much in it as is copied.
+async fn elsewhere(model: &Arc<Model>, drives: &Drives) -> DriveId {
+    let other = DriveId([2; 16]);
+    drives.make_folders(other, "/a/b").await.unwrap();
+    for (path, text) in [("/a/f", "x".repeat(2000)), ("/a/b/g", "g".into()), ("/a/b/h", "h".repeat(3000))] {
+        let content = model.store_content(text.as_bytes());
+        drives.put_file(other, path, content, NewFile::default(), PutCondition::Replace).await.unwrap();
+    }
+    other
+}
+
+/// Every content that the drive names has all its references, under its own name.
+fn referenced(model: &Model, drive: DriveId) -> usize {
+    model.references().keys().filter(|owner| owner.starts_with(&drive.0)).count()
+}
+
+#[tokio::test]
+async fn what_is_in_another_drive_is_copied_whoever_dies() {
+    for source in ["/a", "/a/f"] {
+        let act =
+            Act::Copy { drive: Some(DriveId([2; 16])), from: source.into(), to: "/copy".into(), clash: Clash::Fail };
+        for fault in Fault::CRASHES.into_iter().chain(Fault::ERRORS) {
+            for at in 0.. {
+                let context = format!("{source}: {fault:?} at call {at}");
+                let (model, drives) = fresh().await;
+                let other = elsewhere(&model, &drives).await;
+                let handle = Handle::new(&model, 0);
+                let dying = Drives::open_store(handle.clone(), settings()).await.unwrap();
+                handle.plan(Some((at, fault)));
+                let copy = async {
+                    let done = dying.act(D, &act, None).await?;
+                    if let Some(job) = done.job {
+                        dying.run_job(D, job.id).await?;
+                    }
+                    Ok::<_, DriveError>(())
+                };
+                let _ = handle.run(copy).await;
+                let over = handle.calls() <= at;
+                model.advance(Duration::from_secs(31));
+                drives.carry_on_all().await.unwrap();
+                for job in drives.jobs(D).await.unwrap() {
+                    drives.run_job(D, job.id).await.unwrap();
+                }
+                // Then the source goes: whatever is in the copy has references of its own.
+                drives.remove(other, "/a", true).await.unwrap();
+                for _ in 0..3 {
+                    model.advance(DAY);
+                    drives.sweep(D).await.unwrap();
+                    drives.sweep(other).await.unwrap();
+                }
+                whole(&drives).await;
+                let there = drives.stat(D, "/copy").await.is_ok();
+                assert!(there || !over, "{context}");
+                if there && source == "/a" {
+                    assert_eq!(branch(&drives, "/copy").await.len(), 5, "{context}");
+                    assert_eq!(read(&drives, "/copy/f").await, "x".repeat(2000), "{context}");
+                } else if there {
+                    assert_eq!(read(&drives, "/copy").await, "x".repeat(2000), "{context}");
+                }
+                let expected = match (there, source) {
+                    (false, _) => 0,
+                    (true, "/a") => 2,
+                    (true, _) => 1,
+                };
+                assert_eq!((referenced(&model, D), referenced(&model, other)), (expected, 0), "{context}");
+                assert_eq!((model.count("drive", "work"), model.count("drive", "steps")), (0, 0), "{context}");
+                if over {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_elsewhere_that_goes_is_copied_whole_or_not_at_all() {
+    for source in ["/a", "/a/f"] {
+        let act =
+            Act::Copy { drive: Some(DriveId([2; 16])), from: source.into(), to: "/copy".into(), clash: Clash::Fail };
+        let (mut done, mut failed) = (0, 0);
+        for at in 0.. {
+            let context = format!("{source} removed at call {at}");
+            let (model, drives) = fresh().await;
+            let other = elsewhere(&model, &drives).await;
+            let handle = Handle::new(&model, 0);
+            let runner = Drives::open_store(handle.clone(), settings()).await.unwrap();
+            handle.plan(Some((at, Fault::Pause)));
+            let act = act.clone();
+            let mut running = tokio::spawn(async move {
+                let done = runner.act(D, &act, None).await?;
+                if let Some(job) = done.job {
+                    runner.run_job(D, job.id).await?;
+                }
+                Ok::<_, DriveError>(())
+            });
+            let over = tokio::select! {
+                biased;
+                () = handle.until_paused() => false,
+                ended = &mut running => ended.unwrap().is_ok(),
+            };
+            // And what nobody names any more is collected before the copy goes on.
+            drives.remove(other, "/a", true).await.unwrap();
+            for _ in 0..3 {
+                drives.sweep(other).await.unwrap();
+            }
+            if over {
+                break;
+            }
+            handle.resume();
+            let _ = running.await.unwrap();
+            for job in drives.jobs(D).await.unwrap() {
+                drives.run_job(D, job.id).await.unwrap();
+            }
+            for _ in 0..3 {
+                model.advance(DAY);
+                drives.sweep(D).await.unwrap();
+            }
+            whole(&drives).await;
+            let there = drives.stat(D, "/copy").await.is_ok();
+            if there {
+                done += 1
+            } else {
+                failed += 1
+            }
+            let expected = match (there, source) {
+                (false, _) => 0,
+                (true, "/a") => 2,
+                (true, _) => 1,
+            };
+            assert_eq!(referenced(&model, D), expected, "{context}");
+        }
+        assert!(done > 0 && failed > 0, "{source}: {done} done, {failed} failed");
+    }
 }

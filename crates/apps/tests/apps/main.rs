@@ -17,3 +17,4 @@ mod drive_rules;
 mod model;
 mod one_node;
 mod people;
+mod shared_drives;

@@ -2,10 +2,10 @@
 
 use super::call::Safety;
 use super::drive::{Entry, FileVersion, service};
-use super::{Remote, RemoteError};
+use super::{Remote, RemoteError, SharedDriveId};
 use bytes::Bytes;
 use rpc::grpc::v1::{self, act::Act as Wire, act_outcome::Outcome};
-use rpc::grpc::{Malformed, Problem, block_hash, bytes16};
+use rpc::grpc::{Malformed, OWN_DRIVE, Problem, block_hash, bytes16};
 use std::time::Duration;
 use tonic::Code;
 use types::{BlockHash, WallMillis};
@@ -45,7 +45,14 @@ impl Act {
 
     /// Copies a file, or begins to copy a folder.
     pub fn copy(from: &str, to: &str, clash: Clash) -> Act {
-        Act::of(Wire::Copy(v1::CopyAct { from: from.into(), to: to.into(), clash: clash.wire() }))
+        let from_drive = Bytes::new();
+        Act::of(Wire::Copy(v1::CopyAct { from: from.into(), to: to.into(), clash: clash.wire(), from_drive }))
+    }
+
+    /// The same, from another drive: that one, or the caller's own.
+    pub fn copy_from(drive: Option<SharedDriveId>, from: &str, to: &str, clash: Clash) -> Act {
+        let from_drive = drive.map_or(Bytes::from_static(OWN_DRIVE), |drive| Bytes::copy_from_slice(&drive.0));
+        Act::of(Wire::Copy(v1::CopyAct { from: from.into(), to: to.into(), clash: clash.wire(), from_drive }))
     }
 
     /// Throws away; a folder that holds something only when `recursive`.

@@ -245,6 +245,9 @@ impl Remote {
             })?;
             request.metadata_mut().insert("authorization", header);
         }
+        if let Some(drive) = self.drive.and_then(|drive| MetadataValue::try_from(drive.to_string()).ok()) {
+            request.metadata_mut().insert(rpc::grpc::DRIVE_HEADER, drive);
+        }
         Ok(request)
     }
 }

@@ -20,6 +20,7 @@ mod call;
 mod cluster;
 mod download;
 mod drive;
+mod drives;
 mod error;
 mod gateways;
 mod key_value;
@@ -47,6 +48,11 @@ pub mod people {
     };
 }
 pub use cluster::JoinToken;
+pub use drives::SharedDriveId;
+/// Shared drives as `atoll.v1` has them.
+pub mod shared {
+    pub use rpc::grpc::v1::{ChangeDriveRequest, DriveInfo, MemberInfo, Membership};
+}
 pub use download::{DownloadOptions, DownloadProgress, Expect};
 pub use drive::{Entry, EntryKind, FileCondition, FileInfo, FileVersion, FolderPage, Order};
 pub use error::{Challenge, RemoteError};
@@ -111,6 +117,8 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Remote {
     shared: Arc<Shared>,
+    /// The shared drive that calls about files are about; none: the caller's own.
+    drive: Option<SharedDriveId>,
 }
 
 struct Shared {
@@ -161,7 +169,7 @@ impl Remote {
             clock_offset: AtomicI64::new(0),
             served: AtomicBool::new(false),
         };
-        let remote = Remote { shared: Arc::new(shared) };
+        let remote = Remote { shared: Arc::new(shared), drive: None };
         match remote.who_am_i().await {
             // Without a token that is the proof that a gateway of Atoll answers.
             Err(RemoteError::SignedOut) if remote.token().is_none() => Ok(remote),

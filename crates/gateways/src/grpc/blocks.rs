@@ -2,10 +2,11 @@
 
 use super::GrpcState;
 use super::drive::{entry, path};
+use super::guard::InDrive;
 use super::problems::{invalid, status};
 use super::tickets::Tickets;
 use apps::drive::EntryKind;
-use apps::{DriveError, User, VersionId};
+use apps::{DriveError, VersionId};
 use bytes::Bytes;
 use client::Body;
 use rpc::grpc::limits::OPEN_BLOCKS_MAX;
@@ -15,13 +16,13 @@ use tonic::{Code, Status};
 use types::{Layout, PartitionId};
 
 impl GrpcState {
-    pub(super) async fn open(&self, user: &User, asked: v1::OpenFileRequest) -> Result<v1::OpenFileReply, Status> {
+    pub(super) async fn open(&self, place: &InDrive, asked: v1::OpenFileRequest) -> Result<v1::OpenFileReply, Status> {
         let path = path(&asked.path)?;
         let mut opened = match asked.version.as_ref() {
-            [] => self.inner.drives.open(user.drive, path).await,
+            [] => self.inner.drives.open(place.drive, path).await,
             version => {
                 let version = VersionId(bytes16("a file's version", version).map_err(status)?);
-                self.inner.drives.open_version(user.drive, path, version).await
+                self.inner.drives.open_version(place.drive, path, version).await
             }
         }
         .map_err(status)?;
@@ -58,7 +59,7 @@ impl GrpcState {
             reply.blocks.push(v1::ReadableBlock {
                 hash: Bytes::copy_from_slice(&hash.0),
                 length: placed.block.length,
-                ticket: self.inner.tickets.make(&user.id, &hash, expires),
+                ticket: self.inner.tickets.make(&place.user.id, place.shared_id(), &hash, expires),
                 holders,
             });
         }
@@ -86,11 +87,12 @@ impl GrpcState {
 
     pub(super) async fn read_block(
         &self,
-        user: &User,
+        place: &InDrive,
         asked: v1::GetBlockRequest,
     ) -> Result<v1::GetBlockReply, Status> {
         let hash = block_hash(&asked.hash).map_err(status)?;
-        if !self.inner.tickets.check(&asked.ticket, &user.id, &hash, self.inner.backend.now()) {
+        if !self.inner.tickets.check(&asked.ticket, &place.user.id, place.shared_id(), &hash, self.inner.backend.now())
+        {
             let text = "this ticket is not good for this block, or not any more: open the file again";
             return Err(status(Problem::rejected(Code::PermissionDenied, kind::DENIED, text)));
         }

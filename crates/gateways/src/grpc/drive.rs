@@ -2,7 +2,7 @@
 
 use super::GrpcState;
 use super::drive_acts::cursor;
-use super::guard::caller;
+use super::guard::place;
 use super::problems::{Explain, invalid, status};
 use apps::VersionId;
 use apps::drive::{Entry, EntryKind, NewFile, Order, PutCondition, RenameCondition};
@@ -57,7 +57,7 @@ impl Drive for GrpcState {
         &self,
         request: Request<v1::ListFolderRequest>,
     ) -> Result<Response<v1::ListFolderReply>, Status> {
-        let drive = caller(&request)?.user.drive;
+        let drive = place(&request)?.drive;
         let asked = request.into_inner();
         let from = cursor(&asked.page_token)?;
         let order = match asked.order() {
@@ -75,13 +75,13 @@ impl Drive for GrpcState {
     }
 
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<Response<v1::Entry>, Status> {
-        let drive = caller(&request)?.user.drive;
+        let drive = place(&request)?.drive;
         let found = self.inner.drives.stat(drive, path(&request.into_inner().path)?).await.map_err(status)?;
         Ok(Response::new(entry(&found)))
     }
 
     async fn make_folder(&self, request: Request<v1::MakeFolderRequest>) -> Result<Response<v1::Entry>, Status> {
-        let drive = caller(&request)?.user.drive;
+        let drive = place(&request)?.drive;
         let asked = request.into_inner();
         let path = path(&asked.path)?;
         let made = match asked.parents {
@@ -92,14 +92,14 @@ impl Drive for GrpcState {
     }
 
     async fn remove(&self, request: Request<v1::RemoveRequest>) -> Result<Response<v1::Empty>, Status> {
-        let drive = caller(&request)?.user.drive;
+        let drive = place(&request)?.drive;
         let asked = request.into_inner();
         self.inner.drives.remove(drive, path(&asked.path)?, asked.recursive).await.map_err(status)?;
         Ok(Response::new(v1::Empty {}))
     }
 
     async fn rename(&self, request: Request<v1::RenameRequest>) -> Result<Response<v1::Entry>, Status> {
-        let drive = caller(&request)?.user.drive;
+        let drive = place(&request)?.drive;
         let asked = request.into_inner();
         let condition = match asked.replace_file {
             true => RenameCondition::ReplaceFile,
@@ -110,7 +110,7 @@ impl Drive for GrpcState {
     }
 
     async fn missing(&self, request: Request<v1::MissingRequest>) -> Result<Response<v1::MissingReply>, Status> {
-        caller(&request)?;
+        place(&request)?;
         let asked = request.into_inner();
         if asked.hashes.len() > MISSING_HASHES_MAX {
             return Err(invalid(format!("at most {MISSING_HASHES_MAX} blocks can be asked about at once")));
@@ -122,7 +122,7 @@ impl Drive for GrpcState {
     }
 
     async fn put_block(&self, request: Request<v1::PutBlockRequest>) -> Result<Response<v1::Empty>, Status> {
-        caller(&request)?;
+        place(&request)?;
         let asked = request.into_inner();
         let hash = block_hash(&asked.hash).map_err(status)?;
         if asked.data.is_empty() || asked.data.len() > BLOCK_BYTES {
@@ -134,7 +134,7 @@ impl Drive for GrpcState {
     }
 
     async fn put_file(&self, request: Request<v1::PutFileRequest>) -> Result<Response<v1::Entry>, Status> {
-        let user = caller(&request)?.user.clone();
+        let place = place(&request)?;
         let asked = request.into_inner();
         let condition = match &asked.condition {
             None => PutCondition::Replace,
@@ -155,70 +155,70 @@ impl Drive for GrpcState {
         };
         let to = path(&asked.path)?.to_string();
         let content = self.content(asked).await?;
-        let drives = self.drives_for(&user).await?;
-        let put = drives.put_file(user.drive, &to, content, new, condition).await.map_err(status)?;
+        let drives = self.drives_for(&place).await?;
+        let put = drives.put_file(place.drive, &to, content, new, condition).await.map_err(status)?;
         Ok(Response::new(entry(&put)))
     }
 
     async fn open_file(&self, request: Request<v1::OpenFileRequest>) -> Result<Response<v1::OpenFileReply>, Status> {
-        let caller = caller(&request)?;
-        self.open(&caller.user, request.into_inner()).await.map(Response::new)
+        let place = place(&request)?;
+        self.open(&place, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_block(&self, request: Request<v1::GetBlockRequest>) -> Result<Response<v1::GetBlockReply>, Status> {
-        let caller = caller(&request)?;
-        self.read_block(&caller.user, request.into_inner()).await.map(Response::new)
+        let place = place(&request)?;
+        self.read_block(&place, request.into_inner()).await.map(Response::new)
     }
 
     async fn r#do(&self, request: Request<v1::DoRequest>) -> Result<Response<v1::DoReply>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.do_acts(&user, request.into_inner()).await.map(Response::new)
+        let place = place(&request)?;
+        self.do_acts(&place, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_trash(&self, request: Request<v1::ListTrashRequest>) -> Result<Response<v1::ListTrashReply>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.trash_page(&user, request.into_inner()).await.map(Response::new)
+        let place = place(&request)?;
+        self.trash_page(&place, request.into_inner()).await.map(Response::new)
     }
 
     async fn empty_trash(
         &self,
         request: Request<v1::EmptyTrashRequest>,
     ) -> Result<Response<v1::EmptyTrashReply>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.empty_the_trash(&user).await.map(Response::new)
+        let place = place(&request)?;
+        self.empty_the_trash(&place).await.map(Response::new)
     }
 
     async fn list_versions(
         &self,
         request: Request<v1::ListVersionsRequest>,
     ) -> Result<Response<v1::ListVersionsReply>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.versions_of(&user, &request.into_inner().path).await.map(Response::new)
+        let place = place(&request)?;
+        self.versions_of(&place, &request.into_inner().path).await.map(Response::new)
     }
 
     async fn remove_version(&self, request: Request<v1::RemoveVersionRequest>) -> Result<Response<v1::Empty>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.drop_version(&user, request.into_inner()).await.map(Response::new)
+        let place = place(&request)?;
+        self.drop_version(&place, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsReply>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.all_jobs(&user).await.map(Response::new)
+        let place = place(&request)?;
+        self.all_jobs(&place).await.map(Response::new)
     }
 
     async fn get_job(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.one_job(&user, &request.into_inner().id, false).await.map(Response::new)
+        let place = place(&request)?;
+        self.one_job(&place, &request.into_inner().id, false).await.map(Response::new)
     }
 
     async fn cancel_job(&self, request: Request<v1::CancelJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.one_job(&user, &request.into_inner().id, true).await.map(Response::new)
+        let place = place(&request)?;
+        self.one_job(&place, &request.into_inner().id, true).await.map(Response::new)
     }
 
     async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchReply>, Status> {
-        let user = caller(&request)?.user.clone();
-        self.find(&user, request.into_inner()).await.map(Response::new)
+        let place = place(&request)?;
+        self.find(&place, request.into_inner()).await.map(Response::new)
     }
 }
 

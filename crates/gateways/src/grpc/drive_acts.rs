@@ -2,14 +2,15 @@
 
 use super::GrpcState;
 use super::drive::{entry, path};
+use super::guard::InDrive;
 use super::problems::{Explain, invalid, status};
 use apps::drive::acts::BATCH_MAX;
 use apps::drive::{Act, Clash, Done, Job, JobState};
-use apps::{DriveError, Drives, JobId, TrashId, User, VersionId};
+use apps::{AccountError, DriveError, DriveId, DriveRole, Drives, JobId, TrashId, VersionId};
 use bytes::Bytes;
 use rpc::grpc::limits::CURSOR_BYTES_MAX;
 use rpc::grpc::v1::{self, act::Act as Wire, act_outcome::Outcome};
-use rpc::grpc::{Malformed, bytes16};
+use rpc::grpc::{Malformed, OWN_DRIVE, bytes16};
 use tonic::Status;
 
 fn bytes(id: [u8; 16]) -> Bytes {
@@ -51,11 +52,15 @@ fn only(id: Option<[u8; 16]>) -> Bytes {
     id.map(bytes).unwrap_or_default()
 }
 
-fn act_of(act: v1::Act) -> Result<Act, Malformed> {
+/// `own`: the caller's drive.
+fn act_of(own: DriveId, act: v1::Act) -> Result<Act, Malformed> {
     Ok(match act.act.ok_or_else(|| Malformed::new("this act is not known here"))? {
         Wire::MakeFolder(it) => Act::MakeFolder { path: it.path, parents: it.parents },
         Wire::Move(it) => Act::Move { clash: clash_of(it.clash()), only: only_of(&it.only)?, from: it.from, to: it.to },
-        Wire::Copy(it) => Act::Copy { clash: clash_of(it.clash()), from: it.from, to: it.to },
+        Wire::Copy(it) => {
+            let drive = if it.from_drive.is_empty() { None } else { Some(source_of(own, &it.from_drive)?) };
+            Act::Copy { drive, clash: clash_of(it.clash()), from: it.from, to: it.to }
+        }
         Wire::Trash(it) => Act::Trash { only: only_of(&it.only)?, path: it.path, recursive: it.recursive },
         Wire::Remove(it) => Act::Remove { path: it.path },
         Wire::Restore(it) => Act::Restore {
@@ -72,13 +77,19 @@ fn act_of(act: v1::Act) -> Result<Act, Malformed> {
     })
 }
 
+fn source_of(own: DriveId, bytes: &[u8]) -> Result<DriveId, Malformed> {
+    if bytes == OWN_DRIVE { Ok(own) } else { bytes16("a drive's id", bytes).map(DriveId) }
+}
+
 fn act(act: Act) -> v1::Act {
     let wire = match act {
         Act::MakeFolder { path, parents } => Wire::MakeFolder(v1::MakeFolderRequest { path, parents }),
         Act::Move { from, to, clash: rule, only: id } => {
             Wire::Move(v1::MoveAct { from, to, clash: clash(rule), only: only(id) })
         }
-        Act::Copy { from, to, clash: rule } => Wire::Copy(v1::CopyAct { from, to, clash: clash(rule) }),
+        Act::Copy { drive, from, to, clash: rule } => {
+            Wire::Copy(v1::CopyAct { from, to, clash: clash(rule), from_drive: only(drive.map(|drive| drive.0)) })
+        }
         Act::Trash { path, only: id, recursive } => Wire::Trash(v1::TrashAct { path, only: only(id), recursive }),
         Act::Remove { path } => Wire::Remove(v1::RemoveAct { path }),
         Act::Restore { id, to, clash: rule } => {
@@ -126,21 +137,42 @@ fn done(done: Done) -> v1::Done {
 }
 
 impl GrpcState {
-    /// The drives, held to what this person may keep: for what may make one larger.
-    pub(super) async fn drives_for(&self, user: &User) -> Result<Drives, Status> {
-        let quota = self.inner.quotas.of(&self.inner.accounts, user).await.map_err(status)?;
+    /// The drives, held to what may be kept there: for what may make one larger.
+    pub(super) async fn drives_for(&self, place: &InDrive) -> Result<Drives, Status> {
+        let (quotas, accounts) = (&self.inner.quotas, &self.inner.accounts);
+        let quota = match &place.shared {
+            None => quotas.of(accounts, &place.user).await,
+            Some(shared) => quotas.of_drive(accounts, shared).await,
+        };
+        let quota = quota.map_err(status)?;
         Ok(self.inner.drives.within(quota))
     }
 
-    pub(super) async fn do_acts(&self, user: &User, asked: v1::DoRequest) -> Result<v1::DoReply, Status> {
+    /// May the caller look at the drive that something is to be copied from?
+    async fn may_copy_from(&self, place: &InDrive, drive: DriveId) -> Result<(), Status> {
+        if drive == place.user.drive || drive == place.drive {
+            return Ok(());
+        }
+        let found = self.inner.accounts.drive_for(&place.user, drive, DriveRole::View).await;
+        found.map(drop).map_err(|error: AccountError| status(error))
+    }
+
+    pub(super) async fn do_acts(&self, place: &InDrive, asked: v1::DoRequest) -> Result<v1::DoReply, Status> {
         if asked.acts.is_empty() || asked.acts.len() > BATCH_MAX {
             return Err(invalid(format!("1 to {BATCH_MAX} acts can be done at once")));
         }
-        let acts = asked.acts.into_iter().map(act_of).collect::<Result<Vec<_>, _>>().map_err(status)?;
-        let drives = self.drives_for(user).await?;
+        let own = place.user.drive;
+        let acts = asked.acts.into_iter().map(|act| act_of(own, act)).collect::<Result<Vec<_>, _>>().map_err(status)?;
+        let mut sources: Vec<DriveId> = acts.iter().filter_map(Act::other_drive).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        for drive in sources {
+            self.may_copy_from(place, drive).await?;
+        }
+        let drives = self.drives_for(place).await?;
         let mut outcomes = Vec::with_capacity(acts.len());
         for act in &acts {
-            let outcome = match drives.act(user.drive, act, Some(user.id)).await {
+            let outcome = match drives.act(place.drive, act, Some(place.user.id)).await {
                 Ok(it) => Outcome::Done(done(it)),
                 Err(error) => {
                     let problem = error.problem();
@@ -154,11 +186,11 @@ impl GrpcState {
 
     pub(super) async fn trash_page(
         &self,
-        user: &User,
+        place: &InDrive,
         asked: v1::ListTrashRequest,
     ) -> Result<v1::ListTrashReply, Status> {
         let from = cursor(&asked.page_token)?;
-        let page = self.inner.drives.trash_list(user.drive, from, asked.limit).await.map_err(status)?;
+        let page = self.inner.drives.trash_list(place.drive, from, asked.limit).await.map_err(status)?;
         let items = page.items.into_iter().map(|it| v1::Trashed {
             id: bytes(it.id.0),
             entry: Some(entry(&it.entry)),
@@ -169,14 +201,14 @@ impl GrpcState {
         Ok(v1::ListTrashReply { items: items.collect(), next_page_token: page.next.unwrap_or_default() })
     }
 
-    pub(super) async fn empty_the_trash(&self, user: &User) -> Result<v1::EmptyTrashReply, Status> {
+    pub(super) async fn empty_the_trash(&self, place: &InDrive) -> Result<v1::EmptyTrashReply, Status> {
         let now = self.inner.backend.now();
-        let emptied = self.inner.drives.empty_trash(user.drive, now).await.map_err(status)?;
+        let emptied = self.inner.drives.empty_trash(place.drive, now).await.map_err(status)?;
         Ok(v1::EmptyTrashReply { removed: emptied.removed, more: emptied.more })
     }
 
-    pub(super) async fn versions_of(&self, user: &User, at: &str) -> Result<v1::ListVersionsReply, Status> {
-        let versions = self.inner.drives.versions(user.drive, path(at)?).await.map_err(status)?;
+    pub(super) async fn versions_of(&self, place: &InDrive, at: &str) -> Result<v1::ListVersionsReply, Status> {
+        let versions = self.inner.drives.versions(place.drive, path(at)?).await.map_err(status)?;
         let versions = versions.into_iter().map(|it| v1::FileVersion {
             version: bytes(it.file.version.0),
             size: it.file.size,
@@ -187,30 +219,34 @@ impl GrpcState {
         Ok(v1::ListVersionsReply { versions: versions.collect() })
     }
 
-    pub(super) async fn drop_version(&self, user: &User, asked: v1::RemoveVersionRequest) -> Result<v1::Empty, Status> {
+    pub(super) async fn drop_version(
+        &self,
+        place: &InDrive,
+        asked: v1::RemoveVersionRequest,
+    ) -> Result<v1::Empty, Status> {
         let version = VersionId(bytes16("a file's version", &asked.version).map_err(status)?);
-        self.inner.drives.remove_version(user.drive, path(&asked.path)?, version).await.map_err(status)?;
+        self.inner.drives.remove_version(place.drive, path(&asked.path)?, version).await.map_err(status)?;
         Ok(v1::Empty {})
     }
 
-    pub(super) async fn all_jobs(&self, user: &User) -> Result<v1::ListJobsReply, Status> {
-        let jobs = self.inner.drives.jobs(user.drive).await.map_err(status)?;
+    pub(super) async fn all_jobs(&self, place: &InDrive) -> Result<v1::ListJobsReply, Status> {
+        let jobs = self.inner.drives.jobs(place.drive).await.map_err(status)?;
         Ok(v1::ListJobsReply { jobs: jobs.into_iter().map(job).collect() })
     }
 
-    pub(super) async fn one_job(&self, user: &User, id: &[u8], cancel: bool) -> Result<v1::Job, Status> {
+    pub(super) async fn one_job(&self, place: &InDrive, id: &[u8], cancel: bool) -> Result<v1::Job, Status> {
         let id = JobId(bytes16("a job's id", id).map_err(status)?);
         let found = match cancel {
-            true => self.inner.drives.cancel_job(user.drive, id).await,
-            false => self.inner.drives.job(user.drive, id).await,
+            true => self.inner.drives.cancel_job(place.drive, id).await,
+            false => self.inner.drives.job(place.drive, id).await,
         };
         Ok(job(found.map_err(status)?))
     }
 
-    pub(super) async fn find(&self, user: &User, asked: v1::SearchRequest) -> Result<v1::SearchReply, Status> {
+    pub(super) async fn find(&self, place: &InDrive, asked: v1::SearchRequest) -> Result<v1::SearchReply, Status> {
         let from = cursor(&asked.page_token)?;
         let drives = &self.inner.drives;
-        let page = drives.search(user.drive, &asked.text, asked.anywhere, from, asked.limit).await.map_err(status)?;
+        let page = drives.search(place.drive, &asked.text, asked.anywhere, from, asked.limit).await.map_err(status)?;
         let found = page.items.into_iter().map(|it| v1::Found { path: it.path, entry: Some(entry(&it.entry)) });
         Ok(v1::SearchReply { found: found.collect(), next_page_token: page.next.unwrap_or_default() })
     }

@@ -7,14 +7,15 @@ use super::GrpcState;
 use super::problems::Explain;
 use crate::metrics::{Ending, Service};
 use apps::accounts::Protocol;
-use apps::{AccountError, Accounts, Device, User};
+use apps::{AccountError, Accounts, Device, DriveId, DriveRole, SharedDrive, User};
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
 use bytes::Bytes;
-use rpc::grpc::{Problem, kind};
+use rpc::grpc::{DRIVE_HEADER, Problem, kind};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::transport::server::TcpConnectInfo;
@@ -56,9 +57,10 @@ const LOOKS: [&str; 6] = [
 ];
 
 /// What an app password opens, by the beginning of its path: people's data, never accounts or the cluster.
-const FOR_APPS: [&str; 3] = ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/"];
+const FOR_APPS: [&str; 4] =
+    ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/", "/atoll.v1.Drives/ListDrives"];
 /// The same where it may only read. `Verify` is not among them: it may fence a write.
-const READS: [&str; 12] = [
+const READS: [&str; 13] = [
     "/atoll.v1.KeyValue/Get",
     "/atoll.v1.KeyValue/GetMany",
     "/atoll.v1.KeyValue/Query",
@@ -70,8 +72,23 @@ const READS: [&str; 12] = [
     "/atoll.v1.Drive/Stat",
     "/atoll.v1.Drive/OpenFile",
     "/atoll.v1.Drive/GetBlock",
+    "/atoll.v1.Drives/ListDrives",
     WHO_AM_I,
 ];
+/// What of a drive who may only look at it may call. Everything else changes it, what may come included.
+const VIEWS: [&str; 9] = [
+    "/atoll.v1.Drive/ListFolder",
+    "/atoll.v1.Drive/Stat",
+    "/atoll.v1.Drive/OpenFile",
+    "/atoll.v1.Drive/GetBlock",
+    "/atoll.v1.Drive/ListTrash",
+    "/atoll.v1.Drive/ListVersions",
+    "/atoll.v1.Drive/ListJobs",
+    "/atoll.v1.Drive/GetJob",
+    "/atoll.v1.Drive/Search",
+];
+/// Calls about what is in a drive.
+const DRIVE: &str = "/atoll.v1.Drive/";
 /// Whose session or app password it is.
 const WHO_AM_I: &str = "/atoll.v1.Accounts/WhoAmI";
 
@@ -180,6 +197,14 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
         };
         match called {
             Ok(caller) => {
+                if request.uri().path().starts_with(DRIVE) {
+                    let named = request.headers().get(DRIVE_HEADER).cloned();
+                    let views = VIEWS.contains(&request.uri().path());
+                    match drive_of(state, named, views, &caller.user).await {
+                        Ok(place) => drop(request.extensions_mut().insert(place)),
+                        Err(problem) => return refused(&problem),
+                    }
+                }
                 request.extensions_mut().insert(caller);
             }
             Err(problem) => return refused(&problem),
@@ -291,6 +316,41 @@ async fn authenticate_app(
         return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text));
     }
     Ok(Caller { user: called.user, shown: Credentials::App { name, secret, device }, stale: false })
+}
+
+/// The drive that a call is about, and that the caller may make it there. In the extensions of every request to
+/// `Drive` that got in.
+#[derive(Clone)]
+pub(super) struct InDrive {
+    pub user: User,
+    pub drive: DriveId,
+    /// None: the caller's own.
+    pub shared: Option<SharedDrive>,
+}
+
+impl InDrive {
+    /// The drive, if it is not the caller's own.
+    pub fn shared_id(&self) -> Option<DriveId> {
+        self.shared.as_ref().map(|_| self.drive)
+    }
+}
+
+/// The caller's own drive, or the one that is named; who is in that is asked for each time.
+async fn drive_of(state: &GrpcState, named: Option<HeaderValue>, views: bool, user: &User) -> Result<InDrive, Problem> {
+    let Some(named) = named else {
+        return Ok(InDrive { user: user.clone(), drive: user.drive, shared: None });
+    };
+    let needs = if views { DriveRole::View } else { DriveRole::Edit };
+    // What is no id is the id of no drive.
+    let none = || AccountError::NotFound { what: "drive" }.problem();
+    let drive = named.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(none)?;
+    let shared = state.inner.accounts.drive_for(user, drive, needs).await.map_err(Explain::problem)?;
+    Ok(InDrive { user: user.clone(), drive, shared: Some(shared) })
+}
+
+/// Where this call is made.
+pub(super) fn place<T>(request: &tonic::Request<T>) -> Result<InDrive, Status> {
+    request.extensions().get::<InDrive>().cloned().ok_or_else(|| signed_out().to_status())
 }
 
 pub(super) fn signed_out() -> Problem {

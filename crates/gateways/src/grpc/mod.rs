@@ -8,8 +8,9 @@
 //!    too. An app password opens data alone, and changes it only where it may.
 //! 2. Tables are named by name and looked up in the namespace `kv` alone: nothing
 //!    that a caller says reaches a table of an app.
-//! 3. A drive is the caller's own; a block is given to whoever holds a ticket for
-//!    it that was made out to them.
+//! 3. A drive is the caller's own, or a shared one whose members the store was asked for in this very call
+//!    ([`guard`]): no handler knows a drive otherwise. A block is given to whoever holds a ticket for
+//!    it that was made out to them, for a file of that drive.
 //! 4. An error tells, in its detail, whether the change may have been made.
 //! 5. What a call may cost in memory is bounded before its body is read.
 //!
@@ -24,6 +25,7 @@ mod cluster;
 mod connections;
 mod drive;
 mod drive_acts;
+mod drives;
 mod guard;
 mod key_value;
 mod layout;
@@ -49,7 +51,8 @@ use futures::future::BoxFuture;
 use rpc::grpc::limits::{MESSAGE_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX};
 use rpc::grpc::v1::{
     accounts_server::AccountsServer, cluster_server::ClusterServer, drive_server::DriveServer,
-    key_value_server::KeyValueServer, tables_server::TablesServer, users_server::UsersServer,
+    drives_server::DrivesServer, key_value_server::KeyValueServer, tables_server::TablesServer,
+    users_server::UsersServer,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -169,6 +172,7 @@ pub fn router(state: GrpcState) -> axum::Router {
         )
         .add_service(TablesServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(AccountsServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .add_service(DrivesServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(UsersServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(ClusterServer::new(state.clone()).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(health_service);
@@ -186,6 +190,7 @@ pub fn router(state: GrpcState) -> axum::Router {
         health.set_serving::<TablesServer<GrpcState>>().await;
         health.set_serving::<AccountsServer<GrpcState>>().await;
         health.set_serving::<UsersServer<GrpcState>>().await;
+        health.set_serving::<DrivesServer<GrpcState>>().await;
         health.set_serving::<ClusterServer<GrpcState>>().await;
     };
     tokio::spawn(report);

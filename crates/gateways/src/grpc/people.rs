@@ -74,6 +74,8 @@ pub(super) fn policy(policy: Policy) -> v1::AccountPolicy {
         quota: policy.quota,
         audit_days: policy.audit_days,
         users_max: policy.users_max,
+        drive_quota: policy.drive_quota,
+        drives_max: Some(policy.drives_max),
     }
 }
 

@@ -75,7 +75,12 @@ impl Explain for AccountError {
             AccountError::NoSuchUser { .. } | AccountError::NotFound { .. } | AccountError::WrongLink => {
                 rejected(Code::NotFound, kind::NOT_FOUND)
             }
-            AccountError::NameTaken { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
+            AccountError::NoMember { .. } => rejected(Code::NotFound, kind::NOT_FOUND),
+            AccountError::DriveRole { .. } => rejected(Code::PermissionDenied, kind::DENIED),
+            AccountError::LastManager { .. } => rejected(Code::FailedPrecondition, kind::INVALID),
+            AccountError::NameTaken { .. } | AccountError::MemberAlready { .. } => {
+                rejected(Code::AlreadyExists, kind::EXISTS)
+            }
             AccountError::SignUpOff | AccountError::InvitationNeeded => rejected(Code::PermissionDenied, kind::DENIED),
             AccountError::TooMany { .. } | AccountError::AccountsFull => {
                 rejected(Code::ResourceExhausted, kind::TOO_MANY)

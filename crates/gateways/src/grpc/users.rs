@@ -144,7 +144,10 @@ impl Users for GrpcState {
     async fn set_policy(&self, request: Request<v1::AccountPolicy>) -> Answer<v1::Empty> {
         administrator(&request)?;
         let (by, asked) = (by(&request)?, request.into_inner());
+        let now = self.inner.accounts.policy().await.map_err(status)?;
         let policy = Policy {
+            drive_quota: if asked.drives_max.is_some() { asked.drive_quota } else { now.drive_quota },
+            drives_max: asked.drives_max.unwrap_or(now.drives_max),
             sign_up: asked.sign_up.parse().map_err(|why: &str| invalid(why))?,
             quota: asked.quota,
             audit_days: asked.audit_days,

@@ -32,6 +32,7 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "jobs.js",
     "keys.js",
     "listing.js",
+    "members.js",
     "plain.js",
     "report.js",
     "rows.js",

@@ -1,9 +1,9 @@
 //! Plain forms, for browsers without scripts: upload, new folder. Each leads back to the folder.
 
 use super::multipart::{Multipart, boundary};
+use super::place::{Editor, InDrive};
 use super::problem::{Face, Problem};
-use super::session::Caller;
-use super::store::{Upload, still_signed_in};
+use super::store::{Upload, still_allowed};
 use super::{WebState, url};
 use apps::DriveError;
 use apps::drive::path::numbered;
@@ -37,8 +37,8 @@ pub(super) struct FolderForm {
     name: String,
 }
 
-fn back_to(folder: &DrivePath) -> Response {
-    Redirect::to(&url::folder(folder)).into_response()
+fn back_to(at: &InDrive, folder: &DrivePath) -> Response {
+    Redirect::to(&url::folder(&at.base(), folder)).into_response()
 }
 
 fn page(problem: impl Into<Problem>) -> Problem {
@@ -47,29 +47,29 @@ fn page(problem: impl Into<Problem>) -> Problem {
 
 pub(super) async fn folder(
     State(state): State<WebState>,
-    caller: Result<Caller, Problem>,
+    at: Result<Editor, Problem>,
     form: Result<Form<FolderForm>, FormRejection>,
 ) -> Result<Response, Problem> {
-    let caller = caller.map_err(page)?;
+    let Editor(at) = at.map_err(page)?;
     let Form(form) = form.map_err(|error| page(Problem::bad_request(error.body_text())))?;
     let parent = DrivePath::parse(&form.path).map_err(page)?;
     let path = parent.join(&form.name).map_err(page)?;
-    state.inner.drives.make_folder(caller.user.drive, &path.to_string()).await.map_err(page)?;
-    Ok(back_to(&parent))
+    state.inner.drives.make_folder(at.drive, &path.to_string()).await.map_err(page)?;
+    Ok(back_to(&at, &parent))
 }
 
 /// A file of a name that is taken gets another: without scripts nobody can be asked.
 pub(super) async fn upload(
     State(state): State<WebState>,
-    caller: Result<Caller, Problem>,
+    at: Result<Editor, Problem>,
     place: Result<Query<Place>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = caller.map_err(page)?;
+    let Editor(at) = at.map_err(page)?;
     let Query(place) = place.map_err(|error| page(Problem::bad_request(error.body_text())))?;
     let parent = DrivePath::parse(&place.path).map_err(page)?;
-    let quota = state.quota(&caller.user).await.map_err(page)?;
+    let quota = state.quota_in(&at).await.map_err(page)?;
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = boundary(kind).ok_or_else(|| page(Problem::bad_request("this is no form with files")))?;
     let source = body.into_data_stream().map_err(std::io::Error::other);
@@ -77,7 +77,7 @@ pub(super) async fn upload(
     let incomplete = |error: std::io::Error| page(client::ClientError::Source(error.to_string()));
     for _ in 0..=FILES_MAX {
         let Some(part) = form.next_part().await.map_err(incomplete)? else {
-            return Ok(back_to(&parent));
+            return Ok(back_to(&at, &parent));
         };
         // Folders' names come along where a folder was chosen.
         let name = part.file_name.as_deref().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
@@ -89,11 +89,11 @@ pub(super) async fn upload(
         let content = form.content();
         let stored = state.inner.client.write_blob_stream(UploadId::random(), content).await.map_err(page)?;
         drop(room);
-        still_signed_in(&state, &caller).await.map_err(page)?;
+        still_allowed(&state, &at).await.map_err(page)?;
         for number in 1..=NAMES_MAX {
             let path = parent.join(&numbered(name, number)).map_err(page)?.to_string();
             let upload = Upload {
-                drive: caller.user.drive,
+                drive: at.drive,
                 quota,
                 path,
                 new: NewFile { media_type: super::api::media_type(part.media_type.as_deref()), ..NewFile::default() },

@@ -4,7 +4,9 @@
 //! **Invariants**
 //! 1. A request that may change something comes from this site's own pages, or
 //!    shows a bearer token: [`guard`] refuses everything else before it is read.
-//! 2. A drive is the caller's own: no request names one. Who has a link reaches what it is to, and nothing beside it ([`guests`]).
+//! 2. A drive is the caller's own, or a shared one that the address names and whose members the store was asked for in
+//!    this very request ([`place`]): no handler knows a drive otherwise. Who has a link reaches what it is to, and nothing
+//!    beside it ([`guests`]).
 //! 3. Nothing that people store is ever active content here: files leave as
 //!    attachments, sandboxed, and names are escaped wherever they are shown.
 //! 4. An answer tells refused from not known, and an upload that ends early
@@ -29,6 +31,7 @@ mod guests;
 mod health;
 mod multipart;
 mod pages;
+mod place;
 mod problem;
 mod serve;
 mod session;
@@ -137,7 +140,7 @@ impl WebState {
         self.inner.quotas.of(&self.inner.accounts, user).await
     }
 
-    /// The drives, held to what this person may keep: for what may make one larger.
+    /// The drives, held to what this person may keep in their own.
     async fn drives_for(&self, user: &User) -> Result<Drives, AccountError> {
         Ok(self.inner.drives.within(self.quota(user).await?))
     }
@@ -160,16 +163,11 @@ pub fn router(state: WebState) -> Router {
     let guarded = middleware::from_fn_with_state(state.clone(), guard::guard);
     Router::new()
         .route("/", get(pages::drive::root))
-        .route("/drive", get(pages::drive::root))
-        .route("/drive/", get(pages::drive::root))
-        .route("/drive/{*path}", get(pages::drive::folder))
         .route("/login", get(pages::login::show).post(pages::login::submit))
         .route("/logout", post(pages::login::sign_out))
         .route("/setup/{secret}", get(pages::setup::show).post(pages::setup::submit))
         .merge(pages::routes())
         .merge(guests::routes())
-        .route("/forms/upload", post(forms::upload))
-        .route("/forms/folder", post(forms::folder))
         .route("/assets/{version}/{name}", get(assets::asset))
         .route("/dav", any(dav::handle))
         .route("/dav/", any(dav::handle))

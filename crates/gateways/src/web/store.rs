@@ -5,10 +5,10 @@
 //! long file twice because of its last step.
 
 use super::WebState;
+use super::place::InDrive;
 use super::problem::Problem;
-use super::session::Caller;
 use apps::drive::{Entry, NewFile, PutCondition};
-use apps::{DriveError, DriveId, VersionId};
+use apps::{DriveError, DriveId, DriveRole, VersionId};
 use bytes::Bytes;
 use client::{Body, Content, UploadId};
 use futures::Stream;
@@ -71,12 +71,12 @@ impl Upload {
     pub async fn run(
         self,
         state: &WebState,
-        caller: &Caller,
+        at: &InDrive,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     ) -> Result<Stored, Problem> {
         let _room = super::room(&state.inner.uploads).await?;
         let content = state.inner.client.write_blob_stream(UploadId::random(), source).await?;
-        still_signed_in(state, caller).await?;
+        still_allowed(state, at).await?;
         Ok(self.commit(state, content).await?)
     }
 
@@ -118,12 +118,17 @@ impl Upload {
     }
 }
 
-/// Bytes may take hours to come. Whoever was signed out meanwhile, or whose account has gone, puts nothing any more.
-pub(super) async fn still_signed_in(state: &WebState, caller: &Caller) -> Result<(), Problem> {
+/// Bytes may take hours to come. Whoever was signed out meanwhile, or whose account has gone, or who was taken out of the
+/// drive, puts nothing any more.
+pub(super) async fn still_allowed(state: &WebState, at: &InDrive) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMIT_WITHIN;
     loop {
-        let error = match state.inner.accounts.authenticate(&caller.token).await {
-            Ok(_) => return Ok(()),
+        let allowed = async {
+            state.inner.accounts.authenticate(&at.caller.token).await?;
+            at.still(state, DriveRole::Edit).await
+        };
+        let error = match allowed.await {
+            Ok(()) => return Ok(()),
             Err(error) => error,
         };
         let passes = matches!(error.action(), Action::Retry | Action::RefreshLayout);

@@ -15,29 +15,39 @@ pub(super) fn encode(text: &str) -> String {
     })
 }
 
-/// The page of a folder.
-pub(super) fn folder(path: &DrivePath) -> String {
+/// The page of a folder, in the drive whose pages are under `base`: nothing for one's own.
+pub(super) fn folder(base: &str, path: &DrivePath) -> String {
     if path.is_root() {
-        return "/".to_string();
+        return format!("{base}/");
     }
-    path.names().iter().fold("/drive".to_string(), |url, name| url + "/" + &encode(name))
+    path.names().iter().fold(format!("{base}/drive"), |url, name| url + "/" + &encode(name))
 }
 
 /// A file's content.
-pub(super) fn file(path: &DrivePath) -> String {
-    format!("/api/v1/drive/file?path={}", encode(&path.to_string()))
+pub(super) fn file(base: &str, path: &DrivePath) -> String {
+    let drive = if base.is_empty() { "/drive" } else { base };
+    format!("/api/v1{drive}/file?path={}", encode(&path.to_string()))
+}
+
+/// The address without what names a shared drive.
+fn within_drive(path: &str) -> &str {
+    let Some((id, _)) = path.strip_prefix("/drives/").and_then(|rest| rest.split_once('/')) else { return path };
+    if id.parse::<apps::DriveId>().is_ok() { &path["/drives/".len() + id.len()..] } else { path }
 }
 
 /// A folder with all that is in it, as one archive.
-pub(super) fn archive(path: &DrivePath) -> String {
-    format!("/api/v1/drive/archive?path={}", encode(&path.to_string()))
+pub(super) fn archive(base: &str, path: &DrivePath) -> String {
+    let drive = if base.is_empty() { "/drive" } else { base };
+    format!("/api/v1{drive}/archive?path={}", encode(&path.to_string()))
 }
 
 /// Where to go after signing in: only to pages of ours.
 pub(super) fn safe_next(next: &str) -> &str {
     let path = next.split('?').next().unwrap_or_default();
-    let ours = matches!(path, "/" | "/trash" | "/search" | "/details" | "/share")
-        || path.starts_with("/drive/")
+    let within = within_drive(path);
+    let ours = matches!(within, "/" | "/trash" | "/search" | "/details" | "/drives" | "/share")
+        || within.starts_with("/drive/")
+        || (within == "/members" && within != path)
         || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     if ours && plain && next.len() <= 4096 { next } else { "/" }
@@ -50,15 +60,23 @@ mod tests {
     #[test]
     fn names_survive_an_address() {
         let path = DrivePath::root().join("a b").unwrap().join("50% <é>?#\"'\\&").unwrap();
-        assert_eq!(folder(&path), "/drive/a%20b/50%25%20%3C%C3%A9%3E%3F%23%22%27%5C%26");
-        assert_eq!(file(&DrivePath::parse("/a+b").unwrap()), "/api/v1/drive/file?path=%2Fa%2Bb");
-        assert_eq!(folder(&DrivePath::root()), "/");
+        assert_eq!(folder("", &path), "/drive/a%20b/50%25%20%3C%C3%A9%3E%3F%23%22%27%5C%26");
+        assert_eq!(file("", &DrivePath::parse("/a+b").unwrap()), "/api/v1/drive/file?path=%2Fa%2Bb");
+        assert_eq!(folder("", &DrivePath::root()), "/");
+        assert_eq!(folder("/drives/0a", &DrivePath::root()), "/drives/0a/");
+        assert_eq!(file("/drives/0a", &DrivePath::root()), "/api/v1/drives/0a/file?path=%2F");
     }
 
     #[test]
     fn after_signing_in_nobody_is_sent_away() {
-        for fine in ["/", "/drive/a%20b", "/?cursor=x", "/settings/devices", "/people", "/trash", "/search?text=x"] {
+        for fine in
+            ["/", "/drive/a%20b", "/?cursor=x", "/settings/devices", "/people", "/trash", "/search?text=x", "/drives"]
+        {
             assert_eq!(safe_next(fine), fine);
+        }
+        for fine in ["", "members", "trash", "drive/a"] {
+            let fine = format!("/drives/000102030405060708090a0b0c0d0e0f/{fine}");
+            assert_eq!(safe_next(&fine), fine);
         }
         for bad in [
             "",
@@ -70,6 +88,10 @@ mod tests {
             "/drive/\n",
             "/settings/password",
             "/trash/empty",
+            "/members",
+            "/drives/0a/",
+            "/drives//evil.example/",
+            "/drives/000102030405060708090a0b0c0d0e0f/trash/empty",
         ] {
             assert_eq!(safe_next(bad), "/", "{bad:?}");
         }

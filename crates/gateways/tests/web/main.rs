@@ -11,4 +11,5 @@ mod kept;
 mod links;
 mod look;
 mod people;
+mod shared;
 mod world;

@@ -2,7 +2,7 @@
 
 use super::paths;
 use super::rename::{act_all, shown};
-use crate::cli::ServerArgs;
+use crate::cli::DriveArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
@@ -32,7 +32,7 @@ pub struct DeleteArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 /// Deletes, one after the other. For good: the first that fails ends it.
@@ -41,7 +41,7 @@ pub async fn run(args: DeleteArgs) -> Outcome {
     if targets.iter().any(|path| path == "/") {
         return Err(Failure::usage("that would be the whole drive").next("name the folders in it: atoll ls"));
     }
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     let mut deleted = Vec::new();
     if !args.permanently {
         let acts: Vec<_> = targets.iter().map(|path| (path.clone(), Act::trash(path, args.recursive))).collect();

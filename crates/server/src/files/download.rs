@@ -3,7 +3,7 @@
 use super::progress::{Part, Progress};
 use super::tally::{Fate, Tally};
 use super::{hash_file, interrupted, last_name, parallel, paths};
-use crate::cli::ServerArgs;
+use crate::cli::DriveArgs;
 use crate::failure::{Failure, Outcome};
 use crate::session;
 use clap::Args;
@@ -45,7 +45,7 @@ pub struct DownloadArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 struct Job {
@@ -58,7 +58,7 @@ struct Job {
 /// Downloads.
 pub async fn run(args: DownloadArgs) -> Outcome {
     let path = paths::absolute(&args.path)?;
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     let entry = if path == "/" { None } else { Some(remote.stat(&path).await?) };
     if args.dest.as_ref().is_some_and(|dest| dest.as_os_str() == "-") {
         return to_pipe(&remote, &path, entry.as_ref()).await;

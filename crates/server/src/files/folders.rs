@@ -1,7 +1,7 @@
 //! `atoll mkdir`.
 
 use super::{last_name, paths};
-use crate::cli::ServerArgs;
+use crate::cli::DriveArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
@@ -18,14 +18,14 @@ pub struct MkdirArgs {
     #[arg(long, short)]
     pub parents: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 /// Makes them.
 pub async fn run(args: MkdirArgs) -> Outcome {
     let targets: Vec<String> = args.paths.iter().map(|path| paths::absolute(path)).collect::<Outcome<_>>()?;
     targets.iter().try_for_each(|path| last_name(path).map(drop))?;
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     for path in targets {
         match remote.make_folder(&path, args.parents).await {
             Err(RemoteError::NotFound(_)) if !args.parents => {

@@ -2,7 +2,7 @@
 
 use super::rename::{ClashArgs, act_all, shown};
 use super::{last_name, paths};
-use crate::cli::{ServerArgs, confirm};
+use crate::cli::{DriveArgs, confirm};
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::{Args, Subcommand};
@@ -31,7 +31,7 @@ pub enum TrashCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Bring things back to where they were
     Restore {
@@ -47,7 +47,7 @@ pub enum TrashCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Remove some of it for good
     Delete {
@@ -58,7 +58,7 @@ pub enum TrashCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Remove all of it for good
     Empty {
@@ -66,7 +66,7 @@ pub enum TrashCommand {
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
 }
 
@@ -99,8 +99,8 @@ async fn ids(remote: &Remote, what: &[String]) -> Outcome<Vec<(String, [u8; 16])
 /// `atoll trash`.
 pub async fn trash(args: TrashArgs) -> Outcome {
     match args.command {
-        TrashCommand::List { json, server } => {
-            let all = in_trash(&session::connect(&server).await?).await?;
+        TrashCommand::List { json, drive } => {
+            let all = in_trash(&session::connect_in(&drive).await?).await?;
             if json {
                 let rows = all.iter().map(|it| {
                     json!({
@@ -118,12 +118,12 @@ pub async fn trash(args: TrashArgs) -> Outcome {
             }
             Ok(())
         }
-        TrashCommand::Restore { what, to, clash, json, server } => {
+        TrashCommand::Restore { what, to, clash, json, drive } => {
             let to = to.map(|to| paths::absolute(&to)).transpose()?;
             if to.is_some() && what.len() > 1 {
                 return Err(Failure::usage("--to is for one thing alone"));
             }
-            let remote = session::connect(&server).await?;
+            let remote = session::connect_in(&drive).await?;
             let acts = ids(&remote, &what).await?.into_iter();
             let acts: Vec<_> = acts.map(|(path, id)| (path, Act::restore(id, to.as_deref(), clash.rule()))).collect();
             let say = |path: &str, done: &client::remote::Done| match &done.path {
@@ -132,15 +132,15 @@ pub async fn trash(args: TrashArgs) -> Outcome {
             };
             act_all(&remote, &acts, json, say).await.map(drop)
         }
-        TrashCommand::Delete { what, json, server } => {
-            let remote = session::connect(&server).await?;
+        TrashCommand::Delete { what, json, drive } => {
+            let remote = session::connect_in(&drive).await?;
             let acts = ids(&remote, &what).await?.into_iter();
             let acts: Vec<_> = acts.map(|(path, id)| (path, Act::purge(id))).collect();
             act_all(&remote, &acts, json, |path, _| format!("{} is gone for good", shown(path))).await.map(drop)
         }
-        TrashCommand::Empty { yes, server } => {
+        TrashCommand::Empty { yes, drive } => {
             confirm("Everything in the trash goes for good.", yes)?;
-            let removed = session::connect(&server).await?.empty_trash().await?;
+            let removed = session::connect_in(&drive).await?.empty_trash().await?;
             output::line(format!("{} gone for good", output::count(removed, "item")))
         }
     }
@@ -169,7 +169,7 @@ pub enum VersionsCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Make one the current one; what is current becomes an earlier one
     Restore {
@@ -178,7 +178,7 @@ pub enum VersionsCommand {
         /// Which, as listed
         version: FileVersion,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Fetch one
     Get {
@@ -189,7 +189,7 @@ pub enum VersionsCommand {
         /// The local file to make
         into: PathBuf,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Remove one for good
     Delete {
@@ -198,16 +198,16 @@ pub enum VersionsCommand {
         /// Which, as listed
         version: FileVersion,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
 }
 
 /// `atoll versions`.
 pub async fn versions(args: VersionsArgs) -> Outcome {
     match args.command {
-        VersionsCommand::List { path, json, server } => {
+        VersionsCommand::List { path, json, drive } => {
             let path = paths::absolute(&path)?;
-            let all = session::connect(&server).await?.versions(&path).await?;
+            let all = session::connect_in(&drive).await?.versions(&path).await?;
             if json {
                 let rows = all.iter().map(|it| {
                     json!({
@@ -223,15 +223,15 @@ pub async fn versions(args: VersionsArgs) -> Outcome {
             }
             Ok(())
         }
-        VersionsCommand::Restore { path, version, server } => {
+        VersionsCommand::Restore { path, version, drive } => {
             let path = paths::absolute(&path)?;
-            session::connect(&server).await?.act(Act::restore_version(&path, version)).await?;
+            session::connect_in(&drive).await?.act(Act::restore_version(&path, version)).await?;
             output::line(format!("{} is as it was in version {version}", shown(&path)))
         }
-        VersionsCommand::Get { path, version, into, server } => {
+        VersionsCommand::Get { path, version, into, drive } => {
             let path = paths::absolute(&path)?;
             last_name(&path)?;
-            let remote = session::connect(&server).await?;
+            let remote = session::connect_in(&drive).await?;
             let local = shown(&into.display().to_string());
             let failed = |error: std::io::Error| Failure::io(format!("cannot write {local}"), &error);
             // Nobody else's, and no link that somebody put there.
@@ -252,9 +252,9 @@ pub async fn versions(args: VersionsArgs) -> Outcome {
             named.map_err(failed)?;
             output::line(format!("Saved as {local}"))
         }
-        VersionsCommand::Delete { path, version, server } => {
+        VersionsCommand::Delete { path, version, drive } => {
             let path = paths::absolute(&path)?;
-            session::connect(&server).await?.remove_version(&path, version).await?;
+            session::connect_in(&drive).await?.remove_version(&path, version).await?;
             output::line(format!("Version {version} of {} is gone for good", shown(&path)))
         }
     }
@@ -295,14 +295,14 @@ pub enum JobsCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
     /// Stop one: what it has made goes
     Cancel {
         /// Which, as listed
         job: FileVersion,
         #[command(flatten)]
-        server: ServerArgs,
+        drive: DriveArgs,
     },
 }
 
@@ -318,8 +318,8 @@ fn state(state: JobState) -> &'static str {
 /// `atoll jobs`.
 pub async fn jobs(args: JobsArgs) -> Outcome {
     match args.command {
-        JobsCommand::List { json, server } => {
-            let all = session::connect(&server).await?.jobs().await?;
+        JobsCommand::List { json, drive } => {
+            let all = session::connect_in(&drive).await?.jobs().await?;
             if json {
                 let rows = all.iter().map(|it| {
                     json!({
@@ -336,8 +336,8 @@ pub async fn jobs(args: JobsArgs) -> Outcome {
             }
             Ok(())
         }
-        JobsCommand::Cancel { job, server } => {
-            let ended = session::connect(&server).await?.cancel_job(job.0).await?;
+        JobsCommand::Cancel { job, drive } => {
+            let ended = session::connect_in(&drive).await?.cancel_job(job.0).await?;
             output::line(format!("The copy of {} is {}", shown(&ended.from), state(ended.state)))
         }
     }
@@ -358,12 +358,12 @@ pub struct FindArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 /// `atoll find`.
 pub async fn find(args: FindArgs) -> Outcome {
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     let (mut page, mut rows) = (None, Vec::new());
     loop {
         let (found, next) = remote.search(&args.text, !args.begins, page.as_deref()).await?;

@@ -1,7 +1,7 @@
 //! `atoll ls`.
 
 use super::paths;
-use crate::cli::ServerArgs;
+use crate::cli::DriveArgs;
 use crate::failure::Outcome;
 use crate::{output, session};
 use clap::Args;
@@ -42,13 +42,13 @@ pub struct ListArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 /// Lists.
 pub async fn run(args: ListArgs) -> Outcome {
     let path = paths::absolute(&args.path)?;
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     let order = match (args.by_size, args.time) {
         (true, _) => Order::Size,
         (_, true) => Order::Modified,

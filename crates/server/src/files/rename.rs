@@ -1,7 +1,7 @@
 //! `atoll mv` and `atoll cp`.
 
 use super::{last_name, paths};
-use crate::cli::ServerArgs;
+use crate::cli::DriveArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
@@ -55,14 +55,16 @@ pub struct MoveArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
-/// Copy files and folders within the drive; no bytes are sent
+/// Copy files and folders within the cluster; no bytes are sent
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   atoll cp /a.txt /b.txt
   atoll cp -r /photos /2026     a folder is copied by the cluster, and is there when it is whole
+  atoll cp --from-own --drive Club /a.txt /     from your own drive into a shared one
+  atoll cp --from-drive Club /a.txt /           and back; to move, delete it there then
   atoll jobs list               what is being copied")]
 pub struct CopyArgs {
     /// What, in the drive, and last the copy's path or the folder to put it in
@@ -74,17 +76,24 @@ pub struct CopyArgs {
     /// Don't wait for folders
     #[arg(long)]
     pub no_wait: bool,
+    /// The shared drive to copy from, where that is not the one to copy into
+    #[arg(long, value_name = "NAME", conflicts_with = "from_own")]
+    pub from_drive: Option<String>,
+    /// Copy from your own drive into the shared one
+    #[arg(long)]
+    pub from_own: bool,
     #[command(flatten)]
     pub clash: ClashArgs,
     /// Result as JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 /// What goes where.
-async fn targets(remote: &Remote, given: &[String]) -> Outcome<Vec<(String, String)>> {
+/// `elsewhere`: they are in another drive.
+async fn targets(remote: &Remote, given: &[String], elsewhere: bool) -> Outcome<Vec<(String, String)>> {
     let Some((last, sources)) = given.split_last() else { return Err(Failure::usage("name what, and where to")) };
     let to = paths::absolute(last)?;
     let sources: Vec<String> = sources.iter().map(|path| paths::absolute(path)).collect::<Outcome<_>>()?;
@@ -93,7 +102,7 @@ async fn targets(remote: &Remote, given: &[String]) -> Outcome<Vec<(String, Stri
         || to == "/"
         || match remote.stat(&to).await {
             // Onto itself: a change of case only, or nothing.
-            Ok(entry) => entry.is_folder() && sources != [to.clone()],
+            Ok(entry) => entry.is_folder() && (elsewhere || sources != [to.clone()]),
             Err(RemoteError::NotFound(_)) => false,
             Err(error) => return Err(error.into()),
         };
@@ -199,9 +208,9 @@ fn done_json(what: &str, done: &Done) -> Value {
 
 /// Moves.
 pub async fn run(args: MoveArgs) -> Outcome {
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     let clash = args.clash.rule();
-    let targets = targets(&remote, &args.paths).await?;
+    let targets = targets(&remote, &args.paths, false).await?;
     let acts: Vec<_> = targets.into_iter().map(|(from, to)| (from.clone(), Act::rename(&from, &to, clash))).collect();
     let say = |from: &str, done: &Done| match &done.path {
         Some(to) => format!("{} is now {}", shown(from), shown(to)),
@@ -212,17 +221,25 @@ pub async fn run(args: MoveArgs) -> Outcome {
 
 /// Copies.
 pub async fn copy(args: CopyArgs) -> Outcome {
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     let clash = args.clash.rule();
-    let targets = targets(&remote, &args.paths).await?;
+    let source = match &args.from_drive {
+        Some(named) => Some(remote.in_drive(Some(session::find_drive(&remote, named).await?))),
+        None => args.from_own.then(|| remote.in_drive(None)),
+    };
+    let targets = targets(&remote, &args.paths, source.is_some()).await?;
     for (from, _) in &targets {
-        if !args.recursive && remote.stat(from).await?.is_folder() {
+        if !args.recursive && source.as_ref().unwrap_or(&remote).stat(from).await?.is_folder() {
             return Err(Failure::failed(format!("{from} is a folder"))
                 .safe("nothing was changed")
                 .next("with -r it is copied with everything in it"));
         }
     }
-    let acts: Vec<_> = targets.into_iter().map(|(from, to)| (from.clone(), Act::copy(&from, &to, clash))).collect();
+    let act = |from: &str, to: &str| match &source {
+        None => Act::copy(from, to, clash),
+        Some(source) => Act::copy_from(source.drive(), from, to, clash),
+    };
+    let acts: Vec<_> = targets.into_iter().map(|(from, to)| (from.clone(), act(&from, &to))).collect();
     let say = |from: &str, done: &Done| match (&done.job, &done.path) {
         (Some(_), _) => format!("Copying {} …", shown(from)),
         (None, Some(to)) => format!("Copied {} to {}", shown(from), shown(to)),

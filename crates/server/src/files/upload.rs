@@ -4,7 +4,7 @@ use super::plan::{Job, Work, collect, place, split};
 use super::progress::{Part, Progress};
 use super::tally::{Fate, Tally};
 use super::{hash_file, interrupted, parallel, paths};
-use crate::cli::ServerArgs;
+use crate::cli::DriveArgs;
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::Args;
@@ -52,13 +52,13 @@ pub struct UploadArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub drive: DriveArgs,
 }
 
 /// Uploads.
 pub async fn run(args: UploadArgs) -> Outcome {
     let (sources, to) = split(&args)?;
-    let remote = session::connect(&args.server).await?;
+    let remote = session::connect_in(&args.drive).await?;
     if sources.len() == 1 && sources[0].as_os_str() == "-" {
         return from_pipe(&remote, to, args.force, args.json).await;
     }

@@ -166,6 +166,12 @@ pub enum UserCommand {
         /// Accounts beyond which nobody can sign up
         #[arg(long, value_name = "COUNT")]
         users_max: Option<u64>,
+        /// What a shared drive may hold that has no quota of its own; `default` is no bound
+        #[arg(long, value_parser = quota)]
+        drive_quota: Option<Quota>,
+        /// Shared drives that one person may make; 0: administrators alone make them
+        #[arg(long, value_name = "COUNT")]
+        drives_max: Option<u32>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -313,7 +319,7 @@ pub async fn run(args: UserArgs) -> Outcome {
             }
             output::line(format!("An account can be made{}", told("with", Some(path))))
         }
-        UserCommand::Policy { sign_up, quota, audit_days, users_max, json } => {
+        UserCommand::Policy { sign_up, quota, audit_days, users_max, drive_quota, drives_max, json } => {
             let now = remote.account_policy().await?;
             let wanted = AccountPolicy {
                 sign_up: sign_up.map_or(now.sign_up.clone(), |sign_up| {
@@ -327,6 +333,8 @@ pub async fn run(args: UserArgs) -> Outcome {
                 quota: quota.map_or(now.quota, |quota| quota.0),
                 audit_days: audit_days.unwrap_or(now.audit_days),
                 users_max: users_max.unwrap_or(now.users_max),
+                drive_quota: drive_quota.map_or(now.drive_quota, |quota| quota.0),
+                drives_max: drives_max.or(now.drives_max),
             };
             if wanted != now {
                 remote.set_account_policy(wanted.clone()).await?;
@@ -350,12 +358,14 @@ fn policy(policy: &AccountPolicy, json: bool) -> Outcome {
     if json {
         return output::json(&json!({
             "sign_up": policy.sign_up, "quota": policy.quota, "audit_days": policy.audit_days,
-            "users_max": policy.users_max,
+            "users_max": policy.users_max, "drive_quota": policy.drive_quota, "drives_max": policy.drives_max,
         }));
     }
-    let quota = policy.quota.map_or("no bound".into(), output::size);
+    let bound = |quota: Option<u64>| quota.map_or("no bound".into(), output::size);
+    let (quota, drive_quota) = (bound(policy.quota), bound(policy.drive_quota));
+    let drives = policy.drives_max.unwrap_or_default();
     output::line(format!(
-        "sign-up     {}\nquota       {quota}\nlog kept    {} days\naccounts    {} at most by signing up",
+        "sign-up     {}\nquota       {quota}\nlog kept    {} days\naccounts    {} at most by signing up\nshared drives  {drives} at most by one person, {drive_quota} each",
         policy.sign_up, policy.audit_days, policy.users_max
     ))
 }

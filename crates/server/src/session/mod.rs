@@ -12,10 +12,11 @@ pub mod login;
 
 pub use credentials::{Credentials, Session};
 
-use crate::cli::ServerArgs;
+use crate::cli::{DriveArgs, ServerArgs};
 use crate::demo::state;
 use crate::failure::{Failure, Outcome};
-use client::remote::{Options, Remote, RemoteError};
+use client::remote::shared::DriveInfo;
+use client::remote::{Options, Remote, RemoteError, SharedDriveId};
 use types::ClusterId;
 
 /// The address when nothing says otherwise.
@@ -39,6 +40,47 @@ pub async fn connect(args: &ServerArgs) -> Outcome<Remote> {
         }
     }
     Ok(remote)
+}
+
+/// The same, for the files of the drive that is named.
+pub async fn connect_in(args: &DriveArgs) -> Outcome<Remote> {
+    let remote = connect(&args.server).await?;
+    match &args.drive {
+        None => Ok(remote),
+        Some(named) => {
+            let drive = find_drive(&remote, named).await?;
+            Ok(remote.in_drive(Some(drive)))
+        }
+    }
+}
+
+/// A drive by its name or its id, among those that the person is in; by its id among all.
+pub async fn find_drive(remote: &Remote, named: &str) -> Outcome<SharedDriveId> {
+    if let Ok(id) = named.parse() {
+        return Ok(id);
+    }
+    let named = named.trim();
+    let all = remote.drives().await?;
+    one_of(&all, named)
+}
+
+fn one_of(all: &[DriveInfo], named: &str) -> Outcome<SharedDriveId> {
+    let same = |drive: &&DriveInfo| drive.name == named;
+    let alike = |drive: &&DriveInfo| drive.name.to_lowercase() == named.to_lowercase();
+    let exact: Vec<_> = all.iter().filter(same).collect();
+    let found = if exact.is_empty() { all.iter().filter(alike).collect() } else { exact };
+    match &found[..] {
+        [] => Err(Failure::failed(format!("you are in no shared drive named {named:?}"))
+            .safe("nothing was changed")
+            .next("atoll drive list")),
+        [drive] => drive.id.parse().map_err(|why: &str| Failure::failed(why)),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|drive| drive.id.as_str()).collect();
+            Err(Failure::failed(format!("{} drives are named {named:?}", several.len()))
+                .safe("nothing was changed")
+                .next(format!("name one by its id: {}", ids.join(", "))))
+        }
+    }
 }
 
 /// Where a command goes, and with what.
@@ -154,6 +196,17 @@ mod tests {
         assert!(!chosen.addresses.contains(&"evil:7070".to_string()));
         let with_token = ServerArgs { server: vec!["evil:1".into()], token: Some("T".into()) };
         assert_eq!(choose(&with_token, &stored).expect("explicit").token, "T");
+    }
+
+    #[test]
+    fn a_drive_is_named_by_its_name_while_one_alone_has_it() {
+        let drive =
+            |name: &str, id: u8| DriveInfo { id: format!("{id:032x}"), name: name.into(), ..DriveInfo::default() };
+        let all = [drive("Tea", 1), drive("tea", 2), drive("Coffee", 3), drive("x", 4), drive("x", 5)];
+        let id = |n: u8| SharedDriveId(u128::from(n).to_be_bytes());
+        assert_eq!(one_of(&all, "Tea").expect("exactly"), id(1));
+        assert_eq!(one_of(&all, "coffee").expect("in any case"), id(3));
+        assert!(one_of(&all, "TEA").is_err() && one_of(&all, "x").is_err() && one_of(&all, "").is_err());
     }
 
     #[test]

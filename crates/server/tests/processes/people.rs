@@ -107,16 +107,37 @@ fn people_come_in_and_stay_in_while_a_node_is_dead() {
     assert!(ada.ok(&["ls", "/"], "").contains("by-app"));
     ada.refused(&["account", "app-password", "list"], &by_app);
 
+    // A shared drive, by its name; who may only look at it changes nothing, and who is no member finds nothing.
+    let made = json(&root.ok(&["drive", "create", "Tea club", "--json"], ""));
+    assert_eq!(made["role"], "manage");
+    let tea = ["--drive", "tea club"];
+    root.ok(&["mkdir", "/menus", tea[0], tea[1]], "");
+    assert!(ada.refused(&["ls", "/", tea[0], tea[1]], &[]).contains("no shared drive named"));
+    let by_id = ["ls", "/", "--drive", made["id"].as_str().unwrap()];
+    assert!(ada.refused(&by_id, &[]).contains("no such drive"));
+    assert!(root.ok(&["drive", "add", "Tea club", "ada"], "").contains("ada may look at"));
+    assert!(ada.ok(&["ls", "/", tea[0], tea[1]], "").contains("menus"));
+    assert!(ada.refused(&["mkdir", "/mine", tea[0], tea[1]], &[]).contains("your role"));
+    root.ok(&["drive", "role", "Tea club", "ada", "edit"], "");
+    ada.ok(&["cp", "-r", "--from-own", "/by-app", "/", tea[0], tea[1]], "");
+    assert!(ada.ok(&["ls", "/", tea[0], tea[1]], "").contains("by-app"));
+    let members = json(&ada.ok(&["drive", "members", "Tea club", "--json"], ""));
+    assert_eq!((members[0]["name"].as_str(), members[0]["role"].as_str()), (Some("ada"), Some("edit")), "{members}");
+
     // Whichever node dies: sessions and app passwords go on.
     for node in 1..=3 {
         demo.kill(node);
         assert!(ada.ok(&["whoami"], "").starts_with("ada"), "without node {node}");
         assert!(ada.ok_with(&["ls", "/"], "", &by_app).contains("by-app"), "without node {node}");
+        assert!(ada.ok_with(&["ls", "/", tea[0], tea[1]], "", &by_app).contains("menus"), "without node {node}");
         demo.start_node(node);
         demo.wait_whole(3);
     }
 
     // What is revoked is shut out, also while a node is dead.
+    ada.ok(&["drive", "leave", "Tea club"], "");
+    assert!(ada.refused(&by_id, &[]).contains("no such drive"));
+    root.ok(&["drive", "delete", "Tea club", "--yes"], "");
     demo.kill(2);
     let sessions = json(&ada.ok(&["account", "sessions", "--json"], ""));
     assert_eq!(sessions.as_array().unwrap().len(), 3, "{sessions}");

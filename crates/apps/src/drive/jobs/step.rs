@@ -50,6 +50,8 @@ enum What {
 struct Step {
     /// The row that says where it begins.
     row: Bytes,
+    /// The drive of the source, where it is not the target's.
+    elsewhere: Option<DriveId>,
     source: FolderId,
     target: FolderId,
     copied: Vec<Copied>,
@@ -80,7 +82,10 @@ impl Drives {
         let query = Query { limit: 1, ..Query::prefix(self.inner.tables.steps, drive.bytes(), &job.0) };
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let Some(at) = page.items.first() else { return self.attach(drive, job, read).await };
-        let Some(step) = self.read_step(drive, at, &read.row.from).await? else { return Ok(Turn::Lost) };
+        let source_drive = read.row.source_drive(drive)?;
+        let Some(step) = self.read_step((source_drive, drive), at, &read.row.from).await? else {
+            return Ok(Turn::Lost);
+        };
         let Some(intent) = self.intend_copies(drive, job, read, &step).await? else { return Ok(Turn::Lost) };
         let added = self.add_copies(drive, job, read, &step, intent).await;
         if let (false, Some(intent)) = (matches!(added, Ok(Turn::Made)), intent) {
@@ -90,14 +95,21 @@ impl Drives {
     }
 
     /// What is to be copied next. None: changed while it was read.
-    async fn read_step(&self, drive: DriveId, at: &types::ItemAt, from: &str) -> Result<Option<Step>, DriveError> {
+    async fn read_step(
+        &self,
+        (drive, into): (DriveId, DriveId),
+        at: &types::ItemAt,
+        from: &str,
+    ) -> Result<Option<Step>, DriveError> {
+        let elsewhere = (drive != into).then_some(drive);
         let tables = self.inner.tables;
         let row: StepRow = decode("a step of a job", &at.item.value)?;
         let damaged = || DriveError::Damaged("a step of a job".into());
         let source = FolderId::from_slice(&row.source).ok_or_else(damaged)?;
         let target = FolderId::from_slice(&row.target).ok_or_else(damaged)?;
         if !row.file.is_empty() {
-            return self.read_file(drive, at.sort_key.clone(), (source, target), &row.file, from).await;
+            let step = self.read_file(drive, at.sort_key.clone(), (source, target), &row.file, from).await?;
+            return Ok(step.map(|step| Step { elsewhere, ..step }));
         }
         let place = ItemKey::new(tables.places, drive.bytes(), source.bytes());
         if self.inner.store.get(&place, Consistency::Strong).await?.is_none() {
@@ -119,7 +131,7 @@ impl Drives {
         entries.truncate(taken);
         let next = entries.last().filter(|_| more).map(|(.., last)| last.name.clone());
         let Some(copied) = self.copies(drive, entries).await? else { return Ok(None) };
-        Ok(Some(Step { row: at.sort_key.clone(), source, target, copied, next, alone: false }))
+        Ok(Some(Step { row: at.sort_key.clone(), elsewhere, source, target, copied, next, alone: false }))
     }
 
     /// The same, of one file.
@@ -140,7 +152,7 @@ impl Drives {
             return Err(gone());
         }
         let Some(copied) = self.copies(drive, vec![(key, item.version, entry)]).await? else { return Ok(None) };
-        Ok(Some(Step { row, source, target, copied, next: None, alone: true }))
+        Ok(Some(Step { row, elsewhere: None, source, target, copied, next: None, alone: true }))
     }
 
     /// The copies of these entries, under new ids. None: one has another content by now.
@@ -227,14 +239,20 @@ impl Drives {
         let tables = self.inner.tables;
         let mut change = Change::new(self, drive);
         change.require_job(self, job, read);
-        if !step.alone {
+        if let Some(source) = step.elsewhere {
+            if !self.still_there(source, step).await? {
+                return Ok(Turn::Lost);
+            }
+        } else if !step.alone {
             // What has been taken apart has no place first, and no entries then.
             change.require(tables.places, step.source.bytes(), Test::Present);
         }
         let mut row = JobRow { done: read.row.done + step.copied.len() as u64, ..read.row.clone() };
         for Copied { key, version, copy, what, properties } in &step.copied {
-            // It still names its content, so that the content had references all the time.
-            change.require(tables.entries, key.clone(), Test::VersionIs(*version));
+            if step.elsewhere.is_none() {
+                // It still names its content, so that the content had references all the time.
+                change.require(tables.entries, key.clone(), Test::VersionIs(*version));
+            }
             match (&copy.kind, what, intent) {
                 (EntryKind::File(file), What::File(stored), Some(intent)) if has_blocks(&stored.content) => {
                     let work = work_key_of_version(file.version);
@@ -268,6 +286,19 @@ impl Drives {
         }
         change.put_job(self, job, &row);
         Ok(change.commit(self.store(), &read.row.to).await?.into())
+    }
+
+    /// Is all of another drive that the step copies as it was read? The copies have references of their own by now: what named
+    /// the contents until after that kept them all the time, whatever becomes of it later.
+    async fn still_there(&self, drive: DriveId, step: &Step) -> Result<bool, DriveError> {
+        let tables = self.inner.tables;
+        let place = ItemKey::new(tables.places, drive.bytes(), step.source.bytes());
+        let entries = step.copied.iter().map(|it| ItemKey::new(tables.entries, drive.bytes(), it.key.clone()));
+        let keys: Vec<ItemKey> = std::iter::once(place).chain(entries).collect();
+        let items = self.inner.store.get_many(keys, Consistency::Strong).await?;
+        let Some((place, entries)) = items.split_first() else { return Ok(false) };
+        let same = |(it, item): (&Copied, &Option<types::Item>)| item.as_ref().is_some_and(|i| i.version == it.version);
+        Ok((step.alone || place.is_some()) && step.copied.iter().zip(entries).all(same))
     }
 
     /// The step came to nothing, or it is not known whether it did: if so, what it referenced goes the sweeper's

@@ -5,6 +5,7 @@ mod files;
 mod items;
 mod life;
 mod memory;
+mod shared;
 
 use super::{GrpcState, serve};
 use apps::{Apps, Device, NewUser, Role, Settings};

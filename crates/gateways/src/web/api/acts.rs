@@ -1,12 +1,12 @@
 //! Many acts at once, the trash, versions and jobs.
 
-use super::drive::{EntryJson, act_one, cursor, entry};
+use super::drive::{EntryJson, OtherDrive, act_one, cursor, entry, may_copy_from};
 use crate::web::WebState;
+use crate::web::place::{Editor, InDrive, Viewer};
 use crate::web::problem::{ErrorJson, Problem};
-use crate::web::session::Caller;
 use apps::drive::acts::BATCH_MAX;
 use apps::drive::{Act, Clash, Done, Entry, Job, JobState, Trashed};
-use apps::{FileId, JobId, TrashId, VersionId};
+use apps::{DriveId, FileId, JobId, TrashId, VersionId};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -69,6 +69,9 @@ pub(in crate::web) enum ActJson {
         only: Option<String>,
     },
     Copy {
+        /// The drive that it is in, where that is another one.
+        #[serde(default, skip_serializing)]
+        from_drive: Option<OtherDrive>,
         from: String,
         to: String,
         #[serde(default)]
@@ -107,12 +110,14 @@ pub(in crate::web) enum ActJson {
 }
 
 impl ActJson {
-    pub(super) fn read(self) -> Result<Act, &'static str> {
+    pub(super) fn read(self, at: &InDrive) -> Result<Act, &'static str> {
         let only = |text: Option<String>| text.map(|text| text.parse::<FileId>().map(|id| id.0)).transpose();
         Ok(match self {
             ActJson::MakeFolder { path, parents } => Act::MakeFolder { path, parents },
             ActJson::Move { from, to, clash, only: id } => Act::Move { from, to, clash: clash.into(), only: only(id)? },
-            ActJson::Copy { from, to, clash } => Act::Copy { from, to, clash: clash.into() },
+            ActJson::Copy { from_drive, from, to, clash } => {
+                Act::Copy { drive: from_drive.map(|named| named.of(at)), from, to, clash: clash.into() }
+            }
             ActJson::Trash { path, only: id, recursive } => Act::Trash { path, only: only(id)?, recursive },
             ActJson::Remove { path } => Act::Remove { path },
             ActJson::Restore { id, to, clash } => Act::Restore { id: id.parse::<TrashId>()?, to, clash: clash.into() },
@@ -132,7 +137,8 @@ impl From<Act> for ActJson {
         match act {
             Act::MakeFolder { path, parents } => ActJson::MakeFolder { path, parents },
             Act::Move { from, to, clash, only: id } => ActJson::Move { from, to, clash: clash.into(), only: only(id) },
-            Act::Copy { from, to, clash } => ActJson::Copy { from, to, clash: clash.into() },
+            // Nothing is undone by copying.
+            Act::Copy { from, to, clash, .. } => ActJson::Copy { from_drive: None, from, to, clash: clash.into() },
             Act::Trash { path, only: id, recursive } => ActJson::Trash { path, only: only(id), recursive },
             Act::Remove { path } => ActJson::Remove { path },
             Act::Restore { id, to, clash } => ActJson::Restore { id: id.to_string(), to, clash: clash.into() },
@@ -238,18 +244,25 @@ enum OutcomeJson {
 
 pub(in crate::web) async fn batch(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<Batch>, JsonRejection>,
 ) -> Result<Json<Outcomes>, Problem> {
     let Json(asked) = body?;
     if asked.acts.is_empty() || asked.acts.len() > BATCH_MAX {
         return Err(Problem::bad_request(format!("1 to {BATCH_MAX} acts can be done at once")));
     }
-    let acts = asked.acts.into_iter().map(Act::try_from).collect::<Result<Vec<_>, _>>()?;
-    let drives = state.drives_for(&caller.user).await?;
+    let acts = asked.acts.into_iter().map(|act| act.read(&at)).collect::<Result<Vec<_>, _>>();
+    let acts = acts.map_err(Problem::bad_request)?;
+    let mut sources: Vec<DriveId> = acts.iter().filter_map(Act::other_drive).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    for drive in sources {
+        may_copy_from(&state, &at, Some(drive)).await?;
+    }
+    let drives = state.drives_in(&at).await?;
     let mut outcomes = Vec::with_capacity(acts.len());
     for act in &acts {
-        outcomes.push(match drives.act(caller.user.drive, act, Some(caller.user.id)).await {
+        outcomes.push(match drives.act(at.drive, act, Some(at.caller.user.id)).await {
             Ok(done) => OutcomeJson::Done(Box::new(done.into())),
             Err(error) => OutcomeJson::Failed { error: Problem::from(error).to_json() },
         });
@@ -289,12 +302,12 @@ impl From<Trashed> for TrashedJson {
 
 pub(in crate::web) async fn trash(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     query: Result<Query<TrashQuery>, QueryRejection>,
 ) -> Result<Json<TrashPage>, Problem> {
     let Query(asked) = query?;
     let from = cursor(asked.cursor.as_deref())?;
-    let page = state.inner.drives.trash_list(caller.user.drive, from, asked.limit).await?;
+    let page = state.inner.drives.trash_list(at.drive, from, asked.limit).await?;
     Ok(Json(TrashPage { items: page.items.into_iter().map(TrashedJson::from).collect(), next: page.next }))
 }
 
@@ -308,12 +321,12 @@ pub(in crate::web) struct Restore {
 
 pub(in crate::web) async fn restore(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<Restore>, JsonRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Json(asked) = body?;
     let act = Act::Restore { id: asked.id, to: asked.to, clash: asked.clash.into() };
-    act_one(&state, &caller, &act).await
+    act_one(&state, &at, &act).await
 }
 
 #[derive(Deserialize)]
@@ -323,11 +336,11 @@ pub(in crate::web) struct InTrash {
 
 pub(in crate::web) async fn purge(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     query: Result<Query<InTrash>, QueryRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Query(asked) = query?;
-    act_one(&state, &caller, &Act::Purge { id: asked.id }).await
+    act_one(&state, &at, &Act::Purge { id: asked.id }).await
 }
 
 #[derive(Serialize)]
@@ -346,12 +359,12 @@ pub(in crate::web) struct UpTo {
 
 pub(in crate::web) async fn empty(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     query: Result<Query<UpTo>, QueryRejection>,
 ) -> Result<Json<Emptied>, Problem> {
     let now = state.inner.client.now();
     let until = query?.0.until.map_or(now, |until| now.min(WallMillis(until)));
-    let emptied = state.inner.drives.empty_trash(caller.user.drive, until).await?;
+    let emptied = state.inner.drives.empty_trash(at.drive, until).await?;
     Ok(Json(Emptied { removed: emptied.removed, more: emptied.more, until: until.0 }))
 }
 
@@ -385,11 +398,11 @@ pub(in crate::web) struct Versions {
 
 pub(in crate::web) async fn versions(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     query: Result<Query<OfFile>, QueryRejection>,
 ) -> Result<Json<Versions>, Problem> {
     let Query(asked) = query?;
-    let found = state.inner.drives.versions(caller.user.drive, &asked.path).await?;
+    let found = state.inner.drives.versions(at.drive, &asked.path).await?;
     let versions = found.into_iter().map(|it| VersionJson {
         version: it.file.version.to_string(),
         size: it.file.size,
@@ -403,11 +416,11 @@ pub(in crate::web) async fn versions(
 
 pub(in crate::web) async fn restore_version(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<OneVersion>, JsonRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Json(asked) = body?;
-    act_one(&state, &caller, &Act::RestoreVersion { path: asked.path, version: asked.version, only: None }).await
+    act_one(&state, &at, &Act::RestoreVersion { path: asked.path, version: asked.version, only: None }).await
 }
 
 /// Nothing more to say.
@@ -416,11 +429,11 @@ pub(in crate::web) struct Nothing {}
 
 pub(in crate::web) async fn remove_version(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     query: Result<Query<OneVersion>, QueryRejection>,
 ) -> Result<Json<Nothing>, Problem> {
     let Query(asked) = query?;
-    state.inner.drives.remove_version(caller.user.drive, &asked.path, asked.version).await?;
+    state.inner.drives.remove_version(at.drive, &asked.path, asked.version).await?;
     Ok(Json(Nothing {}))
 }
 
@@ -434,25 +447,25 @@ pub(in crate::web) struct OneJob {
     id: JobId,
 }
 
-pub(in crate::web) async fn jobs(State(state): State<WebState>, caller: Caller) -> Result<Json<Jobs>, Problem> {
-    let jobs = state.inner.drives.jobs(caller.user.drive).await?;
+pub(in crate::web) async fn jobs(State(state): State<WebState>, Viewer(at): Viewer) -> Result<Json<Jobs>, Problem> {
+    let jobs = state.inner.drives.jobs(at.drive).await?;
     Ok(Json(Jobs { jobs: jobs.into_iter().map(JobJson::from).collect() }))
 }
 
 pub(in crate::web) async fn job(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     query: Result<Query<OneJob>, QueryRejection>,
 ) -> Result<Json<JobJson>, Problem> {
     let Query(asked) = query?;
-    Ok(Json(state.inner.drives.job(caller.user.drive, asked.id).await?.into()))
+    Ok(Json(state.inner.drives.job(at.drive, asked.id).await?.into()))
 }
 
 pub(in crate::web) async fn cancel_job(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<OneJob>, JsonRejection>,
 ) -> Result<Json<JobJson>, Problem> {
     let Json(asked) = body?;
-    Ok(Json(state.inner.drives.cancel_job(caller.user.drive, asked.id).await?.into()))
+    Ok(Json(state.inner.drives.cancel_job(at.drive, asked.id).await?.into()))
 }

@@ -1,12 +1,12 @@
-//! `/api/v1/drive/archive`: files and folders with all that is in them, as one ZIP archive.
+//! `/api/v1/drive/archive`, and the same of a shared drive: files and folders with all that is in them, as one ZIP archive.
 //!
 //! Each `path` names one. A folder is in the archive under its own name, several things side by side; of the drive itself, what is in
 //! it. By POST where the paths are too long for an address.
 
 use super::download::{SANDBOX, disposition, put};
 use crate::web::WebState;
+use crate::web::place::{InDrive, Viewer};
 use crate::web::problem::Problem;
-use crate::web::session::Caller;
 use crate::web::text::ENGLISH;
 use crate::web::zip::{Top, archive};
 use apps::drive::DrivePath;
@@ -28,24 +28,26 @@ type Pairs = Vec<(String, String)>;
 
 pub(in crate::web) async fn by_query(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     method: Method,
     query: Result<Query<Pairs>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(pairs) = query?;
-    answer(&state, caller.user.drive, pairs, &method).await
+    answer(&state, &at, pairs, &method).await
 }
 
 pub(in crate::web) async fn by_form(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     form: Result<Form<Pairs>, FormRejection>,
 ) -> Result<Response, Problem> {
     let Form(pairs) = form.map_err(|error| Problem::bad_request(error.body_text()))?;
-    answer(&state, caller.user.drive, pairs, &Method::POST).await
+    answer(&state, &at, pairs, &Method::POST).await
 }
 
-async fn answer(state: &WebState, drive: DriveId, pairs: Pairs, method: &Method) -> Result<Response, Problem> {
+async fn answer(state: &WebState, at: &InDrive, pairs: Pairs, method: &Method) -> Result<Response, Problem> {
+    let drive = at.drive;
+    let whole = at.shared.as_ref().map_or(ENGLISH.drive_root, |shared| &shared.name);
     let paths = pairs.into_iter().filter(|(key, _)| key == "path").map(|(_, path)| DrivePath::parse(&path));
     let paths = paths.collect::<Result<Vec<_>, _>>()?;
     if paths.is_empty() || paths.len() > TOPS_MAX {
@@ -74,13 +76,13 @@ async fn answer(state: &WebState, drive: DriveId, pairs: Pairs, method: &Method)
         last = Some((parent, folder));
     }
     let name = match &paths[..] {
-        [one] => one.name().unwrap_or(ENGLISH.drive_root).to_string(),
+        [one] => one.name().unwrap_or(whole).to_string(),
         // What is side by side is called as what it is in.
         [first, others @ ..] if others.iter().all(|path| path.parent() == first.parent()) => {
             let parent = first.parent().unwrap_or_default();
-            parent.name().unwrap_or(ENGLISH.drive_root).to_string()
+            parent.name().unwrap_or(whole).to_string()
         }
-        _ => ENGLISH.drive_root.to_string(),
+        _ => whole.to_string(),
     };
     send(state, &state.inner.archives, (drive, tops), &name, method).await
 }

@@ -1,8 +1,8 @@
 //! `GET /api/v1/drive/file`: a file's bytes, all or one range, never as active content.
 
 use crate::web::WebState;
+use crate::web::place::Viewer;
 use crate::web::problem::Problem;
-use crate::web::session::Caller;
 use crate::web::text::ENGLISH;
 use crate::web::url::encode;
 use apps::drive::{FileInfo, OpenFile};
@@ -53,15 +53,15 @@ enum Asked {
 
 pub(in crate::web) async fn download(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     method: Method,
     headers: HeaderMap,
     query: Result<Query<At>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(at) = query?;
-    let open = match at.version {
-        Some(version) => state.inner.drives.open_version(caller.user.drive, &at.path, version).await?,
-        None => state.inner.drives.open(caller.user.drive, &at.path).await?,
+    let Query(asked) = query?;
+    let open = match asked.version {
+        Some(version) => state.inner.drives.open_version(at.drive, &asked.path, version).await?,
+        None => state.inner.drives.open(at.drive, &asked.path).await?,
     };
     send(&state.inner.drives, &state.inner.downloads, open, &method, &headers).await
 }

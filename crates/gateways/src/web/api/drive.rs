@@ -1,12 +1,12 @@
-//! Looking at the caller's drive, and changing it in one step.
+//! Looking at a drive, and changing it in one step.
 
-use super::acts::{ActJson, ClashJson, DoneJson};
+use super::acts::{ClashJson, DoneJson};
 use crate::web::WebState;
+use crate::web::place::{Editor, InDrive, Viewer};
 use crate::web::problem::Problem;
-use crate::web::session::Caller;
-use apps::DriveError;
 use apps::drive::path::shown;
 use apps::drive::{Act, Clash, Entry, Order};
+use apps::{DriveError, DriveId, DriveRole};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -82,6 +82,53 @@ pub(in crate::web) struct Move {
     replace: bool,
     #[serde(default)]
     clash: ClashJson,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct Copy {
+    /// The drive that `from` is in, where that is another one.
+    from_drive: Option<OtherDrive>,
+    from: String,
+    to: String,
+    #[serde(default)]
+    replace: bool,
+    #[serde(default)]
+    clash: ClashJson,
+}
+
+/// A drive's id, or `own`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(in crate::web) enum OtherDrive {
+    Own,
+    Shared(DriveId),
+}
+
+impl TryFrom<String> for OtherDrive {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<OtherDrive, Self::Error> {
+        if text == "own" { Ok(OtherDrive::Own) } else { text.parse().map(OtherDrive::Shared) }
+    }
+}
+
+impl OtherDrive {
+    pub(super) fn of(self, at: &InDrive) -> DriveId {
+        match self {
+            OtherDrive::Own => at.caller.user.drive,
+            OtherDrive::Shared(drive) => drive,
+        }
+    }
+}
+
+/// May the caller look at the drive that something is to be copied from?
+pub(super) async fn may_copy_from(state: &WebState, at: &InDrive, drive: Option<DriveId>) -> Result<(), Problem> {
+    match drive {
+        Some(drive) if drive != at.drive && drive != at.caller.user.drive => {
+            Ok(state.inner.accounts.drive_for(&at.caller.user, drive, DriveRole::View).await.map(drop)?)
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -179,101 +226,97 @@ pub(super) fn cursor(given: Option<&str>) -> Result<Option<&str>, Problem> {
 
 pub(in crate::web) async fn list(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     query: Result<Query<List>, QueryRejection>,
 ) -> Result<Json<Listing>, Problem> {
     let Query(asked) = query?;
     let from = cursor(asked.cursor.as_deref())?;
     let drives = &state.inner.drives;
-    let page =
-        drives.list_by(caller.user.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit).await?;
+    let page = drives.list_by(at.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit).await?;
     Ok(Json(Listing { entries: page.items.iter().map(entry).collect(), next: page.next }))
 }
 
 pub(in crate::web) async fn stat(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     query: Result<Query<At>, QueryRejection>,
 ) -> Result<Json<One>, Problem> {
     let Query(asked) = query?;
-    let found = state.inner.drives.stat(caller.user.drive, &asked.path).await?;
+    let found = state.inner.drives.stat(at.drive, &asked.path).await?;
     Ok(Json(One { entry: entry(&found) }))
 }
 
-pub(in crate::web) async fn usage(State(state): State<WebState>, caller: Caller) -> Result<Json<UsageJson>, Problem> {
-    let usage = state.drives_for(&caller.user).await?.usage(caller.user.drive).await?;
+pub(in crate::web) async fn usage(
+    State(state): State<WebState>,
+    Viewer(at): Viewer,
+) -> Result<Json<UsageJson>, Problem> {
+    let usage = state.drives_in(&at).await?.usage(at.drive).await?;
     Ok(Json(UsageJson { bytes: usage.bytes, room: usage.room }))
 }
 
 pub(in crate::web) async fn remove(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     query: Result<Query<Remove>, QueryRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Query(asked) = query?;
     if asked.permanent {
-        let removed = state.inner.drives.remove(caller.user.drive, &asked.path, asked.recursive).await?;
+        let removed = state.inner.drives.remove(at.drive, &asked.path, asked.recursive).await?;
         return Ok(Json(DoneJson::of_entry(&asked.path, &removed)));
     }
     let act = Act::Trash { path: asked.path, only: None, recursive: asked.recursive };
-    act_one(&state, &caller, &act).await
+    act_one(&state, &at, &act).await
 }
 
 pub(in crate::web) async fn make_folder(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<MakeFolder>, JsonRejection>,
 ) -> Result<(StatusCode, Json<DoneJson>), Problem> {
     let Json(asked) = body?;
     let act = Act::MakeFolder { path: asked.path, parents: asked.parents };
-    Ok((StatusCode::CREATED, act_one(&state, &caller, &act).await?))
+    Ok((StatusCode::CREATED, act_one(&state, &at, &act).await?))
 }
 
 pub(in crate::web) async fn rename(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<Move>, JsonRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Json(asked) = body?;
     let clash = if asked.replace { Clash::Replace } else { asked.clash.into() };
     let act = Act::Move { from: asked.from, to: asked.to, clash, only: None };
-    act_one(&state, &caller, &act).await
+    act_one(&state, &at, &act).await
 }
 
 pub(in crate::web) async fn copy(
     State(state): State<WebState>,
-    caller: Caller,
-    body: Result<Json<Move>, JsonRejection>,
+    Editor(at): Editor,
+    body: Result<Json<Copy>, JsonRejection>,
 ) -> Result<Json<DoneJson>, Problem> {
     let Json(asked) = body?;
     let clash = if asked.replace { Clash::Replace } else { asked.clash.into() };
-    let act = Act::Copy { from: asked.from, to: asked.to, clash };
-    act_one(&state, &caller, &act).await
+    let drive = asked.from_drive.map(|named| named.of(&at));
+    may_copy_from(&state, &at, drive).await?;
+    let act = Act::Copy { drive, from: asked.from, to: asked.to, clash };
+    act_one(&state, &at, &act).await
 }
 
 pub(in crate::web) async fn search(
     State(state): State<WebState>,
-    caller: Caller,
+    Viewer(at): Viewer,
     query: Result<Query<Search>, QueryRejection>,
 ) -> Result<Json<FoundPage>, Problem> {
     let Query(asked) = query?;
     let from = cursor(asked.cursor.as_deref())?;
     let drives = &state.inner.drives;
-    let page = drives.search(caller.user.drive, &asked.text, asked.anywhere, from, asked.limit).await?;
+    let page = drives.search(at.drive, &asked.text, asked.anywhere, from, asked.limit).await?;
     let found = page.items.into_iter().map(|it| FoundJson { path: it.path, entry: entry(&it.entry) });
     Ok(Json(FoundPage { found: found.collect(), next: page.next }))
 }
 
 /// Does one act.
-pub(super) async fn act_one(state: &WebState, caller: &Caller, act: &Act) -> Result<Json<DoneJson>, Problem> {
-    let done = state.drives_for(&caller.user).await?.act(caller.user.drive, act, Some(caller.user.id)).await?;
+pub(super) async fn act_one(state: &WebState, at: &InDrive, act: &Act) -> Result<Json<DoneJson>, Problem> {
+    let done = state.drives_in(at).await?.act(at.drive, act, Some(at.caller.user.id)).await?;
     Ok(Json(done.into()))
-}
-
-impl TryFrom<ActJson> for Act {
-    type Error = Problem;
-
-    fn try_from(act: ActJson) -> Result<Act, Problem> {
-        act.read().map_err(Problem::bad_request)
-    }
 }

@@ -5,6 +5,7 @@ mod acts;
 mod archive;
 mod download;
 mod drive;
+mod drives;
 mod links;
 mod upload;
 
@@ -22,41 +23,52 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 pub(super) fn routes() -> Router<WebState> {
-    // Uploads are passed on as they come: their length is for the disks to bound.
-    let file = get(download::download).put(upload::upload).delete(drive::remove);
     let (accounts, description) = accounts::routes().split_for_parts();
     let description = description.to_json().unwrap_or_default();
     let description = move || std::future::ready(([(CONTENT_TYPE, "application/json")], description.clone()));
     accounts
         .route("/openapi.json", get(description))
         .route("/discovery", get(super::health::discovery))
-        .route("/drive/list", get(drive::list))
-        .route("/drive/entry", get(drive::stat))
-        .route("/drive/file", file.layer(DefaultBodyLimit::disable()))
-        .route(
-            "/drive/archive",
-            get(archive::by_query).post(archive::by_form).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)),
-        )
-        .route("/drive/folder", post(drive::make_folder))
-        .route("/drive/move", post(drive::rename))
-        .route("/drive/copy", post(drive::copy))
-        .route("/drive/batch", post(acts::batch).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)))
-        .route("/drive/search", get(drive::search))
-        .route("/drive/trash", get(acts::trash).delete(acts::purge))
-        .route("/drive/trash/restore", post(acts::restore))
-        .route("/drive/trash/empty", post(acts::empty))
-        .route("/drive/versions", get(acts::versions).delete(acts::remove_version))
-        .route("/drive/versions/restore", post(acts::restore_version))
-        .route("/drive/jobs", get(acts::jobs))
-        .route("/drive/job", get(acts::job))
-        .route("/drive/job/cancel", post(acts::cancel_job))
+        .nest("/drive", drive_routes())
         .route("/drive/links", get(links::list).post(links::create).patch(links::change).delete(links::revoke))
-        .route("/drive/usage", get(drive::usage))
+        .route("/drives", get(drives::list).post(drives::create))
+        .route("/drives/{drive}", get(drives::show).patch(drives::change).delete(drives::delete))
+        .route("/drives/{drive}/members", get(drives::members))
+        .route("/drives/{drive}/members/{name}", put(drives::put_member).delete(drives::remove_member))
+        .nest("/drives/{drive}", drive_routes())
         .fallback(nothing)
         .method_not_allowed_fallback(bad_method)
+}
+
+/// What is in a drive: the caller's own, or the one that is named before.
+fn drive_routes() -> Router<WebState> {
+    // Uploads are passed on as they come: their length is for the disks to bound.
+    let file = get(download::download).put(upload::upload).delete(drive::remove);
+    Router::new()
+        .route("/list", get(drive::list))
+        .route("/entry", get(drive::stat))
+        .route("/file", file.layer(DefaultBodyLimit::disable()))
+        .route(
+            "/archive",
+            get(archive::by_query).post(archive::by_form).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)),
+        )
+        .route("/folder", post(drive::make_folder))
+        .route("/move", post(drive::rename))
+        .route("/copy", post(drive::copy))
+        .route("/batch", post(acts::batch).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)))
+        .route("/search", get(drive::search))
+        .route("/trash", get(acts::trash).delete(acts::purge))
+        .route("/trash/restore", post(acts::restore))
+        .route("/trash/empty", post(acts::empty))
+        .route("/versions", get(acts::versions).delete(acts::remove_version))
+        .route("/versions/restore", post(acts::restore_version))
+        .route("/jobs", get(acts::jobs))
+        .route("/job", get(acts::job))
+        .route("/job/cancel", post(acts::cancel_job))
+        .route("/usage", get(drive::usage))
 }
 
 async fn nothing() -> Problem {

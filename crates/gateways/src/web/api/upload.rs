@@ -6,8 +6,8 @@
 
 use super::drive::{EntryJson, entry};
 use crate::web::WebState;
+use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
-use crate::web::session::Caller;
 use crate::web::store::Upload;
 use apps::VersionId;
 use apps::drive::{NewFile, PutCondition};
@@ -78,7 +78,7 @@ fn bare(etag: &HeaderValue) -> Option<String> {
     Some(etag.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.to_string())
 }
 
-fn parse(asked: Put, caller: &Caller, quota: Option<u64>, headers: &HeaderMap) -> Result<Upload, Problem> {
+fn parse(asked: Put, at: &InDrive, quota: Option<u64>, headers: &HeaderMap) -> Result<Upload, Problem> {
     let version = match &asked.version {
         Some(text) => text.parse::<VersionId>().map_err(Problem::bad_request)?,
         None => VersionId::random(),
@@ -95,18 +95,18 @@ fn parse(asked: Put, caller: &Caller, quota: Option<u64>, headers: &HeaderMap) -
     };
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
-    Ok(Upload { drive: caller.user.drive, quota, path: asked.path, new, condition, again: asked.again })
+    Ok(Upload { drive: at.drive, quota, path: asked.path, new, condition, again: asked.again })
 }
 
 pub(in crate::web) async fn upload(
     State(state): State<WebState>,
-    caller: Result<Caller, Problem>,
+    at: Result<Editor, Problem>,
     query: Result<Query<Put>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let mut body = body.into_data_stream();
-    let result = take(&state, caller, query, &headers, &mut body).await;
+    let result = take(&state, at, query, &headers, &mut body).await;
     match result {
         Ok(response) => response,
         Err(problem) => {
@@ -118,17 +118,17 @@ pub(in crate::web) async fn upload(
 
 async fn take(
     state: &WebState,
-    caller: Result<Caller, Problem>,
+    at: Result<Editor, Problem>,
     query: Result<Query<Put>, QueryRejection>,
     headers: &HeaderMap,
     body: &mut BodyDataStream,
 ) -> Result<Response, Problem> {
-    let caller = caller?;
+    let Editor(at) = at?;
     let Query(asked) = query?;
-    let upload = parse(asked, &caller, state.quota(&caller.user).await?, headers)?;
+    let upload = parse(asked, &at, state.quota_in(&at).await?, headers)?;
     upload.check(state).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let stored = upload.run(state, &caller, whole(body, length)).await?;
+    let stored = upload.run(state, &at, whole(body, length)).await?;
     let status = if stored.entry.created == stored.entry.modified { StatusCode::CREATED } else { StatusCode::OK };
     let answer = Answer { entry: entry(&stored.entry), saved: Saved { copies: stored.copies } };
     let mut response = (status, Json(answer)).into_response();

@@ -1,8 +1,9 @@
 //! A file or folder by itself: what it is, and a file's versions. Also what the listing shows beside itself.
 
+use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
-use crate::web::session::{Caller, Visitor};
 use crate::web::text::{ENGLISH, fill};
 use crate::web::{WebState, format, url};
 use apps::drive::{Act, DrivePath, Entry, OldVersion};
@@ -21,6 +22,7 @@ use types::WallMillis;
 struct DetailsPage<'a> {
     frame: Frame,
     place: &'static str,
+    spot: Spot,
     user: &'a User,
     signed_in_as: String,
     name: String,
@@ -30,7 +32,8 @@ struct DetailsPage<'a> {
     folder: bool,
     url: String,
     archive: String,
-    root: bool,
+    /// Links to it may be made here.
+    links_here: bool,
     share: String,
     links: String,
     size: String,
@@ -80,13 +83,13 @@ pub(in crate::web) struct OneVersion {
 }
 
 /// The page of an entry.
-pub(super) fn address(path: &DrivePath) -> String {
-    format!("/details?path={}", url::encode(&path.to_string()))
+pub(super) fn address(base: &str, path: &DrivePath) -> String {
+    format!("{base}/details?path={}", url::encode(&path.to_string()))
 }
 
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    ViewerOfPage(at): ViewerOfPage,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let asked = match query {
@@ -94,20 +97,20 @@ pub(in crate::web) async fn show(
         Err(error) => return failed(Problem::bad_request(error.body_text())),
     };
     let done = if asked.done == "restored" { ENGLISH.version_restored } else { "" };
-    page(&state, &caller, StatusCode::OK, &asked.path, done, String::new()).await
+    page(&state, &at, StatusCode::OK, &asked.path, done, String::new()).await
 }
 
 async fn page(
     state: &WebState,
-    caller: &Caller,
+    at: &InDrive,
     status: StatusCode,
     path: &str,
     done: &'static str,
     error: String,
 ) -> Response {
-    match read(state, caller, path).await {
+    match read(state, at, path).await {
         Ok((path, entry, versions, links)) => {
-            render(status, &details(&caller.user, &path, &entry, (versions, links), done, error))
+            render(status, &details(at, &path, &entry, (versions, links), done, error))
         }
         Err(error) => failed(error.into()),
     }
@@ -115,11 +118,11 @@ async fn page(
 
 async fn read(
     state: &WebState,
-    caller: &Caller,
+    at: &InDrive,
     path: &str,
 ) -> Result<(DrivePath, Entry, Vec<OldVersion>, usize), DriveError> {
     let path = DrivePath::parse(path)?;
-    let (drives, drive, text) = (&state.inner.drives, caller.user.drive, path.to_string());
+    let (drives, drive, text) = (&state.inner.drives, at.drive, path.to_string());
     let entry = drives.stat(drive, &text).await?;
     let versions = if entry.is_folder() { Vec::new() } else { drives.versions(drive, &text).await? };
     let links = drives.links_to(drive, entry.id()).await?;
@@ -127,17 +130,19 @@ async fn read(
 }
 
 fn details<'a>(
-    user: &'a User,
+    at: &'a InDrive,
     path: &DrivePath,
     entry: &Entry,
     (versions, links): (Vec<OldVersion>, usize),
     done: &'static str,
     error: String,
 ) -> DetailsPage<'a> {
+    let (spot, user) = (Spot::of(at), &at.caller.user);
+    let base = spot.base.clone();
     let parent = path.parent().unwrap_or_default();
     let row = |it: OldVersion| VersionRow {
         id: it.file.version.to_string(),
-        url: format!("{}&version={}", url::file(path), it.file.version),
+        url: format!("{}&version={}", url::file(&base, path), it.file.version),
         size: format::size(it.file.size),
         saved: it.saved.into(),
         current: it.current,
@@ -148,14 +153,15 @@ fn details<'a>(
         place: "details",
         user,
         signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
-        name: if path.is_root() { ENGLISH.drive_root.to_string() } else { entry.name.clone() },
+        name: if path.is_root() { spot.name.clone() } else { entry.name.clone() },
         path: path.to_string(),
-        parent: if parent.is_root() { ENGLISH.drive_root.to_string() } else { parent.to_string() },
-        parent_url: url::folder(&parent),
+        parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
+        parent_url: url::folder(&base, &parent),
         folder: entry.is_folder(),
-        url: if entry.is_folder() { url::folder(path) } else { url::file(path) },
-        archive: url::archive(path),
-        root: path.is_root(),
+        url: if entry.is_folder() { url::folder(&base, path) } else { url::file(&base, path) },
+        archive: url::archive(&base, path),
+        // Links are of one's own drive.
+        links_here: !path.is_root() && !spot.shared,
         share: super::share::address(path),
         links: match links {
             0 => ENGLISH.links_none.to_string(),
@@ -170,13 +176,14 @@ fn details<'a>(
         versions: versions.into_iter().map(row).collect(),
         done,
         error,
+        spot,
     }
 }
 
 /// An earlier version becomes the current one; what was current stays as a version.
 pub(in crate::web) async fn restore(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     asked: Result<Form<OneVersion>, FormRejection>,
 ) -> Response {
     let asked = match asked {
@@ -186,15 +193,15 @@ pub(in crate::web) async fn restore(
     let act = Act::RestoreVersion { path: asked.path.clone(), version: asked.version, only: None };
     let done = async {
         let path = DrivePath::parse(&asked.path)?;
-        let drives = state.drives_for(&caller.user).await.map_err(Problem::from)?;
-        drives.act(caller.user.drive, &act, Some(caller.user.id)).await?;
+        let drives = state.drives_in(&at).await.map_err(Problem::from)?;
+        drives.act(at.drive, &act, Some(at.caller.user.id)).await?;
         Ok::<_, Problem>(path)
     };
     match done.await {
-        Ok(path) => Redirect::to(&format!("{}&done=restored", address(&path))).into_response(),
+        Ok(path) => Redirect::to(&format!("{}&done=restored", address(&at.base(), &path))).into_response(),
         Err(problem) => {
             let words = format!("{} {}", problem.message, problem.action).trim().to_string();
-            page(&state, &caller, problem.status, &asked.path, "", words).await
+            page(&state, &at, problem.status, &asked.path, "", words).await
         }
     }
 }

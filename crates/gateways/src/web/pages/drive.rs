@@ -1,9 +1,10 @@
 //! The Drive: a folder's page.
 
+use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api::OrderJson;
+use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
-use crate::web::session::Visitor;
 use crate::web::text::{ENGLISH, fill};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, Entry};
@@ -14,6 +15,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use std::borrow::Cow;
 
 /// Entries on a page; scripts fetch what follows.
 const ENTRIES_MAX: u32 = 500;
@@ -23,6 +25,7 @@ const ENTRIES_MAX: u32 = 500;
 struct DrivePage<'a> {
     frame: Frame,
     place: &'static str,
+    spot: Spot,
     user: &'a User,
     signed_in_as: String,
     path: String,
@@ -44,7 +47,7 @@ struct DrivePage<'a> {
 }
 
 struct Crumb<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     url: String,
     last: bool,
 }
@@ -122,42 +125,47 @@ struct Head {
 
 pub(in crate::web) async fn root(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    ViewerOfPage(at): ViewerOfPage,
     query: Result<Query<From>, QueryRejection>,
 ) -> Response {
-    show(&state, &caller.user, "/", query).await
+    show(&state, &at, "/", query).await
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct FolderPath {
+    path: String,
 }
 
 pub(in crate::web) async fn folder(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
-    path: Result<Path<String>, PathRejection>,
+    ViewerOfPage(at): ViewerOfPage,
+    path: Result<Path<FolderPath>, PathRejection>,
     query: Result<Query<From>, QueryRejection>,
 ) -> Response {
     match path {
-        Ok(Path(path)) => show(&state, &caller.user, &path, query).await,
+        Ok(Path(FolderPath { path })) => show(&state, &at, &path, query).await,
         Err(_) => failed(DriveError::NotFound { path: String::new() }.into()),
     }
 }
 
-async fn show(state: &WebState, user: &User, path: &str, query: Result<Query<From>, QueryRejection>) -> Response {
+async fn show(state: &WebState, at: &InDrive, path: &str, query: Result<Query<From>, QueryRejection>) -> Response {
     let from = query.map(|Query(query)| query).unwrap_or_default();
-    match list(state, user, path, &from).await {
+    match list(state, at, path, &from).await {
         Ok(response) => response,
         // A link to a file leads to the file.
         Err(DriveError::NotAFolder { .. }) => match DrivePath::parse(path) {
-            Ok(path) => Redirect::to(&url::file(&path)).into_response(),
+            Ok(path) => Redirect::to(&url::file(&at.base(), &path)).into_response(),
             Err(error) => failed(error.into()),
         },
         Err(error) => failed(Problem::from(error)),
     }
 }
 
-async fn list(state: &WebState, user: &User, path: &str, from: &From) -> Result<Response, DriveError> {
+async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result<Response, DriveError> {
     let path = DrivePath::parse(path)?;
     let after = Some(from.cursor.as_str()).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
     let (drives, order) = (&state.inner.drives, from.order.into());
-    let mut page = drives.list_by(user.drive, &path.to_string(), order, from.reverse, after, ENTRIES_MAX).await?;
+    let mut page = drives.list_by(at.drive, &path.to_string(), order, from.reverse, after, ENTRIES_MAX).await?;
     // In the order of a long folder's pages nothing must move between them.
     if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
         page.items.sort_by_cached_key(|entry| (entry.name.to_lowercase(), entry.name.clone()));
@@ -167,8 +175,9 @@ async fn list(state: &WebState, user: &User, path: &str, from: &From) -> Result<
         page.items.sort_by_key(|entry| entry.file().is_some());
     }
     let text = &ENGLISH;
-    let rows = page.items.iter().map(|entry| row(&path, entry)).collect::<Result<Vec<_>, _>>()?;
-    let here = url::folder(&path);
+    let (spot, user) = (Spot::of(at), &at.caller.user);
+    let rows = page.items.iter().map(|entry| row(&spot.base, &path, entry)).collect::<Result<Vec<_>, _>>()?;
+    let here = url::folder(&spot.base, &path);
     let count = match (rows.len(), &page.next) {
         (1, None) => text.items_one.to_string(),
         (count, None) => fill(text.items_many, &[("count", &count.to_string())]),
@@ -176,12 +185,12 @@ async fn list(state: &WebState, user: &User, path: &str, from: &From) -> Result<
     };
     let page = DrivePage {
         frame: Frame::new(),
-        place: "drive",
+        place: if spot.shared { "drives" } else { "drive" },
         user,
         signed_in_as: fill(text.signed_in_as, &[("name", &user.display)]),
         path: path.to_string(),
-        upload_action: format!("/forms/upload?path={}", url::encode(&path.to_string())),
-        crumbs: crumbs(&path),
+        upload_action: format!("{}/forms/upload?path={}", spot.base, url::encode(&path.to_string())),
+        crumbs: crumbs(&spot, &path),
         rows,
         blank: Row::default(),
         heads: from.heads(&here),
@@ -194,35 +203,40 @@ async fn list(state: &WebState, user: &User, path: &str, from: &From) -> Result<
         cursor: page.next.as_deref().unwrap_or_default(),
         here,
         count,
-        empty: if path.is_root() { text.empty_root } else { text.empty_folder },
+        empty: match (path.is_root(), spot.edits) {
+            (_, false) => text.empty_to_look_at,
+            (true, _) => text.empty_root,
+            _ => text.empty_folder,
+        },
+        spot,
     };
     Ok(render(StatusCode::OK, &page))
 }
 
-fn crumbs(path: &DrivePath) -> Vec<Crumb<'_>> {
+fn crumbs<'a>(spot: &Spot, path: &'a DrivePath) -> Vec<Crumb<'a>> {
     let depth = path.names().len();
-    let root = Crumb { name: ENGLISH.drive_root, url: "/".to_string(), last: depth == 0 };
+    let root = Crumb { name: spot.name.clone().into(), url: format!("{}/", spot.base), last: depth == 0 };
     let names = path.names().iter().enumerate().map(|(at, name)| Crumb {
-        name,
-        url: url::folder(&path.ancestor(at + 1)),
+        name: name.into(),
+        url: url::folder(&spot.base, &path.ancestor(at + 1)),
         last: at + 1 == depth,
     });
     std::iter::once(root).chain(names).collect()
 }
 
-fn row<'a>(folder: &DrivePath, entry: &'a Entry) -> Result<Row<'a>, DriveError> {
+fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry) -> Result<Row<'a>, DriveError> {
     let path = folder.join(&entry.name)?;
     let modified = entry.file().map_or(entry.modified, |file| file.mtime);
     Ok(Row {
         name: &entry.name,
-        url: if entry.is_folder() { url::folder(&path) } else { url::file(&path) },
+        url: if entry.is_folder() { url::folder(base, &path) } else { url::file(base, &path) },
         folder: entry.is_folder(),
         bytes: entry.size(),
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
         modified: modified.0,
         date: format::date(modified),
         machine_date: format::machine_date(modified),
-        details: super::details::address(&path),
+        details: super::details::address(base, &path),
         actions: fill(ENGLISH.actions_for, &[("name", &entry.name)]),
     })
 }

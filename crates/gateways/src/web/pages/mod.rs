@@ -2,16 +2,19 @@
 
 pub(super) mod details;
 pub(super) mod drive;
+pub(super) mod drives;
 mod enter;
 mod inner;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod login;
+pub(super) mod members;
 pub(super) mod people;
 pub(super) mod search;
 pub(super) mod settings;
 pub(super) mod setup;
 pub(super) mod share;
+mod spot;
 pub(super) mod trash;
 
 pub(super) use inner::is_inner;
@@ -31,16 +34,20 @@ pub(super) fn routes() -> Router<WebState> {
     use people::{invitations, list, person, rules};
     use settings::{devices, profile, security};
     Router::new()
-        .route("/details", get(details::show))
-        .route("/details/restore", post(details::restore))
+        .merge(of_a_drive(""))
         .route("/share", get(share::show).post(share::make))
         .route("/share/change", post(share::change))
         .route("/share/revoke", post(share::revoke))
-        .route("/search", get(search::show))
-        .route("/trash", get(trash::show))
-        .route("/trash/restore", post(trash::restore))
-        .route("/trash/purge", post(trash::purge))
-        .route("/trash/empty", post(trash::empty))
+        .route("/drives", get(drives::show).post(drives::make))
+        .route("/drives/{drive}", get(drives::to_root))
+        .route("/drives/{drive}/", get(drive::root))
+        .route("/drives/{drive}/members", get(members::show).post(members::add))
+        .route("/drives/{drive}/members/role", post(members::role))
+        .route("/drives/{drive}/members/remove", post(members::remove))
+        .route("/drives/{drive}/members/name", post(members::rename))
+        .route("/drives/{drive}/members/quota", post(members::quota))
+        .route("/drives/{drive}/members/delete", post(members::delete))
+        .merge(of_a_drive("/drives/{drive}"))
         .route("/join/{secret}", get(links::invited).post(links::join_invited))
         .route("/sign-up", get(links::sign_up).post(links::join_open))
         .route("/reset/{secret}", get(links::reset).post(links::set_password))
@@ -67,6 +74,25 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/people/invitations/take-back", post(invitations::take_back))
         .route("/people/rules", get(rules::show).post(rules::set))
         .route("/people/log", get(log::all))
+}
+
+/// Pages and forms of a drive: one's own, or the one that `base` names. Not nested: whoever has to sign in first comes back to
+/// the whole address.
+fn of_a_drive(base: &str) -> Router<WebState> {
+    let at = |path: &str| format!("{base}{path}");
+    Router::new()
+        .route(&at("/drive"), get(drive::root))
+        .route(&at("/drive/"), get(drive::root))
+        .route(&at("/drive/{*path}"), get(drive::folder))
+        .route(&at("/details"), get(details::show))
+        .route(&at("/details/restore"), post(details::restore))
+        .route(&at("/search"), get(search::show))
+        .route(&at("/trash"), get(trash::show))
+        .route(&at("/trash/restore"), post(trash::restore))
+        .route(&at("/trash/purge"), post(trash::purge))
+        .route(&at("/trash/empty"), post(trash::empty))
+        .route(&at("/forms/upload"), post(super::forms::upload))
+        .route(&at("/forms/folder"), post(super::forms::folder))
 }
 
 /// What every page shows.

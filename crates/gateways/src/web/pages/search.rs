@@ -1,7 +1,8 @@
 //! Finding by name, in the whole drive.
 
+use super::spot::Spot;
 use super::{Frame, failed, render};
-use crate::web::session::Visitor;
+use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::text::{ENGLISH, fill};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, Found};
@@ -23,6 +24,7 @@ const CALLS_MAX: usize = 5;
 struct SearchPage<'a> {
     frame: Frame,
     place: &'static str,
+    spot: Spot,
     user: &'a User,
     signed_in_as: String,
     text: &'a str,
@@ -55,7 +57,7 @@ pub(in crate::web) struct Asked {
     cursor: String,
 }
 
-fn row(found: &Found) -> Result<Row, DriveError> {
+fn row(spot: &Spot, found: &Found) -> Result<Row, DriveError> {
     let path = DrivePath::parse(&found.path)?;
     let parent = path.parent().unwrap_or_default();
     let entry = &found.entry;
@@ -63,10 +65,10 @@ fn row(found: &Found) -> Result<Row, DriveError> {
     Ok(Row {
         name: entry.name.clone(),
         folder: entry.is_folder(),
-        url: if entry.is_folder() { url::folder(&path) } else { url::file(&path) },
-        details: super::details::address(&path),
-        parent: if parent.is_root() { ENGLISH.drive_root.to_string() } else { parent.to_string() },
-        parent_url: url::folder(&parent),
+        url: if entry.is_folder() { url::folder(&spot.base, &path) } else { url::file(&spot.base, &path) },
+        details: super::details::address(&spot.base, &path),
+        parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
+        parent_url: url::folder(&spot.base, &parent),
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
         modified: modified.0,
         date: format::date(modified),
@@ -76,14 +78,14 @@ fn row(found: &Found) -> Result<Row, DriveError> {
 
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    ViewerOfPage(at): ViewerOfPage,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let asked = query.map(|Query(asked)| asked).unwrap_or_default();
     let text = asked.text.trim();
     let found = match text.is_empty() {
         true => Ok(Page { items: Vec::new(), next: None }),
-        false => find(&state, &caller.user, text, &asked.cursor).await,
+        false => find(&state, &at, text, &asked.cursor).await,
     };
     let (status, found, error) = match found {
         Ok(found) => (StatusCode::OK, found, String::new()),
@@ -93,7 +95,8 @@ pub(in crate::web) async fn show(
         }
         Err(error) => return failed(error.into()),
     };
-    let rows = match found.items.iter().map(row).collect::<Result<Vec<_>, _>>() {
+    let spot = Spot::of(&at);
+    let rows = match found.items.iter().map(|found| row(&spot, found)).collect::<Result<Vec<_>, _>>() {
         Ok(rows) => rows,
         Err(error) => return failed(error.into()),
     };
@@ -106,18 +109,20 @@ pub(in crate::web) async fn show(
         (_, Some(_)) => ENGLISH.search_more,
     };
     let words = fill(words, &[("count", &rows.len().to_string()), ("text", text)]);
-    let more = found.next.map(|next| format!("/search?text={}&cursor={}", url::encode(text), url::encode(&next)));
-    let signed_in_as = fill(ENGLISH.signed_in_as, &[("name", &caller.user.display)]);
+    let more =
+        found.next.map(|next| format!("{}/search?text={}&cursor={}", spot.base, url::encode(text), url::encode(&next)));
+    let user = &at.caller.user;
+    let signed_in_as = fill(ENGLISH.signed_in_as, &[("name", &user.display)]);
     let frame = Frame::new();
-    let page = SearchPage { frame, place: "search", user: &caller.user, signed_in_as, text, rows, more, words, error };
+    let page = SearchPage { frame, place: "search", spot, user, signed_in_as, text, rows, more, words, error };
     render(status, &page)
 }
 
-async fn find(state: &WebState, user: &User, text: &str, cursor: &str) -> Result<Page<Found>, DriveError> {
+async fn find(state: &WebState, at: &InDrive, text: &str, cursor: &str) -> Result<Page<Found>, DriveError> {
     let mut cursor = Some(cursor.to_string()).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
     let mut calls = 1;
     loop {
-        let page = state.inner.drives.search(user.drive, text, true, cursor.as_deref(), FOUND).await?;
+        let page = state.inner.drives.search(at.drive, text, true, cursor.as_deref(), FOUND).await?;
         if !page.items.is_empty() || page.next.is_none() || calls == CALLS_MAX {
             return Ok(page);
         }

@@ -1,5 +1,6 @@
 //! Links to something in the drive: what there is, and a form for another. Without a path, all of them.
 
+use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api::{self, ModeJson};
 use crate::web::problem::Problem;
@@ -24,6 +25,7 @@ use types::WallMillis;
 struct SharePage<'a> {
     frame: Frame,
     place: &'static str,
+    spot: Spot,
     user: &'a User,
     signed_in_as: String,
     title: String,
@@ -139,6 +141,7 @@ async fn page(
             let page = SharePage {
                 frame: Frame::new(),
                 place: "share",
+                spot: Spot::nowhere(),
                 user: &caller.user,
                 signed_in_as: fill(text.signed_in_as, &[("name", &caller.user.display)]),
                 title: match path.as_ref().and_then(DrivePath::name) {

@@ -1,8 +1,9 @@
 //! The trash: what was deleted, where it was, and the ways back and for good.
 
+use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
-use crate::web::session::{Caller, Visitor};
 use crate::web::text::{ENGLISH, fill};
 use crate::web::{WebState, format, url};
 use apps::drive::{Act, Clash, Trashed};
@@ -23,6 +24,7 @@ const THINGS: u32 = 200;
 struct TrashPage<'a> {
     frame: Frame,
     place: &'static str,
+    spot: Spot,
     user: &'a User,
     signed_in_as: String,
     rows: Vec<Row>,
@@ -46,13 +48,13 @@ struct Row {
     until: String,
 }
 
-impl From<Trashed> for Row {
-    fn from(it: Trashed) -> Row {
+impl Row {
+    fn of(drive: &str, it: Trashed) -> Row {
         let (parent, _) = it.path.rsplit_once('/').unwrap_or_default();
         Row {
             id: it.id.to_string(),
             folder: it.entry.is_folder(),
-            was_in: if parent.is_empty() { ENGLISH.drive_root.to_string() } else { parent.to_string() },
+            was_in: if parent.is_empty() { drive.to_string() } else { parent.to_string() },
             size: if it.entry.is_folder() { String::new() } else { format::size(it.entry.size()) },
             name: it.entry.name,
             at: it.at.0,
@@ -85,23 +87,23 @@ type Told = (String, Option<String>);
 
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    ViewerOfPage(at): ViewerOfPage,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let asked = query.map(|Query(asked)| asked).unwrap_or_default();
-    match told(&state, &caller.user, &asked).await {
-        Ok(told) => page(&state, &caller.user, StatusCode::OK, &asked.cursor, told, String::new()).await,
+    match told(&state, &at, &asked).await {
+        Ok(told) => page(&state, &at, StatusCode::OK, &asked.cursor, told, String::new()).await,
         Err(error) => failed(error.into()),
     }
 }
 
-async fn told(state: &WebState, user: &User, asked: &Asked) -> Result<Told, DriveError> {
+async fn told(state: &WebState, at: &InDrive, asked: &Asked) -> Result<Told, DriveError> {
     let text = match (asked.done.as_str(), asked.restored) {
         ("restored", Some(id)) => {
-            let found = state.inner.drives.locate(user.drive, id.0).await?;
+            let found = state.inner.drives.locate(at.drive, id.0).await?;
             let Some(path) = found.filter(|path| !path.is_root()) else { return Ok(Told::default()) };
             let words = fill(ENGLISH.restored_to, &[("path", &path.to_string())]);
-            return Ok((words, path.parent().as_ref().map(url::folder)));
+            return Ok((words, path.parent().map(|parent| url::folder(&at.base(), &parent))));
         }
         ("purged", _) => ENGLISH.purged,
         ("emptied", _) => ENGLISH.trash_emptied,
@@ -113,36 +115,38 @@ async fn told(state: &WebState, user: &User, asked: &Asked) -> Result<Told, Driv
 
 async fn page(
     state: &WebState,
-    user: &User,
+    at: &InDrive,
     status: StatusCode,
     cursor: &str,
     (done, done_link): Told,
     error: String,
 ) -> Response {
     let after = Some(cursor).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
-    let found = match state.inner.drives.trash_list(user.drive, after, THINGS).await {
+    let found = match state.inner.drives.trash_list(at.drive, after, THINGS).await {
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
+    let (spot, user) = (Spot::of(at), &at.caller.user);
     let page = TrashPage {
         frame: Frame::new(),
         place: "trash",
         user,
         signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
-        rows: found.items.into_iter().map(Row::from).collect(),
-        more: found.next.map(|next| format!("/trash?cursor={}", url::encode(&next))),
+        rows: found.items.into_iter().map(|it| Row::of(&spot.name, it)).collect(),
+        more: found.next.map(|next| format!("{}/trash?cursor={}", spot.base, url::encode(&next))),
         done,
         done_link,
         error,
+        spot,
     };
     render(status, &page)
 }
 
 /// The page again, which says why it was not done, or that nobody knows.
-async fn refused(state: &WebState, caller: &Caller, error: impl Into<Problem>) -> Response {
+async fn refused(state: &WebState, at: &InDrive, error: impl Into<Problem>) -> Response {
     let problem = error.into();
     let words = format!("{} {}", problem.message, problem.action).trim().to_string();
-    page(state, &caller.user, problem.status, "", Told::default(), words).await
+    page(state, at, problem.status, "", Told::default(), words).await
 }
 
 fn which(asked: Result<Form<Which>, FormRejection>) -> Result<TrashId, Problem> {
@@ -152,7 +156,7 @@ fn which(asked: Result<Form<Which>, FormRejection>) -> Result<TrashId, Problem> 
 /// To where it was; under another name when that is taken.
 pub(in crate::web) async fn restore(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     asked: Result<Form<Which>, FormRejection>,
 ) -> Response {
     let id = match which(asked) {
@@ -160,38 +164,40 @@ pub(in crate::web) async fn restore(
         Err(problem) => return failed(problem),
     };
     let act = Act::Restore { id, to: None, clash: Clash::KeepBoth };
-    let by = Some(caller.user.id);
-    match state.inner.drives.act(caller.user.drive, &act, by).await {
+    let by = Some(at.caller.user.id);
+    match state.inner.drives.act(at.drive, &act, by).await {
         Ok(done) => {
             let id = done.entry.map(|entry| FileId(entry.id()).to_string()).unwrap_or_default();
-            Redirect::to(&format!("/trash?done=restored&restored={id}")).into_response()
+            Redirect::to(&format!("{}/trash?done=restored&restored={id}", at.base())).into_response()
         }
-        Err(error) => refused(&state, &caller, error).await,
+        Err(error) => refused(&state, &at, error).await,
     }
 }
 
 /// One thing, for good.
 pub(in crate::web) async fn purge(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     asked: Result<Form<Which>, FormRejection>,
 ) -> Response {
     let id = match which(asked) {
         Ok(id) => id,
         Err(problem) => return failed(problem),
     };
-    match state.inner.drives.purge(caller.user.drive, id).await {
-        Ok(_) => Redirect::to("/trash?done=purged").into_response(),
-        Err(error) => refused(&state, &caller, error).await,
+    match state.inner.drives.purge(at.drive, id).await {
+        Ok(_) => Redirect::to(&format!("{}/trash?done=purged", at.base())).into_response(),
+        Err(error) => refused(&state, &at, error).await,
     }
 }
 
 /// All of it, for good: as much as one request does.
-pub(in crate::web) async fn empty(State(state): State<WebState>, Visitor(caller): Visitor) -> Response {
+pub(in crate::web) async fn empty(State(state): State<WebState>, EditorOfPage(at): EditorOfPage) -> Response {
     let now = state.inner.client.now();
-    match state.inner.drives.empty_trash(caller.user.drive, now).await {
-        Ok(emptied) if emptied.more => Redirect::to("/trash?done=emptied-partly").into_response(),
-        Ok(_) => Redirect::to("/trash?done=emptied").into_response(),
-        Err(error) => refused(&state, &caller, error).await,
+    match state.inner.drives.empty_trash(at.drive, now).await {
+        Ok(emptied) if emptied.more => {
+            Redirect::to(&format!("{}/trash?done=emptied-partly", at.base())).into_response()
+        }
+        Ok(_) => Redirect::to(&format!("{}/trash?done=emptied", at.base())).into_response(),
+        Err(error) => refused(&state, &at, error).await,
     }
 }

@@ -137,6 +137,11 @@ pub(super) struct Policy {
     pub quota: Option<u64>,
     pub audit_days: u32,
     pub users_max: u64,
+    /// Bytes for shared drives without a quota of their own; null: no bound.
+    pub drive_quota: Option<u64>,
+    /// Shared drives that one may manage and still make another; 0: administrators alone make them. Absent in a change:
+    /// this and `drive_quota` stay.
+    pub drives_max: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -193,7 +193,9 @@ pub(super) async fn policy(State(state): State<WebState>, caller: Caller) -> Res
     }
     let policy = state.inner.accounts.policy().await?;
     let (sign_up, quota) = (policy.sign_up.as_str().to_string(), policy.quota);
-    Ok(Json(Policy { sign_up, quota, audit_days: policy.audit_days, users_max: policy.users_max }))
+    let (drive_quota, drives_max) = (policy.drive_quota, Some(policy.drives_max));
+    let (audit_days, users_max) = (policy.audit_days, policy.users_max);
+    Ok(Json(Policy { sign_up, quota, audit_days, users_max, drive_quota, drives_max }))
 }
 
 /// Decides anew what holds for all accounts.
@@ -205,7 +207,10 @@ pub(super) async fn set_policy(
 ) -> Result<StatusCode, Problem> {
     let sign_up = asked.sign_up.parse().map_err(|why: &str| Problem::bad_request(why))?;
     let (quota, audit_days, users_max) = (asked.quota, asked.audit_days, asked.users_max);
-    let policy = accounts::Policy { sign_up, quota, audit_days, users_max };
+    let now = state.inner.accounts.policy().await?;
+    let drive_quota = if asked.drives_max.is_some() { asked.drive_quota } else { now.drive_quota };
+    let drives_max = asked.drives_max.unwrap_or(now.drives_max);
+    let policy = accounts::Policy { sign_up, quota, audit_days, users_max, drive_quota, drives_max };
     state.inner.accounts.set_policy(caller.by(), policy).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -27,6 +27,8 @@ struct Page {
     quota: String,
     users_max: u64,
     audit_days: u32,
+    drive_quota: String,
+    drives_max: u32,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +38,10 @@ pub(in crate::web) struct Rules {
     quota: String,
     users: u64,
     days: u32,
+    #[serde(default)]
+    drive_quota: String,
+    /// Absent in a form of an older release: this and the quota of drives stay.
+    drives: Option<u32>,
 }
 
 pub(in crate::web) async fn show(
@@ -69,6 +75,8 @@ async fn page(state: &WebState, caller: &Caller, status: StatusCode, say: impl F
         quota: policy.quota.map(typed_size).unwrap_or_default(),
         users_max: policy.users_max,
         audit_days: policy.audit_days,
+        drive_quota: policy.drive_quota.map(typed_size).unwrap_or_default(),
+        drives_max: policy.drives_max,
     };
     render(status, &page)
 }
@@ -84,7 +92,15 @@ pub(in crate::web) async fn set(
     };
     let set = async {
         let sign_up = asked.sign_up.parse().map_err(|why: &str| Problem::bad_request(why))?;
-        let policy = Policy { sign_up, quota: quota(&asked.quota)?, audit_days: asked.days, users_max: asked.users };
+        let now = state.inner.accounts.policy().await?;
+        let policy = Policy {
+            sign_up,
+            quota: quota(&asked.quota)?,
+            audit_days: asked.days,
+            users_max: asked.users,
+            drive_quota: if asked.drives.is_some() { quota(&asked.drive_quota)? } else { now.drive_quota },
+            drives_max: asked.drives.unwrap_or(now.drives_max),
+        };
         state.inner.accounts.set_policy(caller.by(), policy).await.map_err(Problem::from)
     };
     match set.await {

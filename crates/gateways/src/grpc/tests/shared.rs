@@ -1,0 +1,128 @@
+//! Shared drives over gRPC: the drive that a call names, and what one's role lets one do there.
+
+use super::*;
+use apps::accounts::shared::{DriveRole, NewMember};
+use apps::accounts::{AppScope, Protocol};
+use client::remote::shared::{ChangeDriveRequest, Membership};
+use client::remote::{Act, Clash, RemoteError, SharedDriveId, UploadTarget};
+
+fn denied<T: std::fmt::Debug>(result: Result<T, RemoteError>) -> bool {
+    matches!(result, Err(RemoteError::Denied(_)))
+}
+
+fn absent<T: std::fmt::Debug>(result: Result<T, RemoteError>) -> bool {
+    matches!(result, Err(RemoteError::NotFound(_)))
+}
+
+/// What changes a drive, and what only looks at it: which of all these are refused, and how.
+async fn tried(remote: &Remote, refused: fn(Result<(), RemoteError>) -> bool) -> (Vec<bool>, Vec<bool>) {
+    let id = [9; 16];
+    let to = UploadTarget::new("/up");
+    let changes = vec![
+        refused(remote.make_folder("/m", true).await.map(drop)),
+        refused(remote.upload(&b"x"[..], &to, |_| ()).await.map(drop)),
+        refused(remote.rename("/none", "/x", false).await.map(drop)),
+        refused(remote.remove("/none", true).await),
+        refused(remote.act(Act::trash("/none", true)).await.map(drop)),
+        refused(remote.act(Act::copy("/none", "/x", Clash::Fail)).await.map(drop)),
+        refused(remote.empty_trash().await.map(drop)),
+        refused(remote.remove_version("/none", client::remote::FileVersion(id)).await),
+        refused(remote.cancel_job(id).await.map(drop)),
+    ];
+    let looks = vec![
+        refused(remote.list_folder("/", None, 0).await.map(drop)),
+        refused(remote.stat("/f").await.map(drop)),
+        refused(remote.download("/f", &mut Vec::new(), &Default::default(), |_| ()).await.map(drop)),
+        refused(remote.trash(None).await.map(drop)),
+        refused(remote.versions("/f").await.map(drop)),
+        refused(remote.jobs().await.map(drop)),
+        refused(remote.search("f", true, None).await.map(drop)),
+    ];
+    (changes, looks)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_judged_in_the_drive_that_it_names() {
+    let world = World::new(2).await;
+    let (ada, ben) = (world.ada().await, world.ben().await);
+    let made = ben.create_drive("Tea").await.unwrap();
+    let id: SharedDriveId = made.id.parse().unwrap();
+    assert_eq!((made.role.as_str(), ben.drives().await.unwrap().len()), ("manage", 1));
+    let (bens, adas) = (ben.in_drive(Some(id)), ada.in_drive(Some(id)));
+    let bytes = vec![7; 3 << 20];
+    bens.upload(&bytes[..], &UploadTarget::new("/f"), |_| ()).await.unwrap();
+    assert!(ben.list_folder("/", None, 0).await.unwrap().entries.is_empty(), "one's own is another");
+    // An administrator who is no member: nothing is there, as in one that is not.
+    let nowhere = ada.in_drive(Some(SharedDriveId([9; 16])));
+    for remote in [&adas, &nowhere] {
+        let (changes, looks) = tried(remote, absent).await;
+        assert!(changes.iter().chain(&looks).all(|absent| *absent), "{changes:?} {looks:?}");
+    }
+    assert!(absent(nowhere.members(SharedDriveId([9; 16])).await));
+    assert!(ada.drives().await.unwrap().is_empty() && ada.all_drives().await.unwrap().len() == 1);
+    assert!(denied(ben.all_drives().await));
+
+    ben.put_member(id, "ada", "view", Membership::New).await.unwrap();
+    let (changes, looks) = tried(&adas, denied).await;
+    assert!(changes.iter().all(|denied| *denied) && !looks.contains(&true), "{changes:?} {looks:?}");
+    let mut got = Vec::new();
+    adas.download("/f", &mut got, &Default::default(), |_| ()).await.unwrap();
+    assert_eq!(got, bytes);
+    ben.put_member(id, "ada", "edit", Membership::There).await.unwrap();
+    let (changes, _) = tried(&adas, denied).await;
+    assert!(!changes.contains(&true), "{changes:?}");
+    assert!(ben.put_member(id, "ada", "edit", Membership::New).await.is_err());
+
+    // Between drives: from where one may look, into where one may write.
+    ada.upload(&b"mine"[..], &UploadTarget::new("/own"), |_| ()).await.unwrap();
+    adas.act(Act::copy_from(None, "/own", "/theirs", Clash::Fail)).await.unwrap();
+    ada.act(Act::copy_from(Some(id), "/f", "/f", Clash::Fail)).await.unwrap();
+    let stolen = ben.act(Act::copy_from(Some(SharedDriveId([9; 16])), "/f", "/f", Clash::Fail)).await;
+    assert!(absent(stolen));
+
+    // The quota of the drive holds there.
+    let change = ChangeDriveRequest { id: made.id.clone(), quota: Some(1), ..Default::default() };
+    assert!(denied(ben.change_drive(change.clone()).await));
+    ada.change_drive(change).await.unwrap();
+    let full = bens.upload(&b"more"[..], &UploadTarget::new("/more"), |_| ()).await;
+    assert!(full.is_err(), "{full:?}");
+    ben.upload(&b"more"[..], &UploadTarget::new("/more"), |_| ()).await.unwrap();
+
+    // The next call is refused, of every gateway, and what was opened before gives no more blocks.
+    let opened = adas.stat("/f").await;
+    assert!(opened.is_ok());
+    ben.remove_member(id, "ada").await.unwrap();
+    let (changes, looks) = tried(&adas, absent).await;
+    assert!(changes.iter().chain(&looks).all(|absent| *absent), "{changes:?} {looks:?}");
+    let last = ben.remove_member(id, "ben").await;
+    assert!(last.is_err());
+    ben.delete_drive(id).await.unwrap();
+    assert!(absent(bens.list_folder("/", None, 0).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_password_opens_no_more_in_a_shared_drive() {
+    let world = World::new(1).await;
+    let accounts = &world.apps.accounts;
+    let ben = accounts.find("ben").await.unwrap();
+    let drive = accounts.make_drive(&ben, "Tea").await.unwrap();
+    accounts.put_member(&ben, drive.id, "ada", DriveRole::View, NewMember::Yes).await.unwrap();
+    let id = Some(SharedDriveId(drive.id.0));
+    let connect = async |write| {
+        let scope = AppScope { protocols: vec![Protocol::Grpc], write };
+        let (_, secret) = accounts.create_app_password(&ben, "test", scope).await.unwrap();
+        let token = format!("ben:{}", secret.as_str());
+        Remote::with_options(world.addresses(), Some(token), options()).await.unwrap()
+    };
+    let (reads, writes) = (connect(false).await, connect(true).await);
+    writes.in_drive(id).make_folder("/d", false).await.unwrap();
+    assert!(denied(reads.in_drive(id).make_folder("/e", false).await));
+    assert_eq!(reads.in_drive(id).list_folder("/", None, 0).await.unwrap().entries.len(), 1);
+    assert_eq!(reads.drives().await.unwrap().len(), 1);
+    // Who is in it is no data.
+    for app in [&reads, &writes] {
+        let id = SharedDriveId(drive.id.0);
+        assert!(denied(app.members(id).await) && denied(app.put_member(id, "ada", "manage", Membership::There).await));
+        assert!(denied(app.create_drive("x").await) && denied(app.delete_drive(id).await));
+    }
+}

@@ -106,7 +106,8 @@ impl Accounts {
             quota: row.quota,
             audit_days: row.audit_days,
             users_max: row.users_max,
-            drive_quota: row.drive_quota,
+            // By a release that knew no shared drives: nobody escapes the quota by making one.
+            drive_quota: if row.drives_max.is_none() { row.quota } else { row.drive_quota },
             drives_max: row.drives_max.unwrap_or(DRIVES_USUAL),
         };
         Ok((Some(item.version), policy))

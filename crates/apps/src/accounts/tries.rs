@@ -129,7 +129,7 @@ impl Accounts {
         }
     }
 
-    async fn take_back(&self, counted: Try) {
+    pub(super) async fn take_back(&self, counted: Try) {
         if let Err(error) = self.inner.store.transact(counted.add(self, -1)).await {
             tracing::debug!(%error, "a counted try was not taken back");
         }

@@ -56,11 +56,12 @@ pub async fn connect_in(args: &DriveArgs) -> Outcome<Remote> {
 
 /// A drive by its name or its id, among those that the person is in; by its id among all.
 pub async fn find_drive(remote: &Remote, named: &str) -> Outcome<SharedDriveId> {
+    // Asked in any case: a gateway that knows no shared drives would take what follows for one's own.
+    let all = remote.drives().await?;
     if let Ok(id) = named.parse() {
         return Ok(id);
     }
     let named = named.trim();
-    let all = remote.drives().await?;
     one_of(&all, named)
 }
 

@@ -126,7 +126,7 @@ impl Accounts {
         let by = by.into();
         for _ in 0..TRIES_OF_A_CHANGE {
             let authority = self.authority(&by.user, drive).await?;
-            let (id, version, user) = self.find_for_drive(&by, name).await?;
+            let (id, version, user) = self.find_for_drive(&by, drive, name, new != NewMember::No).await?;
             let before = self.read_member(drive, id).await?;
             let row = match (&before, new) {
                 (Some(_), NewMember::Yes) => return Err(AccountError::MemberAlready { name: user.name }),
@@ -203,7 +203,7 @@ impl Accounts {
             let (id, user) = match own {
                 true => (by.user.id, by.user.name.clone()),
                 false => {
-                    let (id, _, user) = self.find_for_drive(&by, name).await?;
+                    let (id, _, user) = self.find_for_drive(&by, drive, name, false).await?;
                     (id, user.name)
                 }
             };
@@ -227,14 +227,29 @@ impl Accounts {
         Err(AccountError::Conflict)
     }
 
-    /// An account by its name, for who may add it. Names that are not there are counted: nobody finds out many.
-    async fn find_for_drive(&self, by: &By, name: &str) -> Result<(UserId, Version, UserRow), AccountError> {
-        match self.find_required(name).await {
-            Err(error @ AccountError::NoSuchUser { .. }) => {
-                self.count_own_try("looking for people", &by.user.id.0).await?;
-                Err(error)
-            }
-            found => found,
+    /// An account by its name, for who may add it. Looking for who is no member is counted before it is answered,
+    /// whether there is such an account or not, unless they are added: nobody finds out many.
+    async fn find_for_drive(
+        &self,
+        by: &By,
+        drive: DriveId,
+        name: &str,
+        to_add: bool,
+    ) -> Result<(UserId, Version, UserRow), AccountError> {
+        let name = crate::accounts::names::valid_name(name)?;
+        let found = self.find_row(&name).await?;
+        let member = match &found {
+            Some((id, ..)) => self.read_member(drive, *id).await?.is_some(),
+            None => false,
+        };
+        if member || by.user.is_administrator() {
+            return found.ok_or(AccountError::NoSuchUser { name });
         }
+        let counted = self.count_own_try("looking for people", &by.user.id.0).await?;
+        let found = found.ok_or(AccountError::NoSuchUser { name })?;
+        if to_add {
+            self.take_back(counted).await;
+        }
+        Ok(found)
     }
 }

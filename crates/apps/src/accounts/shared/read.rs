@@ -104,6 +104,10 @@ impl Accounts {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<SharedDrive>, AccountError> {
+        // Who came by an app password administers nothing, whoever they are.
+        if !by.is_administrator() {
+            return Err(AccountError::Forbidden { what: "list all drives" });
+        }
         self.require_administrator(by, "list all drives").await?;
         let tables = &self.inner.tables;
         let mut query = Query::all(tables.drives, EVERYONE);

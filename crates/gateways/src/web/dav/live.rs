@@ -153,11 +153,7 @@ impl Resource<'_> {
                 usual().chain(by_name).chain(dead()).for_each(|name| tell(name, false));
             }
         }
-        let href = href(self.path, self.entry.is_folder());
-        // A response has at least one (RFC 4918, section 14.24).
-        let fine = if found.is_empty() && !missing.is_empty() { String::new() } else { propstat(&found, "200 OK") };
-        let lacking = if missing.is_empty() { String::new() } else { propstat(&missing, "404 Not Found") };
-        format!("<D:response>{}{fine}{lacking}</D:response>\n", element("href", &href))
+        response(&href(self.path, self.entry.is_folder()), &found, &missing)
     }
 }
 
@@ -181,9 +177,14 @@ pub(super) fn response_of_top(wanted: &Wanted) -> String {
         Wanted::All(_) => known.iter().for_each(|(_, xml)| found.push_str(xml)),
         Wanted::Names => known.iter().for_each(|(name, _)| found.push_str(&empty(DAV, name))),
     }
-    let fine = if found.is_empty() && !missing.is_empty() { String::new() } else { propstat(&found, "200 OK") };
-    let lacking = if missing.is_empty() { String::new() } else { propstat(&missing, "404 Not Found") };
-    format!("<D:response>{}{fine}{lacking}</D:response>\n", element("href", &top()))
+    response(&top(), &found, &missing)
+}
+
+/// What there is and what is missing of a resource. A response has at least one of them (RFC 4918, section 14.24).
+fn response(href: &str, found: &str, missing: &str) -> String {
+    let fine = if found.is_empty() && !missing.is_empty() { String::new() } else { propstat(found, "200 OK") };
+    let lacking = if missing.is_empty() { String::new() } else { propstat(missing, "404 Not Found") };
+    format!("<D:response>{}{fine}{lacking}</D:response>\n", element("href", href))
 }
 
 /// An element of that name with nothing in it.

@@ -4,6 +4,7 @@ use super::answer::Refusal;
 use super::ask::Ask;
 use super::live::{Resource, Wanted, response_of_top};
 use super::place::Place;
+use super::tree::{Depth, depth};
 use super::xml;
 use apps::FolderId;
 use apps::drive::locks::Lock;
@@ -46,15 +47,14 @@ pub(super) fn multistatus_of(responses: &str) -> Response {
 }
 
 pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result<Response, Refusal> {
-    let deep = match ask.header("depth")?.map(str::to_ascii_lowercase).as_deref() {
-        Some("0") => false,
-        Some("1") => true,
+    let deep = match depth(&ask)? {
+        Some(Depth::Zero) => false,
+        Some(Depth::One) => true,
         // Of a whole tree, answers have no bound (RFC 4918, section 9.1).
-        None | Some("infinity") => {
+        None | Some(Depth::Infinity) => {
             let message = "the properties of a whole tree are not told at once: ask with Depth: 0 or 1";
             return Err(Refusal::new(StatusCode::FORBIDDEN, message).condition("propfind-finite-depth", ""));
         }
-        Some(_) => return Err(Refusal::bad("Depth is 0, 1 or infinity")),
     };
     let wanted = match document {
         [] => Wanted::All(Vec::new()),

@@ -110,19 +110,18 @@ impl Guest {
 
     /// The same, where the password has been given if there is one.
     async fn let_in(state: &WebState, token: &str, headers: &HeaderMap, device: &Device) -> Result<Guest, Problem> {
-        let guest = Guest::come(state, token, headers, device).await?;
-        match guest.locked() {
-            true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", ENGLISH.guest_password_title, "")),
-            false => Ok(guest),
-        }
+        Guest::come(state, token, headers, device).await?.unlocked()
     }
 
     /// Once more for the same request, when its bytes have come: that counts no second time.
     async fn again(state: &WebState, token: &str, headers: &HeaderMap) -> Result<Guest, Problem> {
-        let guest = Guest::found(state, token, headers).await?;
-        match guest.locked() {
+        Guest::found(state, token, headers).await?.unlocked()
+    }
+
+    fn unlocked(self) -> Result<Guest, Problem> {
+        match self.locked() {
             true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", ENGLISH.guest_password_title, "")),
-            false => Ok(guest),
+            false => Ok(self),
         }
     }
 

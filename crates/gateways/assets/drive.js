@@ -45,6 +45,9 @@ body.addEventListener("click", (event) => {
     listing.toggle(name);
   } else if (!onLink) {
     listing.selectOnly(name);
+  } else if (isPlain(event) && listing.find(name)?.kind === "file") {
+    event.preventDefault();
+    verbs.leave(listing.viewAddress(name));
   }
 });
 body.addEventListener("change", (event) => listing.toggle(nameOf(event.target)));

@@ -79,6 +79,10 @@ export function folderUrl(path) {
   return path === "/" ? `${base}/` : `${base}/drive${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
+export function viewUrl(path) {
+  return `${base}/view${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
 export function fileUrl(path) {
   return `${api}/file?path=${encodeURIComponent(path)}`;
 }

@@ -27,6 +27,7 @@ const plain = {
   " ": () => listing.current() && listing.toggle(listing.current().name),
   i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
   s: () => !base && listing.chosen().length === 1 && details.share(listing.chosen()[0]),
+  d: () => listing.current() && verbs.download(listing.chosen()),
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),

@@ -1,6 +1,6 @@
 // The folder that is shown: its entries, their order, what is selected, and the way between folders.
 import { call } from "./api.js";
-import { api, base, count, driveName, edits, folderUrl, join, parent, say } from "./format.js";
+import { api, base, count, driveName, edits, folderUrl, join, parent, say, viewUrl } from "./format.js";
 import * as rows from "./rows.js";
 import { complain } from "./toast.js";
 
@@ -184,11 +184,18 @@ export async function sortBy(by) {
 }
 
 /** A folder's address, with the order that is chosen. */
-function address(folder, { by, down } = state.sort) {
+function address(folder, sort = state.sort) {
+  return folderUrl(folder) + chosenOrder(sort);
+}
+
+/** A file's page, from which the files beside it are found in the order that is chosen. */
+export const viewAddress = (name) => viewUrl(join(state.path, name)) + chosenOrder(state.sort);
+
+function chosenOrder({ by, down }) {
   const query = new URLSearchParams();
   if (by !== "name" || down) query.set("order", by);
   if (down) query.set("reverse", "true");
-  return folderUrl(folder) + (query.size > 0 ? `?${query}` : "");
+  return query.size > 0 ? `?${query}` : "";
 }
 
 function heads() {

@@ -1,5 +1,5 @@
 // One entry's row: made of the page's own template, so that server and script show the same.
-import { date, fileUrl, folderUrl, fullDate, join, say, size } from "./format.js";
+import { date, folderUrl, fullDate, join, say, size, viewUrl } from "./format.js";
 
 const template = document.getElementById("row");
 
@@ -18,7 +18,7 @@ export function fill(row, folder, entry) {
     modified: entry.modified ?? 0,
   });
   const link = row.querySelector("a");
-  link.href = isFolder ? folderUrl(path) : fileUrl(path);
+  link.href = isFolder ? folderUrl(path) : viewUrl(path);
   link.tabIndex = -1;
   row.querySelector(".label").textContent = entry.name;
   link.title = entry.name;

@@ -189,6 +189,9 @@ async function readable(file) {
   }
 }
 
+/** Something is on its way, which leaving this page would end. */
+export const busy = () => active.size > 0 || waiting.length > 0;
+
 addEventListener("beforeunload", (event) => {
-  if (active.size > 0 || waiting.length > 0) event.preventDefault();
+  if (busy()) event.preventDefault();
 });

@@ -9,6 +9,7 @@ import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
 import { report } from "./report.js";
 import { complain, tell } from "./toast.js";
+import { busy } from "./uploads.js";
 
 const menu = document.getElementById("menu");
 /** Characters of an address that everything on the way lets through. */
@@ -17,7 +18,13 @@ let menuFor = null;
 
 export function open(entry) {
   if (entry.kind === "folder") listing.open(join(listing.path(), entry.name));
-  else download([entry]);
+  else leave(listing.viewAddress(entry.name));
+}
+
+/** To another page; beside this one while it has uploads under way. */
+export function leave(url) {
+  if (busy()) window.open(url, "_blank", "noopener");
+  else location.assign(url);
 }
 
 /** A file as it is; a folder, or several things, as one archive. */
@@ -195,8 +202,6 @@ export function showMenu(button, name) {
   listing.setCurrent(name);
   menuFor = name;
   const of = (verb) => menu.querySelector(`[data-verb=${verb}]`);
-  of("open").hidden = entry.kind !== "folder";
-  of("download").querySelector("kbd").hidden = entry.kind === "folder";
   menu.showPopover();
   const place = button.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();

@@ -21,6 +21,7 @@
 //! [`Drives::check`] says what is wrong with a drive.
 
 pub mod acts;
+mod beside;
 mod change;
 mod check;
 mod contents;

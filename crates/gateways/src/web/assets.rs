@@ -5,9 +5,10 @@
 
 use super::text::ENGLISH;
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -33,6 +34,7 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "keys.js",
     "listing.js",
     "members.js",
+    "pages.js",
     "plain.js",
     "report.js",
     "rows.js",
@@ -42,25 +44,55 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "trash.js",
     "tray.js",
     "uploads.js",
-    "verbs.js"
+    "verbs.js",
+    "viewer.js"
 ];
 
+/// What others made, as it was published: `assets/vendor/README.md` says whence.
+macro_rules! vendored {
+    ($($name:literal: $kind:expr),*) => {
+        &[$(($name, $kind, include_bytes!(concat!("../../assets/vendor/", $name)))),*]
+    };
+}
+
+const WASM: &str = "application/wasm";
+const VENDORED: &[(&str, &str, &[u8])] = vendored![
+    "pdfjs/pdf.min.mjs": SCRIPT,
+    "pdfjs/pdf.worker.min.mjs": SCRIPT,
+    "pdfjs/jbig2.wasm": WASM,
+    "pdfjs/openjpeg.wasm": WASM,
+    "pdfjs/qcms_bg.wasm": WASM
+];
+
+/// The worker that reads PDFs may compile decoders of images that come with it, and fetch from here; that is all.
+const READER: (&str, HeaderValue) = (
+    "pdf.worker.min.mjs",
+    HeaderValue::from_static("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"),
+);
+
 /// Name, type, content.
-static ALL: LazyLock<Vec<(&str, &str, String)>> = LazyLock::new(|| {
+type Asset = (&'static str, &'static str, Cow<'static, [u8]>);
+
+static ALL: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     // One sheet of two files: what is common, and then the drive's own.
     let style = concat!(include_str!("../../assets/atoll.css"), include_str!("../../assets/drive.css"));
-    let style = ("atoll.css", "text/css; charset=utf-8", style.to_string());
-    let icon = ("atoll.svg", "image/svg+xml", include_str!("../../assets/atoll.svg").to_string());
+    let style = ("atoll.css", "text/css; charset=utf-8", Cow::from(style.as_bytes()));
+    let icon = include_bytes!("../../assets/atoll.svg");
+    let icon = ("atoll.svg", "image/svg+xml", Cow::from(&icon[..]));
     let words = serde_json::to_string(&ENGLISH).unwrap_or_default();
-    let text = ("text.js", SCRIPT, format!("export default {words};\n"));
-    let scripts = SCRIPTS.iter().map(|(name, kind, content)| (*name, *kind, content.to_string()));
-    [style, icon, text].into_iter().chain(scripts).collect()
+    let text = ("text.js", SCRIPT, Cow::from(format!("export default {words};\n").into_bytes()));
+    let scripts = SCRIPTS.iter().map(|(name, kind, content)| (*name, *kind, Cow::from(content.as_bytes())));
+    let vendored = VENDORED.iter().map(|(path, kind, content)| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        (name, *kind, Cow::from(*content))
+    });
+    [style, icon, text].into_iter().chain(scripts).chain(vendored).collect()
 });
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = blake3::Hasher::new();
     for (name, _, content) in ALL.iter() {
-        hasher.update(name.as_bytes()).update(&(content.len() as u64).to_be_bytes()).update(content.as_bytes());
+        hasher.update(name.as_bytes()).update(&(content.len() as u64).to_be_bytes()).update(content);
     }
     hasher.finalize().to_hex()[..16].to_string()
 });
@@ -77,5 +109,9 @@ pub(super) async fn asset(Path((version, name)): Path<(String, String)>) -> Resp
     // A page of another release, during an upgrade, gets what is here, and not for long.
     let keep = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(kind)), (CACHE_CONTROL, HeaderValue::from_static(keep))];
-    (headers, content.as_str()).into_response()
+    let mut response = (headers, content.as_ref()).into_response();
+    if name == READER.0 {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, READER.1);
+    }
+    response
 }

@@ -7,8 +7,8 @@
 //! 2. A drive is the caller's own, or a shared one that the address names and whose members the store was asked for in
 //!    this very request ([`place`]): no handler knows a drive otherwise. Who has a link reaches what it is to, and nothing
 //!    beside it ([`guests`]).
-//! 3. Nothing that people store is ever active content here: files leave as
-//!    attachments, sandboxed, and names are escaped wherever they are shown.
+//! 3. Nothing that people store is ever active content here: files leave sandboxed, as attachments but for images, sound
+//!    and films by their bytes ([`media`]); texts are shown escaped, names wherever they are.
 //! 4. An answer tells refused from not known, and an upload that ends early
 //!    leaves nothing under a name.
 //! 5. What a request costs in memory is bounded before its body is read; an
@@ -29,12 +29,15 @@ mod forms;
 mod guard;
 mod guests;
 mod health;
+mod markdown;
+mod media;
 mod multipart;
 mod pages;
 mod place;
 mod problem;
 mod serve;
 mod session;
+mod stage;
 mod store;
 mod text;
 mod url;
@@ -108,6 +111,7 @@ struct Inner {
     listings: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     guests: guests::Guests,
+    known: media::Known,
 }
 
 impl WebState {
@@ -126,6 +130,7 @@ impl WebState {
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
             archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
             guests: guests::Guests::default(),
+            known: media::Known::default(),
         };
         WebState { inner: Arc::new(inner), tls: false }
     }

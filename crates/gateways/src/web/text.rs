@@ -400,6 +400,20 @@ texts! {
     version_restored: "This version is the current one again",
     shortcut_details: "Details",
 
+    // A file, shown
+    view_previous: "Previous file",
+    view_next: "Next file",
+    view_back: "Back to the folder",
+    view_none: "There is no preview of this kind of file. Download it to open it.",
+    view_empty: "This file is empty.",
+    view_cut: "This is the beginning. Download the file to read all of it.",
+    view_failed: "This cannot be shown. Download the file to open it.",
+    view_needs_scripts: "Its pages are shown where scripts may run. Download the file to open it.",
+    view_pdf_password: "This document is protected by a password. Download it to open it.",
+    view_page: "Page {number} of {count}",
+    view_pages_more: "These are the first {count} pages. Download the file to read all of it.",
+    shortcut_view: "In a file: the one before or after",
+
     // Search
     search: "Search",
     search_placeholder: "A part of a name",
@@ -464,7 +478,7 @@ texts! {
     // Shortcuts
     shortcuts: "Keyboard shortcuts",
     shortcut_move: "Move",
-    shortcut_open: "Open or download",
+    shortcut_open: "Open",
     shortcut_up: "Go up one folder",
     shortcut_filter: "Filter, or search",
     shortcut_rename: "Rename",

@@ -29,6 +29,17 @@ pub(super) fn file(base: &str, path: &DrivePath) -> String {
     format!("/api/v1{drive}/file?path={}", encode(&path.to_string()))
 }
 
+/// The page that shows a file.
+pub(super) fn view(base: &str, path: &DrivePath) -> String {
+    path.names().iter().fold(format!("{base}/view"), |url, name| url + "/" + &encode(name))
+}
+
+/// A file's content as it may be shown within a page.
+pub(super) fn shown(base: &str, path: &DrivePath) -> String {
+    let drive = if base.is_empty() { "/drive" } else { base };
+    format!("/api/v1{drive}/view?path={}", encode(&path.to_string()))
+}
+
 /// The address without what names a shared drive.
 fn within_drive(path: &str) -> &str {
     let Some((id, _)) = path.strip_prefix("/drives/").and_then(|rest| rest.split_once('/')) else { return path };
@@ -47,6 +58,7 @@ pub(super) fn safe_next(next: &str) -> &str {
     let within = within_drive(path);
     let ours = matches!(within, "/" | "/trash" | "/search" | "/details" | "/drives" | "/share")
         || within.starts_with("/drive/")
+        || within.starts_with("/view/")
         || (within == "/members" && within != path)
         || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
@@ -69,9 +81,17 @@ mod tests {
 
     #[test]
     fn after_signing_in_nobody_is_sent_away() {
-        for fine in
-            ["/", "/drive/a%20b", "/?cursor=x", "/settings/devices", "/people", "/trash", "/search?text=x", "/drives"]
-        {
+        for fine in [
+            "/",
+            "/drive/a%20b",
+            "/view/a.png",
+            "/?cursor=x",
+            "/settings/devices",
+            "/people",
+            "/trash",
+            "/search?text=x",
+            "/drives",
+        ] {
             assert_eq!(safe_next(fine), fine);
         }
         for fine in ["", "members", "trash", "drive/a"] {

@@ -115,7 +115,7 @@ async fn heads_sort_and_search_says_the_place() {
     let found = ada.get("/search?text=ARG").await;
     assert_eq!(found.status, StatusCode::OK);
     let words = found.text();
-    assert!(words.contains("1 found") && words.contains("/api/v1/drive/file?path=%2Fa%20%26%20b%2FLarge"));
+    assert!(words.contains("1 found") && words.contains("/view/a%20%26%20b/Large"));
     assert!(words.contains("href=\"/drive/a%20%26%20b\"") && words.contains("/a &#38; b</a>"), "{words}");
     let none = ada.get("/search?text=%3Cb%3E").await;
     assert!(none.text().contains("Nothing has “&#60;b&#62;”") && !none.text().contains("<b>"));

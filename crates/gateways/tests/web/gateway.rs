@@ -420,7 +420,7 @@ async fn folders_are_made_renamed_and_deleted() {
     assert_eq!(ada.names("/a/b/c").await, ["d", "file"]);
     assert_eq!(ada.get("/drive/a/b/c").await.status, StatusCode::OK);
     let to_file = ada.get("/drive/a/b/c/file").await;
-    assert_eq!(to_file.header("location"), "/api/v1/drive/file?path=%2Fa%2Fb%2Fc%2Ffile");
+    assert_eq!(to_file.header("location"), "/view/a/b/c/file");
 
     let delete = |path: &str| format!("/api/v1/drive/file?path={}", encode(path));
     assert_eq!(ada.send("DELETE", &delete("/a"), &[], "").await.kind(), "not_empty");

@@ -11,5 +11,6 @@ mod kept;
 mod links;
 mod look;
 mod people;
+mod previews;
 mod shared;
 mod world;

@@ -197,7 +197,10 @@ async fn the_pages_work_without_scripts() {
     assert!(ben.get(&format!("{base}/drive/papers")).await.text().contains("a.txt"));
     assert!(ben.get(&format!("{base}/details?path=/papers/a.txt")).await.text().contains("a.txt"));
     let found = ben.get(&format!("{base}/search?text=a.t")).await;
-    assert!(found.text().contains(&format!("/api/v1/drives/{id}/file?path=%2Fpapers%2Fa.txt")), "{}", found.text());
+    assert!(found.text().contains(&format!("{base}/view/papers/a.txt")), "{}", found.text());
+    let shown = ben.get(&format!("{base}/view/papers/a.txt")).await;
+    assert!(shown.text().contains(&format!("/api/v1/drives/{id}/file?path=%2Fpapers%2Fa.txt")), "{}", shown.text());
+    assert!(shown.text().contains("hello") && shown.text().contains(&format!("href=\"{base}/drive/papers\"")));
     assert!(!ben.get("/search?text=a.t").await.text().contains("a.txt\""));
     // Members.
     let add = |name: &str, role: &str| format!("name={name}&role={role}");

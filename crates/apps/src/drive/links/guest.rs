@@ -46,6 +46,13 @@ pub struct LinkFound {
     version: Version,
 }
 
+impl LinkFound {
+    /// May only so many downloads begin?
+    pub fn bounds_downloads(&self) -> bool {
+        self.downloads_max.is_some()
+    }
+}
+
 /// A download that may begin.
 #[derive(Clone, Debug)]
 pub struct Started {

@@ -1,12 +1,13 @@
-//! `GET /api/v1/drive/file`: a file's bytes, all or one range, never as active content.
+//! `GET /api/v1/drive/file` and `…/view`: a file's bytes, all or one range, never as active content.
 
 use crate::web::WebState;
 use crate::web::place::Viewer;
 use crate::web::problem::Problem;
+use crate::web::stage;
 use crate::web::text::ENGLISH;
 use crate::web::url::encode;
 use apps::drive::{FileInfo, OpenFile};
-use apps::{Drives, VersionId};
+use apps::{DriveError, DriveId, Drives, VersionId};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -59,18 +60,38 @@ pub(in crate::web) async fn download(
     query: Result<Query<At>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(asked) = query?;
-    let open = match asked.version {
-        Some(version) => state.inner.drives.open_version(at.drive, &asked.path, version).await?,
-        None => state.inner.drives.open(at.drive, &asked.path).await?,
-    };
-    send(&state.inner.drives, &state.inner.downloads, open, &method, &headers).await
+    let open = open(&state, at.drive, &asked).await?;
+    send(&state.inner.drives, &state.inner.downloads, open, None, &method, &headers).await
 }
 
-/// The file, or the part of it that is asked for. `downloads`: how many there may be at a time.
+/// The same for a page of ours: what its bytes say is an image, sound or a film comes as such, all else as an attachment.
+pub(in crate::web) async fn view(
+    State(state): State<WebState>,
+    Viewer(at): Viewer,
+    method: Method,
+    headers: HeaderMap,
+    query: Result<Query<At>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(asked) = query?;
+    let open = open(&state, at.drive, &asked).await?;
+    let shown = stage::media(&state, &open).await?.inline();
+    send(&state.inner.drives, &state.inner.downloads, open, shown, &method, &headers).await
+}
+
+async fn open(state: &WebState, drive: DriveId, asked: &At) -> Result<OpenFile, DriveError> {
+    match asked.version {
+        Some(version) => state.inner.drives.open_version(drive, &asked.path, version).await,
+        None => state.inner.drives.open(drive, &asked.path).await,
+    }
+}
+
+/// The file, or the part of it that is asked for. `downloads`: how many there may be at a time; `shown`: as what a page
+/// may show it, by its bytes.
 pub(in crate::web) async fn send(
     drives: &Drives,
     downloads: &Arc<Semaphore>,
     open: OpenFile,
+    shown: Option<&'static str>,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
@@ -107,7 +128,7 @@ pub(in crate::web) async fn send(
         }
         response
     };
-    describe(response.headers_mut(), &open.entry.name, &open.file, &etag);
+    describe(response.headers_mut(), &open.entry.name, &open.file, shown, &etag);
     Ok(response)
 }
 
@@ -122,7 +143,7 @@ fn content_range(range: &Range<u64>, size: u64) -> String {
     format!("bytes {}-{}/{size}", range.start, range.end - 1)
 }
 
-fn describe(headers: &mut HeaderMap, name: &str, file: &FileInfo, etag: &str) {
+fn describe(headers: &mut HeaderMap, name: &str, file: &FileInfo, shown: Option<&str>, etag: &str) {
     let kind = file.media_type.as_deref().map(str::to_ascii_lowercase).unwrap_or_default();
     let told = PASSIVE.iter().any(|passive| {
         if passive.ends_with('/') {
@@ -131,8 +152,9 @@ fn describe(headers: &mut HeaderMap, name: &str, file: &FileInfo, etag: &str) {
             kind.split(';').next().unwrap_or("") == *passive
         }
     });
-    put(headers, header::CONTENT_TYPE, if told { &kind } else { "application/octet-stream" });
-    put(headers, header::CONTENT_DISPOSITION, &disposition(name));
+    let told = if told { &kind } else { "application/octet-stream" };
+    put(headers, header::CONTENT_TYPE, shown.unwrap_or(told));
+    put(headers, header::CONTENT_DISPOSITION, &if shown.is_some() { "inline".into() } else { disposition(name) });
     put(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
     put(headers, header::ETAG, etag);
     put(headers, header::ACCEPT_RANGES, "bytes");

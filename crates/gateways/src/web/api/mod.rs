@@ -50,6 +50,7 @@ fn drive_routes() -> Router<WebState> {
     Router::new()
         .route("/list", get(drive::list))
         .route("/entry", get(drive::stat))
+        .route("/view", get(download::view))
         .route("/file", file.layer(DefaultBodyLimit::disable()))
         .route(
             "/archive",

@@ -30,7 +30,7 @@ pub(super) async fn get(ask: &Ask, place: &Place, method: &Method) -> Result<Res
         return Ok(FOLDER.into_response());
     }
     let open = ask.drives().open(ask.drive, &path.to_string()).await?;
-    Ok(send_file(ask.drives(), &ask.state.inner.downloads, open, method, &ask.headers).await?)
+    Ok(send_file(ask.drives(), &ask.state.inner.downloads, open, None, method, &ask.headers).await?)
 }
 
 /// Puts a file. What comes shorter than promised leaves nothing.

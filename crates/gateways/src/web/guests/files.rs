@@ -3,6 +3,7 @@
 use super::{Guest, Place, refused};
 use crate::web::api::{send_archive, send_file};
 use crate::web::problem::Problem;
+use crate::web::stage;
 use crate::web::zip::Top;
 use crate::web::{WebState, text::ENGLISH};
 use apps::DriveError;
@@ -37,7 +38,28 @@ pub(in crate::web) async fn file(
         let guest = Guest::let_in(&state, &token, &headers, &device).await?;
         let started = begin(&state, &guest, query, &method, &headers).await?;
         let open = started.open.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
-        send_file(&state.inner.drives, &state.inner.guests.downloads, open, &method, &headers).await
+        send_file(&state.inner.drives, &state.inner.guests.downloads, open, None, &method, &headers).await
+    };
+    answer(done.await, &token)
+}
+
+/// One file for the page that shows it. What a guest looks at counts as a download, within an hour once.
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    super::From(device): Place,
+    method: Method,
+    mut headers: HeaderMap,
+    query: Asked,
+) -> Response {
+    headers.remove(header::IF_NONE_MATCH);
+    let done = async {
+        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        let Query(asked) = query?;
+        let open = guest.look(&state, &asked.path).await?.open;
+        let open = open.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
+        let shown = stage::media(&state, &open).await?.inline();
+        send_file(&state.inner.drives, &state.inner.guests.downloads, open, shown, &method, &headers).await
     };
     answer(done.await, &token)
 }

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::session::From;
 use super::text::ENGLISH;
 use super::{GUEST_ARCHIVES_MAX, GUEST_DOWNLOADS_MAX, GUEST_UPLOADS_MAX, WebState};
-use apps::drive::LinkFound;
+use apps::drive::{LinkFound, Started};
 use apps::{AccountError, Device, DriveError, Drives, User, UserId};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -59,6 +59,7 @@ pub(super) fn routes() -> Router<WebState> {
     Router::new()
         .route("/s/{token}", get(pages::show).post(pages::unlock))
         .route("/s/{token}/file", get(files::file))
+        .route("/s/{token}/show", get(files::show))
         .route("/s/{token}/archive", get(files::archive))
         .route("/s/{token}/upload", post(upload::form).put(upload::put).layer(DefaultBodyLimit::disable()))
         .layer(axum::middleware::map_response(private))
@@ -127,6 +128,11 @@ impl Guest {
 
     fn locked(&self) -> bool {
         self.link.password.is_some() && self.proof.is_none()
+    }
+
+    /// A file, to be shown on a page. It has been seen then: that counts as a download, within an hour once.
+    async fn look(&self, state: &WebState, path: &str) -> Result<Started, DriveError> {
+        state.inner.drives.guest_download(&self.link, path, self.proof.map(|proof| proof.guest), true).await
     }
 
     /// The drives, held to what who made the link may keep.

@@ -5,6 +5,7 @@ use super::{Guest, Place, refused};
 use crate::web::pages::{Frame, render};
 use crate::web::problem::Problem;
 use crate::web::session::From;
+use crate::web::stage::Stage;
 use crate::web::text::{ENGLISH, fill};
 use crate::web::{WebState, api, format, url};
 use apps::DriveError;
@@ -53,6 +54,10 @@ struct FilePage {
     date: String,
     machine_date: String,
     file: String,
+    /// The folder that it is in, where the link is to one.
+    up: Option<String>,
+    /// None where downloads are counted: looking would be one.
+    stage: Option<Stage>,
 }
 
 #[derive(Template)]
@@ -180,6 +185,13 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
         false => format!("{base}/{what}?path={}", url::encode(&path.to_string())),
     };
     if let Some(file) = entry.file() {
+        let stage = match link.bounds_downloads() {
+            true => None,
+            false => match guest.look(state, &path.to_string()).await?.open {
+                Some(open) => Some(Stage::of(state, &open, within("show", &path)).await?),
+                None => None,
+            },
+        };
         let page = FilePage {
             frame: Frame::new(),
             name: shown(&entry.name),
@@ -189,6 +201,8 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
             date: format::date(file.mtime),
             machine_date: format::machine_date(file.mtime),
             file: within("file", &path),
+            up: path.parent().map(|folder| guest.address(&folder.to_string())),
+            stage,
         };
         return Ok(render(StatusCode::OK, &page));
     }
@@ -202,7 +216,7 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
         let at = entry.file().map_or(entry.modified, |file| file.mtime);
         Ok(Row {
             name: shown(&entry.name),
-            url: if entry.is_folder() { guest.address(&path.to_string()) } else { within("file", &path) },
+            url: guest.address(&path.to_string()),
             folder: entry.is_folder(),
             size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
             at: at.0,

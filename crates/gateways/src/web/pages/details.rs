@@ -31,6 +31,8 @@ struct DetailsPage<'a> {
     parent_url: String,
     folder: bool,
     url: String,
+    /// Its own page; empty for a folder, whose page is its address.
+    view: String,
     archive: String,
     /// Links to it may be made here.
     links_here: bool,
@@ -159,6 +161,7 @@ fn details<'a>(
         parent_url: url::folder(&base, &parent),
         folder: entry.is_folder(),
         url: if entry.is_folder() { url::folder(&base, path) } else { url::file(&base, path) },
+        view: if entry.is_folder() { String::new() } else { url::view(&base, path) },
         archive: url::archive(&base, path),
         // Links are of one's own drive.
         links_here: !path.is_root() && !spot.shared,

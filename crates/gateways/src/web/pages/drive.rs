@@ -46,9 +46,9 @@ struct DrivePage<'a> {
     empty: &'static str,
 }
 
-struct Crumb<'a> {
-    name: Cow<'a, str>,
-    url: String,
+pub(super) struct Crumb<'a> {
+    pub name: Cow<'a, str>,
+    pub url: String,
     last: bool,
 }
 
@@ -72,9 +72,9 @@ pub(in crate::web) struct From {
     #[serde(default)]
     cursor: String,
     #[serde(default)]
-    order: OrderJson,
+    pub order: OrderJson,
     #[serde(default)]
-    reverse: bool,
+    pub reverse: bool,
 }
 
 impl From {
@@ -86,6 +86,11 @@ impl From {
             (_, false) => format!("?order={name}"),
             (_, true) => format!("?order={name}&reverse=true"),
         }
+    }
+
+    /// The same of what was asked for.
+    pub fn as_chosen(&self) -> String {
+        From::sorted(self.order, self.reverse)
     }
 
     /// A column that is chosen again turns round. Names begin with A; the largest and the latest are looked for first.
@@ -133,7 +138,7 @@ pub(in crate::web) async fn root(
 
 #[derive(Deserialize)]
 pub(in crate::web) struct FolderPath {
-    path: String,
+    pub path: String,
 }
 
 pub(in crate::web) async fn folder(
@@ -154,7 +159,7 @@ async fn show(state: &WebState, at: &InDrive, path: &str, query: Result<Query<Fr
         Ok(response) => response,
         // A link to a file leads to the file.
         Err(DriveError::NotAFolder { .. }) => match DrivePath::parse(path) {
-            Ok(path) => Redirect::to(&url::file(&at.base(), &path)).into_response(),
+            Ok(path) => Redirect::to(&url::view(&at.base(), &path)).into_response(),
             Err(error) => failed(error.into()),
         },
         Err(error) => failed(Problem::from(error)),
@@ -168,15 +173,12 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
     let mut page = drives.list_by(at.drive, &path.to_string(), order, from.reverse, after, ENTRIES_MAX).await?;
     // In the order of a long folder's pages nothing must move between them.
     if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
-        page.items.sort_by_cached_key(|entry| (entry.name.to_lowercase(), entry.name.clone()));
-        if from.reverse {
-            page.items.reverse();
-        }
-        page.items.sort_by_key(|entry| entry.file().is_some());
+        in_shown_order(&mut page.items, from.reverse);
     }
     let text = &ENGLISH;
     let (spot, user) = (Spot::of(at), &at.caller.user);
-    let rows = page.items.iter().map(|entry| row(&spot.base, &path, entry)).collect::<Result<Vec<_>, _>>()?;
+    let sorted = from.as_chosen();
+    let rows = page.items.iter().map(|entry| row(&spot.base, &path, entry, &sorted)).collect::<Result<Vec<_>, _>>()?;
     let here = url::folder(&spot.base, &path);
     let count = match (rows.len(), &page.next) {
         (1, None) => text.items_one.to_string(),
@@ -197,7 +199,6 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
         order: HEADS.into_iter().find(|(order, _)| *order == from.order).map_or("", |(_, name)| name),
         reverse: from.reverse,
         more: page.next.as_ref().map(|next| {
-            let sorted = From::sorted(from.order, from.reverse);
             format!("{here}{sorted}{}cursor={}", if sorted.is_empty() { "?" } else { "&" }, url::encode(next))
         }),
         cursor: page.next.as_deref().unwrap_or_default(),
@@ -213,7 +214,7 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
     Ok(render(StatusCode::OK, &page))
 }
 
-fn crumbs<'a>(spot: &Spot, path: &'a DrivePath) -> Vec<Crumb<'a>> {
+pub(super) fn crumbs<'a>(spot: &Spot, path: &'a DrivePath) -> Vec<Crumb<'a>> {
     let depth = path.names().len();
     let root = Crumb { name: spot.name.clone().into(), url: format!("{}/", spot.base), last: depth == 0 };
     let names = path.names().iter().enumerate().map(|(at, name)| Crumb {
@@ -224,12 +225,37 @@ fn crumbs<'a>(spot: &Spot, path: &'a DrivePath) -> Vec<Crumb<'a>> {
     std::iter::once(root).chain(names).collect()
 }
 
-fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry) -> Result<Row<'a>, DriveError> {
+/// Folders first, each by names as people sort them: case does not matter, numbers count as numbers.
+pub(super) fn in_shown_order(entries: &mut [Entry], reverse: bool) {
+    entries.sort_by_cached_key(|entry| (natural(&entry.name), entry.name.clone()));
+    if reverse {
+        entries.reverse();
+    }
+    entries.sort_by_key(|entry| entry.file().is_some());
+}
+
+/// A name such that `2` comes before `10`: each number is told with its length in digits first.
+fn natural(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 8);
+    let mut rest = name;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        out.extend(rest[..at].chars().flat_map(char::to_lowercase));
+        let number = &rest[at..];
+        let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        let digits = number[..end].trim_start_matches('0');
+        out.push_str(&format!("0{:03}{digits}", digits.len()));
+        rest = &number[end..];
+    }
+    out.extend(rest.chars().flat_map(char::to_lowercase));
+    out
+}
+
+fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry, sorted: &str) -> Result<Row<'a>, DriveError> {
     let path = folder.join(&entry.name)?;
     let modified = entry.file().map_or(entry.modified, |file| file.mtime);
     Ok(Row {
         name: &entry.name,
-        url: if entry.is_folder() { url::folder(base, &path) } else { url::file(base, &path) },
+        url: if entry.is_folder() { url::folder(base, &path) } else { url::view(base, &path) + sorted },
         folder: entry.is_folder(),
         bytes: entry.size(),
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
@@ -239,4 +265,16 @@ fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry) -> Result<Row<'a>, 
         details: super::details::address(base, &path),
         actions: fill(ENGLISH.actions_for, &[("name", &entry.name)]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn names_are_sorted_as_people_do() {
+        let mut names = ["img10", "Img2", "b", "img02", "a 1.5", "a 1.10", "A", "img2b", "", "10", "9"];
+        names.sort_by_cached_key(|name| (natural(name), *name));
+        assert_eq!(names, ["", "9", "10", "A", "a 1.5", "a 1.10", "b", "Img2", "img02", "img2b", "img10"]);
+    }
 }

@@ -16,6 +16,7 @@ pub(super) mod setup;
 pub(super) mod share;
 mod spot;
 pub(super) mod trash;
+pub(super) mod view;
 
 pub(super) use inner::is_inner;
 
@@ -84,6 +85,7 @@ fn of_a_drive(base: &str) -> Router<WebState> {
         .route(&at("/drive"), get(drive::root))
         .route(&at("/drive/"), get(drive::root))
         .route(&at("/drive/{*path}"), get(drive::folder))
+        .route(&at("/view/{*path}"), get(view::show))
         .route(&at("/details"), get(details::show))
         .route(&at("/details/restore"), post(details::restore))
         .route(&at("/search"), get(search::show))

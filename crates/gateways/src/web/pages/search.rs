@@ -65,7 +65,7 @@ fn row(spot: &Spot, found: &Found) -> Result<Row, DriveError> {
     Ok(Row {
         name: entry.name.clone(),
         folder: entry.is_folder(),
-        url: if entry.is_folder() { url::folder(&spot.base, &path) } else { url::file(&spot.base, &path) },
+        url: if entry.is_folder() { url::folder(&spot.base, &path) } else { url::view(&spot.base, &path) },
         details: super::details::address(&spot.base, &path),
         parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
         parent_url: url::folder(&spot.base, &parent),

@@ -1,0 +1,138 @@
+//! A file, shown: its folder is one key away, so are the files before and after it.
+
+use super::drive::{Crumb, FolderPath, From, crumbs, in_shown_order};
+use super::spot::Spot;
+use super::{Frame, failed, render};
+use crate::web::api::OrderJson;
+use crate::web::place::{InDrive, ViewerOfPage};
+use crate::web::problem::Problem;
+use crate::web::stage::Stage;
+use crate::web::text::{ENGLISH, fill};
+use crate::web::{WebState, format, url};
+use apps::drive::{DrivePath, OpenFile};
+use apps::{DriveError, User};
+use askama::Template;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+/// Entries of a folder that a page lists in its own order; the neighbours in longer ones are found by the store's.
+const ENTRIES_MAX: u32 = 500;
+
+#[derive(Template)]
+#[template(path = "view.html")]
+struct ViewPage<'a> {
+    frame: Frame,
+    place: &'static str,
+    spot: Spot,
+    user: &'a User,
+    signed_in_as: String,
+    /// The folders above.
+    crumbs: Vec<Crumb<'a>>,
+    name: String,
+    back: String,
+    previous: Option<Beside>,
+    next: Option<Beside>,
+    file: String,
+    details: String,
+    size: String,
+    at: u64,
+    date: String,
+    machine_date: String,
+    stage: Stage,
+}
+
+/// The file before or after.
+struct Beside {
+    name: String,
+    url: String,
+}
+
+pub(in crate::web) async fn show(
+    State(state): State<WebState>,
+    ViewerOfPage(at): ViewerOfPage,
+    path: Result<Path<FolderPath>, PathRejection>,
+    query: Result<Query<From>, QueryRejection>,
+) -> Response {
+    let from = query.map(|Query(query)| query).unwrap_or_default();
+    let Ok(Path(FolderPath { path })) = path else {
+        return failed(DriveError::NotFound { path: String::new() }.into());
+    };
+    match page(&state, &at, &path, &from).await {
+        Ok(response) => response,
+        // An address of a folder leads to the folder.
+        Err(DriveError::IsAFolder { .. }) => match DrivePath::parse(&path) {
+            Ok(path) => Redirect::to(&url::folder(&at.base(), &path)).into_response(),
+            Err(error) => failed(error.into()),
+        },
+        Err(error) => failed(Problem::from(error)),
+    }
+}
+
+async fn page(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result<Response, DriveError> {
+    let path = DrivePath::parse(path)?;
+    let open = state.inner.drives.open(at.drive, &path.to_string()).await?;
+    let folder = path.parent().unwrap_or_default();
+    let (spot, user) = (Spot::of(at), &at.caller.user);
+    let (stage, (previous, next)) =
+        futures::try_join!(stage(state, &spot, &path, &open), beside(state, at, &path, &folder, from))?;
+    let sorted = from.as_chosen();
+    let leads = |name: String| -> Result<Beside, DriveError> {
+        let url = url::view(&spot.base, &folder.join(&name)?) + &sorted;
+        Ok(Beside { name, url })
+    };
+    let page = ViewPage {
+        frame: Frame::new(),
+        place: "view",
+        user,
+        signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
+        crumbs: crumbs(&spot, &folder),
+        name: open.entry.name.clone(),
+        back: url::folder(&spot.base, &folder) + &sorted,
+        previous: previous.map(leads).transpose()?,
+        next: next.map(leads).transpose()?,
+        file: url::file(&spot.base, &path),
+        details: super::details::address(&spot.base, &path),
+        size: format::size(open.file.size),
+        at: open.file.mtime.0,
+        date: format::date(open.file.mtime),
+        machine_date: format::machine_date(open.file.mtime),
+        stage,
+        spot,
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+async fn stage(state: &WebState, spot: &Spot, path: &DrivePath, open: &OpenFile) -> Result<Stage, DriveError> {
+    Ok(Stage::of(state, open, url::shown(&spot.base, path)).await?)
+}
+
+/// Names of the files before and after it, as the folder's page has them.
+async fn beside(
+    state: &WebState,
+    at: &InDrive,
+    path: &DrivePath,
+    folder: &DrivePath,
+    from: &From,
+) -> Result<(Option<String>, Option<String>), DriveError> {
+    let (drives, order) = (&state.inner.drives, from.order.into());
+    if from.order == OrderJson::Name {
+        let mut page = drives.list_by(at.drive, &folder.to_string(), order, false, None, ENTRIES_MAX).await?;
+        if page.next.is_none() {
+            in_shown_order(&mut page.items, from.reverse);
+            let names: Vec<String> =
+                page.items.into_iter().filter(|entry| !entry.is_folder()).map(|entry| entry.name).collect();
+            let Some(here) = names.iter().position(|name| Some(name.as_str()) == path.name()) else {
+                return Ok((None, None));
+            };
+            let before = here.checked_sub(1).and_then(|before| names.get(before));
+            return Ok((before.cloned(), names.get(here + 1).cloned()));
+        }
+    }
+    match drives.beside(at.drive, &path.to_string(), order, from.reverse).await {
+        // Removed or renamed just now: what was read is shown.
+        Err(DriveError::NotFound { .. } | DriveError::NotAFolder { .. }) => Ok((None, None)),
+        found => found,
+    }
+}

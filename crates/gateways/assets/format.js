@@ -24,7 +24,8 @@ export function size(bytes) {
     value /= 1000;
     unit += 1;
   }
-  return `${value < 9.95 ? value.toFixed(1) : value.toFixed(0)} ${UNITS[unit]}`;
+  const shown = value < 9.95 ? value.toFixed(1).replace(".", text.decimal) : value.toFixed(0);
+  return `${shown} ${UNITS[unit]}`;
 }
 
 export function speed(bytesPerSecond) {

@@ -7,10 +7,13 @@ use crate::page::{Page, cursor_after, place_of};
 use crate::{DriveId, UserId, hex};
 use bytes::Bytes;
 use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Condition, Consistency, ItemKey, Query, Test, Update, Version};
 
 /// Users in one page of a listing.
 pub const LIST_MAX: u32 = 500;
+/// Users that are read together.
+const NAMES_AT_ONCE: usize = 500;
 
 /// A user about to be made.
 pub(super) struct Prepared {
@@ -268,6 +271,25 @@ impl Accounts {
     pub async fn find(&self, name: &str) -> Result<User, AccountError> {
         let (id, _, row) = self.find_required(name).await?;
         row.user(id)
+    }
+
+    /// The names that these people show to others; who has no account any more has none.
+    pub async fn displays(
+        &self,
+        of: impl IntoIterator<Item = UserId>,
+    ) -> Result<BTreeMap<UserId, String>, AccountError> {
+        let ids: Vec<UserId> = of.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut names = BTreeMap::new();
+        for part in ids.chunks(NAMES_AT_ONCE) {
+            let keys = part.iter().map(|id| self.user_key(*id)).collect();
+            let users = self.inner.store.get_many(keys, Consistency::Strong).await?;
+            for (id, user) in part.iter().zip(users) {
+                if let Some(user) = user {
+                    names.insert(*id, decode::<UserRow>("a user", &user.value)?.display);
+                }
+            }
+        }
+        Ok(names)
     }
 
     /// The same, for an administrator alone.

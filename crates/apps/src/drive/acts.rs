@@ -130,7 +130,7 @@ impl Drives {
                 Ok(Done { path: Some(moved.path), entry: Some(moved.entry), undo, ..Done::default() })
             }
             Act::Copy { drive: source, from, to, clash } => {
-                self.act_copy(source.unwrap_or(drive), drive, from, to, *clash).await
+                self.act_copy(source.unwrap_or(drive), drive, from, to, *clash, by).await
             }
             Act::Trash { path, only, recursive } => {
                 if !recursive && self.stat(drive, path).await?.is_folder() {
@@ -193,10 +193,11 @@ impl Drives {
         from: &str,
         to: &str,
         clash: Clash,
+        by: Option<UserId>,
     ) -> Result<Done, DriveError> {
         let source = self.stat(source_drive, from).await?;
         if !source.is_folder() && !self.is_long_copy(drive, &source, to, clash).await? {
-            let copied = self.copy_file_of(source_drive, drive, from, to, clash).await?;
+            let copied = self.copy_file_of(source_drive, drive, from, to, clash, by).await?;
             let Some(copied) = copied else { return Ok(Done::default()) };
             let FileCopied { path, entry, before } = copied;
             let undo = match before {
@@ -211,7 +212,7 @@ impl Drives {
             let undo = undo.into_iter().collect();
             return Ok(Done { path: Some(path), entry: Some(entry), undo, ..Done::default() });
         }
-        let job = match self.begin_copy_of(source_drive, drive, from, to, clash).await {
+        let job = match self.begin_copy_of(source_drive, drive, from, to, clash, by).await {
             Err(DriveError::Exists { .. }) if clash == Clash::Skip => return Ok(Done::default()),
             begun => begun?,
         };

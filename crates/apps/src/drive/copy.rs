@@ -5,7 +5,7 @@ use super::path::{NAMES_MAX, numbered};
 use super::put::{Before, Put};
 use super::walk::Step;
 use super::{Clash, DriveError, DrivePath, Drives, Entry, NewFile, PutCondition};
-use crate::{DriveId, VersionId};
+use crate::{DriveId, UserId, VersionId};
 
 /// A file that was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,9 @@ impl Drives {
         from: &str,
         to: &str,
         clash: Clash,
+        by: Option<UserId>,
     ) -> Result<Option<FileCopied>, DriveError> {
-        self.copy_file_of(drive, drive, from, to, clash).await
+        self.copy_file_of(drive, drive, from, to, clash, by).await
     }
 
     /// The same, of a file in another drive, perhaps.
@@ -38,6 +39,7 @@ impl Drives {
         from: &str,
         to: &str,
         clash: Clash,
+        by: Option<UserId>,
     ) -> Result<Option<FileCopied>, DriveError> {
         let (source, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
         let (Some(folder), Some(name)) = (to.parent(), to.name()) else {
@@ -55,6 +57,7 @@ impl Drives {
                 media_type: open.file.media_type.clone(),
                 etag: None,
                 version: VersionId::random(),
+                by,
             };
             let condition = if clash == Clash::Replace { PutCondition::Replace } else { PutCondition::CreateNew };
             let mut put = Put::new(drive, place.clone(), open.content, new, condition)?;

@@ -1,6 +1,6 @@
 //! What callers see of a drive, and what they say when they change it.
 
-use crate::{FileId, FolderId, VersionId};
+use crate::{FileId, FolderId, UserId, VersionId};
 use client::Content;
 use types::WallMillis;
 
@@ -54,6 +54,8 @@ pub struct FileInfo {
     pub media_type: Option<String>,
     /// There are, or were, earlier versions of it.
     pub history: bool,
+    /// Who put this content, if they had an account and it is known.
+    pub by: Option<UserId>,
 }
 
 impl Entry {
@@ -109,11 +111,13 @@ pub struct NewFile {
     pub etag: Option<String>,
     /// Fresh for each put; the same again makes a retry harmless.
     pub version: VersionId,
+    /// Who puts it.
+    pub by: Option<UserId>,
 }
 
 impl Default for NewFile {
     fn default() -> NewFile {
-        NewFile { mtime: None, media_type: None, etag: None, version: VersionId::random() }
+        NewFile { mtime: None, media_type: None, etag: None, version: VersionId::random(), by: None }
     }
 }
 

@@ -8,7 +8,7 @@
 use super::change::{Change, Commit};
 use super::rows::{PlaceRow, Work, WorkRow, decode};
 use super::{Clash, DriveError, DrivePath, Drives};
-use crate::{DriveId, FolderId, JobId};
+use crate::{DriveId, FolderId, JobId, UserId};
 use bytes::Bytes;
 use prost::Message;
 use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
@@ -70,6 +70,9 @@ struct JobRow {
     /// The drive that the source is in, where that is another one.
     #[prost(bytes = "bytes", tag = "16")]
     source_drive: Bytes,
+    /// Who began it.
+    #[prost(bytes = "bytes", tag = "17")]
+    by: Bytes,
 }
 
 /// A folder that is still to be copied.
@@ -157,8 +160,15 @@ impl Change {
 
 impl Drives {
     /// Begins to copy a folder, or a file. [`Self::run_job`] does it. Nothing is ever replaced.
-    pub async fn begin_copy(&self, drive: DriveId, from: &str, to: &str, clash: Clash) -> Result<Job, DriveError> {
-        self.begin_copy_of(drive, drive, from, to, clash).await
+    pub async fn begin_copy(
+        &self,
+        drive: DriveId,
+        from: &str,
+        to: &str,
+        clash: Clash,
+        by: Option<UserId>,
+    ) -> Result<Job, DriveError> {
+        self.begin_copy_of(drive, drive, from, to, clash, by).await
     }
 
     /// The same, from another drive, perhaps. What was begun ends, whatever its beginner may do meanwhile.
@@ -169,6 +179,7 @@ impl Drives {
         from: &str,
         to: &str,
         clash: Clash,
+        by: Option<UserId>,
     ) -> Result<Job, DriveError> {
         let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
         if to.is_root() {
@@ -211,6 +222,7 @@ impl Drives {
             },
             started: self.now().0,
             quota: self.quota,
+            by: by.map(|by| by.bytes()).unwrap_or_default(),
             file: file.clone(),
             source_drive: if elsewhere { source_drive.bytes() } else { Bytes::new() },
             ..JobRow::default()

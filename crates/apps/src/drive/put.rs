@@ -274,6 +274,7 @@ impl Put {
             etag: self.new.etag.clone().unwrap_or_else(default_etag),
             media_type: self.new.media_type.clone().filter(|text| !text.is_empty()),
             history: false,
+            by: self.new.by,
         };
         Entry {
             name: self.path.name().unwrap_or_default().to_string(),

@@ -1,7 +1,7 @@
 //! The rows of a drive as they are stored: protobuf, fields only ever added.
 
 use super::{DriveError, Entry, EntryKind, FileInfo, FolderInfo};
-use crate::{FileId, FolderId, VersionId};
+use crate::{FileId, FolderId, UserId, VersionId};
 use bytes::Bytes;
 use prost::Message;
 use types::WallMillis;
@@ -51,6 +51,8 @@ pub(super) struct EntryFile {
     /// There are, or were, earlier versions.
     #[prost(bool, tag = "8")]
     pub history: bool,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub by: Bytes,
 }
 
 /// Where a folder or file is: the reverse of its entry, written in the same transaction.
@@ -110,6 +112,7 @@ impl EntryFile {
             etag: file.etag.clone(),
             media_type: file.media_type.clone().unwrap_or_default(),
             history: file.history,
+            by: file.by.map(|by| by.bytes()).unwrap_or_default(),
         }
     }
 
@@ -124,6 +127,7 @@ impl EntryFile {
             etag: self.etag,
             media_type: Some(self.media_type).filter(|text| !text.is_empty()),
             history: self.history,
+            by: UserId::from_slice(&self.by),
         })
     }
 }
@@ -192,6 +196,7 @@ mod tests {
                 let (mtime, media_type) = (WallMillis(times[0]), Some("text/plain".to_string()));
                 EntryKind::File(FileInfo {
                     id: FileId(ids), version: VersionId(ids), size, hash, mtime, etag, media_type, history: size % 2 == 0,
+                    by: (size % 5 == 0).then_some(UserId(ids)),
                 })
             };
             let entry = Entry {

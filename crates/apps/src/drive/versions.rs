@@ -26,8 +26,7 @@ struct VersionRow {
     /// When it was put.
     #[prost(uint64, tag = "2")]
     saved: u64,
-    #[prost(bytes = "bytes", tag = "3")]
-    by: Bytes,
+    // 3 was never written.
 }
 
 /// A version of a file.
@@ -103,7 +102,7 @@ fn saved_after(kept: &[Kept], modified: WallMillis) -> WallMillis {
 
 impl Change {
     fn put_version(&mut self, drives: &Drives, file: &FileInfo, saved: WallMillis) {
-        let row = VersionRow { file: Some(EntryFile::from_info(file)), saved: saved.0, by: Bytes::new() };
+        let row = VersionRow { file: Some(EntryFile::from_info(file)), saved: saved.0 };
         self.put(drives.inner.tables.versions, version_key(file.id, saved, file.version), row.encode_to_vec());
     }
 

@@ -151,7 +151,7 @@ async fn the_drive_goes_with_its_trash_and_its_jobs() {
         file(&model, &drives, drive, &format!("/thrown{n}"), 10).await;
         drives.trash(drive, &format!("/thrown{n}"), None, Some(user)).await.unwrap();
     }
-    let job = drives.begin_copy(drive, "/a", "/copy", Clash::Fail).await.unwrap();
+    let job = drives.begin_copy(drive, "/a", "/copy", Clash::Fail, None).await.unwrap();
     while !drives.clear(user, drive).await.unwrap() {}
     assert_eq!(drives.trash_list(drive, None, 0).await.unwrap().items, []);
     // Whoever carried the copy on finds it stopped.

@@ -94,7 +94,7 @@ async fn a_folder_of_very_many_files() {
     assert!(begun.elapsed() < PATIENCE);
 
     let begun = Instant::now();
-    let job = drives.begin_copy(drive, "/moved", "/copy", Clash::Fail).await.unwrap();
+    let job = drives.begin_copy(drive, "/moved", "/copy", Clash::Fail, None).await.unwrap();
     let done = drives.run_job(drive, job.id).await.unwrap();
     println!("copied in {:?}", begun.elapsed());
     assert_eq!((done.state, done.done), (JobState::Done, count));

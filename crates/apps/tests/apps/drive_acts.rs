@@ -121,18 +121,18 @@ async fn names_that_are_taken() {
     let to = "/d/f.txt";
     assert!(matches!(drives.move_to(D, "/f.txt", to, Clash::Fail, None, None).await, Err(DriveError::Exists { .. })));
     assert_eq!(drives.move_to(D, "/f.txt", to, Clash::Skip, None, None).await, Ok(None));
-    assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::Skip).await, Ok(None));
-    assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::KeepBoth).await.unwrap().unwrap().path, "/d/f (2).txt");
+    assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::Skip, None).await, Ok(None));
+    assert_eq!(drives.copy_file(D, "/f.txt", to, Clash::KeepBoth, None).await.unwrap().unwrap().path, "/d/f (2).txt");
     let moved = drives.move_to(D, "/f.txt", to, Clash::KeepBoth, None, None).await.unwrap().unwrap();
     assert_eq!(moved.path, "/d/f (3).txt");
     // Put over it, it becomes an earlier version; moved over it, it goes to the trash.
-    drives.copy_file(D, "/d/f (2).txt", to, Clash::Replace).await.unwrap();
+    drives.copy_file(D, "/d/f (2).txt", to, Clash::Replace, None).await.unwrap();
     assert_eq!(drives.versions(D, to).await.unwrap().len(), 2);
     put(&model, &drives, "/g", "g").await;
     let moved = drives.move_to(D, "/g", to, Clash::Replace, None, None).await.unwrap().unwrap();
     assert_eq!(drives.trash_list(D, None, 0).await.unwrap().items[0].id, moved.replaced.unwrap());
     assert!(matches!(drives.move_to(D, "/d", to, Clash::Replace, None, None).await, Err(DriveError::Cycle { .. })));
-    assert!(matches!(drives.copy_file(D, to, to, Clash::Replace).await, Err(DriveError::Invalid(_))));
+    assert!(matches!(drives.copy_file(D, to, to, Clash::Replace, None).await, Err(DriveError::Invalid(_))));
     whole(&drives).await;
 }
 
@@ -141,13 +141,13 @@ async fn a_copied_file_outlives_its_source() {
     let (model, drives) = fresh().await;
     let long = "y".repeat(5000);
     put(&model, &drives, "/f", &long).await;
-    drives.copy_file(D, "/f", "/g", Clash::Fail).await.unwrap();
+    drives.copy_file(D, "/f", "/g", Clash::Fail, None).await.unwrap();
     assert_eq!(drives.usage(D).await.unwrap().bytes, 10_000);
     drives.remove(D, "/f", false).await.unwrap();
     drives.sweep(D).await.unwrap();
     assert_eq!(read(&drives, "/g").await, long);
     assert_eq!(model.state.lock().references.len(), 1);
-    assert!(matches!(drives.copy_file(D, "/f", "/h", Clash::Fail).await, Err(DriveError::NotFound { .. })));
+    assert!(matches!(drives.copy_file(D, "/f", "/h", Clash::Fail, None).await, Err(DriveError::NotFound { .. })));
     whole(&drives).await;
 }
 
@@ -418,14 +418,14 @@ async fn a_quota_holds_for_puts_copies_and_jobs_whoever_carries_them_on() {
     let full = |error: Option<DriveError>| assert_eq!(error, Some(DriveError::Quota { needed: 600, room: 400 }));
     let content = model.store_content(&[b'y'; 600]);
     full(mine.put_file(D, "/g", content, NewFile::default(), PutCondition::Replace).await.err());
-    full(mine.copy_file(D, "/d/f", "/g", Clash::Fail).await.err());
-    let job = mine.begin_copy(D, "/d", "/e", Clash::Fail).await.unwrap();
+    full(mine.copy_file(D, "/d/f", "/g", Clash::Fail, None).await.err());
+    let job = mine.begin_copy(D, "/d", "/e", Clash::Fail, None).await.unwrap();
     let ended = drives.run_job(D, job.id).await.unwrap();
     assert_eq!(ended.state, JobState::Failed);
     assert!(ended.problem.is_some_and(|why| why.contains("full")));
     // Who has no such bound, or more room, may.
-    drives.copy_file(D, "/d/f", "/g", Clash::Fail).await.unwrap();
-    drives.within(Some(1800)).copy_file(D, "/d/f", "/h", Clash::Fail).await.unwrap();
+    drives.copy_file(D, "/d/f", "/g", Clash::Fail, None).await.unwrap();
+    drives.within(Some(1800)).copy_file(D, "/d/f", "/h", Clash::Fail, None).await.unwrap();
     // Over it, what takes no room is done all the same.
     mine.move_to(D, "/g", "/i", Clash::Fail, None, None).await.unwrap();
     mine.remove(D, "/h", false).await.unwrap();

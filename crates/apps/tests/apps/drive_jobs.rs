@@ -31,18 +31,21 @@ async fn branch(drives: &Drives, root: &str) -> BTreeMap<String, Option<String>>
 async fn a_folder_is_copied_whole() {
     let (model, drives) = fresh().await;
     grove(&model, &drives).await;
-    let job = drives.begin_copy(D, "/grove", "/copy", Clash::Fail).await.unwrap();
+    let job = drives.begin_copy(D, "/grove", "/copy", Clash::Fail, None).await.unwrap();
     assert_eq!(drives.job(D, job.id).await.unwrap().state, JobState::Running);
     assert!(matches!(drives.stat(D, "/copy").await, Err(DriveError::NotFound { .. })), "not before it is whole");
     let done = drives.run_job(D, job.id).await.unwrap();
     assert_eq!((done.state, done.done, done.found), (JobState::Done, 74, 74));
     assert_eq!(branch(&drives, "/copy").await, branch(&drives, "/grove").await);
     // Into itself: the copy as it was before.
-    let inside = drives.begin_copy(D, "/grove", "/grove/deep/copy", Clash::Fail).await;
+    let inside = drives.begin_copy(D, "/grove", "/grove/deep/copy", Clash::Fail, None).await;
     assert!(matches!(inside, Err(DriveError::Cycle { .. })));
-    let beside = drives.begin_copy(D, "/grove", "/grove", Clash::KeepBoth).await.unwrap();
+    let beside = drives.begin_copy(D, "/grove", "/grove", Clash::KeepBoth, None).await.unwrap();
     assert_eq!(drives.run_job(D, beside.id).await.unwrap().to, "/grove (2)");
-    assert!(matches!(drives.begin_copy(D, "/grove", "/copy", Clash::Replace).await, Err(DriveError::Exists { .. })));
+    assert!(matches!(
+        drives.begin_copy(D, "/grove", "/copy", Clash::Replace, None).await,
+        Err(DriveError::Exists { .. })
+    ));
     whole(&drives).await;
     drives.remove(D, "/grove", true).await.unwrap();
     drives.sweep(D).await.unwrap();
@@ -57,7 +60,7 @@ async fn a_job_that_cannot_end_leaves_nothing() {
     let before = tree(&drives).await;
     drives.make_folder(D, "/into").await.unwrap();
     for what in ["cancelled", "name taken", "no room", "folder gone"] {
-        let job = drives.begin_copy(D, "/grove", "/into/x", Clash::Fail).await.unwrap();
+        let job = drives.begin_copy(D, "/grove", "/into/x", Clash::Fail, None).await.unwrap();
         let mut runner = drives.clone();
         match what {
             "cancelled" => assert_eq!(drives.cancel_job(D, job.id).await.unwrap().state, JobState::Cancelled),
@@ -97,7 +100,7 @@ async fn dies_anywhere(source: &str, references: usize) {
         for (path, text) in [("/a/f", "x".repeat(2000)), ("/a/g", "g".into()), ("/a/b/h", "h".repeat(3000))] {
             put(&model, &drives, path, &text).await;
         }
-        let job = drives.begin_copy(D, source, "/copy", Clash::Fail).await.unwrap();
+        let job = drives.begin_copy(D, source, "/copy", Clash::Fail, None).await.unwrap();
         (model, job.id)
     };
     let (model, job) = prepare().await;
@@ -139,7 +142,7 @@ async fn a_file_is_copied_by_a_job() {
     drives.make_folder(D, "/to").await.unwrap();
     let text = "x".repeat(5000);
     let file = put(&model, &drives, "/f", &text).await;
-    let job = drives.begin_copy(D, "/f", "/to/g", Clash::Fail).await.unwrap();
+    let job = drives.begin_copy(D, "/f", "/to/g", Clash::Fail, None).await.unwrap();
     assert!(matches!(drives.stat(D, "/to/g").await, Err(DriveError::NotFound { .. })));
     let done = drives.run_job(D, job.id).await.unwrap();
     assert_eq!((done.state, done.done, done.found, done.bytes), (JobState::Done, 1, 1, 5000));
@@ -147,9 +150,9 @@ async fn a_file_is_copied_by_a_job() {
     assert!(copy.id() == done.made && copy.id() != file.id());
     assert_eq!((read(&drives, "/to/g").await, read(&drives, "/f").await), (text.clone(), text.clone()));
     // Beside itself; not over another.
-    let beside = drives.begin_copy(D, "/f", "/f", Clash::KeepBoth).await.unwrap();
+    let beside = drives.begin_copy(D, "/f", "/f", Clash::KeepBoth, None).await.unwrap();
     assert_eq!(drives.run_job(D, beside.id).await.unwrap().to, "/f (2)");
-    assert!(matches!(drives.begin_copy(D, "/f", "/to/g", Clash::Fail).await, Err(DriveError::Exists { .. })));
+    assert!(matches!(drives.begin_copy(D, "/f", "/to/g", Clash::Fail, None).await, Err(DriveError::Exists { .. })));
     drives.sweep(D).await.unwrap();
     assert_eq!((model.count("drive", "work"), model.count("drive", "steps")), (0, 0));
     assert_eq!(drives.usage(D).await.unwrap().bytes, 15_000);
@@ -159,7 +162,7 @@ async fn a_file_is_copied_by_a_job() {
     drives.act(D, &Act::UndoJob { id: job.id }, None).await.unwrap();
     assert_eq!(tree(&drives).await.into_keys().collect::<Vec<_>>(), ["/f", "/f (2)", "/to"]);
     // The source goes away meanwhile.
-    let job = drives.begin_copy(D, "/f", "/to/h", Clash::Fail).await.unwrap();
+    let job = drives.begin_copy(D, "/f", "/to/h", Clash::Fail, None).await.unwrap();
     drives.trash(D, "/f", None, None).await.unwrap();
     let ended = drives.run_job(D, job.id).await.unwrap();
     assert_eq!((ended.state, ended.problem.is_some()), (JobState::Failed, true));
@@ -169,7 +172,7 @@ async fn a_file_is_copied_by_a_job() {
 #[tokio::test]
 async fn a_drive_is_not_copied_into_itself() {
     let (_, drives) = fresh().await;
-    let refused = drives.begin_copy(D, "/", "/all", Clash::Fail).await;
+    let refused = drives.begin_copy(D, "/", "/all", Clash::Fail, None).await;
     assert!(matches!(refused, Err(DriveError::Cycle { .. })));
 }
 
@@ -177,7 +180,7 @@ async fn a_drive_is_not_copied_into_itself() {
 async fn a_job_that_nobody_carries_on_is_waited_for_by_no_sweeper() {
     let (model, drives) = fresh().await;
     grove(&model, &drives).await;
-    let job = drives.begin_copy(D, "/grove", "/copy", Clash::Fail).await.unwrap();
+    let job = drives.begin_copy(D, "/grove", "/copy", Clash::Fail, None).await.unwrap();
     let handle = Handle::new(&model, 1);
     let sweeping = Drives::open_store(handle.clone(), settings()).await.unwrap();
     handle.plan(None);
@@ -204,7 +207,7 @@ async fn a_source_that_goes_is_copied_whole_or_not_at_all() {
         for (path, text) in [("/a/f", "x".repeat(2000)), ("/a/b/g", "g".into()), ("/a/b/c/h", "h".repeat(3000))] {
             put(&model, &drives, path, &text).await;
         }
-        let job = drives.begin_copy(D, "/a", "/copy", Clash::Fail).await.unwrap().id;
+        let job = drives.begin_copy(D, "/a", "/copy", Clash::Fail, None).await.unwrap().id;
         (model, drives, job)
     };
     let (model, drives, job) = prepare().await;
@@ -257,7 +260,7 @@ fn copy_in_a_crowd(seed: u64) -> JobState {
             let at = format!("{}/{}", folders.choose(&mut rng).unwrap(), ["d", "e", "f"].choose(&mut rng).unwrap());
             put(&model, &drives, &at, &text(n)).await;
         }
-        let job = drives.begin_copy(D, "/s", "/copy", Clash::Fail).await.unwrap().id;
+        let job = drives.begin_copy(D, "/s", "/copy", Clash::Fail, None).await.unwrap().id;
         let mut running = Vec::new();
         for n in 0..2 {
             let handle = Handle::new(&model, seed + n).yielding(rng.random_range(1..4));
@@ -323,7 +326,7 @@ fn a_cancelled_copy_is_whole_or_gone() {
             for path in ["/a/f", "/a/b/g", "/a/b/c/h"] {
                 put(&model, &drives, path, path).await;
             }
-            let job = drives.begin_copy(D, "/a", "/copy", Clash::Fail).await.unwrap().id;
+            let job = drives.begin_copy(D, "/a", "/copy", Clash::Fail, None).await.unwrap().id;
             let runner = Drives::open_store(Handle::new(&model, seed).yielding(2), settings()).await.unwrap();
             let running = tokio::spawn(async move { runner.run_job(D, job).await.unwrap() });
             for _ in 0..seed % 40 {

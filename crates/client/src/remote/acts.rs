@@ -149,6 +149,8 @@ pub struct Trashed {
     pub at: WallMillis,
     /// When it goes for good.
     pub until: WallMillis,
+    /// Who threw it away, if that is known.
+    pub by: Option<String>,
 }
 
 /// A version of a file.
@@ -164,6 +166,8 @@ pub struct PastVersion {
     pub hash: BlockHash,
     /// It is the current one.
     pub current: bool,
+    /// Who put it, if that is known.
+    pub by: Option<String>,
 }
 
 /// Something found by name.
@@ -251,6 +255,7 @@ impl Remote {
                 path: it.path,
                 at: WallMillis(it.at_ms),
                 until: WallMillis(it.until_ms),
+                by: Some(it.by).filter(|by| !by.is_empty()),
             })
         });
         let items = items.collect::<Result<_, Malformed>>()?;
@@ -282,6 +287,7 @@ impl Remote {
                 saved: WallMillis(it.saved_ms),
                 hash: block_hash(&it.hash)?,
                 current: it.current,
+                by: Some(it.by).filter(|by| !by.is_empty()),
             })
         });
         Ok(versions.collect::<Result<_, Malformed>>()?)

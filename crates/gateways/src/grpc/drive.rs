@@ -152,6 +152,7 @@ impl Drive for GrpcState {
             media_type: asked.media_type.clone(),
             etag: None,
             version,
+            by: Some(place.user.id),
         };
         let to = path(&asked.path)?.to_string();
         let content = self.content(asked).await?;

@@ -6,11 +6,12 @@ use super::guard::InDrive;
 use super::problems::{Explain, invalid, status};
 use apps::drive::acts::BATCH_MAX;
 use apps::drive::{Act, Clash, Done, Job, JobState};
-use apps::{AccountError, DriveError, DriveId, DriveRole, Drives, JobId, TrashId, VersionId};
+use apps::{AccountError, DriveError, DriveId, DriveRole, Drives, JobId, TrashId, UserId, VersionId};
 use bytes::Bytes;
 use rpc::grpc::limits::CURSOR_BYTES_MAX;
 use rpc::grpc::v1::{self, act::Act as Wire, act_outcome::Outcome};
 use rpc::grpc::{Malformed, OWN_DRIVE, bytes16};
+use std::collections::BTreeMap;
 use tonic::Status;
 
 fn bytes(id: [u8; 16]) -> Bytes {
@@ -191,14 +192,20 @@ impl GrpcState {
     ) -> Result<v1::ListTrashReply, Status> {
         let from = cursor(&asked.page_token)?;
         let page = self.inner.drives.trash_list(place.drive, from, asked.limit).await.map_err(status)?;
+        let names = self.displays(page.items.iter().filter_map(|it| it.by)).await?;
         let items = page.items.into_iter().map(|it| v1::Trashed {
             id: bytes(it.id.0),
             entry: Some(entry(&it.entry)),
             path: it.path,
             at_ms: it.at.0,
             until_ms: it.until.0,
+            by: it.by.and_then(|by| names.get(&by).cloned()).unwrap_or_default(),
         });
         Ok(v1::ListTrashReply { items: items.collect(), next_page_token: page.next.unwrap_or_default() })
+    }
+
+    async fn displays(&self, of: impl IntoIterator<Item = UserId>) -> Result<BTreeMap<UserId, String>, Status> {
+        self.inner.accounts.displays(of).await.map_err(status)
     }
 
     pub(super) async fn empty_the_trash(&self, place: &InDrive) -> Result<v1::EmptyTrashReply, Status> {
@@ -209,12 +216,14 @@ impl GrpcState {
 
     pub(super) async fn versions_of(&self, place: &InDrive, at: &str) -> Result<v1::ListVersionsReply, Status> {
         let versions = self.inner.drives.versions(place.drive, path(at)?).await.map_err(status)?;
+        let names = self.displays(versions.iter().filter_map(|it| it.file.by)).await?;
         let versions = versions.into_iter().map(|it| v1::FileVersion {
             version: bytes(it.file.version.0),
             size: it.file.size,
             saved_ms: it.saved.0,
             hash: Bytes::copy_from_slice(&it.file.hash),
             current: it.current,
+            by: it.file.by.and_then(|by| names.get(&by).cloned()).unwrap_or_default(),
         });
         Ok(v1::ListVersionsReply { versions: versions.collect() })
     }

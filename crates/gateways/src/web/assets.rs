@@ -1,9 +1,9 @@
 //! The style sheet, the scripts and the icon, compiled in.
 //!
-//! Their address contains a digest of them all, so that browsers may keep them
+//! Their address contains a digest of them all and the language, so that browsers may keep them
 //! for ever and modules that name each other relatively stay together over an upgrade.
 
-use super::text::ENGLISH;
+use super::text::Language;
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -70,7 +70,7 @@ const READER: (&str, HeaderValue) = (
     HeaderValue::from_static("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"),
 );
 
-/// Name, type, content.
+/// Name, type, content; the words of each language, in the order of [`Language::ALL`], are under one name.
 type Asset = (&'static str, &'static str, Cow<'static, [u8]>);
 
 static ALL: LazyLock<Vec<Asset>> = LazyLock::new(|| {
@@ -79,35 +79,45 @@ static ALL: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     let style = ("atoll.css", "text/css; charset=utf-8", Cow::from(style.as_bytes()));
     let icon = include_bytes!("../../assets/atoll.svg");
     let icon = ("atoll.svg", "image/svg+xml", Cow::from(&icon[..]));
-    let words = serde_json::to_string(&ENGLISH).unwrap_or_default();
-    let text = ("text.js", SCRIPT, Cow::from(format!("export default {words};\n").into_bytes()));
+    let texts = Language::ALL.map(|language| {
+        let words = serde_json::to_string(language.words()).unwrap_or_default();
+        (TEXT, SCRIPT, Cow::from(format!("export default {words};\n").into_bytes()))
+    });
     let scripts = SCRIPTS.iter().map(|(name, kind, content)| (*name, *kind, Cow::from(content.as_bytes())));
     let vendored = VENDORED.iter().map(|(path, kind, content)| {
         let name = path.rsplit('/').next().unwrap_or(path);
         (name, *kind, Cow::from(*content))
     });
-    [style, icon, text].into_iter().chain(scripts).chain(vendored).collect()
+    texts.into_iter().chain([style, icon]).chain(scripts).chain(vendored).collect()
 });
 
-static VERSION: LazyLock<String> = LazyLock::new(|| {
+/// The script that differs between languages.
+const TEXT: &str = "text.js";
+
+/// By language, in the order of [`Language::ALL`].
+static VERSIONS: LazyLock<[String; Language::ALL.len()]> = LazyLock::new(|| {
     let mut hasher = blake3::Hasher::new();
     for (name, _, content) in ALL.iter() {
         hasher.update(name.as_bytes()).update(&(content.len() as u64).to_be_bytes()).update(content);
     }
-    hasher.finalize().to_hex()[..16].to_string()
+    let digest = &hasher.finalize().to_hex()[..16];
+    Language::ALL.map(|language| format!("{digest}.{}", language.code()))
 });
 
-/// The part of their address that changes when they do.
-pub(super) fn version() -> &'static str {
-    &VERSION
+/// The part of their address that changes when they do, for pages of that language.
+pub(super) fn version(language: Language) -> &'static str {
+    &VERSIONS[language as usize]
 }
 
 pub(super) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
-    let Some((_, kind, content)) = ALL.iter().find(|(known, ..)| *known == name) else {
+    // A page of another release, during an upgrade, gets what is here, and not for long.
+    let current = VERSIONS.contains(&version);
+    let language = version.rsplit_once('.').and_then(|(_, code)| Language::of_code(code)).unwrap_or(Language::English);
+    let nth = if name == TEXT { language as usize } else { 0 };
+    let Some((_, kind, content)) = ALL.iter().filter(|(known, ..)| *known == name).nth(nth) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // A page of another release, during an upgrade, gets what is here, and not for long.
-    let keep = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
+    let keep = if current { "public, max-age=31536000, immutable" } else { "no-store" };
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(kind)), (CACHE_CONTROL, HeaderValue::from_static(keep))];
     let mut response = (headers, content.as_ref()).into_response();
     if name == READER.0 {

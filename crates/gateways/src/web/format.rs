@@ -1,8 +1,9 @@
 //! Sizes and dates as pages show them; scripts show the same sizes (`format.js`), and dates by the reader's own clock.
 
+use super::text::words;
 use types::WallMillis;
 
-/// `1.4 MB`.
+/// `1.4 MB`, with the mark that the request's language has there.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -15,7 +16,8 @@ pub(super) fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    let value = if value < 9.95 { format!("{value:.1}").replace('.', words().decimal) } else { format!("{value:.0}") };
+    format!("{value} {}", UNITS[unit])
 }
 
 /// `2026-11-21 04:02`, UTC; nothing for what has no date.

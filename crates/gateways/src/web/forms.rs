@@ -96,7 +96,11 @@ pub(super) async fn upload(
                 drive: at.drive,
                 quota,
                 path,
-                new: NewFile { media_type: super::api::media_type(part.media_type.as_deref()), ..NewFile::default() },
+                new: NewFile {
+                    media_type: super::api::media_type(part.media_type.as_deref()),
+                    by: Some(at.caller.user.id),
+                    ..NewFile::default()
+                },
                 condition: PutCondition::CreateNew,
                 again: false,
             };

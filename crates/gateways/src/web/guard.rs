@@ -1,7 +1,7 @@
 //! What every request passes: bounds, where it comes from, and the headers of every answer.
 
 use super::problem::Problem;
-use super::text::ENGLISH;
+use super::text::{Language, words};
 use super::{WebState, guests, session};
 use crate::metrics::{Ending, Service};
 use axum::extract::{Request, State};
@@ -35,8 +35,13 @@ const HEADERS: [(HeaderName, HeaderValue); 8] = [
     ),
 ];
 
-/// Lets a request in, or not.
+/// Lets a request in, or not, and has it answered in the language that it asks for.
 pub(super) async fn guard(State(state): State<WebState>, request: Request, next: Next) -> Response {
+    let language = Language::asked(request.headers());
+    language.answer(guarded(state, request, next)).await
+}
+
+async fn guarded(state: WebState, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let service = match request.uri().path() {
         // Asked all the time, by programs that look after us.
@@ -46,13 +51,13 @@ pub(super) async fn guard(State(state): State<WebState>, request: Request, next:
     };
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let mut response = if uri_bytes > URI_BYTES_MAX {
-        Problem::new(StatusCode::URI_TOO_LONG, "too_long", ENGLISH.too_long, ENGLISH.do_rejected).into_response()
+        Problem::new(StatusCode::URI_TOO_LONG, "too_long", words().too_long, words().do_rejected).into_response()
     } else if !is_safe(request.method())
         && !is_ours(request.uri().path(), request.headers())
         && !is_guests_form(&request)
     {
-        let (kind, what) = ("wrong_origin", ENGLISH.wrong_origin);
-        Problem::new(StatusCode::FORBIDDEN, kind, what, ENGLISH.do_reload).into_response()
+        let (kind, what) = ("wrong_origin", words().wrong_origin);
+        Problem::new(StatusCode::FORBIDDEN, kind, what, words().do_reload).into_response()
     } else {
         next.run(request).await
     };

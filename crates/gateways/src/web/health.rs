@@ -3,7 +3,7 @@
 use super::WebState;
 use super::problem::Problem;
 use super::session::{self, Caller, From};
-use super::text::ENGLISH;
+use super::text::words;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -89,7 +89,7 @@ pub(super) async fn metrics(
         Ok(Caller { user, .. }) if user.is_administrator() => {}
         _ => {
             let status = StatusCode::FORBIDDEN;
-            return Problem::new(status, "forbidden", ENGLISH.metrics_closed, ENGLISH.do_ask_administrator)
+            return Problem::new(status, "forbidden", words().metrics_closed, words().do_ask_administrator)
                 .into_response();
         }
     }

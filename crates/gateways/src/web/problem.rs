@@ -3,7 +3,7 @@
 //! A status and a `kind` for programs, an `outcome` that tells refused from not
 //! known, words for people, and an id that leads to the log.
 
-use super::text::ENGLISH;
+use super::text::{account_error, client_error, drive_error, words};
 use apps::{AccountError, DriveError};
 use axum::Json;
 use axum::http::header::RETRY_AFTER;
@@ -55,12 +55,12 @@ impl Problem {
 
     /// A request that is wrong in itself.
     pub fn bad_request(message: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, "bad_request", message, ENGLISH.do_rejected)
+        Problem::new(StatusCode::BAD_REQUEST, "bad_request", message, words().do_rejected)
     }
 
     /// Nothing was changed, and it will pass.
     pub fn busy(kind: &'static str, message: impl Into<String>) -> Problem {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, message, ENGLISH.do_retry);
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, message, words().do_retry);
         Problem { retry_after: Some(1), ..problem }
     }
 
@@ -129,30 +129,30 @@ impl IntoResponse for Problem {
 impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Problem {
         let internal = |kind| {
-            let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed);
-            Problem::new(status, kind, what, ENGLISH.do_ask_administrator).logged(&error)
+            let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, words().something_failed);
+            Problem::new(status, kind, what, words().do_ask_administrator).logged(&error)
         };
-        let rejected = |status, kind| Problem::new(status, kind, error.to_string(), ENGLISH.do_rejected);
+        let rejected = |status, kind| Problem::new(status, kind, client_error(&error), words().do_rejected);
         match &error {
             // Addresses of nodes are nothing for everybody's eyes.
             ClientError::Unreachable { .. } | ClientError::Waiting(_) | ClientError::NoLeader(_) => {
-                Problem::busy("unavailable", ENGLISH.unavailable_lead).logged(&error)
+                Problem::busy("unavailable", words().unavailable_lead).logged(&error)
             }
-            ClientError::Busy => Problem::busy("busy", ENGLISH.busy),
-            ClientError::TooFewReplicas { .. } => Problem::busy("too_few_replicas", error.to_string()),
+            ClientError::Busy => Problem::busy("busy", words().busy),
+            ClientError::TooFewReplicas { .. } => Problem::busy("too_few_replicas", client_error(&error)),
             ClientError::Unknown { .. } | ClientError::Uncertain { .. } => {
-                let (status, what) = (StatusCode::GATEWAY_TIMEOUT, ENGLISH.something_failed);
-                let problem = Problem::new(status, "unknown_outcome", what, ENGLISH.do_unknown).logged(&error);
+                let (status, what) = (StatusCode::GATEWAY_TIMEOUT, words().something_failed);
+                let problem = Problem::new(status, "unknown_outcome", what, words().do_unknown).logged(&error);
                 Problem { outcome: Outcome::Unknown, retry_after: Some(1), ..problem }
             }
             ClientError::NoSpace { .. } => {
                 let status = StatusCode::INSUFFICIENT_STORAGE;
-                Problem::new(status, "no_space", error.to_string(), ENGLISH.do_free_space)
+                Problem::new(status, "no_space", client_error(&error), words().do_free_space)
             }
             ClientError::Refused(_) => rejected(StatusCode::CONFLICT, "refused"),
             ClientError::Invalid(_) => rejected(StatusCode::BAD_REQUEST, "bad_request"),
             ClientError::Source(_) => {
-                Problem::new(StatusCode::BAD_REQUEST, "incomplete", ENGLISH.too_short, ENGLISH.do_retry)
+                Problem::new(StatusCode::BAD_REQUEST, "incomplete", words().too_short, words().do_retry)
             }
             ClientError::NotOffered(_) => rejected(StatusCode::NOT_IMPLEMENTED, "not_offered"),
             ClientError::Denied(_) => rejected(StatusCode::FORBIDDEN, "forbidden"),
@@ -164,34 +164,34 @@ impl From<ClientError> for Problem {
 
 impl From<DriveError> for Problem {
     fn from(error: DriveError) -> Problem {
-        let say = |status, kind, action| Problem::new(status, kind, error.to_string(), action);
+        let say = |status, kind, action| Problem::new(status, kind, drive_error(&error), action);
         let conflict = |kind, action| say(StatusCode::CONFLICT, kind, action);
         match error {
             DriveError::Client(error) => error.into(),
             DriveError::NotInTrash | DriveError::NoSuchVersion { .. } | DriveError::NoSuchJob => {
-                say(StatusCode::NOT_FOUND, "not_found", ENGLISH.do_look_again)
+                say(StatusCode::NOT_FOUND, "not_found", words().do_look_again)
             }
-            DriveError::NotFound { .. } => say(StatusCode::NOT_FOUND, "not_found", ENGLISH.do_look_again),
-            DriveError::Exists { .. } => conflict("exists", ENGLISH.do_choose_name),
-            DriveError::NotAFolder { .. } => conflict("not_a_folder", ENGLISH.do_look_again),
-            DriveError::IsAFolder { .. } => conflict("is_a_folder", ENGLISH.do_look_again),
-            DriveError::NotEmpty { .. } => conflict("not_empty", ENGLISH.do_look_again),
-            DriveError::Cycle { .. } => conflict("cycle", ENGLISH.do_rejected),
-            DriveError::FolderFull { .. } => conflict("folder_full", ENGLISH.do_rejected),
-            DriveError::Changed { .. } => say(StatusCode::PRECONDITION_FAILED, "changed", ENGLISH.do_look_again),
-            DriveError::BadName { .. } => say(StatusCode::BAD_REQUEST, "bad_name", ENGLISH.do_choose_name),
-            DriveError::BadPath { .. } => say(StatusCode::BAD_REQUEST, "bad_path", ENGLISH.do_rejected),
-            DriveError::NoSuchLink => say(StatusCode::NOT_FOUND, "no_such_link", ENGLISH.do_look_again),
-            DriveError::LinkOver => say(StatusCode::GONE, "link_over", ENGLISH.do_ask_sender),
-            DriveError::LinkFull => say(StatusCode::INSUFFICIENT_STORAGE, "link_full", ENGLISH.do_ask_sender),
-            DriveError::TooManyLinks { .. } => conflict("too_many_of_these", ENGLISH.do_rejected),
-            DriveError::BadCursor => say(StatusCode::BAD_REQUEST, "bad_cursor", ENGLISH.do_look_again),
-            DriveError::Invalid(_) => say(StatusCode::BAD_REQUEST, "bad_request", ENGLISH.do_rejected),
-            DriveError::Quota { .. } => say(StatusCode::INSUFFICIENT_STORAGE, "quota", ENGLISH.do_free_space),
-            DriveError::Conflict { .. } => Problem::busy("contended", error.to_string()),
+            DriveError::NotFound { .. } => say(StatusCode::NOT_FOUND, "not_found", words().do_look_again),
+            DriveError::Exists { .. } => conflict("exists", words().do_choose_name),
+            DriveError::NotAFolder { .. } => conflict("not_a_folder", words().do_look_again),
+            DriveError::IsAFolder { .. } => conflict("is_a_folder", words().do_look_again),
+            DriveError::NotEmpty { .. } => conflict("not_empty", words().do_look_again),
+            DriveError::Cycle { .. } => conflict("cycle", words().do_rejected),
+            DriveError::FolderFull { .. } => conflict("folder_full", words().do_rejected),
+            DriveError::Changed { .. } => say(StatusCode::PRECONDITION_FAILED, "changed", words().do_look_again),
+            DriveError::BadName { .. } => say(StatusCode::BAD_REQUEST, "bad_name", words().do_choose_name),
+            DriveError::BadPath { .. } => say(StatusCode::BAD_REQUEST, "bad_path", words().do_rejected),
+            DriveError::NoSuchLink => say(StatusCode::NOT_FOUND, "no_such_link", words().do_look_again),
+            DriveError::LinkOver => say(StatusCode::GONE, "link_over", words().do_ask_sender),
+            DriveError::LinkFull => say(StatusCode::INSUFFICIENT_STORAGE, "link_full", words().do_ask_sender),
+            DriveError::TooManyLinks { .. } => conflict("too_many_of_these", words().do_rejected),
+            DriveError::BadCursor => say(StatusCode::BAD_REQUEST, "bad_cursor", words().do_look_again),
+            DriveError::Invalid(_) => say(StatusCode::BAD_REQUEST, "bad_request", words().do_rejected),
+            DriveError::Quota { .. } => say(StatusCode::INSUFFICIENT_STORAGE, "quota", words().do_free_space),
+            DriveError::Conflict { .. } => Problem::busy("contended", drive_error(&error)),
             DriveError::Damaged(_) => {
-                let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed);
-                Problem::new(status, "damaged", what, ENGLISH.do_ask_administrator).logged(&error)
+                let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, words().something_failed);
+                Problem::new(status, "damaged", what, words().do_ask_administrator).logged(&error)
             }
         }
     }
@@ -199,7 +199,7 @@ impl From<DriveError> for Problem {
 
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Problem {
-        let say = |status, kind| Problem::new(status, kind, error.to_string(), ENGLISH.do_rejected);
+        let say = |status, kind| Problem::new(status, kind, account_error(&error), words().do_rejected);
         match error {
             AccountError::Client(error) => error.into(),
             AccountError::NotSignedIn => super::session::not_signed_in(),
@@ -239,10 +239,10 @@ impl From<AccountError> for Problem {
             AccountError::SetupDone => say(StatusCode::CONFLICT, "setup_done"),
             AccountError::LastAdministrator => say(StatusCode::CONFLICT, "last_administrator"),
             AccountError::Damaged(_) => {
-                let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed);
-                Problem::new(status, "damaged", what, ENGLISH.do_ask_administrator).logged(&error)
+                let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, words().something_failed);
+                Problem::new(status, "damaged", what, words().do_ask_administrator).logged(&error)
             }
-            _ if error.action() == Action::Retry => Problem::busy("busy", error.to_string()),
+            _ if error.action() == Action::Retry => Problem::busy("busy", account_error(&error)),
             _ => say(StatusCode::BAD_REQUEST, "bad_request"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::certificate::Shown;
 use super::problem::Problem;
-use super::text::ENGLISH;
+use super::text::words;
 use super::{WebState, router};
 use axum::Router;
 use axum::extract::Request;
@@ -169,8 +169,8 @@ fn elsewhere<B>(request: &Request<B>, tls_port: u16) -> Response {
             Redirect::temporary(&format!("https://{}:{tls_port}{path}", authority.host())).into_response()
         }
         _ => {
-            let (kind, what) = ("tls_required", ENGLISH.tls_required);
-            Problem::new(StatusCode::FORBIDDEN, kind, what, ENGLISH.do_use_tls).into_response()
+            let (kind, what) = ("tls_required", words().tls_required);
+            Problem::new(StatusCode::FORBIDDEN, kind, what, words().do_use_tls).into_response()
         }
     }
 }

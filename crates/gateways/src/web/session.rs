@@ -2,7 +2,7 @@
 
 use super::problem::{Face, Problem};
 use super::serve::Peer;
-use super::text::ENGLISH;
+use super::text::{self, Language, words};
 use super::{Settings, WebState, pages};
 use apps::accounts::{By, KNOWN_LIFETIME, SESSION_LIFETIME};
 use apps::{AccountError, Device, Session, Token, User};
@@ -76,7 +76,7 @@ impl FromRequestParts<WebState> for Visitor {
 }
 
 pub(super) fn not_signed_in() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", ENGLISH.not_signed_in, ENGLISH.do_sign_in).face(Face::Json)
+    Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", words().not_signed_in, words().do_sign_in).face(Face::Json)
 }
 
 /// The bearer token that the request shows.
@@ -110,6 +110,12 @@ fn known_name(tls: bool) -> &'static str {
     if tls { "__Host-atoll-device" } else { "atoll-device" }
 }
 
+/// Keeps the language that was chosen; none goes by what the browser asks for. It opens nothing, so it has one name.
+pub(super) fn put_language(response: &mut Response, language: Option<Language>, tls: bool) {
+    let (code, seconds) = language.map_or(("", 0), |language| (language.code(), KNOWN_LIFETIME.as_secs()));
+    put_cookie(response, text::COOKIE, code, seconds, tls);
+}
+
 /// Sets the session's cookie, and that of the browser where it is new.
 pub(super) fn set_cookie(response: &mut Response, session: &Session, tls: bool) {
     put_cookie(response, cookie_name(tls), session.token.as_str(), SESSION_LIFETIME.as_secs(), tls);
@@ -126,7 +132,7 @@ pub(super) fn clear_cookie(response: &mut Response, tls: bool) {
 fn put_cookie(response: &mut Response, name: &str, value: &str, seconds: u64, tls: bool) {
     let secure = if tls { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    // Tokens are hexadecimal digits: this never fails.
+    // Tokens are hexadecimal digits, languages letters: this never fails.
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -8,6 +8,7 @@ mod dav;
 mod drive_pages;
 mod gateway;
 mod kept;
+mod language;
 mod links;
 mod look;
 mod people;

@@ -252,3 +252,41 @@ async fn the_pages_work_without_scripts() {
 fn encode_all(text: &str) -> String {
     text.replace('/', "%2F")
 }
+
+/// Who put each version, and who threw it away; what was copied was put by who copied it. By names that others may see.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_who_did_what() {
+    let world = World::new().await;
+    person(&world, "cyd").await;
+    let (ben, cyd) = (world.browser("ben").await, world.browser("cyd").await);
+    let drive = make(&ben, "Tea club").await;
+    assert_eq!(set(&ben, &drive, "cyd", "edit").await, StatusCode::OK);
+    let api = format!("/api/v1/drives/{drive}");
+    for (who, text) in [(&ben, "one"), (&cyd, "two")] {
+        let put = who.send("PUT", &format!("{api}/file?path=/a&condition=replace"), &[], text).await;
+        assert!(put.status.is_success(), "{:?}", put.body);
+    }
+    let by = |answer: &Value, list: &str| -> Vec<String> {
+        let all = answer[list].as_array().unwrap().iter();
+        all.map(|it| it["by"].as_str().unwrap_or_default().to_string()).collect()
+    };
+    let versions = cyd.get(&format!("{api}/versions?path=/a")).await.json();
+    assert_eq!(by(&versions, "versions"), ["cyd", "Ben"]);
+    let page = ben.get(&format!("/drives/{drive}/details?path=/a")).await;
+    assert!(page.text().contains(" · cyd<") && page.text().contains(" · Ben<"), "{}", page.text());
+
+    let copied = ben.json("POST", &format!("{api}/copy"), json!({"from": "/a", "to": "/b"})).await;
+    assert_eq!(copied.status, StatusCode::OK, "{:?}", copied.body);
+    let versions = ben.get(&format!("{api}/versions?path=/b")).await.json();
+    assert_eq!(by(&versions, "versions"), ["Ben"]);
+
+    let gone = cyd.send("DELETE", &format!("{api}/file?path=/a"), &[], "").await;
+    assert!(gone.status.is_success(), "{:?}", gone.body);
+    assert_eq!(by(&ben.get(&format!("{api}/trash")).await.json(), "items"), ["cyd"]);
+    let page = ben.get(&format!("/drives/{drive}/trash")).await;
+    assert!(page.text().contains("cyd · until"), "{}", page.text());
+    // In one's own drive it goes without saying.
+    assert!(ben.put("/own", "x").await.status.is_success());
+    assert!(!ben.get("/details?path=/own").await.text().contains(" · Ben"));
+    world.stop().await;
+}

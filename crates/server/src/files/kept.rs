@@ -106,7 +106,7 @@ pub async fn trash(args: TrashArgs) -> Outcome {
                     json!({
                         "id": output::hex(&it.id), "path": it.path, "size": it.entry.size(),
                         "kind": if it.entry.is_folder() { "folder" } else { "file" },
-                        "at_ms": it.at.0, "until_ms": it.until.0,
+                        "at_ms": it.at.0, "until_ms": it.until.0, "by": it.by,
                     })
                 });
                 return output::json(&rows.collect::<Vec<_>>());
@@ -212,14 +212,15 @@ pub async fn versions(args: VersionsArgs) -> Outcome {
                 let rows = all.iter().map(|it| {
                     json!({
                         "version": it.version.to_string(), "size": it.size, "saved_ms": it.saved.0,
-                        "hash": it.hash.to_string(), "current": it.current,
+                        "hash": it.hash.to_string(), "current": it.current, "by": it.by,
                     })
                 });
                 return output::json(&rows.collect::<Vec<_>>());
             }
             for it in all {
                 let now = if it.current { "  current" } else { "" };
-                output::line(format!("{}  {:>14}  {}{now}", it.version, it.size, output::date(it.saved)))?;
+                let by = it.by.map(|by| format!("  by {}", output::printable(by.as_bytes()))).unwrap_or_default();
+                output::line(format!("{}  {:>14}  {}{by}{now}", it.version, it.size, output::date(it.saved)))?;
             }
             Ok(())
         }

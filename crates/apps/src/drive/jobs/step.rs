@@ -12,7 +12,7 @@ use crate::drive::read::count_in;
 use crate::drive::rows::{Work, decode};
 use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo};
 use crate::store::Store;
-use crate::{DriveId, FileId, FolderId, JobId, VersionId};
+use crate::{DriveId, FileId, FolderId, JobId, UserId, VersionId};
 use bytes::Bytes;
 use client::{ClientError, Content};
 use futures::future::BoxFuture;
@@ -61,6 +61,17 @@ struct Step {
     alone: bool,
 }
 
+impl Step {
+    /// The copies were put by whoever began the job.
+    fn put_by(&mut self, by: Option<UserId>) {
+        for copied in &mut self.copied {
+            if let EntryKind::File(file) = &mut copied.copy.kind {
+                file.by = by;
+            }
+        }
+    }
+}
+
 /// How many entries, from the first on, one step takes: at least one, and not too many blocks. Folders have size 0.
 fn portion(sizes: impl Iterator<Item = u64>) -> usize {
     let mut blocks = 0u64;
@@ -83,9 +94,10 @@ impl Drives {
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let Some(at) = page.items.first() else { return self.attach(drive, job, read).await };
         let source_drive = read.row.source_drive(drive)?;
-        let Some(step) = self.read_step((source_drive, drive), at, &read.row.from).await? else {
+        let Some(mut step) = self.read_step((source_drive, drive), at, &read.row.from).await? else {
             return Ok(Turn::Lost);
         };
+        step.put_by(UserId::from_slice(&read.row.by));
         let Some(intent) = self.intend_copies(drive, job, read, &step).await? else { return Ok(Turn::Lost) };
         let added = self.add_copies(drive, job, read, &step, intent).await;
         if let (false, Some(intent)) = (matches!(added, Ok(Turn::Made)), intent) {

@@ -6,11 +6,12 @@ use crate::web::place::{Editor, InDrive, Viewer};
 use crate::web::problem::{ErrorJson, Problem};
 use apps::drive::acts::BATCH_MAX;
 use apps::drive::{Act, Clash, Done, Entry, Job, JobState, Trashed};
-use apps::{DriveId, FileId, JobId, TrashId, VersionId};
+use apps::{DriveId, FileId, JobId, TrashId, UserId, VersionId};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use types::WallMillis;
 
 /// Bytes of a batch: so many acts with long paths.
@@ -285,6 +286,8 @@ struct TrashedJson {
     path: String,
     at: u64,
     until: u64,
+    /// The name of who threw it away, as others see it; none: not known, or they have no account any more.
+    by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -293,10 +296,11 @@ pub(in crate::web) struct TrashPage {
     next: Option<String>,
 }
 
-impl From<Trashed> for TrashedJson {
-    fn from(it: Trashed) -> TrashedJson {
+impl TrashedJson {
+    fn of(it: Trashed, names: &BTreeMap<UserId, String>) -> TrashedJson {
         let entry = entry(&it.entry);
-        TrashedJson { id: it.id.to_string(), entry, path: it.path, at: it.at.0, until: it.until.0 }
+        let by = it.by.and_then(|by| names.get(&by).cloned());
+        TrashedJson { id: it.id.to_string(), entry, path: it.path, at: it.at.0, until: it.until.0, by }
     }
 }
 
@@ -308,7 +312,9 @@ pub(in crate::web) async fn trash(
     let Query(asked) = query?;
     let from = cursor(asked.cursor.as_deref())?;
     let page = state.inner.drives.trash_list(at.drive, from, asked.limit).await?;
-    Ok(Json(TrashPage { items: page.items.into_iter().map(TrashedJson::from).collect(), next: page.next }))
+    let names = state.inner.accounts.displays(page.items.iter().filter_map(|it| it.by)).await?;
+    let items = page.items.into_iter().map(|it| TrashedJson::of(it, &names)).collect();
+    Ok(Json(TrashPage { items, next: page.next }))
 }
 
 #[derive(Deserialize)]
@@ -388,6 +394,8 @@ struct VersionJson {
     modified: u64,
     etag: String,
     current: bool,
+    /// The name of who put it, as others see it; none: not known, a guest, or they have no account any more.
+    by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -403,6 +411,7 @@ pub(in crate::web) async fn versions(
 ) -> Result<Json<Versions>, Problem> {
     let Query(asked) = query?;
     let found = state.inner.drives.versions(at.drive, &asked.path).await?;
+    let names = state.inner.accounts.displays(found.iter().filter_map(|it| it.file.by)).await?;
     let versions = found.into_iter().map(|it| VersionJson {
         version: it.file.version.to_string(),
         size: it.file.size,
@@ -410,6 +419,7 @@ pub(in crate::web) async fn versions(
         modified: it.file.mtime.0,
         etag: it.file.etag,
         current: it.current,
+        by: it.file.by.and_then(|by| names.get(&by).cloned()),
     });
     Ok(Json(Versions { versions: versions.collect() }))
 }

@@ -7,7 +7,7 @@ use super::download::{SANDBOX, disposition, put};
 use crate::web::WebState;
 use crate::web::place::{InDrive, Viewer};
 use crate::web::problem::Problem;
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use crate::web::zip::{Top, archive};
 use apps::drive::DrivePath;
 use apps::{DriveError, DriveId, FolderId};
@@ -47,7 +47,7 @@ pub(in crate::web) async fn by_form(
 
 async fn answer(state: &WebState, at: &InDrive, pairs: Pairs, method: &Method) -> Result<Response, Problem> {
     let drive = at.drive;
-    let whole = at.shared.as_ref().map_or(ENGLISH.drive_root, |shared| &shared.name);
+    let whole = at.shared.as_ref().map_or(words().drive_root, |shared| &shared.name);
     let paths = pairs.into_iter().filter(|(key, _)| key == "path").map(|(_, path)| DrivePath::parse(&path));
     let paths = paths.collect::<Result<Vec<_>, _>>()?;
     if paths.is_empty() || paths.len() > TOPS_MAX {

@@ -4,7 +4,7 @@ use crate::web::WebState;
 use crate::web::place::Viewer;
 use crate::web::problem::Problem;
 use crate::web::stage;
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use crate::web::url::encode;
 use apps::drive::{FileInfo, OpenFile};
 use apps::{DriveError, DriveId, Drives, VersionId};
@@ -182,8 +182,8 @@ fn matches(given: &str, etag: &str) -> bool {
 
 fn beyond(size: u64) -> Response {
     let status = StatusCode::RANGE_NOT_SATISFIABLE;
-    let what = ENGLISH.range_unsatisfiable;
-    let mut response = Problem::new(status, "range_not_satisfiable", what, ENGLISH.do_look_again).into_response();
+    let what = words().range_unsatisfiable;
+    let mut response = Problem::new(status, "range_not_satisfiable", what, words().do_look_again).into_response();
     put(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{size}"));
     response
 }

@@ -17,7 +17,7 @@ pub(super) use upload::{drain, media_type, whole};
 
 use super::WebState;
 use super::problem::Problem;
-use super::text::ENGLISH;
+use super::text::words;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -73,11 +73,11 @@ fn drive_routes() -> Router<WebState> {
 }
 
 async fn nothing() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", ENGLISH.no_such_page, ENGLISH.do_rejected)
+    Problem::new(StatusCode::NOT_FOUND, "not_found", words().no_such_page, words().do_rejected)
 }
 
 async fn bad_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", ENGLISH.bad_method, ENGLISH.do_rejected)
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", words().bad_method, words().do_rejected)
 }
 
 impl From<QueryRejection> for Problem {
@@ -90,7 +90,7 @@ impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Problem {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let status = StatusCode::PAYLOAD_TOO_LARGE;
-            return Problem::new(status, "too_large", ENGLISH.too_large, ENGLISH.do_rejected);
+            return Problem::new(status, "too_large", words().too_large, words().do_rejected);
         }
         Problem::bad_request(rejection.body_text())
     }

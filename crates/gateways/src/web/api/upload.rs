@@ -94,7 +94,8 @@ fn parse(asked: Put, at: &InDrive, quota: Option<u64>, headers: &HeaderMap) -> R
         (None, None, Condition::Replace) => PutCondition::Replace,
     };
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
+    let (mtime, by) = (asked.mtime.map(WallMillis), Some(at.caller.user.id));
+    let new = NewFile { mtime, media_type: media_type(kind), etag: None, version, by };
     Ok(Upload { drive: at.drive, quota, path: asked.path, new, condition, again: asked.again })
 }
 

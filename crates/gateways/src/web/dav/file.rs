@@ -61,7 +61,13 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     let mtime = ask.header(MTIME)?.and_then(|text| text.parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
     let mtime = mtime.map(|seconds| WallMillis((seconds * 1000.0) as u64));
     let kind = ask.header(header::CONTENT_TYPE)?;
-    let new = NewFile { mtime, media_type: media_type(kind), etag: None, version: VersionId::random() };
+    let new = NewFile {
+        mtime,
+        media_type: media_type(kind),
+        etag: None,
+        version: VersionId::random(),
+        by: Some(ask.user.id),
+    };
     let quota = ask.state.quota(&ask.user).await?;
     let (drive, wanted) = (ask.drive, condition(ask, there.as_ref()));
     let mut upload = Upload { drive, quota, path: path.to_string(), new, condition: wanted, again: false };

@@ -5,7 +5,7 @@ use crate::web::api::{send_archive, send_file};
 use crate::web::problem::Problem;
 use crate::web::stage;
 use crate::web::zip::Top;
-use crate::web::{WebState, text::ENGLISH};
+use crate::web::{WebState, text::words};
 use apps::DriveError;
 use apps::drive::Started;
 use axum::extract::rejection::QueryRejection;
@@ -110,7 +110,7 @@ fn answer(done: Result<Response, Problem>, token: &str) -> Response {
             axum::response::Redirect::to(&crate::web::api::link_address(token)).into_response()
         }
         Err(problem) if problem.kind == "not_found" => {
-            refused(Problem::new(problem.status, problem.kind, ENGLISH.not_found_lead, ""), None)
+            refused(Problem::new(problem.status, problem.kind, words().not_found_lead, ""), None)
         }
         Err(problem) => refused(problem, None),
     }

@@ -12,7 +12,7 @@ mod upload;
 
 use super::problem::Problem;
 use super::session::From;
-use super::text::ENGLISH;
+use super::text::words;
 use super::{GUEST_ARCHIVES_MAX, GUEST_DOWNLOADS_MAX, GUEST_UPLOADS_MAX, WebState};
 use apps::drive::{LinkFound, Started};
 use apps::{AccountError, Device, DriveError, Drives, User, UserId};
@@ -94,7 +94,7 @@ impl Guest {
         let guests = &state.inner.guests;
         if !guests.pace.allows(device.address) {
             let status = StatusCode::TOO_MANY_REQUESTS;
-            let mut problem = Problem::new(status, "too_many", ENGLISH.guest_too_many, ENGLISH.guest_wait);
+            let mut problem = Problem::new(status, "too_many", words().guest_too_many, words().guest_wait);
             problem.retry_after = Some(pace::WINDOW.as_secs());
             return Err(problem);
         }
@@ -121,7 +121,7 @@ impl Guest {
 
     fn unlocked(self) -> Result<Guest, Problem> {
         match self.locked() {
-            true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", ENGLISH.guest_password_title, "")),
+            true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", words().guest_password_title, "")),
             false => Ok(self),
         }
     }

@@ -6,7 +6,7 @@ use crate::web::pages::{Frame, render};
 use crate::web::problem::Problem;
 use crate::web::session::From;
 use crate::web::stage::Stage;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, api, format, url};
 use apps::DriveError;
 use apps::drive::path::shown;
@@ -114,7 +114,7 @@ pub(in crate::web) struct Typed {
 }
 
 pub(super) fn over(status: StatusCode, guest: Option<&Guest>) -> Response {
-    let text = &ENGLISH;
+    let text = words();
     let (title, lead, action) = match guest {
         // The link works; only what was asked for within it is not there.
         Some(_) => (text.not_found_title, text.not_found_lead, ""),
@@ -154,7 +154,7 @@ pub(in crate::web) async fn show(
 }
 
 async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response, DriveError> {
-    let (text, link, drives) = (&ENGLISH, &guest.link, &state.inner.drives);
+    let (text, link, drives) = (words(), &guest.link, &state.inner.drives);
     let until = link.expires.map_or(String::new(), |at| fill(text.guest_until, &[("date", &format::date(at))]));
     let from = fill(text.guest_from, &[("name", &guest.maker.display)]);
     let base = api::link_address(&guest.token);
@@ -278,7 +278,7 @@ pub(in crate::web) async fn unlock(
             response
         }
         Ok((_, false)) => {
-            let page = Password { frame: Frame::new(), error: ENGLISH.guest_password_wrong };
+            let page = Password { frame: Frame::new(), error: words().guest_password_wrong };
             render(StatusCode::FORBIDDEN, &page)
         }
         Err(problem) if problem.kind == "too_many" => {

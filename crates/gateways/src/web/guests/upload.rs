@@ -7,7 +7,7 @@ use crate::web::api::{drain, link_address, media_type, whole};
 use crate::web::multipart::{Multipart, boundary};
 use crate::web::problem::{Outcome, Problem};
 use crate::web::session::From;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use apps::drive::{Entry, NewFile};
 use apps::{DriveError, VersionId};
 use axum::Json;
@@ -69,7 +69,8 @@ pub(in crate::web) async fn put(
         let most = guest.drives(&state).await?.guest_may_put(&guest.link, &asked.name, length).await?;
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let version = asked.version.unwrap_or_else(VersionId::random);
-        let new = NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version };
+        let new =
+            NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version, by: None };
         let entry = came.take(most, &asked.name, new, whole(&mut body, length)).await?;
         Ok::<_, Problem>(Received { name: asked.name, size: entry.size() })
     };
@@ -107,7 +108,7 @@ pub(in crate::web) async fn form(
                 continue;
             }
             if received == FILES_MAX {
-                return Err(Problem::bad_request(ENGLISH.guest_forms_max));
+                return Err(Problem::bad_request(words().guest_forms_max));
             }
             let most = guest.drives(&state).await?.guest_may_put(&guest.link, name, None).await.map_err(Problem::from);
             let most = most.map_err(|problem| after(received, problem))?;
@@ -130,7 +131,7 @@ pub(in crate::web) async fn form(
 fn told(problem: Problem) -> Problem {
     match problem.kind {
         "quota" | "no_space" | "folder_full" => {
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", ENGLISH.guest_no_room, ENGLISH.do_ask_sender)
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", words().guest_no_room, words().do_ask_sender)
         }
         "not_a_folder" | "not_found" | "changed" => DriveError::LinkOver.into(),
         _ => problem,
@@ -144,7 +145,7 @@ fn after(received: usize, mut problem: Problem) -> Problem {
     }
     problem = told(problem);
     let values = [("count", &*received.to_string()), ("problem", &*problem.message)];
-    problem.message = fill(ENGLISH.guest_some_received, &values);
+    problem.message = fill(words().guest_some_received, &values);
     if problem.outcome != Outcome::Unknown {
         problem.outcome = Outcome::Applied;
     }

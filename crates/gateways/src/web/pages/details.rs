@@ -4,10 +4,10 @@ use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{Act, DrivePath, Entry, OldVersion};
-use apps::{DriveError, User, VersionId};
+use apps::{User, UserId, VersionId};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -15,6 +15,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use types::WallMillis;
 
 #[derive(Template)]
@@ -67,6 +68,8 @@ struct VersionRow {
     url: String,
     size: String,
     saved: Moment,
+    /// Who put it, where several may.
+    by: Option<String>,
     current: bool,
 }
 
@@ -98,7 +101,7 @@ pub(in crate::web) async fn show(
         Ok(Query(asked)) => asked,
         Err(error) => return failed(Problem::bad_request(error.body_text())),
     };
-    let done = if asked.done == "restored" { ENGLISH.version_restored } else { "" };
+    let done = if asked.done == "restored" { words().version_restored } else { "" };
     page(&state, &at, StatusCode::OK, &asked.path, done, String::new()).await
 }
 
@@ -111,42 +114,44 @@ async fn page(
     error: String,
 ) -> Response {
     match read(state, at, path).await {
-        Ok((path, entry, versions, links)) => {
-            render(status, &details(at, &path, &entry, (versions, links), done, error))
-        }
-        Err(error) => failed(error.into()),
+        Ok(found) => render(status, &details(at, &found, done, error)),
+        Err(problem) => failed(problem),
     }
 }
 
-async fn read(
-    state: &WebState,
-    at: &InDrive,
-    path: &str,
-) -> Result<(DrivePath, Entry, Vec<OldVersion>, usize), DriveError> {
+/// What there is to tell.
+struct Found {
+    path: DrivePath,
+    entry: Entry,
+    versions: Vec<OldVersion>,
+    /// Of those who put them, in a shared drive.
+    names: BTreeMap<UserId, String>,
+    /// How many links lead here.
+    links: usize,
+}
+
+async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<Found, Problem> {
     let path = DrivePath::parse(path)?;
     let (drives, drive, text) = (&state.inner.drives, at.drive, path.to_string());
     let entry = drives.stat(drive, &text).await?;
     let versions = if entry.is_folder() { Vec::new() } else { drives.versions(drive, &text).await? };
     let links = drives.links_to(drive, entry.id()).await?;
-    Ok((path, entry, versions, links))
+    let by = versions.iter().filter_map(|it| it.file.by).filter(|_| at.shared.is_some());
+    let names = state.inner.accounts.displays(by).await?;
+    Ok(Found { path, entry, versions, names, links })
 }
 
-fn details<'a>(
-    at: &'a InDrive,
-    path: &DrivePath,
-    entry: &Entry,
-    (versions, links): (Vec<OldVersion>, usize),
-    done: &'static str,
-    error: String,
-) -> DetailsPage<'a> {
+fn details<'a>(at: &'a InDrive, found: &Found, done: &'static str, error: String) -> DetailsPage<'a> {
+    let Found { path, entry, versions, names, links } = found;
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let base = spot.base.clone();
     let parent = path.parent().unwrap_or_default();
-    let row = |it: OldVersion| VersionRow {
+    let row = |it: &OldVersion| VersionRow {
         id: it.file.version.to_string(),
         url: format!("{}&version={}", url::file(&base, path), it.file.version),
         size: format::size(it.file.size),
         saved: it.saved.into(),
+        by: it.file.by.and_then(|by| names.get(&by).cloned()),
         current: it.current,
     };
     let file = entry.file();
@@ -154,7 +159,7 @@ fn details<'a>(
         frame: Frame::new(),
         place: "details",
         user,
-        signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
+        signed_in_as: fill(words().signed_in_as, &[("name", &user.display)]),
         name: if path.is_root() { spot.name.clone() } else { entry.name.clone() },
         path: path.to_string(),
         parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
@@ -167,16 +172,16 @@ fn details<'a>(
         links_here: !path.is_root() && !spot.shared,
         share: super::share::address(path),
         links: match links {
-            0 => ENGLISH.links_none.to_string(),
-            1 => ENGLISH.links_one.to_string(),
-            count => fill(ENGLISH.links_many, &[("count", &count.to_string())]),
+            0 => words().links_none.to_string(),
+            1 => words().links_one.to_string(),
+            count => fill(words().links_many, &[("count", &count.to_string())]),
         },
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
         media_type: file.and_then(|file| file.media_type.clone()).unwrap_or_default(),
         modified: file.map_or(entry.modified, |file| file.mtime).into(),
         saved: entry.modified.into(),
         created: entry.created.into(),
-        versions: versions.into_iter().map(row).collect(),
+        versions: versions.iter().map(row).collect(),
         done,
         error,
         spot,

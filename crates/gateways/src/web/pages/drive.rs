@@ -5,7 +5,7 @@ use super::{Frame, failed, render};
 use crate::web::api::OrderJson;
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, Entry};
 use apps::{DriveError, User};
@@ -95,7 +95,7 @@ impl From {
 
     /// A column that is chosen again turns round. Names begin with A; the largest and the latest are looked for first.
     fn heads(&self, here: &str) -> Vec<Head> {
-        let text = &ENGLISH;
+        let text = words();
         let head = |(order, key): (OrderJson, &'static str)| {
             let now = order == self.order;
             let reverse = if now { !self.reverse } else { order != OrderJson::Name };
@@ -175,7 +175,7 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
     if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
         in_shown_order(&mut page.items, from.reverse);
     }
-    let text = &ENGLISH;
+    let text = words();
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let sorted = from.as_chosen();
     let rows = page.items.iter().map(|entry| row(&spot.base, &path, entry, &sorted)).collect::<Result<Vec<_>, _>>()?;
@@ -263,7 +263,7 @@ fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry, sorted: &str) -> Re
         date: format::date(modified),
         machine_date: format::machine_date(modified),
         details: super::details::address(base, &path),
-        actions: fill(ENGLISH.actions_for, &[("name", &entry.name)]),
+        actions: fill(words().actions_for, &[("name", &entry.name)]),
     })
 }
 

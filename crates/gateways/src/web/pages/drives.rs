@@ -5,7 +5,7 @@ use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, place, url};
 use apps::{AccountError, DriveId, DriveRole, SharedDrive, User};
 use askama::Template;
@@ -47,7 +47,7 @@ impl From<SharedDrive> for Row {
             members_url: format!("{base}/members"),
             url: if drive.role.is_some() { format!("{base}/") } else { format!("{base}/members") },
             name: drive.name,
-            role: drive.role.map_or(String::new(), |role| fill(ENGLISH.drive_role_you, &[("role", role_words(role))])),
+            role: drive.role.map_or(String::new(), |role| fill(words().drive_role_you, &[("role", role_words(role))])),
         }
     }
 }
@@ -55,9 +55,9 @@ impl From<SharedDrive> for Row {
 /// What a role lets one do.
 pub(super) fn role_words(role: DriveRole) -> &'static str {
     match role {
-        DriveRole::View => ENGLISH.role_view,
-        DriveRole::Edit => ENGLISH.role_edit,
-        DriveRole::Manage => ENGLISH.role_manage,
+        DriveRole::View => words().role_view,
+        DriveRole::Edit => words().role_edit,
+        DriveRole::Manage => words().role_manage,
     }
 }
 
@@ -96,7 +96,7 @@ async fn page(
                 place: "drives",
                 spot: Spot::nowhere(),
                 user: &caller.user,
-                signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &caller.user.display)]),
+                signed_in_as: fill(words().signed_in_as, &[("name", &caller.user.display)]),
                 drives: drives.into_iter().map(Row::from).collect(),
                 all: all.map(|all| all.into_iter().map(Row::from).collect()),
                 more: next.map(|next| format!("/drives?cursor={}", url::encode(&next))),

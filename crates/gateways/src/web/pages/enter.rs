@@ -1,7 +1,7 @@
 //! The form by which somebody gets a password: at set-up, by an invitation, by signing up, by a link that sets one anew.
 
 use super::{Frame, Message, render};
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -69,12 +69,12 @@ pub(super) fn message(status: StatusCode, title: &str, lead: &str, (link, link_t
 
 /// It is done, and is not to be tried again: only the session after it was not begun.
 pub(super) fn done_sign_in() -> Response {
-    let (title, lead) = (ENGLISH.done_sign_in_title, ENGLISH.done_sign_in_lead);
-    message(StatusCode::CONFLICT, title, lead, ("/login", ENGLISH.sign_in))
+    let (title, lead) = (words().done_sign_in_title, words().done_sign_in_lead);
+    message(StatusCode::CONFLICT, title, lead, ("/login", words().sign_in))
 }
 
 /// The link has been used, has run out, or was never one.
 pub(super) fn wrong_link() -> Response {
-    let (title, lead) = (ENGLISH.wrong_link_title, ENGLISH.wrong_link_lead);
-    message(StatusCode::NOT_FOUND, title, lead, ("/login", ENGLISH.sign_in))
+    let (title, lead) = (words().wrong_link_title, words().wrong_link_lead);
+    message(StatusCode::NOT_FOUND, title, lead, ("/login", words().sign_in))
 }

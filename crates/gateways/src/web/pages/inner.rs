@@ -2,7 +2,7 @@
 
 use super::Frame;
 use crate::web::problem::Problem;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use apps::User;
 use serde::Deserialize;
 
@@ -60,14 +60,14 @@ impl Section {
 
     fn name(self) -> &'static str {
         match self {
-            Section::Profile => ENGLISH.settings_profile,
-            Section::Security => ENGLISH.settings_security,
-            Section::Devices => ENGLISH.settings_devices,
-            Section::Activity => ENGLISH.settings_activity,
-            Section::People => ENGLISH.people,
-            Section::Invitations => ENGLISH.invitations,
-            Section::Rules => ENGLISH.rules,
-            Section::Log => ENGLISH.log,
+            Section::Profile => words().settings_profile,
+            Section::Security => words().settings_security,
+            Section::Devices => words().settings_devices,
+            Section::Activity => words().settings_activity,
+            Section::People => words().people,
+            Section::Invitations => words().invitations,
+            Section::Rules => words().rules,
+            Section::Log => words().log,
         }
     }
 }
@@ -85,11 +85,11 @@ impl Place {
     /// After a form was done: what the address tells, if it is known.
     pub fn told(self, told: &str) -> Place {
         let done = match told {
-            "saved" => ENGLISH.done_saved,
-            "password" => ENGLISH.done_password,
-            "factor-off" => ENGLISH.done_factor_off,
-            "signed-out" => ENGLISH.done_signed_out,
-            "removed" => ENGLISH.done_removed,
+            "saved" => words().done_saved,
+            "password" => words().done_password,
+            "factor-off" => words().done_factor_off,
+            "signed-out" => words().done_signed_out,
+            "removed" => words().done_removed,
             _ => "",
         };
         Place { done: done.to_string(), ..self }
@@ -101,7 +101,7 @@ impl Place {
     }
 
     pub fn signed_in_as(&self) -> String {
-        fill(ENGLISH.signed_in_as, &[("name", &self.user.display)])
+        fill(words().signed_in_as, &[("name", &self.user.display)])
     }
 
     /// One's own pages, and for administrators those about people.

@@ -5,7 +5,7 @@ use super::failed;
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, Caller, From};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use apps::accounts::{LinkPurpose, SignUp};
 use apps::{AccountError, Device, NewUser, Role};
 use axum::Form;
@@ -25,8 +25,8 @@ fn refused(error: AccountError) -> Response {
     match error {
         AccountError::WrongLink => wrong_link(),
         AccountError::SignUpOff | AccountError::InvitationNeeded => {
-            let (title, lead) = (ENGLISH.sign_up_closed_title, ENGLISH.sign_up_closed_lead);
-            message(StatusCode::FORBIDDEN, title, lead, ("/login", ENGLISH.sign_in))
+            let (title, lead) = (words().sign_up_closed_title, words().sign_up_closed_lead);
+            message(StatusCode::FORBIDDEN, title, lead, ("/login", words().sign_in))
         }
         AccountError::DoneSignIn => done_sign_in(),
         error => failed(error.into()),
@@ -35,12 +35,12 @@ fn refused(error: AccountError) -> Response {
 
 fn joining(status: StatusCode, typed: Option<&Entered>, error: &str, invited: bool) -> Response {
     let (title, lead) = match invited {
-        true => (ENGLISH.join_title, ENGLISH.join_lead),
-        false => (ENGLISH.sign_up_title, ENGLISH.sign_up_lead),
+        true => (words().join_title, words().join_lead),
+        false => (words().sign_up_title, words().sign_up_lead),
     };
     let name = Some(typed.map_or("", |typed| typed.name.trim()));
     let display = Some(typed.map_or("", |typed| typed.display.trim()));
-    let submit = ENGLISH.sign_up;
+    let submit = words().sign_up;
     Enter { title, lead, submit, error, name, display, sign_in: true, ..Enter::new("join") }.show(status)
 }
 
@@ -88,7 +88,7 @@ async fn join(state: &WebState, secret: Option<&str>, device: Device, form: Type
         Err(response) => return *response,
     };
     if form.password != form.again {
-        return joining(StatusCode::BAD_REQUEST, Some(&form), ENGLISH.password_mismatch, secret.is_some());
+        return joining(StatusCode::BAD_REQUEST, Some(&form), words().password_mismatch, secret.is_some());
     }
     let (name, display) = (form.name.trim().to_string(), form.display.trim().to_string());
     let new = NewUser { name, display, password: form.password.clone(), role: Role::User, quota: None };
@@ -112,8 +112,8 @@ async fn join(state: &WebState, secret: Option<&str>, device: Device, form: Type
 }
 
 fn resetting(status: StatusCode, account: &str, error: &str) -> Response {
-    let lead = fill(ENGLISH.reset_lead, &[("name", account)]);
-    let (title, submit, account) = (ENGLISH.reset_title, ENGLISH.reset_submit, Some(account));
+    let lead = fill(words().reset_lead, &[("name", account)]);
+    let (title, submit, account) = (words().reset_title, words().reset_submit, Some(account));
     Enter { title, lead: &lead, submit, error, account, ..Enter::new("reset") }.show(status)
 }
 
@@ -148,12 +148,12 @@ pub(in crate::web) async fn set_password(
         Err(error) => return refused(error),
     };
     if form.password != form.again {
-        return resetting(StatusCode::BAD_REQUEST, &name, ENGLISH.password_mismatch);
+        return resetting(StatusCode::BAD_REQUEST, &name, words().password_mismatch);
     }
     match accounts.reset_password(&secret, &form.password, device).await {
         Ok(_) => {
-            let (title, lead) = (ENGLISH.reset_done_title, ENGLISH.reset_done_lead);
-            message(StatusCode::OK, title, lead, ("/login", ENGLISH.sign_in))
+            let (title, lead) = (words().reset_done_title, words().reset_done_lead);
+            message(StatusCode::OK, title, lead, ("/login", words().sign_in))
         }
         Err(AccountError::WrongLink) => wrong_link(),
         Err(error) => {

@@ -5,7 +5,7 @@ use super::{Frame, failed, render};
 use crate::web::format;
 use crate::web::problem::Problem;
 use crate::web::session::Visitor;
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use crate::web::{WebState, url};
 use apps::accounts::AuditLine;
 use apps::{AccountError, Page};
@@ -92,7 +92,7 @@ pub(in crate::web) async fn own(
     match state.inner.accounts.activity(&caller.user, asked.cursor(), LINES).await {
         Ok(found) => {
             let here = Section::Activity;
-            page(Place::at(&caller.user, here), ENGLISH.settings_activity, None, found, here)
+            page(Place::at(&caller.user, here), words().settings_activity, None, found, here)
         }
         Err(error) => failed(error.into()),
     }
@@ -110,14 +110,14 @@ pub(in crate::web) async fn all(
     match state.inner.accounts.audit(&caller.user, about_whom, asked.cursor(), LINES).await {
         Ok(found) => {
             let here = Section::Log;
-            page(Place::at(&caller.user, here), ENGLISH.log, Some(about.to_string()), found, here)
+            page(Place::at(&caller.user, here), words().log, Some(about.to_string()), found, here)
         }
         Err(error @ AccountError::BadName { .. }) => {
             let here = Section::Log;
             let mut problem = Problem::from(error);
             problem.action = "";
             let place = Place::at(&caller.user, here).failed(&problem);
-            page(place, ENGLISH.log, Some(about.to_string()), Page { items: Vec::new(), next: None }, here)
+            page(place, words().log, Some(about.to_string()), Page { items: Vec::new(), next: None }, here)
         }
         Err(error) => failed(error.into()),
     }

@@ -6,7 +6,7 @@ use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, place};
 use apps::accounts::shared::{Member, NewMember};
 use apps::accounts::{parse_size, typed_size};
@@ -60,7 +60,7 @@ fn row(user: &User, it: Member) -> Row {
         you: it.user == user.id,
         role: it.role.as_str(),
         role_words: role_words(it.role),
-        since: fill(ENGLISH.member_since, &[("date", format::date(it.since).split(' ').next().unwrap_or_default())]),
+        since: fill(words().member_since, &[("date", format::date(it.since).split(' ').next().unwrap_or_default())]),
         name: it.name,
         display: it.display,
         disabled: it.disabled,
@@ -125,9 +125,9 @@ async fn page(
         place: "drives",
         spot,
         user,
-        signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
+        signed_in_as: fill(words().signed_in_as, &[("name", &user.display)]),
         base: place::base(shared.id),
-        heading: fill(ENGLISH.members_of, &[("name", &shared.name)]),
+        heading: fill(words().members_of, &[("name", &shared.name)]),
         members: members.into_iter().map(|it| row(user, it)).collect(),
         roles: ROLES.map(|role| (role.as_str(), role_words(role))),
         manages: shared.role == Some(DriveRole::Manage) || administers,
@@ -274,7 +274,7 @@ pub(in crate::web) async fn delete(
         let drive = drive(&id)?;
         let shared = state.inner.accounts.shared_drive(&caller.user, drive).await?;
         if asked.name.trim() != shared.name {
-            return Err(Problem::bad_request(ENGLISH.drive_delete_mismatch));
+            return Err(Problem::bad_request(words().drive_delete_mismatch));
         }
         Ok(state.inner.accounts.delete_drive(caller.by(), drive).await?)
     };

@@ -21,7 +21,7 @@ pub(super) mod view;
 pub(super) use inner::is_inner;
 
 use super::problem::{Face, Problem};
-use super::text::{ENGLISH, Text};
+use super::text::{Language, Text, words};
 use super::{WebState, assets};
 use askama::Template;
 use axum::Router;
@@ -54,6 +54,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/reset/{secret}", get(links::reset).post(links::set_password))
         .route("/settings", get(profile::show))
         .route("/settings/profile", post(profile::rename))
+        .route("/settings/language", post(profile::language))
         .route("/settings/password", post(profile::change_password))
         .route("/settings/leave", get(profile::leaving).post(profile::leave))
         .route("/settings/security", get(security::show))
@@ -106,7 +107,8 @@ pub(super) struct Frame {
 
 impl Frame {
     pub fn new() -> Frame {
-        Frame { text: &ENGLISH, assets: assets::version() }
+        let language = Language::now();
+        Frame { text: language.words(), assets: assets::version(language) }
     }
 }
 
@@ -130,7 +132,7 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page could not be rendered");
-            (StatusCode::INTERNAL_SERVER_ERROR, ENGLISH.something_failed).into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, words().something_failed).into_response()
         }
     }
 }
@@ -139,7 +141,7 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
 pub(super) fn problem(problem: &Problem) -> Response {
     let not_found = problem.status == StatusCode::NOT_FOUND;
     let waiting = problem.status == StatusCode::SERVICE_UNAVAILABLE;
-    let text = &ENGLISH;
+    let text = words();
     let title = match problem.status {
         StatusCode::NOT_FOUND => text.not_found_title,
         StatusCode::FORBIDDEN => text.forbidden_title,
@@ -174,7 +176,7 @@ pub(super) fn failed(problem: Problem) -> Response {
 
 /// The same address again, from a page of ours.
 pub(super) fn once_more(uri: &str) -> Response {
-    let text = &ENGLISH;
+    let text = words();
     let uri = super::url::safe_next(uri);
     let (title, lead) = (text.loading, "");
     let page = Message {
@@ -191,9 +193,9 @@ pub(super) fn once_more(uri: &str) -> Response {
 }
 
 pub(super) async fn not_found() -> Response {
-    failed(Problem::new(StatusCode::NOT_FOUND, "not_found", ENGLISH.no_such_page, ""))
+    failed(Problem::new(StatusCode::NOT_FOUND, "not_found", words().no_such_page, ""))
 }
 
 pub(super) async fn bad_method() -> Response {
-    failed(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", ENGLISH.bad_method, ENGLISH.do_rejected))
+    failed(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", words().bad_method, words().do_rejected))
 }

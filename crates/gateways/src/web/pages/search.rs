@@ -3,7 +3,7 @@
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::place::{InDrive, ViewerOfPage};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, Found};
 use apps::{DriveError, Page, User};
@@ -100,21 +100,21 @@ pub(in crate::web) async fn show(
         Ok(rows) => rows,
         Err(error) => return failed(error.into()),
     };
-    let words = match (rows.len(), &found.next) {
+    let told = match (rows.len(), &found.next) {
         _ if text.is_empty() || !error.is_empty() => "",
-        (0, None) => ENGLISH.search_nothing,
-        (0, Some(_)) => ENGLISH.search_nothing_yet,
-        (1, None) => ENGLISH.search_one,
-        (_, None) => ENGLISH.search_many,
-        (_, Some(_)) => ENGLISH.search_more,
+        (0, None) => words().search_nothing,
+        (0, Some(_)) => words().search_nothing_yet,
+        (1, None) => words().search_one,
+        (_, None) => words().search_many,
+        (_, Some(_)) => words().search_more,
     };
-    let words = fill(words, &[("count", &rows.len().to_string()), ("text", text)]);
+    let told = fill(told, &[("count", &rows.len().to_string()), ("text", text)]);
     let more =
         found.next.map(|next| format!("{}/search?text={}&cursor={}", spot.base, url::encode(text), url::encode(&next)));
     let user = &at.caller.user;
-    let signed_in_as = fill(ENGLISH.signed_in_as, &[("name", &user.display)]);
+    let signed_in_as = fill(words().signed_in_as, &[("name", &user.display)]);
     let frame = Frame::new();
-    let page = SearchPage { frame, place: "search", spot, user, signed_in_as, text, rows, more, words, error };
+    let page = SearchPage { frame, place: "search", spot, user, signed_in_as, text, rows, more, words: told, error };
     render(status, &page)
 }
 

@@ -5,7 +5,7 @@ use super::failed;
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, From};
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use apps::AccountError;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 fn page(status: StatusCode, name: &str, error: &str) -> Response {
-    let (title, lead, submit) = (ENGLISH.setup_title, ENGLISH.setup_lead, ENGLISH.setup_submit);
+    let (title, lead, submit) = (words().setup_title, words().setup_lead, words().setup_submit);
     Enter { title, lead, submit, error, name: Some(name), ..Enter::new("setup") }.show(status)
 }
 
@@ -35,11 +35,11 @@ fn refused(error: AccountError) -> Response {
     match error {
         AccountError::SetupDone => {
             let lead = Problem::from(error).message;
-            message(StatusCode::GONE, ENGLISH.setup_over_title, &lead, ("/login", ENGLISH.sign_in))
+            message(StatusCode::GONE, words().setup_over_title, &lead, ("/login", words().sign_in))
         }
         AccountError::WrongSetupSecret => {
-            let (title, lead) = (ENGLISH.setup_wrong_title, ENGLISH.setup_wrong_lead);
-            message(StatusCode::NOT_FOUND, title, lead, ("/login", ENGLISH.sign_in))
+            let (title, lead) = (words().setup_wrong_title, words().setup_wrong_lead);
+            message(StatusCode::NOT_FOUND, title, lead, ("/login", words().sign_in))
         }
         error => failed(error.into()),
     }
@@ -61,7 +61,7 @@ pub(in crate::web) async fn submit(
         if let Err(error) = state.inner.accounts.check_setup_secret(&secret, device.address).await {
             return refused(error);
         }
-        return page(StatusCode::BAD_REQUEST, name, ENGLISH.password_mismatch);
+        return page(StatusCode::BAD_REQUEST, name, words().password_mismatch);
     }
     match state.inner.accounts.complete_setup(&secret, name, &form.password, device).await {
         Ok(session) => {

@@ -5,7 +5,7 @@ use super::{Frame, failed, render};
 use crate::web::api::{self, ModeJson};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::path::shown;
 use apps::drive::{DrivePath, Link, LinkMode};
@@ -114,9 +114,9 @@ pub(in crate::web) async fn show(
 ) -> Response {
     let asked = query.map(|Query(asked)| asked).unwrap_or_default();
     let done = match &*asked.done {
-        "made" => ENGLISH.link_made,
-        "changed" => ENGLISH.link_changed,
-        "revoked" => ENGLISH.link_revoked,
+        "made" => words().link_made,
+        "changed" => words().link_changed,
+        "revoked" => words().link_revoked,
         _ => "",
     };
     page(&state, &caller, &headers, StatusCode::OK, &asked.path, done, String::new()).await
@@ -133,7 +133,7 @@ async fn page(
 ) -> Response {
     match read(state, caller, path).await {
         Ok((path, folder, links)) => {
-            let text = &ENGLISH;
+            let text = words();
             // Where its owner sees this page, others will find it.
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             let site = format!("{}://{host}", if state.tls { "https" } else { "http" });
@@ -176,7 +176,7 @@ async fn read(
 }
 
 fn row(link: Link, site: &str, now: WallMillis) -> Row {
-    let text = &ENGLISH;
+    let text = words();
     let mut words = Vec::new();
     if link.path.is_none() {
         words.push(text.link_gone.to_string());

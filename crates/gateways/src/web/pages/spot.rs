@@ -1,7 +1,7 @@
 //! In which drive a page is, for its template.
 
 use crate::web::place::InDrive;
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use apps::DriveRole;
 
 /// In which drive a page is, and what may be done there.
@@ -21,7 +21,7 @@ impl Spot {
         let role = at.shared.as_ref().and_then(|shared| shared.role);
         Spot {
             base: at.base(),
-            name: at.shared.as_ref().map_or(ENGLISH.drive_root, |shared| &shared.name).to_string(),
+            name: at.shared.as_ref().map_or(words().drive_root, |shared| &shared.name).to_string(),
             shared: at.shared.is_some(),
             edits: at.shared.is_none() || role >= Some(DriveRole::Edit),
         }
@@ -29,6 +29,6 @@ impl Spot {
 
     /// Of pages that are in no drive.
     pub fn nowhere() -> Spot {
-        Spot { base: String::new(), name: ENGLISH.drive_root.to_string(), shared: false, edits: true }
+        Spot { base: String::new(), name: words().drive_root.to_string(), shared: false, edits: true }
     }
 }

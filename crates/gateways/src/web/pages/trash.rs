@@ -4,10 +4,10 @@ use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{Act, Clash, Trashed};
-use apps::{DriveError, FileId, TrashId, User};
+use apps::{DriveError, FileId, TrashId, User, UserId};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -15,6 +15,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Things on a page.
 const THINGS: u32 = 200;
@@ -46,21 +47,24 @@ struct Row {
     date: String,
     machine_date: String,
     until: String,
+    /// Who threw it away, where several may.
+    by: Option<String>,
 }
 
 impl Row {
-    fn of(drive: &str, it: Trashed) -> Row {
+    fn of(drive: &str, it: Trashed, names: &BTreeMap<UserId, String>) -> Row {
         let (parent, _) = it.path.rsplit_once('/').unwrap_or_default();
         Row {
             id: it.id.to_string(),
             folder: it.entry.is_folder(),
             was_in: if parent.is_empty() { drive.to_string() } else { parent.to_string() },
             size: if it.entry.is_folder() { String::new() } else { format::size(it.entry.size()) },
+            by: it.by.and_then(|by| names.get(&by).cloned()),
             name: it.entry.name,
             at: it.at.0,
             date: format::date(it.at),
             machine_date: format::machine_date(it.at),
-            until: fill(ENGLISH.trash_until, &[("date", format::date(it.until).split(' ').next().unwrap_or_default())]),
+            until: fill(words().trash_until, &[("date", format::date(it.until).split(' ').next().unwrap_or_default())]),
         }
     }
 }
@@ -102,12 +106,12 @@ async fn told(state: &WebState, at: &InDrive, asked: &Asked) -> Result<Told, Dri
         ("restored", Some(id)) => {
             let found = state.inner.drives.locate(at.drive, id.0).await?;
             let Some(path) = found.filter(|path| !path.is_root()) else { return Ok(Told::default()) };
-            let words = fill(ENGLISH.restored_to, &[("path", &path.to_string())]);
+            let words = fill(words().restored_to, &[("path", &path.to_string())]);
             return Ok((words, path.parent().map(|parent| url::folder(&at.base(), &parent))));
         }
-        ("purged", _) => ENGLISH.purged,
-        ("emptied", _) => ENGLISH.trash_emptied,
-        ("emptied-partly", _) => ENGLISH.trash_emptied_partly,
+        ("purged", _) => words().purged,
+        ("emptied", _) => words().trash_emptied,
+        ("emptied-partly", _) => words().trash_emptied_partly,
         _ => "",
     };
     Ok((text.to_string(), None))
@@ -126,13 +130,18 @@ async fn page(
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
+    let by = found.items.iter().filter_map(|it| it.by).filter(|_| at.shared.is_some());
+    let names = match state.inner.accounts.displays(by).await {
+        Ok(names) => names,
+        Err(error) => return failed(error.into()),
+    };
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let page = TrashPage {
         frame: Frame::new(),
         place: "trash",
         user,
-        signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
-        rows: found.items.into_iter().map(|it| Row::of(&spot.name, it)).collect(),
+        signed_in_as: fill(words().signed_in_as, &[("name", &user.display)]),
+        rows: found.items.into_iter().map(|it| Row::of(&spot.name, it, &names)).collect(),
         more: found.next.map(|next| format!("{}/trash?cursor={}", spot.base, url::encode(&next))),
         done,
         done_link,

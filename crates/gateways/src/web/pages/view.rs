@@ -7,7 +7,7 @@ use crate::web::api::OrderJson;
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::stage::Stage;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, OpenFile};
 use apps::{DriveError, User};
@@ -86,7 +86,7 @@ async fn page(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
         frame: Frame::new(),
         place: "view",
         user,
-        signed_in_as: fill(ENGLISH.signed_in_as, &[("name", &user.display)]),
+        signed_in_as: fill(words().signed_in_as, &[("name", &user.display)]),
         crumbs: crumbs(&spot, &folder),
         name: open.entry.name.clone(),
         back: url::folder(&spot.base, &folder) + &sorted,

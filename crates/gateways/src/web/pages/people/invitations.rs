@@ -6,7 +6,7 @@ use super::super::{Frame, failed, render};
 use super::{allowed, link, quota, role, role_name};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format};
 use apps::accounts::{Invitation, NewInvitation};
 use askama::Template;
@@ -40,9 +40,9 @@ struct Row {
 impl From<Invitation> for Row {
     fn from(made: Invitation) -> Row {
         let values = [("by", made.by.as_str()), ("expires", &format::date(made.expires))];
-        let words = fill(ENGLISH.invitation_words, &values);
-        let note = if made.note.is_empty() { ENGLISH.invitation_for_anybody.to_string() } else { made.note };
-        Row { id: made.id, note, role: role_name(made.role), words }
+        let told = fill(words().invitation_words, &values);
+        let note = if made.note.is_empty() { words().invitation_for_anybody.to_string() } else { made.note };
+        Row { id: made.id, note, role: role_name(made.role), words: told }
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::{Frame, failed, render};
 use super::{allowed, link, quota, role, role_name};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use crate::web::{WebState, format, url};
 use apps::accounts::said_size;
 use apps::{NewUser, User};
@@ -52,7 +52,7 @@ impl Person {
             display: user.display.clone(),
             role: role_name(user.role),
             administers: user.role == apps::Role::Administrator,
-            quota: user.quota.map_or(ENGLISH.quota_default.to_string(), said_size),
+            quota: user.quota.map_or(words().quota_default.to_string(), said_size),
             since: format::date(user.created),
             disabled: user.disabled,
         }

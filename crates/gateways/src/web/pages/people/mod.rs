@@ -9,7 +9,7 @@ use super::failed;
 use super::inner::{Place, Section, ShownOnce};
 use super::{Frame, render};
 use crate::web::problem::Problem;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use apps::accounts::parse_size;
 use apps::{Role, Token, User};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -27,8 +27,8 @@ fn role(typed: &str) -> Result<Role, Problem> {
 
 fn role_name(role: Role) -> &'static str {
     match role {
-        Role::User => ENGLISH.role_user,
-        Role::Administrator => ENGLISH.role_administrator,
+        Role::User => words().role_user,
+        Role::Administrator => words().role_administrator,
     }
 }
 
@@ -37,7 +37,7 @@ fn allowed(user: &User) -> Result<(), Box<Response>> {
     if user.is_administrator() {
         return Ok(());
     }
-    let error = apps::AccountError::Forbidden { what: ENGLISH.look_after_people };
+    let error = apps::AccountError::Forbidden { what: words().look_after_people };
     Err(Box::new(failed(error.into())))
 }
 
@@ -55,8 +55,8 @@ fn link(
     let scheme = if tls { "https" } else { "http" };
     let address = format!("{scheme}://{host}/{path}/{}", secret.as_str());
     let (title, lead) = match path {
-        "join" => (ENGLISH.invitation_made, ENGLISH.invitation_made_lead),
-        _ => (ENGLISH.reset_link_made, ENGLISH.reset_link_made_lead),
+        "join" => (words().invitation_made, words().invitation_made_lead),
+        _ => (words().reset_link_made, words().reset_link_made_lead),
     };
     let page = ShownOnce {
         frame: Frame::new(),

@@ -7,7 +7,7 @@ use super::list::{Person, address};
 use super::{allowed, link, quota, role};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format};
 use apps::AccountError;
 use apps::accounts::{UserChange, typed_size};
@@ -76,7 +76,7 @@ async fn page(
         Err(error) => return failed(error.into()),
     };
     let factor_words =
-        factor.since.map_or(ENGLISH.off.to_string(), |since| fill(ENGLISH.on_since, &[("date", &format::date(since))]));
+        factor.since.map_or(words().off.to_string(), |since| fill(words().on_since, &[("date", &format::date(since))]));
     let page = Page {
         frame: Frame::new(),
         place: say(Place::at(&caller.user, Section::People)),
@@ -156,7 +156,7 @@ pub(in crate::web) async fn remove(
         Err(response) => return *response,
     };
     if asked.again.trim() != name {
-        let problem = Problem::bad_request(ENGLISH.remove_mismatch);
+        let problem = Problem::bad_request(words().remove_mismatch);
         return answer(&state, &caller, &name, Err(problem)).await;
     }
     match state.inner.accounts.remove_user(caller.by(), &name).await {

@@ -7,7 +7,7 @@ use super::{allowed, quota};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::ENGLISH;
+use crate::web::text::words;
 use apps::accounts::{Policy, SignUp, typed_size};
 use askama::Template;
 use axum::Form;
@@ -61,7 +61,7 @@ async fn page(state: &WebState, caller: &Caller, status: StatusCode, say: impl F
         Ok(policy) => policy,
         Err(error) => return failed(error.into()),
     };
-    let text = &ENGLISH;
+    let text = words();
     let ways = [
         (SignUp::Off.as_str(), text.sign_up_off),
         (SignUp::Invitation.as_str(), text.sign_up_invitation),

@@ -5,7 +5,7 @@ use super::super::{Frame, failed, render};
 use super::{done, form};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format};
 use apps::AccountError;
 use apps::accounts::{AppPassword, AppScope, Protocol, SessionInfo};
@@ -56,14 +56,15 @@ pub(in crate::web) struct Connect {
 }
 
 /// What can be connected now; others come with their protocols.
-const PROTOCOLS: [(Protocol, &str); 2] =
-    [(Protocol::Webdav, ENGLISH.protocol_webdav), (Protocol::Grpc, ENGLISH.protocol_grpc)];
+fn protocols() -> [(Protocol, &'static str); 2] {
+    [(Protocol::Webdav, words().protocol_webdav), (Protocol::Grpc, words().protocol_grpc)]
+}
 
 fn session_row(session: SessionInfo) -> SessionRow {
     let (used, address) = (format::date(session.used), session.address);
-    let words = fill(ENGLISH.session_words, &[("used", &used), ("address", &address)]);
-    let device = if session.device.is_empty() { ENGLISH.unknown_device.to_string() } else { agent(&session.device) };
-    SessionRow { id: session.id, device, words, current: session.current }
+    let told = fill(words().session_words, &[("used", &used), ("address", &address)]);
+    let device = if session.device.is_empty() { words().unknown_device.to_string() } else { agent(&session.device) };
+    SessionRow { id: session.id, device, words: told, current: session.current }
 }
 
 /// A browser's long name, in short.
@@ -89,7 +90,7 @@ fn agent(label: &str) -> String {
         ("Linux", "Linux"),
     ]);
     match (browser, system) {
-        (Some(browser), Some(system)) => fill(ENGLISH.browser_on, &[("browser", browser), ("system", system)]),
+        (Some(browser), Some(system)) => fill(words().browser_on, &[("browser", browser), ("system", system)]),
         (Some(browser), None) => browser.to_string(),
         _ => label.chars().take(60).collect(),
     }
@@ -97,14 +98,14 @@ fn agent(label: &str) -> String {
 
 fn app_row(app: AppPassword) -> AppRow {
     let name = |protocol: &Protocol| {
-        PROTOCOLS.iter().find(|(known, _)| known == protocol).map_or(protocol.as_str(), |(_, name)| *name).to_string()
+        protocols().iter().find(|(known, _)| known == protocol).map_or(protocol.as_str(), |(_, name)| *name).to_string()
     };
     let names: Vec<_> = app.scope.protocols.iter().map(name).collect();
     let scope =
-        if app.scope.write { names.join(", ") } else { format!("{} · {}", names.join(", "), ENGLISH.reads_only) };
+        if app.scope.write { names.join(", ") } else { format!("{} · {}", names.join(", "), words().reads_only) };
     let words = match app.used {
-        Some(used) => fill(ENGLISH.app_used, &[("used", &format::date(used)), ("address", &app.used_from)]),
-        None => fill(ENGLISH.app_unused, &[("created", &format::date(app.created))]),
+        Some(used) => fill(words().app_used, &[("used", &format::date(used)), ("address", &app.used_from)]),
+        None => fill(words().app_unused, &[("created", &format::date(app.created))]),
     };
     AppRow { id: app.id, label: app.label, scope, words }
 }
@@ -133,7 +134,7 @@ async fn page(state: &WebState, caller: &Caller, status: StatusCode, say: impl F
         place: say(Place::at(&caller.user, Section::Devices)),
         sessions: sessions.into_iter().map(session_row).collect(),
         app_passwords: apps.into_iter().map(app_row).collect(),
-        protocols: PROTOCOLS.iter().map(|(protocol, name)| (protocol.as_str(), *name)).collect(),
+        protocols: protocols().iter().map(|(protocol, name)| (protocol.as_str(), *name)).collect(),
     };
     render(status, &page)
 }
@@ -197,7 +198,7 @@ pub(in crate::web) async fn connect(
     let scope = AppScope { protocols: vec![protocol], write: !asked.write.is_empty() };
     match state.inner.accounts.create_app_password(caller.by(), asked.label.trim(), scope).await {
         Ok((made, secret)) => {
-            let text = &ENGLISH;
+            let text = words();
             let mut details = vec![(text.connect_name, caller.user.name.clone())];
             match (protocol, &state.inner.settings.grpc) {
                 (Protocol::Grpc, Some(grpc)) => details.insert(0, (text.connect_server, grpc.clone())),

@@ -7,14 +7,14 @@ use super::{done, form};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, Visitor};
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{self, Language, fill, words};
 use apps::accounts::said_size;
 use apps::{AccountError, User};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -26,6 +26,15 @@ struct Page {
     storage: String,
     /// Of a hundred, where there is a bound.
     part: Option<u64>,
+    languages: [Language; Language::ALL.len()],
+    /// As it was chosen in this browser.
+    chosen: Option<Language>,
+}
+
+/// Empty: as the browser asks.
+#[derive(Deserialize)]
+pub(in crate::web) struct Chosen {
+    language: String,
 }
 
 #[derive(Deserialize)]
@@ -43,13 +52,20 @@ pub(in crate::web) struct NewPassword {
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
     Visitor(caller): Visitor,
+    headers: HeaderMap,
     query: Result<Query<Told>, QueryRejection>,
 ) -> Response {
     let told = query.map(|Query(query)| query.done).unwrap_or_default();
-    page(&state, &caller.user, StatusCode::OK, |place| place.told(&told)).await
+    page(&state, &caller.user, &headers, StatusCode::OK, |place| place.told(&told)).await
 }
 
-async fn page(state: &WebState, user: &User, status: StatusCode, say: impl FnOnce(Place) -> Place) -> Response {
+async fn page(
+    state: &WebState,
+    user: &User,
+    headers: &HeaderMap,
+    status: StatusCode,
+    say: impl FnOnce(Place) -> Place,
+) -> Response {
     let kept = async {
         let used = state.inner.drives.usage(user.drive).await.map_err(Problem::from)?.bytes;
         Ok((used, state.inner.accounts.quota_of(user).await.map_err(Problem::from)?))
@@ -58,23 +74,26 @@ async fn page(state: &WebState, user: &User, status: StatusCode, say: impl FnOnc
         Ok(kept) => kept,
         Err(problem) => return failed(problem),
     };
-    let (text, used_text) = (&ENGLISH, said_size(used));
+    let (words, used_text) = (words(), said_size(used));
     let storage = match quota {
-        Some(quota) => fill(text.storage_of, &[("used", &used_text), ("quota", &said_size(quota))]),
-        None => fill(text.storage_used, &[("used", &used_text)]),
+        Some(quota) => fill(words.storage_of, &[("used", &used_text), ("quota", &said_size(quota))]),
+        None => fill(words.storage_used, &[("used", &used_text)]),
     };
     let part = quota.map(|quota| if quota == 0 { 100 } else { (used as f64 / quota as f64 * 100.0).min(100.0) as u64 });
-    render(status, &Page { frame: Frame::new(), place: say(Place::at(user, Section::Profile)), storage, part })
+    let place = say(Place::at(user, Section::Profile));
+    let chosen = session::cookie(headers, text::COOKIE).and_then(Language::of_code);
+    render(status, &Page { frame: Frame::new(), place, storage, part, languages: Language::ALL, chosen })
 }
 
-async fn refused(state: &WebState, user: &User, problem: Problem) -> Response {
-    page(state, user, problem.status, |place| place.failed(&problem)).await
+async fn refused(state: &WebState, user: &User, headers: &HeaderMap, problem: Problem) -> Response {
+    page(state, user, headers, problem.status, |place| place.failed(&problem)).await
 }
 
 /// Changes the name to show.
 pub(in crate::web) async fn rename(
     State(state): State<WebState>,
     Visitor(caller): Visitor,
+    headers: HeaderMap,
     asked: Result<Form<Display>, FormRejection>,
 ) -> Response {
     let asked = match form(asked) {
@@ -83,14 +102,30 @@ pub(in crate::web) async fn rename(
     };
     match state.inner.accounts.change_display(caller.by(), asked.display.trim()).await {
         Ok(_) => done(Section::Profile, "saved"),
-        Err(error) => refused(&state, &caller.user, error.into()).await,
+        Err(error) => refused(&state, &caller.user, &headers, error.into()).await,
     }
+}
+
+/// Keeps the language of this browser.
+pub(in crate::web) async fn language(
+    State(state): State<WebState>,
+    Visitor(_): Visitor,
+    asked: Result<Form<Chosen>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let mut response = done(Section::Profile, "saved");
+    session::put_language(&mut response, Language::of_code(&asked.language), state.tls);
+    response
 }
 
 /// Changes the password. This browser stays signed in, under a new cookie.
 pub(in crate::web) async fn change_password(
     State(state): State<WebState>,
     Visitor(caller): Visitor,
+    headers: HeaderMap,
     asked: Result<Form<NewPassword>, FormRejection>,
 ) -> Response {
     let asked = match form(asked) {
@@ -98,9 +133,9 @@ pub(in crate::web) async fn change_password(
         Err(response) => return *response,
     };
     if asked.password != asked.again {
-        let mut problem = Problem::bad_request(ENGLISH.password_mismatch);
+        let mut problem = Problem::bad_request(words().password_mismatch);
         problem.action = "";
-        return refused(&state, &caller.user, problem).await;
+        return refused(&state, &caller.user, &headers, problem).await;
     }
     match state.inner.accounts.change_password(caller.by(), &asked.old, &asked.password).await {
         Ok(session) => {
@@ -113,7 +148,7 @@ pub(in crate::web) async fn change_password(
             session::clear_cookie(&mut response, state.tls);
             response
         }
-        Err(error) => refused(&state, &caller.user, error.into()).await,
+        Err(error) => refused(&state, &caller.user, &headers, error.into()).await,
     }
 }
 
@@ -147,7 +182,7 @@ async fn leave_page(state: &WebState, user: &User, status: StatusCode, say: impl
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
-    let text = &ENGLISH;
+    let text = words();
     let counted = |text, count: usize| fill(text, &[("count", &count.to_string())]);
     let mut goes = leaving.estates;
     goes.push(counted(text.leave_sessions, leaving.sessions));

@@ -5,7 +5,7 @@ use super::super::{Frame, failed, render};
 use super::{done, form};
 use crate::web::problem::Problem;
 use crate::web::session::Visitor;
-use crate::web::text::{ENGLISH, fill};
+use crate::web::text::{fill, words};
 use crate::web::{WebState, format};
 use apps::accounts::NewFactor;
 use apps::{AccountError, User};
@@ -91,7 +91,7 @@ async fn page(
     };
     let words = factor.since.map(|since| {
         let (date, codes) = (format::date(since), factor.recovery_codes.to_string());
-        fill(ENGLISH.factor_on, &[("date", &date), ("codes", &codes)])
+        fill(words().factor_on, &[("date", &date), ("codes", &codes)])
     });
     let place = say(Place::at(user, Section::Security));
     let page = Page { frame: Frame::new(), place, on: words.is_some(), state: words.unwrap_or_default(), new };
@@ -124,8 +124,8 @@ fn codes(user: &User, codes: Vec<String>) -> Response {
     let page = ShownOnce {
         frame: Frame::new(),
         place: Place::at(user, Section::Security),
-        title: ENGLISH.recovery_codes,
-        lead: ENGLISH.recovery_codes_lead.to_string(),
+        title: words().recovery_codes,
+        lead: words().recovery_codes_lead.to_string(),
         secrets: codes,
         details: Vec::new(),
         back: Section::Security.url(),

@@ -1,6 +1,4 @@
-//! Every word that a page or its script shows, in one place, for later translation.
-//!
-//! Scripts get the same texts as a module (`text.js`). `{name}` marks what is filled in.
+//! English: the words that every other language has, too.
 
 use serde::Serialize;
 
@@ -22,6 +20,8 @@ texts! {
     // Everywhere
     product: "Atoll",
     language: "en",
+    language_name: "English",
+    decimal: ".",
     skip_to_content: "Skip to content",
     name: "Name",
     password: "Password",
@@ -115,6 +115,8 @@ texts! {
     settings_security: "Second factor",
     settings_devices: "Devices",
     settings_activity: "Activity",
+    language_choice: "Language",
+    language_of_browser: "As the browser says",
     save: "Save",
     remove: "Remove",
     show: "Show",
@@ -515,9 +517,4 @@ texts! {
     too_short: "The upload ended before it was complete; nothing was stored",
     busy: "This server has too much to do",
     range_unsatisfiable: "The file does not have these bytes",
-}
-
-/// `text` with each `{key}` filled in.
-pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(text.to_string(), |text, (key, value)| text.replace(&format!("{{{key}}}"), value))
 }

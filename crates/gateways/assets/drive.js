@@ -14,7 +14,7 @@ const isPlain = (event) => event.button === 0 && !event.ctrlKey && !event.metaKe
 // Ways between folders stay on this page, so that uploads go on.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
-  if (!link || !isPlain(event) || event.defaultPrevented) return;
+  if (!link || !isPlain(event) || event.defaultPrevented || link.id === "look") return;
   const sort = link.closest("[data-sort]")?.dataset.sort;
   const folder = listing.folderOf(new URL(link.href));
   if (folder === null || link.id === "more") return;
@@ -79,6 +79,11 @@ $("upload-directory")?.addEventListener("change", ({ target }) => {
   const folderOf = (file) => file.webkitRelativePath.split("/").slice(0, -1).join("/");
   add(listing.path(), [...target.files].map((file) => ({ file, folder: folderOf(file) })));
   target.value = "";
+});
+$("look").addEventListener("click", (event) => {
+  if (!isPlain(event)) return;
+  event.preventDefault();
+  listing.toggleLook();
 });
 $("clear-selection").addEventListener("click", () => {
   listing.clearSelection();

@@ -84,6 +84,10 @@ export function viewUrl(path) {
   return `${base}/view${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
+export function thumbnailUrl(version) {
+  return `${api}/thumbnail?version=${version}`;
+}
+
 export function fileUrl(path) {
   return `${api}/file?path=${encodeURIComponent(path)}`;
 }

@@ -18,8 +18,10 @@ const plain = {
   "?": shortcuts,
   F2: () => listing.chosen().length === 1 && verbs.rename(listing.chosen()[0]),
   Delete: () => verbs.remove(listing.chosen()),
-  ArrowDown: () => listing.step(1),
-  ArrowUp: () => listing.step(-1),
+  ArrowDown: () => listing.step(listing.columns()),
+  ArrowUp: () => listing.step(-listing.columns()),
+  ArrowLeft: () => listing.isGrid() && listing.step(-1),
+  ArrowRight: () => listing.isGrid() && listing.step(1),
   PageDown: () => listing.step(PAGE),
   PageUp: () => listing.step(-PAGE),
   Home: () => listing.step(-Infinity),
@@ -28,6 +30,7 @@ const plain = {
   i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
   s: () => !base && listing.chosen().length === 1 && details.share(listing.chosen()[0]),
   d: () => listing.current() && verbs.download(listing.chosen()),
+  g: listing.toggleLook,
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),
@@ -77,7 +80,8 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return act();
   }
-  const extend = { ArrowDown: 1, ArrowUp: -1 }[key];
+  const across = listing.isGrid() ? { ArrowRight: 1, ArrowLeft: -1 } : {};
+  const extend = { ArrowDown: listing.columns(), ArrowUp: -listing.columns(), ...across }[key];
   if (shiftKey && extend) {
     event.preventDefault();
     return listing.step(extend, true);

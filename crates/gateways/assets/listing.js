@@ -155,6 +155,27 @@ export function clearSelection() {
   return any;
 }
 
+const look = document.getElementById("look");
+export const isGrid = () => table.classList.contains("grid");
+
+/** As pictures, or as a list; the server is told by the cookie. */
+export function toggleLook() {
+  const grid = table.classList.toggle("grid");
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `atoll-look=${grid ? "grid" : "list"}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+  look.title = `${say(grid ? "as_list" : "as_grid")} (G)`;
+  look.setAttribute("aria-label", say(grid ? "as_list" : "as_grid"));
+  look.querySelector("use").setAttribute("href", grid ? "#i-list" : "#i-grid");
+  look.href = `${folderUrl(state.path)}?look=${grid ? "list" : "grid"}`;
+}
+
+/** Entries side by side. */
+export function columns() {
+  if (!isGrid()) return 1;
+  const [first] = body.rows;
+  return Math.max(1, [...body.rows].findIndex((row) => row.offsetTop > first.offsetTop));
+}
+
 /** Moves the focus by that many rows. */
 export function step(by, extend) {
   const names = [...body.rows].map((row) => row.dataset.name);
@@ -341,6 +362,10 @@ export function folderOf(url) {
   if (!path.startsWith("/drive/")) return null;
   return path.slice("/drive".length).replace(/\/$/, "").split("/").map(decodeURIComponent).join("/");
 }
+
+// Where no picture can be made, the icon stays; some were found missing before this ran.
+body.addEventListener("error", ({ target }) => target.matches?.("img.thumb") && target.remove(), true);
+for (const image of body.querySelectorAll("img.thumb")) if (image.complete && image.naturalWidth === 0) image.remove();
 
 // Dates by the reader's own clock.
 for (const row of body.rows) rows.fill(row, state.path, rows.entryOf(row));

@@ -1,11 +1,11 @@
 // One entry's row: made of the page's own template, so that server and script show the same.
-import { date, folderUrl, fullDate, join, say, size, viewUrl } from "./format.js";
+import { date, folderUrl, fullDate, join, say, size, thumbnailUrl, viewUrl } from "./format.js";
 
 const template = document.getElementById("row");
 
 export function entryOf(row) {
-  const { name, kind, size: bytes, modified } = row.dataset;
-  return { name, kind, size: Number(bytes), modified: Number(modified) };
+  const { name, kind, size: bytes, modified, thumbnail } = row.dataset;
+  return { name, kind, size: Number(bytes), modified: Number(modified), thumbnail };
 }
 
 export function fill(row, folder, entry) {
@@ -20,6 +20,7 @@ export function fill(row, folder, entry) {
   const link = row.querySelector("a");
   link.href = isFolder ? folderUrl(path) : viewUrl(path);
   link.tabIndex = -1;
+  face(row, entry.thumbnail);
   row.querySelector(".label").textContent = entry.name;
   link.title = entry.name;
   row.querySelector(".size").textContent = isFolder ? "" : size(entry.size);
@@ -32,13 +33,30 @@ export function fill(row, folder, entry) {
   return row;
 }
 
+/** A small picture over the icon, which shows until it is there. */
+function face(row, thumbnail) {
+  const before = row.querySelector("img");
+  if (!thumbnail) {
+    delete row.dataset.thumbnail;
+    return before?.remove();
+  }
+  row.dataset.thumbnail = thumbnail;
+  const src = thumbnailUrl(thumbnail);
+  if (before?.getAttribute("src") === src) return;
+  before?.remove();
+  const image = document.createElement("img");
+  Object.assign(image, { className: "thumb", alt: "", loading: "lazy", decoding: "async", src });
+  row.querySelector(".face").append(image);
+}
+
 export function make(folder, entry) {
   return fill(template.content.cloneNode(true).firstElementChild, folder, entry);
 }
 
 export function same(row, entry) {
-  const { name, kind, size: bytes, modified } = row.dataset;
+  const { name, kind, size: bytes, modified, thumbnail } = row.dataset;
   return (
+    thumbnail === entry.thumbnail &&
     name === entry.name && kind === entry.kind && bytes === String(entry.size ?? 0) && modified === String(entry.modified)
   );
 }

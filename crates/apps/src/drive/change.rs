@@ -51,6 +51,8 @@ pub(super) struct Tables {
     pub locks: TableId,
     /// folder or file → properties that clients keep with it.
     pub properties: TableId,
+    /// version → small picture, or that there is none.
+    pub thumbnails: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -76,6 +78,7 @@ impl Tables {
             link_guests: store.ensure_table(NAMESPACE, "link_guests").await?,
             locks: store.ensure_table(NAMESPACE, "locks").await?,
             properties: store.ensure_table(NAMESPACE, "properties").await?,
+            thumbnails: store.ensure_table(NAMESPACE, "thumbnails").await?,
         })
     }
 

@@ -42,6 +42,7 @@ struct Rows {
     dismantled: BTreeSet<FolderId>,
     /// Whose properties there are.
     properties: BTreeSet<Bytes>,
+    thumbnails: BTreeSet<VersionId>,
 }
 
 impl Drives {
@@ -92,6 +93,9 @@ impl Drives {
         }
         for (key, _) in self.all_rows(drive, tables.properties).await? {
             rows.properties.insert(key);
+        }
+        for (key, _) in self.all_rows(drive, tables.thumbnails).await? {
+            rows.thumbnails.insert(VersionId::from_slice(&key).ok_or_else(damaged)?);
         }
         for (key, value) in self.all_rows(drive, tables.work).await? {
             let (_, id) = key.split_first().ok_or_else(damaged)?;
@@ -213,6 +217,9 @@ impl Rows {
             if places != 1 {
                 findings.push(format!("the version {version} is in {places} of: an entry, a put, a release"));
             }
+        }
+        for version in self.thumbnails.difference(&self.contents) {
+            findings.push(format!("the version {version} has a thumbnail and no content"));
         }
         for version in self.puts.union(&self.releases).filter(|version| !self.contents.contains(version)) {
             findings.push(format!("there is work for the version {version}, which has no content"));

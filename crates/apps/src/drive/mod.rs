@@ -15,7 +15,8 @@
 //! row of work, written in the same transaction that made it so or before it:
 //! a crash anywhere leaves work, never litter. (5) Each step of the sweeper
 //! can be repeated, and two sweepers do not disturb each other.
-//! (6) A link counts downloads, and takes uploads, in transactions that rest on the link itself.
+//! (6) A thumbnail is written while its content is there, and goes with it in one transaction.
+//! (7) A link counts downloads, and takes uploads, in transactions that rest on the link itself.
 //! **Leaves to others**: storing and reading blocks (`client`), who may use which
 //! drive (`gateways`, by the user's drive id). **Proved by** `tests/apps/drive_*.rs`;
 //! [`Drives::check`] says what is wrong with a drive.
@@ -43,6 +44,7 @@ mod rename;
 mod rows;
 mod search;
 mod sweep;
+mod thumbnails;
 mod tidy;
 mod trash;
 mod tries;
@@ -64,6 +66,7 @@ pub use put::Before;
 pub use read::LIST_MAX;
 pub use rename::Renamed;
 pub use search::{Found, SEARCH_MAX};
+pub use thumbnails::{IMAGE_BYTES_MAX, Thumbnail};
 pub use trash::{Emptied, Restored, TRASH_LIST_MAX, Trashed};
 pub use versions::OldVersion;
 
@@ -121,6 +124,7 @@ struct Inner {
     seen: Seen,
     /// Jobs that this process carries on.
     keeper: jobs::Keeper,
+    studio: thumbnails::Studio,
     /// Drives whose index is known to be complete.
     complete: Mutex<HashSet<DriveId>>,
 }
@@ -138,6 +142,7 @@ impl Drives {
                 settings,
                 seen: Seen::default(),
                 keeper: jobs::Keeper::default(),
+                studio: thumbnails::Studio::default(),
                 complete: Mutex::default(),
             }),
         })

@@ -235,6 +235,7 @@ impl Drives {
         }
         let mut change = self.change_for(drive, task);
         change.delete(tables.contents, version.bytes());
+        change.delete(tables.thumbnails, version.bytes());
         change.delete(tables.work, task.key.clone());
         if let Commit::Done(_) = change.commit(self.store(), &drive).await? {
             swept.released += 1;

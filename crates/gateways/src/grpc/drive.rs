@@ -158,6 +158,7 @@ impl Drive for GrpcState {
         let content = self.content(asked).await?;
         let drives = self.drives_for(&place).await?;
         let put = drives.put_file(place.drive, &to, content, new, condition).await.map_err(status)?;
+        drives.thumbnail_soon(place.drive, &put);
         Ok(Response::new(entry(&put)))
     }
 

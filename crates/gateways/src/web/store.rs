@@ -89,7 +89,10 @@ impl Upload {
             let (drive, new) = (self.drive, self.new.clone());
             let put = drives.put_file(drive, &self.path, content.clone(), new, self.condition.clone());
             let error = match put.await {
-                Ok(entry) => return Ok(Stored { entry, copies: copies(state, drive, &content) }),
+                Ok(entry) => {
+                    drives.thumbnail_soon(drive, &entry);
+                    return Ok(Stored { entry, copies: copies(state, drive, &content) });
+                }
                 Err(error) => error,
             };
             match (&error, error.action()) {

@@ -1,5 +1,6 @@
 //! Addresses of what is in a drive.
 
+use apps::VersionId;
 use apps::drive::DrivePath;
 use std::fmt::Write;
 
@@ -38,6 +39,12 @@ pub(super) fn view(base: &str, path: &DrivePath) -> String {
 pub(super) fn shown(base: &str, path: &DrivePath) -> String {
     let drive = if base.is_empty() { "/drive" } else { base };
     format!("/api/v1{drive}/view?path={}", encode(&path.to_string()))
+}
+
+/// The small picture of a content.
+pub(super) fn thumbnail(base: &str, version: VersionId) -> String {
+    let drive = if base.is_empty() { "/drive" } else { base };
+    format!("/api/v1{drive}/thumbnail?version={version}")
 }
 
 /// The address without what names a shared drive.

@@ -154,3 +154,61 @@ async fn guests_see_what_their_link_reaches() {
     assert_eq!(guest.get(&format!("{s}/show?path=/a.txt")).await.status, StatusCode::GONE);
     world.stop().await;
 }
+
+/// Four pixels, red.
+const TINY: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 2, 0, 0, 0, 2, 8, 2, 0, 0, 0, 253, 212, 154,
+    115, 0, 0, 0, 16, 73, 68, 65, 84, 120, 156, 99, 248, 207, 192, 0, 68, 12, 16, 10, 0, 31, 238, 3, 253, 139, 95, 20,
+    212, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66, 96, 130,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_have_small_pictures() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    for (path, bytes) in [("/a.png", TINY), ("/broken.png", PNG), ("/a.txt", b"text")] {
+        assert!(ada.put(path, bytes).await.status.is_success());
+    }
+    let listed = ada.get("/api/v1/drive/list?path=/").await.json();
+    let entries = listed["entries"].as_array().unwrap();
+    let version = |name: &str| {
+        let entry = entries.iter().find(|entry| entry["name"] == name).unwrap();
+        entry["thumbnail"].as_str().map(str::to_string)
+    };
+    assert_eq!(version("a.txt"), None);
+    let of = |version: String| format!("/api/v1/drive/thumbnail?version={version}");
+    let picture = ada.get(&of(version("a.png").unwrap())).await;
+    assert_eq!((picture.status, picture.header("content-type")), (StatusCode::OK, "image/jpeg"), "{:?}", picture.body);
+    assert!(
+        picture.header("cache-control").contains("immutable") && picture.header("cache-control").contains("private")
+    );
+    is_sandboxed(&picture);
+    assert_eq!(ada.get(&of(version("broken.png").unwrap())).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.get(&of("0".repeat(32))).await.status, StatusCode::NOT_FOUND);
+    let ben = world.browser("ben").await;
+    assert_eq!(ben.get(&of(version("a.png").unwrap())).await.status, StatusCode::NOT_FOUND);
+
+    // In the listing; as pictures, which is remembered.
+    let page = ada.get("/").await;
+    assert!(page.text().contains(&format!("src=\"{}\"", of(version("a.png").unwrap()))), "{}", page.text());
+    assert!(!page.text().contains("listing grid"));
+    let grid = ada.get("/?look=grid").await;
+    assert!(grid.text().contains("listing grid") && grid.header("set-cookie").starts_with("atoll-look=grid"));
+    let again = ada.send("GET", "/", &[("cookie", &format!("{}; atoll-look=grid", ada.cookie))], "").await;
+    assert!(again.text().contains("listing grid") || again.status.is_redirection());
+    assert!(!ada.get("/?look=list").await.text().contains("listing grid"));
+
+    // Guests, where nothing is counted.
+    let link = |asked| async { ada.json("POST", "/api/v1/drive/links", asked).await.json()["link"].clone() };
+    let made = link(json!({"path": "/a.png"})).await;
+    let s = made["address"].as_str().unwrap();
+    let guest = world.stranger();
+    assert_eq!(guest.get(&format!("{s}/thumbnail")).await.body, picture.body);
+    for path in ["/broken.png", "/../a.png", "/a.txt"] {
+        assert!(guest.get(&format!("{s}/thumbnail?path={path}")).await.status.is_client_error(), "{path}");
+    }
+    let made = link(json!({"path": "/a.png", "downloads": 5})).await;
+    let s = made["address"].as_str().unwrap();
+    assert!(guest.get(&format!("{s}/thumbnail")).await.status.is_client_error());
+    world.stop().await;
+}

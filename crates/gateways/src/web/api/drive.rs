@@ -165,6 +165,9 @@ pub(in crate::web) struct EntryJson {
     /// There may be earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<bool>,
+    /// The content whose small picture there may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail: Option<String>,
 }
 
 pub(in crate::web) fn entry(entry: &Entry) -> EntryJson {
@@ -181,6 +184,7 @@ pub(in crate::web) fn entry(entry: &Entry) -> EntryJson {
         media_type: file.and_then(|file| file.media_type.clone()),
         version: file.map(|file| file.version.to_string()),
         history: file.map(|file| file.history),
+        thumbnail: file.filter(|_| entry.may_have_thumbnail()).map(|file| file.version.to_string()),
     }
 }
 

@@ -7,12 +7,14 @@ mod download;
 mod drive;
 mod drives;
 mod links;
+mod thumbnail;
 mod upload;
 
 pub(super) use archive::send as send_archive;
 pub(super) use download::send as send_file;
 pub(super) use drive::OrderJson;
 pub(super) use links::{Change, Make, ModeJson, address as link_address, change_of, make, take_back};
+pub(super) use thumbnail::answer as send_thumbnail;
 pub(super) use upload::{drain, media_type, whole};
 
 use super::WebState;
@@ -51,6 +53,7 @@ fn drive_routes() -> Router<WebState> {
         .route("/list", get(drive::list))
         .route("/entry", get(drive::stat))
         .route("/view", get(download::view))
+        .route("/thumbnail", get(thumbnail::thumbnail))
         .route("/file", file.layer(DefaultBodyLimit::disable()))
         .route(
             "/archive",

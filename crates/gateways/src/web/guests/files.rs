@@ -1,7 +1,7 @@
 //! What guests download: each that begins is counted before its first byte leaves.
 
 use super::{Guest, Place, refused};
-use crate::web::api::{send_archive, send_file};
+use crate::web::api::{send_archive, send_file, send_thumbnail};
 use crate::web::problem::Problem;
 use crate::web::stage;
 use crate::web::zip::Top;
@@ -60,6 +60,27 @@ pub(in crate::web) async fn show(
         let open = open.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
         let shown = stage::media(&state, &open).await?.inline();
         send_file(&state.inner.drives, &state.inner.guests.downloads, open, shown, &method, &headers).await
+    };
+    answer(done.await, &token)
+}
+
+/// A small picture of a file, where downloads are not counted.
+pub(in crate::web) async fn thumbnail(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    super::From(device): Place,
+    headers: HeaderMap,
+    query: Asked,
+) -> Response {
+    let done = async {
+        let pace = &state.inner.guests.pictures;
+        let guest = Guest::within(pace, &state, &token, &headers, &device).await?.unlocked()?;
+        let Query(asked) = query?;
+        let (drives, link) = (&state.inner.drives, &guest.link);
+        let entry = drives.guest_stat(link, &asked.path).await?;
+        let file = entry.file().filter(|_| guest.shows_pictures(&entry));
+        let file = file.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
+        Ok(send_thumbnail(drives.thumbnail(link.drive, file.version).await?)?)
     };
     answer(done.await, &token)
 }

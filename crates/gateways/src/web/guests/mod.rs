@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::session::From;
 use super::text::words;
 use super::{GUEST_ARCHIVES_MAX, GUEST_DOWNLOADS_MAX, GUEST_UPLOADS_MAX, WebState};
-use apps::drive::{LinkFound, Started};
+use apps::drive::{Entry, LinkFound, Started};
 use apps::{AccountError, Device, DriveError, Drives, User, UserId};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -40,6 +40,7 @@ pub(super) struct Guests {
     downloads: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     pace: Pace,
+    pictures: Pace,
     makers: Mutex<HashMap<UserId, (Instant, Option<User>)>>,
 }
 
@@ -49,7 +50,8 @@ impl Default for Guests {
             uploads: Arc::new(Semaphore::new(GUEST_UPLOADS_MAX)),
             downloads: Arc::new(Semaphore::new(GUEST_DOWNLOADS_MAX)),
             archives: Arc::new(Semaphore::new(GUEST_ARCHIVES_MAX)),
-            pace: Pace::default(),
+            pace: Pace::of(pace::REQUESTS_MAX),
+            pictures: Pace::of(pace::PICTURES_MAX),
             makers: Mutex::default(),
         }
     }
@@ -60,6 +62,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/s/{token}", get(pages::show).post(pages::unlock))
         .route("/s/{token}/file", get(files::file))
         .route("/s/{token}/show", get(files::show))
+        .route("/s/{token}/thumbnail", get(files::thumbnail))
         .route("/s/{token}/archive", get(files::archive))
         .route("/s/{token}/upload", post(upload::form).put(upload::put).layer(DefaultBodyLimit::disable()))
         .layer(axum::middleware::map_response(private))
@@ -91,8 +94,18 @@ struct Guest {
 impl Guest {
     /// Those who have a link, as far as it and its password let them in.
     async fn come(state: &WebState, token: &str, headers: &HeaderMap, device: &Device) -> Result<Guest, Problem> {
-        let guests = &state.inner.guests;
-        if !guests.pace.allows(device.address) {
+        Guest::within(&state.inner.guests.pace, state, token, headers, device).await
+    }
+
+    /// The same, as far as that pace allows.
+    async fn within(
+        pace: &Pace,
+        state: &WebState,
+        token: &str,
+        headers: &HeaderMap,
+        device: &Device,
+    ) -> Result<Guest, Problem> {
+        if !pace.allows(device.address) {
             let status = StatusCode::TOO_MANY_REQUESTS;
             let mut problem = Problem::new(status, "too_many", words().guest_too_many, words().guest_wait);
             problem.retry_after = Some(pace::WINDOW.as_secs());
@@ -133,6 +146,11 @@ impl Guest {
     /// A file, to be shown on a page. It has been seen then: that counts as a download, within an hour once.
     async fn look(&self, state: &WebState, path: &str) -> Result<Started, DriveError> {
         state.inner.drives.guest_download(&self.link, path, self.proof.map(|proof| proof.guest), true).await
+    }
+
+    /// May there be a small picture of it? Where downloads are counted there is none: it would show what it is.
+    fn shows_pictures(&self, entry: &Entry) -> bool {
+        entry.may_have_thumbnail() && !self.link.bounds_downloads()
     }
 
     /// The drives, held to what who made the link may keep.

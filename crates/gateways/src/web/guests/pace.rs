@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Requests of one network in a window.
+/// Requests of one network in a window; and small pictures, of which a page shows hundreds.
 pub(super) const REQUESTS_MAX: u32 = 600;
+pub(super) const PICTURES_MAX: u32 = 6000;
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// Networks that are told apart in a window; the others share one count.
 const NETWORKS_MAX: usize = 50_000;
 
-#[derive(Default)]
 pub(super) struct Pace {
+    max: u32,
     window: Mutex<Option<Window>>,
 }
 
@@ -22,6 +23,11 @@ struct Window {
 }
 
 impl Pace {
+    /// So many in a window.
+    pub fn of(max: u32) -> Pace {
+        Pace { max, window: Mutex::default() }
+    }
+
     /// One request more: is it within the bound?
     pub fn allows(&self, address: Option<IpAddr>) -> bool {
         self.allows_at(address, Instant::now())
@@ -40,7 +46,7 @@ impl Pace {
         }
         let count = window.counts.entry(network).or_default();
         *count = count.saturating_add(1);
-        *count <= REQUESTS_MAX
+        *count <= self.max
     }
 }
 
@@ -58,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_flood_from_one_network_stops_nobody_else() {
-        let (pace, now) = (Pace::default(), Instant::now());
+        let (pace, now) = (Pace::of(REQUESTS_MAX), Instant::now());
         let at = |address: &str, now| pace.allows_at(address.parse().ok(), now);
         assert!((0..REQUESTS_MAX).all(|_| at("2001:db8::1", now)));
         assert!(!at("2001:db8::2", now));
@@ -68,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let (pace, now) = (Pace::default(), Instant::now());
+        let (pace, now) = (Pace::of(REQUESTS_MAX), Instant::now());
         for n in 0..2 * NETWORKS_MAX as u32 {
             pace.allows_at(Some(IpAddr::from(n.to_be_bytes())), now);
         }

@@ -77,6 +77,8 @@ struct FolderPage {
 struct Row {
     name: String,
     url: String,
+    /// Where its small picture is.
+    thumbnail: Option<String>,
     folder: bool,
     size: String,
     at: u64,
@@ -217,6 +219,10 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
         Ok(Row {
             name: shown(&entry.name),
             url: guest.address(&path.to_string()),
+            thumbnail: entry.file().filter(|_| guest.shows_pictures(entry)).map(|file| {
+                // Kept by browsers for long: another content is another address.
+                format!("{}&v={}", within("thumbnail", &path), file.version)
+            }),
             folder: entry.is_folder(),
             size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
             at: at.0,

@@ -1,5 +1,6 @@
 //! The Drive: a folder's page.
 
+use super::look::Look;
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api::OrderJson;
@@ -8,11 +9,11 @@ use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, Entry};
-use apps::{DriveError, User};
+use apps::{DriveError, User, VersionId};
 use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ struct DrivePage<'a> {
     heads: Vec<Head>,
     order: &'static str,
     reverse: bool,
+    grid: bool,
     rows: Vec<Row<'a>>,
     /// What scripts make rows of.
     blank: Row<'a>,
@@ -57,6 +59,8 @@ struct Row<'a> {
     name: &'a str,
     url: String,
     folder: bool,
+    /// The content of which there may be a picture, and where that is.
+    thumbnail: Option<(VersionId, String)>,
     bytes: u64,
     size: String,
     modified: u64,
@@ -75,6 +79,8 @@ pub(in crate::web) struct From {
     pub order: OrderJson,
     #[serde(default)]
     pub reverse: bool,
+    /// How it is to be shown from now on.
+    look: Option<Look>,
 }
 
 impl From {
@@ -131,9 +137,10 @@ struct Head {
 pub(in crate::web) async fn root(
     State(state): State<WebState>,
     ViewerOfPage(at): ViewerOfPage,
+    headers: HeaderMap,
     query: Result<Query<From>, QueryRejection>,
 ) -> Response {
-    show(&state, &at, "/", query).await
+    show(&state, &at, "/", &headers, query).await
 }
 
 #[derive(Deserialize)]
@@ -145,18 +152,31 @@ pub(in crate::web) async fn folder(
     State(state): State<WebState>,
     ViewerOfPage(at): ViewerOfPage,
     path: Result<Path<FolderPath>, PathRejection>,
+    headers: HeaderMap,
     query: Result<Query<From>, QueryRejection>,
 ) -> Response {
     match path {
-        Ok(Path(FolderPath { path })) => show(&state, &at, &path, query).await,
+        Ok(Path(FolderPath { path })) => show(&state, &at, &path, &headers, query).await,
         Err(_) => failed(DriveError::NotFound { path: String::new() }.into()),
     }
 }
 
-async fn show(state: &WebState, at: &InDrive, path: &str, query: Result<Query<From>, QueryRejection>) -> Response {
+async fn show(
+    state: &WebState,
+    at: &InDrive,
+    path: &str,
+    headers: &HeaderMap,
+    query: Result<Query<From>, QueryRejection>,
+) -> Response {
     let from = query.map(|Query(query)| query).unwrap_or_default();
-    match list(state, at, path, &from).await {
-        Ok(response) => response,
+    let look = from.look.unwrap_or_else(|| Look::chosen(headers));
+    match list(state, at, path, &from, look).await {
+        Ok(mut response) => {
+            if from.look.is_some() {
+                look.remember(&mut response);
+            }
+            response
+        }
         // A link to a file leads to the file.
         Err(DriveError::NotAFolder { .. }) => match DrivePath::parse(path) {
             Ok(path) => Redirect::to(&url::view(&at.base(), &path)).into_response(),
@@ -166,7 +186,7 @@ async fn show(state: &WebState, at: &InDrive, path: &str, query: Result<Query<Fr
     }
 }
 
-async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result<Response, DriveError> {
+async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Look) -> Result<Response, DriveError> {
     let path = DrivePath::parse(path)?;
     let after = Some(from.cursor.as_str()).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
     let (drives, order) = (&state.inner.drives, from.order.into());
@@ -198,6 +218,7 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
         heads: from.heads(&here),
         order: HEADS.into_iter().find(|(order, _)| *order == from.order).map_or("", |(_, name)| name),
         reverse: from.reverse,
+        grid: look == Look::Grid,
         more: page.next.as_ref().map(|next| {
             format!("{here}{sorted}{}cursor={}", if sorted.is_empty() { "?" } else { "&" }, url::encode(next))
         }),
@@ -257,6 +278,10 @@ fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry, sorted: &str) -> Re
         name: &entry.name,
         url: if entry.is_folder() { url::folder(base, &path) } else { url::view(base, &path) + sorted },
         folder: entry.is_folder(),
+        thumbnail: entry
+            .file()
+            .filter(|_| entry.may_have_thumbnail())
+            .map(|file| (file.version, url::thumbnail(base, file.version))),
         bytes: entry.size(),
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
         modified: modified.0,

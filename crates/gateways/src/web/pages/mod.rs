@@ -8,6 +8,7 @@ mod inner;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod login;
+mod look;
 pub(super) mod members;
 pub(super) mod people;
 pub(super) mod search;

@@ -403,6 +403,8 @@ texts! {
     shortcut_details: "Details",
 
     // A file, shown
+    as_grid: "Show as pictures",
+    as_list: "Show as a list",
     view_previous: "Previous file",
     view_next: "Next file",
     view_back: "Back to the folder",

@@ -390,6 +390,8 @@ pub static GERMAN: Text = Text {
     shortcut_details: "Details",
 
     // A file, shown
+    as_grid: "Als Bilder zeigen",
+    as_list: "Als Liste zeigen",
     view_previous: "Vorige Datei",
     view_next: "Nächste Datei",
     view_back: "Zurück zum Ordner",

@@ -21,7 +21,7 @@ command -v chromedriver >/dev/null || need+=(chromium-driver)
 command -v chromium >/dev/null || need+=(chromium)
 command -v curl >/dev/null || need+=(curl)
 command -v unzip >/dev/null || need+=(unzip)
-command -v python3 >/dev/null || need+=(python3)
+python3 -c 'import ensurepip, venv' 2>/dev/null || need+=(python3 python3-venv)
 command -v litmus >/dev/null || need+=(litmus)
 command -v rclone >/dev/null || need+=(rclone)
 command -v ip >/dev/null || need+=(iproute2)
@@ -38,6 +38,14 @@ if ((${#need[@]})); then
     fi
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${need[@]}" >/dev/null
+fi
+
+# The fuzzer of the JSON API, in a place of the tests' own.
+fuzzer=target/schemathesis
+if [ ! -x "$fuzzer/bin/schemathesis" ]; then
+    step "installing schemathesis"
+    python3 -m venv "$fuzzer"
+    "$fuzzer/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
 fi
 
 step "form and lints"

@@ -51,7 +51,7 @@ pub(super) async fn health(State(state): State<WebState>) -> (StatusCode, Json<R
 }
 
 /// For programs that were given this address rather than gRPC's.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Discovery {
     cluster: String,
     release: &'static str,
@@ -59,6 +59,8 @@ pub(super) struct Discovery {
     grpc: Option<String>,
 }
 
+/// Where this cluster's other doors are.
+#[utoipa::path(get, path = "/discovery", tag = "about", security(()), responses((status = 200, body = Discovery)))]
 pub(super) async fn discovery(State(state): State<WebState>) -> Json<Discovery> {
     Json(Discovery {
         cluster: format!("{:032x}", state.inner.client.layout().cluster.0),

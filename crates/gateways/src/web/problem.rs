@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use client::ClientError;
 use serde::Serialize;
 use types::{Action, Classify};
+use utoipa::ToSchema;
 
 /// How it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,9 @@ pub(super) enum Face {
 }
 
 /// Whether it was done all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ProblemOutcome)]
 pub(super) enum Outcome {
     NotApplied,
     /// It may have been.
@@ -87,13 +89,25 @@ impl Problem {
     }
 }
 
-/// What went wrong, for programs.
-#[derive(Serialize)]
+/// What every refusal says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemJson {
+    error: ErrorJson,
+}
+
+/// Why, and whether it may have been done.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemDetail)]
 pub(super) struct ErrorJson {
+    /// For programs; never renamed.
     kind: &'static str,
+    /// For people.
     message: String,
+    /// What to do next, for people.
     action: &'static str,
     outcome: Outcome,
+    /// Leads to the log.
     id: String,
 }
 
@@ -110,13 +124,7 @@ impl IntoResponse for Problem {
         let (status, retry_after) = (self.status, self.retry_after);
         let mut response = match self.face {
             Face::Page => super::pages::problem(&self),
-            Face::Json => {
-                #[derive(Serialize)]
-                struct Answer {
-                    error: ErrorJson,
-                }
-                Json(Answer { error: self.to_json() }).into_response()
-            }
+            Face::Json => Json(ProblemJson { error: self.to_json() }).into_response(),
         };
         *response.status_mut() = status;
         if let Some(seconds) = retry_after {

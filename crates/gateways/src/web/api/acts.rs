@@ -1,5 +1,6 @@
 //! Many acts at once, the trash, versions and jobs.
 
+use super::description::Id;
 use super::drive::{EntryJson, OtherDrive, act_one, cursor, entry, may_copy_from};
 use crate::web::WebState;
 use crate::web::place::{Editor, InDrive, Viewer};
@@ -13,12 +14,14 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use types::WallMillis;
+use utoipa::{IntoParams, ToSchema};
 
 /// Bytes of a batch: so many acts with long paths.
 pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What to do with a name that is taken.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = Clash)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::web) enum ClashJson {
     #[default]
@@ -51,7 +54,8 @@ impl From<Clash> for ClashJson {
 }
 
 /// Something to be done; also what undoes something.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Act)]
 #[serde(tag = "act", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub(in crate::web) enum ActJson {
@@ -71,7 +75,8 @@ pub(in crate::web) enum ActJson {
     },
     Copy {
         /// The drive that it is in, where that is another one.
-        #[serde(default, skip_serializing)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
         from_drive: Option<OtherDrive>,
         from: String,
         to: String,
@@ -154,7 +159,8 @@ impl From<Act> for ActJson {
 }
 
 /// What an act did.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Done)]
 pub(in crate::web) struct DoneJson {
     /// None: nothing was done, because a name is taken.
     path: Option<String>,
@@ -188,7 +194,8 @@ impl From<Done> for DoneJson {
 }
 
 /// What goes on by itself.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(in crate::web) struct JobJson {
     id: String,
     /// `running`, `done`, `failed` or `cancelled`.
@@ -225,24 +232,28 @@ impl From<Job> for JobJson {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::web) struct Batch {
     acts: Vec<ActJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Outcomes {
     /// One for each act, in their order.
     outcomes: Vec<OutcomeJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Outcome)]
 #[serde(untagged)]
 enum OutcomeJson {
     Done(Box<DoneJson>),
     Failed { error: ErrorJson },
 }
 
+/// Up to a thousand acts, one after the other. Each has an outcome of its own: those before a failed one stay done, those after
+/// it are tried.
+#[utoipa::path(post, path = "/batch", tag = "acts", request_body = Batch, responses((status = 200, body = Outcomes)))]
 pub(in crate::web) async fn batch(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -271,15 +282,18 @@ pub(in crate::web) async fn batch(
     Ok(Json(Outcomes { outcomes }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct TrashQuery {
+    /// `next` of the page before.
     cursor: Option<String>,
     #[serde(default)]
     limit: u32,
 }
 
 /// Something in the trash.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Trashed)]
 struct TrashedJson {
     id: String,
     entry: EntryJson,
@@ -290,7 +304,7 @@ struct TrashedJson {
     by: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct TrashPage {
     items: Vec<TrashedJson>,
     next: Option<String>,
@@ -304,6 +318,8 @@ impl TrashedJson {
     }
 }
 
+/// A page of the trash, the latest first.
+#[utoipa::path(get, path = "/trash", tag = "trash", params(TrashQuery), responses((status = 200, body = TrashPage)))]
 pub(in crate::web) async fn trash(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -317,14 +333,18 @@ pub(in crate::web) async fn trash(
     Ok(Json(TrashPage { items, next: page.next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::web) struct Restore {
+    #[schema(value_type = Id)]
     id: TrashId,
     to: Option<String>,
     #[serde(default)]
     clash: ClashJson,
 }
 
+/// Out of the trash, to where it was or elsewhere.
+#[utoipa::path(post, path = "/trash/restore", tag = "trash", request_body = Restore,
+    responses((status = 200, body = DoneJson)))]
 pub(in crate::web) async fn restore(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -335,11 +355,15 @@ pub(in crate::web) async fn restore(
     act_one(&state, &at, &act).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct InTrash {
+    #[param(value_type = Id)]
     id: TrashId,
 }
 
+/// Out of the trash for good.
+#[utoipa::path(delete, path = "/trash", tag = "trash", params(InTrash), responses((status = 200, body = DoneJson)))]
 pub(in crate::web) async fn purge(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -349,7 +373,7 @@ pub(in crate::web) async fn purge(
     act_one(&state, &at, &Act::Purge { id: asked.id }).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Emptied {
     removed: u64,
     /// There is more than one call does.
@@ -358,11 +382,14 @@ pub(in crate::web) struct Emptied {
     until: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct UpTo {
     until: Option<u64>,
 }
 
+/// Everything in the trash for good: by steps, while the answer says that there is more.
+#[utoipa::path(post, path = "/trash/empty", tag = "trash", params(UpTo), responses((status = 200, body = Emptied)))]
 pub(in crate::web) async fn empty(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -374,19 +401,27 @@ pub(in crate::web) async fn empty(
     Ok(Json(Emptied { removed: emptied.removed, more: emptied.more, until: until.0 }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct OfFile {
+    #[param(example = "/notes.txt")]
     path: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct OneVersion {
+    #[param(example = "/notes.txt")]
+    #[schema(example = "/notes.txt")]
     path: String,
+    #[schema(value_type = Id)]
+    #[param(value_type = Id)]
     version: VersionId,
 }
 
 /// A version of a file.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Version)]
 struct VersionJson {
     version: String,
     size: u64,
@@ -398,12 +433,14 @@ struct VersionJson {
     by: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Versions {
     /// The latest first; the first is the current one.
     versions: Vec<VersionJson>,
 }
 
+/// A file's versions.
+#[utoipa::path(get, path = "/versions", tag = "versions", params(OfFile), responses((status = 200, body = Versions)))]
 pub(in crate::web) async fn versions(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -424,6 +461,9 @@ pub(in crate::web) async fn versions(
     Ok(Json(Versions { versions: versions.collect() }))
 }
 
+/// Makes an earlier version the current one.
+#[utoipa::path(post, path = "/versions/restore", tag = "versions", request_body = OneVersion,
+    responses((status = 200, body = DoneJson)))]
 pub(in crate::web) async fn restore_version(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -434,9 +474,12 @@ pub(in crate::web) async fn restore_version(
 }
 
 /// Nothing more to say.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Nothing {}
 
+/// Removes an earlier version for good.
+#[utoipa::path(delete, path = "/versions", tag = "versions", params(OneVersion),
+    responses((status = 200, body = Nothing)))]
 pub(in crate::web) async fn remove_version(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -447,21 +490,28 @@ pub(in crate::web) async fn remove_version(
     Ok(Json(Nothing {}))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Jobs {
     jobs: Vec<JobJson>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct OneJob {
+    #[schema(value_type = Id)]
+    #[param(value_type = Id)]
     id: JobId,
 }
 
+/// What goes on by itself, or did a short time ago.
+#[utoipa::path(get, path = "/jobs", tag = "jobs", responses((status = 200, body = Jobs)))]
 pub(in crate::web) async fn jobs(State(state): State<WebState>, Viewer(at): Viewer) -> Result<Json<Jobs>, Problem> {
     let jobs = state.inner.drives.jobs(at.drive).await?;
     Ok(Json(Jobs { jobs: jobs.into_iter().map(JobJson::from).collect() }))
 }
 
+/// One of these.
+#[utoipa::path(get, path = "/job", tag = "jobs", params(OneJob), responses((status = 200, body = JobJson)))]
 pub(in crate::web) async fn job(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -471,6 +521,9 @@ pub(in crate::web) async fn job(
     Ok(Json(state.inner.drives.job(at.drive, asked.id).await?.into()))
 }
 
+/// Ends a job; what it made goes.
+#[utoipa::path(post, path = "/job/cancel", tag = "jobs", request_body = OneJob,
+    responses((status = 200, body = JobJson)))]
 pub(in crate::web) async fn cancel_job(
     State(state): State<WebState>,
     Editor(at): Editor,

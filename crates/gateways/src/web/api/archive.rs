@@ -3,6 +3,7 @@
 //! Each `path` names one. A folder is in the archive under its own name, several things side by side; of the drive itself, what is in
 //! it. By POST where the paths are too long for an address.
 
+use super::description::FileBytes;
 use super::download::{SANDBOX, disposition, put};
 use crate::web::WebState;
 use crate::web::place::{InDrive, Viewer};
@@ -20,12 +21,27 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use utoipa::{IntoParams, ToSchema};
 
 /// Things in one archive, beside what is in them.
 const TOPS_MAX: usize = 1000;
 
 type Pairs = Vec<(String, String)>;
 
+/// What the archive is of, for the description: repeated pairs are not read into a struct.
+#[derive(IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)]
+struct Paths {
+    /// One for each file or folder.
+    #[param(example = json!(["/ideas"]))]
+    #[schema(example = json!(["/ideas"]))]
+    path: Vec<String>,
+}
+
+/// Files and folders with all that is in them, as one ZIP archive.
+#[utoipa::path(get, path = "/archive", tag = "files", params(Paths),
+    responses((status = 200, body = FileBytes, content_type = "application/zip")))]
 pub(in crate::web) async fn by_query(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -36,6 +52,10 @@ pub(in crate::web) async fn by_query(
     answer(&state, &at, pairs, &method).await
 }
 
+/// The same, where the paths are too long for an address.
+#[utoipa::path(post, path = "/archive", tag = "files",
+    request_body(content = Paths, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = FileBytes, content_type = "application/zip")))]
 pub(in crate::web) async fn by_form(
     State(state): State<WebState>,
     Viewer(at): Viewer,

@@ -1,5 +1,6 @@
 //! `GET /api/v1/drive/file` and `…/view`: a file's bytes, all or one range, never as active content.
 
+use super::description::{FileBytes, Id};
 use crate::web::WebState;
 use crate::web::place::Viewer;
 use crate::web::problem::Problem;
@@ -20,6 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 
 /// Of a file: it may do nothing, wherever it is opened.
 pub(super) const SANDBOX: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
@@ -36,10 +38,13 @@ const PASSIVE: [&str; 9] = [
     "application/zip",
 ];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct At {
+    #[param(example = "/notes.txt")]
     path: String,
     /// An earlier one.
+    #[param(value_type = Option<Id>)]
     version: Option<VersionId>,
 }
 
@@ -52,6 +57,11 @@ enum Asked {
     Beyond,
 }
 
+/// A file's bytes, all or one range of them (`Range`), or an earlier version's.
+#[utoipa::path(get, path = "/file", tag = "files", params(At), responses(
+    (status = 200, body = FileBytes, content_type = "*/*"),
+    (status = 206, description = "The part that was asked for", body = FileBytes, content_type = "*/*"),
+    (status = 304, description = "It is as `If-None-Match` has it")))]
 pub(in crate::web) async fn download(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -65,6 +75,10 @@ pub(in crate::web) async fn download(
 }
 
 /// The same for a page of ours: what its bytes say is an image, sound or a film comes as such, all else as an attachment.
+#[utoipa::path(get, path = "/view", tag = "files", params(At), responses(
+    (status = 200, body = FileBytes, content_type = "*/*"),
+    (status = 206, description = "The part that was asked for", body = FileBytes, content_type = "*/*"),
+    (status = 304, description = "It is as `If-None-Match` has it")))]
 pub(in crate::web) async fn view(
     State(state): State<WebState>,
     Viewer(at): Viewer,

@@ -12,25 +12,31 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// Bytes in a cursor.
 const CURSOR_BYTES_MAX: usize = 4096;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct List {
     #[serde(default)]
+    #[param(example = "/")]
     path: String,
+    /// `next` of the page before.
     cursor: Option<String>,
     #[serde(default)]
     limit: u32,
     /// A cursor belongs to one order.
     #[serde(default)]
+    #[param(inline)]
     order: OrderJson,
     #[serde(default)]
     reverse: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = Order)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::web) enum OrderJson {
     #[default]
@@ -49,13 +55,17 @@ impl From<OrderJson> for Order {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct At {
+    #[param(example = "/notes.txt")]
     path: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Remove {
+    #[param(example = "/notes.txt")]
     path: String,
     /// A folder that is not empty goes with all that is in it.
     #[serde(default)]
@@ -65,17 +75,20 @@ pub(in crate::web) struct Remove {
     permanent: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::web) struct MakeFolder {
+    #[schema(example = "/ideas")]
     path: String,
     /// Its parents too, and it may be there.
     #[serde(default)]
     parents: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::web) struct Move {
+    #[schema(example = "/notes.txt")]
     from: String,
+    #[schema(example = "/ideas/notes.txt")]
     to: String,
     /// As `clash: replace`.
     #[serde(default)]
@@ -84,11 +97,14 @@ pub(in crate::web) struct Move {
     clash: ClashJson,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(in crate::web) struct Copy {
-    /// The drive that `from` is in, where that is another one.
+    /// The drive that `from` is in, where that is another one: its id, or `own`.
+    #[schema(value_type = Option<String>, example = "own")]
     from_drive: Option<OtherDrive>,
+    #[schema(example = "/notes.txt")]
     from: String,
+    #[schema(example = "/copy.txt")]
     to: String,
     #[serde(default)]
     replace: bool,
@@ -97,8 +113,8 @@ pub(in crate::web) struct Copy {
 }
 
 /// A drive's id, or `own`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(in crate::web) enum OtherDrive {
     Own,
     Shared(DriveId),
@@ -109,6 +125,15 @@ impl TryFrom<String> for OtherDrive {
 
     fn try_from(text: String) -> Result<OtherDrive, Self::Error> {
         if text == "own" { Ok(OtherDrive::Own) } else { text.parse().map(OtherDrive::Shared) }
+    }
+}
+
+impl From<OtherDrive> for String {
+    fn from(drive: OtherDrive) -> String {
+        match drive {
+            OtherDrive::Own => "own".into(),
+            OtherDrive::Shared(drive) => drive.to_string(),
+        }
     }
 }
 
@@ -131,19 +156,23 @@ pub(super) async fn may_copy_from(state: &WebState, at: &InDrive, drive: Option<
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Search {
+    #[param(example = "note")]
     text: String,
     /// Anywhere in a name, rather than at its beginning.
     #[serde(default)]
     anywhere: bool,
+    /// `next` of the page before.
     cursor: Option<String>,
     #[serde(default)]
     limit: u32,
 }
 
 /// An entry, as scripts see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entry)]
 pub(in crate::web) struct EntryJson {
     name: String,
     /// The name as it may be shown, where that differs.
@@ -188,32 +217,35 @@ pub(in crate::web) fn entry(entry: &Entry) -> EntryJson {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OneEntry)]
 pub(in crate::web) struct One {
     entry: EntryJson,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Listing {
     entries: Vec<EntryJson>,
     /// None at the end.
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Usage)]
 pub(in crate::web) struct UsageJson {
     bytes: u64,
     /// None: no quota.
     room: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Found)]
 pub(in crate::web) struct FoundJson {
     path: String,
     entry: EntryJson,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct FoundPage {
     found: Vec<FoundJson>,
     next: Option<String>,
@@ -228,6 +260,8 @@ pub(super) fn cursor(given: Option<&str>) -> Result<Option<&str>, Problem> {
     Ok(cursor)
 }
 
+/// A page of what is in a folder.
+#[utoipa::path(get, path = "/list", tag = "files", params(List), responses((status = 200, body = Listing)))]
 pub(in crate::web) async fn list(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -240,6 +274,8 @@ pub(in crate::web) async fn list(
     Ok(Json(Listing { entries: page.items.iter().map(entry).collect(), next: page.next }))
 }
 
+/// One file or folder.
+#[utoipa::path(get, path = "/entry", tag = "files", params(At), responses((status = 200, body = One)))]
 pub(in crate::web) async fn stat(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -250,6 +286,8 @@ pub(in crate::web) async fn stat(
     Ok(Json(One { entry: entry(&found) }))
 }
 
+/// Bytes that the drive holds, and may still take.
+#[utoipa::path(get, path = "/usage", tag = "files", responses((status = 200, body = UsageJson)))]
 pub(in crate::web) async fn usage(
     State(state): State<WebState>,
     Viewer(at): Viewer,
@@ -258,6 +296,8 @@ pub(in crate::web) async fn usage(
     Ok(Json(UsageJson { bytes: usage.bytes, room: usage.room }))
 }
 
+/// Into the trash, or past it.
+#[utoipa::path(delete, path = "/file", tag = "files", params(Remove), responses((status = 200, body = DoneJson)))]
 pub(in crate::web) async fn remove(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -272,6 +312,9 @@ pub(in crate::web) async fn remove(
     act_one(&state, &at, &act).await
 }
 
+/// Makes a folder.
+#[utoipa::path(post, path = "/folder", tag = "files", request_body = MakeFolder,
+    responses((status = 201, body = DoneJson)))]
 pub(in crate::web) async fn make_folder(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -282,6 +325,8 @@ pub(in crate::web) async fn make_folder(
     Ok((StatusCode::CREATED, act_one(&state, &at, &act).await?))
 }
 
+/// Moves or renames a file or a folder, whatever its size, at once.
+#[utoipa::path(post, path = "/move", tag = "files", request_body = Move, responses((status = 200, body = DoneJson)))]
 pub(in crate::web) async fn rename(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -293,6 +338,8 @@ pub(in crate::web) async fn rename(
     act_one(&state, &at, &act).await
 }
 
+/// Copies a file at once; a folder by a job that goes on by itself.
+#[utoipa::path(post, path = "/copy", tag = "files", request_body = Copy, responses((status = 200, body = DoneJson)))]
 pub(in crate::web) async fn copy(
     State(state): State<WebState>,
     Editor(at): Editor,
@@ -306,6 +353,8 @@ pub(in crate::web) async fn copy(
     act_one(&state, &at, &act).await
 }
 
+/// Files and folders by their names, in any case.
+#[utoipa::path(get, path = "/search", tag = "files", params(Search), responses((status = 200, body = FoundPage)))]
 pub(in crate::web) async fn search(
     State(state): State<WebState>,
     Viewer(at): Viewer,

@@ -10,9 +10,11 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// A shared drive.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Drive)]
 pub(in crate::web) struct DriveJson {
     id: String,
     name: String,
@@ -31,14 +33,16 @@ impl From<SharedDrive> for DriveJson {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Drives)]
 pub(in crate::web) struct DrivesJson {
     drives: Vec<DriveJson>,
     next: Option<String>,
 }
 
 /// Somebody who is in a drive.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Member)]
 pub(in crate::web) struct MemberJson {
     name: String,
     display: String,
@@ -54,30 +58,37 @@ impl From<Member> for MemberJson {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Members)]
 pub(in crate::web) struct MembersJson {
     members: Vec<MemberJson>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Which {
     /// All there are; for administrators.
     #[serde(default)]
     all: bool,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewDrive)]
 pub(in crate::web) struct New {
+    #[schema(example = "Tea club")]
     name: String,
 }
 
 /// What is absent stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChangeDrive)]
 pub(in crate::web) struct Change {
     name: Option<String>,
     /// Null: as for all.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
     quota: Option<Option<u64>>,
 }
 
@@ -85,8 +96,10 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D::E
     Option::<u64>::deserialize(from).map(Some)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Membership)]
 pub(in crate::web) struct RoleJson {
+    #[schema(example = "edit")]
     role: String,
     /// Whether they may be a member already; absent: either.
     new: Option<bool>,
@@ -97,6 +110,8 @@ fn drive(text: &str) -> Result<DriveId, Problem> {
     text.parse().map_err(|_| AccountError::NotFound { what: "drive" }.into())
 }
 
+/// The caller's shared drives, or all there are.
+#[utoipa::path(get, path = "/drives", tag = "shared drives", params(Which), responses((status = 200, body = DrivesJson)))]
 pub(in crate::web) async fn list(
     State(state): State<WebState>,
     caller: Caller,
@@ -114,6 +129,9 @@ pub(in crate::web) async fn list(
     Ok(Json(DrivesJson { drives: drives.into_iter().map(DriveJson::from).collect(), next }))
 }
 
+/// Makes a shared drive, which the caller manages.
+#[utoipa::path(post, path = "/drives", tag = "shared drives", request_body = New,
+    responses((status = 201, body = DriveJson)))]
 pub(in crate::web) async fn create(
     State(state): State<WebState>,
     caller: Caller,
@@ -124,6 +142,8 @@ pub(in crate::web) async fn create(
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
+/// A shared drive.
+#[utoipa::path(get, path = "/drives/{drive}", tag = "shared drives", responses((status = 200, body = DriveJson)))]
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
     caller: Caller,
@@ -132,6 +152,9 @@ pub(in crate::web) async fn show(
     Ok(Json(state.inner.accounts.shared_drive(&caller.user, drive(&id)?).await?.into()))
 }
 
+/// Renames a shared drive; administrators give it another quota.
+#[utoipa::path(patch, path = "/drives/{drive}", tag = "shared drives", request_body = Change,
+    responses((status = 200, body = DriveJson)))]
 pub(in crate::web) async fn change(
     State(state): State<WebState>,
     caller: Caller,
@@ -149,6 +172,8 @@ pub(in crate::web) async fn change(
     Ok(Json(accounts.shared_drive(&caller.user, id).await?.into()))
 }
 
+/// Deletes a shared drive with all that is in it. There is no way back.
+#[utoipa::path(delete, path = "/drives/{drive}", tag = "shared drives", responses((status = 204)))]
 pub(in crate::web) async fn delete(
     State(state): State<WebState>,
     caller: Caller,
@@ -158,6 +183,9 @@ pub(in crate::web) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Who is in a shared drive.
+#[utoipa::path(get, path = "/drives/{drive}/members", tag = "shared drives",
+    responses((status = 200, body = MembersJson)))]
 pub(in crate::web) async fn members(
     State(state): State<WebState>,
     caller: Caller,
@@ -167,6 +195,10 @@ pub(in crate::web) async fn members(
     Ok(Json(MembersJson { members: members.into_iter().map(MemberJson::from).collect() }))
 }
 
+/// Takes somebody in, or gives them another role.
+#[utoipa::path(put, path = "/drives/{drive}/members/{name}", tag = "shared drives",
+    params(("name" = String, Path, description = "The name to sign in with")), request_body = RoleJson,
+    responses((status = 200, body = MemberJson)))]
 pub(in crate::web) async fn put_member(
     State(state): State<WebState>,
     caller: Caller,
@@ -184,6 +216,9 @@ pub(in crate::web) async fn put_member(
     Ok(Json(member.into()))
 }
 
+/// Takes somebody out; oneself, too.
+#[utoipa::path(delete, path = "/drives/{drive}/members/{name}", tag = "shared drives",
+    params(("name" = String, Path, description = "The name to sign in with")), responses((status = 204)))]
 pub(in crate::web) async fn remove_member(
     State(state): State<WebState>,
     caller: Caller,

@@ -1,5 +1,7 @@
 //! Links to what is in the caller's drive: make, list, change, take back.
 
+use super::acts::Nothing;
+use super::description::Id;
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::Caller;
@@ -11,8 +13,10 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use types::WallMillis;
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LinkMode)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::web) enum ModeJson {
     /// Looking and downloading.
@@ -32,8 +36,10 @@ impl From<ModeJson> for LinkMode {
 }
 
 /// A link to be made.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = NewLink)]
 pub(in crate::web) struct Make {
+    #[schema(example = "/notes.txt")]
     pub path: String,
     #[serde(default)]
     pub mode: ModeJson,
@@ -47,20 +53,27 @@ pub(in crate::web) struct Make {
 }
 
 /// What is to be different; null: none.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = LinkChange)]
 pub(in crate::web) struct Change {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub password: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
     pub expires: Option<Option<u64>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
     pub downloads: Option<Option<u64>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
     pub bytes: Option<Option<u64>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChangeLink)]
 pub(in crate::web) struct ChangeOne {
+    #[schema(value_type = Id)]
     id: LinkId,
     #[serde(flatten)]
     change: Change,
@@ -71,19 +84,25 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Opti
     Option::deserialize(from).map(Some)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Which {
+    #[param(example = "/notes.txt")]
     path: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct One {
+    #[param(value_type = Id)]
     id: LinkId,
 }
 
 /// A link, as scripts see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GuestLink)]
 pub(in crate::web) struct LinkJson {
+    #[schema(value_type = Id)]
     id: LinkId,
     /// Its address on this server.
     address: String,
@@ -103,18 +122,16 @@ pub(in crate::web) struct LinkJson {
     bytes_max: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::web) struct Links {
     links: Vec<LinkJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkAnswer)]
 pub(in crate::web) struct Answer {
     link: LinkJson,
 }
-
-#[derive(Serialize)]
-pub(in crate::web) struct Nothing {}
 
 /// The page that a link leads to.
 pub(in crate::web) fn address(token: &str) -> String {
@@ -194,6 +211,8 @@ pub(in crate::web) async fn take_back(state: &WebState, caller: &Caller, id: Lin
     Ok(drives.revoke_link(drive, id).await?)
 }
 
+/// Makes a link by which guests come to a file or folder.
+#[utoipa::path(post, path = "/drive/links", tag = "links", request_body = Make, responses((status = 201, body = Answer)))]
 pub(in crate::web) async fn create(
     State(state): State<WebState>,
     caller: Caller,
@@ -204,6 +223,8 @@ pub(in crate::web) async fn create(
     Ok((StatusCode::CREATED, Json(Answer { link: json(link, state.inner.client.now()) })))
 }
 
+/// Links into the caller's drive, or to one thing in it.
+#[utoipa::path(get, path = "/drive/links", tag = "links", params(Which), responses((status = 200, body = Links)))]
 pub(in crate::web) async fn list(
     State(state): State<WebState>,
     caller: Caller,
@@ -215,6 +236,9 @@ pub(in crate::web) async fn list(
     Ok(Json(Links { links: links.into_iter().map(|link| json(link, now)).collect() }))
 }
 
+/// Changes a link. What is left out stays.
+#[utoipa::path(patch, path = "/drive/links", tag = "links", request_body = ChangeOne,
+    responses((status = 200, body = Answer)))]
 pub(in crate::web) async fn change(
     State(state): State<WebState>,
     caller: Caller,
@@ -225,6 +249,8 @@ pub(in crate::web) async fn change(
     Ok(Json(Answer { link: json(link, state.inner.client.now()) }))
 }
 
+/// Takes a link back: it leads nowhere from then on.
+#[utoipa::path(delete, path = "/drive/links", tag = "links", params(One), responses((status = 200, body = Nothing)))]
 pub(in crate::web) async fn revoke(
     State(state): State<WebState>,
     caller: Caller,

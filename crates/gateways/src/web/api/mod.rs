@@ -3,6 +3,7 @@
 mod accounts;
 mod acts;
 mod archive;
+mod description;
 mod download;
 mod drive;
 mod drives;
@@ -11,6 +12,7 @@ mod thumbnail;
 mod upload;
 
 pub(super) use archive::send as send_archive;
+pub(super) use description::document;
 pub(super) use download::send as send_file;
 pub(super) use drive::OrderJson;
 pub(super) use links::{Change, Make, ModeJson, address as link_address, change_of, make, take_back};
@@ -24,55 +26,55 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::routing::{get, post, put};
+use description::Description;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
-pub(super) fn routes() -> Router<WebState> {
-    let (accounts, description) = accounts::routes().split_for_parts();
-    let description = description.to_json().unwrap_or_default();
-    let description = move || std::future::ready(([(CONTENT_TYPE, "application/json")], description.clone()));
-    accounts
-        .route("/openapi.json", get(description))
-        .route("/discovery", get(super::health::discovery))
+/// The routes, and what they say of themselves.
+pub(super) fn routes() -> (Router<WebState>, OpenApi) {
+    let described = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(description::openapi))
+        .routes(routes!(super::health::discovery))
+        .merge(accounts::routes())
         .nest("/drive", drive_routes())
-        .route("/drive/links", get(links::list).post(links::create).patch(links::change).delete(links::revoke))
-        .route("/drives", get(drives::list).post(drives::create))
-        .route("/drives/{drive}", get(drives::show).patch(drives::change).delete(drives::delete))
-        .route("/drives/{drive}/members", get(drives::members))
-        .route("/drives/{drive}/members/{name}", put(drives::put_member).delete(drives::remove_member))
-        .nest("/drives/{drive}", drive_routes())
-        .fallback(nothing)
-        .method_not_allowed_fallback(bad_method)
+        .routes(routes!(links::list, links::create, links::change, links::revoke))
+        .routes(routes!(drives::list, drives::create))
+        .routes(routes!(drives::show, drives::change, drives::delete))
+        .routes(routes!(drives::members))
+        .routes(routes!(drives::put_member, drives::remove_member))
+        .nest("/drives/{drive}", drive_routes());
+    let (router, document) = described.split_for_parts();
+    (router.fallback(nothing).method_not_allowed_fallback(bad_method), description::complete(document))
 }
 
 /// What is in a drive: the caller's own, or the one that is named before.
-fn drive_routes() -> Router<WebState> {
+fn drive_routes() -> OpenApiRouter<WebState> {
     // Uploads are passed on as they come: their length is for the disks to bound.
-    let file = get(download::download).put(upload::upload).delete(drive::remove);
-    Router::new()
-        .route("/list", get(drive::list))
-        .route("/entry", get(drive::stat))
-        .route("/view", get(download::view))
-        .route("/thumbnail", get(thumbnail::thumbnail))
-        .route("/file", file.layer(DefaultBodyLimit::disable()))
-        .route(
-            "/archive",
-            get(archive::by_query).post(archive::by_form).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)),
-        )
-        .route("/folder", post(drive::make_folder))
-        .route("/move", post(drive::rename))
-        .route("/copy", post(drive::copy))
-        .route("/batch", post(acts::batch).layer(DefaultBodyLimit::max(acts::BATCH_BYTES_MAX)))
-        .route("/search", get(drive::search))
-        .route("/trash", get(acts::trash).delete(acts::purge))
-        .route("/trash/restore", post(acts::restore))
-        .route("/trash/empty", post(acts::empty))
-        .route("/versions", get(acts::versions).delete(acts::remove_version))
-        .route("/versions/restore", post(acts::restore_version))
-        .route("/jobs", get(acts::jobs))
-        .route("/job", get(acts::job))
-        .route("/job/cancel", post(acts::cancel_job))
-        .route("/usage", get(drive::usage))
+    let file = routes!(download::download, upload::upload, drive::remove).layer(DefaultBodyLimit::disable());
+    let long = DefaultBodyLimit::max(acts::BATCH_BYTES_MAX);
+    OpenApiRouter::new()
+        .routes(routes!(drive::list))
+        .routes(routes!(drive::stat))
+        .routes(routes!(download::view))
+        .routes(routes!(thumbnail::thumbnail))
+        .routes(file)
+        .routes(routes!(archive::by_query, archive::by_form).layer(long))
+        .routes(routes!(drive::make_folder))
+        .routes(routes!(drive::rename))
+        .routes(routes!(drive::copy))
+        .routes(routes!(acts::batch).layer(long))
+        .routes(routes!(drive::search))
+        .routes(routes!(acts::trash, acts::purge))
+        .routes(routes!(acts::restore))
+        .routes(routes!(acts::empty))
+        .routes(routes!(acts::versions, acts::remove_version))
+        .routes(routes!(acts::restore_version))
+        .routes(routes!(acts::jobs))
+        .routes(routes!(acts::job))
+        .routes(routes!(acts::cancel_job))
+        .routes(routes!(drive::usage))
 }
 
 async fn nothing() -> Problem {
@@ -96,5 +98,25 @@ impl From<JsonRejection> for Problem {
             return Problem::new(status, "too_large", words().too_large, words().do_rejected);
         }
         Problem::bad_request(rejection.body_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Paths that the router answers, by its own telling of itself.
+    fn answered() -> BTreeSet<String> {
+        let told = format!("{:?}", routes().0);
+        let (_, paths) = told.split_once("node: Node { paths: {").expect("the router tells its paths");
+        let (paths, _) = paths.split_once("\"}").expect("their end");
+        paths.split('"').skip(1).step_by(2).map(str::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_answered_is_described_and_what_is_described_is_answered() {
+        let described: BTreeSet<String> = routes().1.paths.paths.keys().cloned().collect();
+        assert_eq!(answered(), described);
     }
 }

@@ -1,5 +1,6 @@
 //! `GET /api/v1/drive/thumbnail?version=…`: the small picture of a content, by the content's id: it never changes.
 
+use super::description::{FileBytes, Id};
 use super::download::SANDBOX;
 use crate::web::WebState;
 use crate::web::place::Viewer;
@@ -12,12 +13,18 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Of {
+    #[param(value_type = Id)]
     version: VersionId,
 }
 
+/// The small picture of a file, by the id of its version.
+#[utoipa::path(get, path = "/thumbnail", tag = "files", params(Of),
+    responses((status = 200, body = FileBytes, content_type = "image/*")))]
 pub(in crate::web) async fn thumbnail(
     State(state): State<WebState>,
     Viewer(at): Viewer,

@@ -4,6 +4,7 @@
 //! digits of the sender's choice, the same for each try of the same upload, which
 //! makes trying again harmless; `again=true` from the second try on; `mtime` in milliseconds.
 
+use super::description::FileBytes;
 use super::drive::{EntryJson, entry};
 use crate::web::WebState;
 use crate::web::place::{Editor, InDrive};
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
 use types::WallMillis;
+use utoipa::{IntoParams, ToSchema};
 
 /// Bytes of a refused upload that are read so that its sender hears the refusal.
 const DRAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -33,10 +35,13 @@ const MEDIA_TYPE_MAX: usize = 255;
 /// Between two pieces of an upload. A sender that is silent for longer has gone.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Put {
+    #[param(example = "/notes.txt")]
     path: String,
     #[serde(default)]
+    #[param(inline)]
     condition: Condition,
     version: Option<String>,
     #[serde(default)]
@@ -44,7 +49,7 @@ pub(in crate::web) struct Put {
     mtime: Option<u64>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Condition {
     Create,
@@ -52,13 +57,14 @@ enum Condition {
     Replace,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoredFile)]
 struct Answer {
     entry: EntryJson,
     saved: Saved,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Saved {
     /// Machines that surely have it.
     copies: usize,
@@ -99,6 +105,11 @@ fn parse(asked: Put, at: &InDrive, quota: Option<u64>, headers: &HeaderMap) -> R
     Ok(Upload { drive: at.drive, quota, path: asked.path, new, condition, again: asked.again })
 }
 
+/// Puts a file, however long: the request's body. `If-Match` and `If-None-Match: *` are judged when it has come.
+#[utoipa::path(put, path = "/file", tag = "files", params(Put),
+    request_body(content = FileBytes, content_type = "application/octet-stream"),
+    responses((status = 200, description = "It was replaced", body = Answer),
+        (status = 201, description = "It is new", body = Answer)))]
 pub(in crate::web) async fn upload(
     State(state): State<WebState>,
     at: Result<Editor, Problem>,

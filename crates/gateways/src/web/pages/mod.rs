@@ -11,6 +11,7 @@ pub(super) mod login;
 mod look;
 pub(super) mod members;
 pub(super) mod people;
+pub(super) mod reference;
 pub(super) mod search;
 pub(super) mod settings;
 pub(super) mod setup;

@@ -33,6 +33,17 @@ texts! {
     something_failed: "Something went wrong",
     unreachable: "Atoll does not answer. What was saved is safe.",
 
+    // The API's page
+    api_title: "API",
+    api_try: "In the examples, two words stand for where your cluster is and who you are:",
+    api_open: "Nobody needs to be signed in.",
+    api_also: "In a shared drive:",
+    api_parameters: "Parameters",
+    api_body: "Body",
+    api_answers: "Answers",
+    api_required: "required",
+    api_types: "Types",
+
     // Shared drives
     shared_drives: "Shared drives",
     drives_lead: "Drives that several people use. Only their members see them.",

@@ -20,6 +20,17 @@ pub static GERMAN: Text = Text {
     something_failed: "Etwas ist schiefgegangen",
     unreachable: "Atoll antwortet nicht. Was gespeichert wurde, ist sicher.",
 
+    // The API's page
+    api_title: "API",
+    api_try: "In den Beispielen stehen zwei Wörter dafür, wo Ihr Cluster ist und wer Sie sind:",
+    api_open: "Niemand muss angemeldet sein.",
+    api_also: "In einem geteilten Laufwerk:",
+    api_parameters: "Parameter",
+    api_body: "Inhalt der Anfrage",
+    api_answers: "Antworten",
+    api_required: "nötig",
+    api_types: "Typen",
+
     // Shared drives
     shared_drives: "Geteilte Laufwerke",
     drives_lead: "Laufwerke, die mehrere Personen benutzen. Nur ihre Mitglieder sehen sie.",

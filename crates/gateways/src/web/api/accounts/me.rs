@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 /// One's account.
-#[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = Me), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/me", tag = "me", responses((status = 200, body = Me)))]
 pub(super) async fn show(State(state): State<WebState>, caller: Caller) -> Result<Json<Me>, Problem> {
     let accounts = &state.inner.accounts;
     let second_factor = accounts.second_factor(caller.user.id).await?.into();
@@ -26,7 +26,7 @@ pub(super) async fn show(State(state): State<WebState>, caller: Caller) -> Resul
 }
 
 /// What others see of one.
-#[utoipa::path(patch, path = "/me", tag = "me", request_body = ChangeMe, responses((status = 200, body = types::Person), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(patch, path = "/me", tag = "me", request_body = ChangeMe, responses((status = 200, body = types::Person)))]
 pub(super) async fn change(
     State(state): State<WebState>,
     caller: Caller,
@@ -37,13 +37,13 @@ pub(super) async fn change(
 }
 
 /// What would go with one's account.
-#[utoipa::path(get, path = "/me/leaving", tag = "me", responses((status = 200, body = Leaving), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/me/leaving", tag = "me", responses((status = 200, body = Leaving)))]
 pub(super) async fn leaving(State(state): State<WebState>, caller: Caller) -> Result<Json<Leaving>, Problem> {
     Ok(Json(state.inner.accounts.leaving(&caller.user).await?.into()))
 }
 
 /// Removes one's account, and what goes with it. There is no way back.
-#[utoipa::path(post, path = "/me/delete", tag = "me", request_body = Proof, responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/me/delete", tag = "me", request_body = Proof, responses((status = 204)))]
 pub(super) async fn delete(
     State(state): State<WebState>,
     caller: Caller,
@@ -56,7 +56,7 @@ pub(super) async fn delete(
 
 /// Changes one's password. All sessions end; the one that asks goes on under a new cookie, or token.
 #[utoipa::path(post, path = "/me/password", tag = "me", request_body = ChangePassword,
-    responses((status = 200, body = SignedIn), (status = "4XX", body = types::Problem)))]
+    responses((status = 200, body = SignedIn)))]
 pub(super) async fn change_password(
     State(state): State<WebState>,
     caller: Caller,
@@ -71,20 +71,20 @@ pub(super) async fn change_password(
 }
 
 /// Where one is signed in.
-#[utoipa::path(get, path = "/me/sessions", tag = "me", responses((status = 200, body = Sessions), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/me/sessions", tag = "me", responses((status = 200, body = Sessions)))]
 pub(super) async fn sessions(State(state): State<WebState>, caller: Caller) -> Result<Json<Sessions>, Problem> {
     Ok(Json(state.inner.accounts.sessions(&caller.user, Some(&caller.token)).await?.into()))
 }
 
 /// Signs out everywhere but here.
-#[utoipa::path(delete, path = "/me/sessions", tag = "me", responses((status = 200, body = Ended), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/me/sessions", tag = "me", responses((status = 200, body = Ended)))]
 pub(super) async fn end_others(State(state): State<WebState>, caller: Caller) -> Result<Json<Ended>, Problem> {
     let ended = state.inner.accounts.end_other_sessions(caller.by(), &caller.token).await?;
     Ok(Json(Ended { ended }))
 }
 
 /// Signs out there.
-#[utoipa::path(delete, path = "/me/sessions/{id}", tag = "me", params(("id" = String, Path, description = "Of the session")), responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/me/sessions/{id}", tag = "me", params(("id" = String, Path, description = "Of the session")), responses((status = 204)))]
 pub(super) async fn end_session(
     State(state): State<WebState>,
     caller: Caller,
@@ -95,7 +95,7 @@ pub(super) async fn end_session(
 }
 
 /// One's app passwords.
-#[utoipa::path(get, path = "/me/app-passwords", tag = "me", responses((status = 200, body = AppPasswords), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/me/app-passwords", tag = "me", responses((status = 200, body = AppPasswords)))]
 pub(super) async fn app_passwords(
     State(state): State<WebState>,
     caller: Caller,
@@ -105,7 +105,7 @@ pub(super) async fn app_passwords(
 }
 
 /// Makes an app password; its secret is shown this once.
-#[utoipa::path(post, path = "/me/app-passwords", tag = "me", request_body = NewAppPassword, responses((status = 201, body = MadeAppPassword), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/me/app-passwords", tag = "me", request_body = NewAppPassword, responses((status = 201, body = MadeAppPassword)))]
 pub(super) async fn make_app_password(
     State(state): State<WebState>,
     caller: Caller,
@@ -120,7 +120,7 @@ pub(super) async fn make_app_password(
 }
 
 /// Removes an app password.
-#[utoipa::path(delete, path = "/me/app-passwords/{id}", tag = "me", params(("id" = String, Path, description = "Of the app password")), responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/me/app-passwords/{id}", tag = "me", params(("id" = String, Path, description = "Of the app password")), responses((status = 204)))]
 pub(super) async fn remove_app_password(
     State(state): State<WebState>,
     caller: Caller,
@@ -131,7 +131,7 @@ pub(super) async fn remove_app_password(
 }
 
 /// Begins to turn the second factor on; it waits fifteen minutes to be confirmed.
-#[utoipa::path(post, path = "/me/second-factor", tag = "me", request_body = Proof, responses((status = 200, body = NewFactor), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/me/second-factor", tag = "me", request_body = Proof, responses((status = 200, body = NewFactor)))]
 pub(super) async fn begin_factor(
     State(state): State<WebState>,
     caller: Caller,
@@ -142,7 +142,7 @@ pub(super) async fn begin_factor(
 }
 
 /// Turns the second factor on.
-#[utoipa::path(post, path = "/me/second-factor/confirm", tag = "me", request_body = Code, responses((status = 200, body = RecoveryCodes), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/me/second-factor/confirm", tag = "me", request_body = Code, responses((status = 200, body = RecoveryCodes)))]
 pub(super) async fn confirm_factor(
     State(state): State<WebState>,
     caller: Caller,
@@ -153,7 +153,7 @@ pub(super) async fn confirm_factor(
 }
 
 /// New recovery codes in place of the old ones.
-#[utoipa::path(post, path = "/me/second-factor/recovery-codes", tag = "me", request_body = Proof, responses((status = 200, body = RecoveryCodes), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/me/second-factor/recovery-codes", tag = "me", request_body = Proof, responses((status = 200, body = RecoveryCodes)))]
 pub(super) async fn new_codes(
     State(state): State<WebState>,
     caller: Caller,
@@ -164,7 +164,7 @@ pub(super) async fn new_codes(
 }
 
 /// Turns the second factor off.
-#[utoipa::path(post, path = "/me/second-factor/off", tag = "me", request_body = Proof, responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/me/second-factor/off", tag = "me", request_body = Proof, responses((status = 204)))]
 pub(super) async fn stop_factor(
     State(state): State<WebState>,
     caller: Caller,
@@ -175,7 +175,7 @@ pub(super) async fn stop_factor(
 }
 
 /// What one has done, and what was done to one.
-#[utoipa::path(get, path = "/me/activity", tag = "me", params(Paging), responses((status = 200, body = Audit), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/me/activity", tag = "me", params(Paging), responses((status = 200, body = Audit)))]
 pub(super) async fn activity(
     State(state): State<WebState>,
     caller: Caller,

@@ -7,38 +7,12 @@ mod user_types;
 mod users;
 
 use super::super::WebState;
-use utoipa::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Atoll", description = "JSON for scripts. Whoever changes something from a browser must come from \
-        a page of this site; programs show `Authorization: Bearer TOKEN`, or the header `X-Atoll-Client`."),
-    servers((url = "/api/v1")),
-    components(schemas(types::Problem)),
-    security(("cookie" = []), ("bearer" = [])),
-    modifiers(&Credentials),
-)]
-struct Description;
-
-/// How one shows who one is.
-struct Credentials;
-
-impl utoipa::Modify for Credentials {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let components = api.components.get_or_insert_default();
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie = ApiKey::Cookie(ApiKeyValue::new("atoll"));
-        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
-    }
-}
-
 /// The routes, described.
 pub(super) fn routes() -> OpenApiRouter<WebState> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::new()
         .routes(routes!(sign_in::show, sign_in::sign_in, sign_in::sign_out))
         .routes(routes!(sign_in::sign_in_with_code))
         .routes(routes!(sign_in::policy))

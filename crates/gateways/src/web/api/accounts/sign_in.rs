@@ -1,7 +1,7 @@
 //! Coming in: signing in, up and out, and links.
 
 use super::types::{
-    self, Body, CodeNeeded, LinkFound, LinkSecret, Person, PublicPolicy, ResetPassword, SignIn, SignInWithCode, SignUp,
+    Body, CodeNeeded, LinkFound, LinkSecret, Person, PublicPolicy, ResetPassword, SignIn, SignInWithCode, SignUp,
     SignedIn, Whoami,
 };
 use crate::web::WebState;
@@ -23,14 +23,14 @@ fn signed_in(state: &WebState, status: StatusCode, session: &Session, bearer: bo
 
 /// Who one is.
 #[utoipa::path(get, path = "/session", tag = "session",
-    responses((status = 200, body = Whoami), (status = "4XX", body = types::Problem)))]
+    responses((status = 200, body = Whoami)))]
 pub(super) async fn show(caller: Caller) -> Json<Whoami> {
     Json(Whoami { user: (&caller.user).into() })
 }
 
 /// Signs in. 202 where a code of the second factor is still to come.
 #[utoipa::path(post, path = "/session", tag = "session", request_body = SignIn, security(()),
-    responses((status = 200, body = SignedIn), (status = 202, body = CodeNeeded), (status = "4XX", body = types::Problem)))]
+    responses((status = 200, body = SignedIn), (status = 202, body = CodeNeeded)))]
 pub(super) async fn sign_in(
     State(state): State<WebState>,
     From(device): From,
@@ -48,7 +48,7 @@ pub(super) async fn sign_in(
 
 /// The second step of signing in.
 #[utoipa::path(post, path = "/session/code", tag = "session", request_body = SignInWithCode, security(()),
-    responses((status = 200, body = SignedIn), (status = "4XX", body = types::Problem)))]
+    responses((status = 200, body = SignedIn)))]
 pub(super) async fn sign_in_with_code(
     State(state): State<WebState>,
     From(device): From,
@@ -60,7 +60,7 @@ pub(super) async fn sign_in_with_code(
 
 /// Signs out here.
 #[utoipa::path(delete, path = "/session", tag = "session",
-    responses((status = 204), (status = "4XX", body = types::Problem)))]
+    responses((status = 204)))]
 pub(super) async fn sign_out(State(state): State<WebState>, headers: HeaderMap) -> Result<Response, Problem> {
     session::sign_out(&state, &headers).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -78,7 +78,7 @@ pub(super) async fn policy(State(state): State<WebState>) -> Result<Json<PublicP
 
 /// Makes one's own account, where the cluster lets one, and signs in.
 #[utoipa::path(post, path = "/sign-up", tag = "session", request_body = SignUp, security(()),
-    responses((status = 201, body = SignedIn), (status = "4XX", body = types::Problem)))]
+    responses((status = 201, body = SignedIn)))]
 pub(super) async fn sign_up(
     State(state): State<WebState>,
     From(device): From,
@@ -93,7 +93,7 @@ pub(super) async fn sign_up(
 
 /// What a link does, without using it.
 #[utoipa::path(post, path = "/links/check", tag = "session", request_body = LinkSecret, security(()),
-    responses((status = 200, body = LinkFound), (status = "4XX", body = types::Problem)))]
+    responses((status = 200, body = LinkFound)))]
 pub(super) async fn check_link(
     State(state): State<WebState>,
     From(device): From,
@@ -104,7 +104,7 @@ pub(super) async fn check_link(
 
 /// Sets a password by a link. One signs in with it then.
 #[utoipa::path(post, path = "/links/reset", tag = "session", request_body = ResetPassword, security(()),
-    responses((status = 200, body = Person), (status = "4XX", body = types::Problem)))]
+    responses((status = 200, body = Person)))]
 pub(super) async fn reset_password(
     State(state): State<WebState>,
     From(device): From,

@@ -25,27 +25,6 @@ where
     }
 }
 
-/// What every refusal says.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Problem {
-    error: ProblemDetail,
-}
-
-/// Why, and whether it may have been done.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ProblemDetail {
-    /// For programs; never renamed.
-    kind: String,
-    /// For people.
-    message: String,
-    /// What to do next, for people.
-    action: String,
-    /// `not_applied`, or `unknown`: it may have been done, or `applied`: only signing in afterwards failed.
-    outcome: String,
-    /// Leads to the log.
-    id: String,
-}
-
 #[derive(Serialize, ToSchema)]
 pub(super) struct Person {
     /// Never changes.

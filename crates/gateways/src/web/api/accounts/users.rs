@@ -1,6 +1,6 @@
 //! Other people's accounts, for administrators. That the caller is one is tested by each act itself.
 
-use super::types::{self, Body, Ended, Person, Sessions};
+use super::types::{Body, Ended, Person, Sessions};
 use super::user_types::{
     Audit, ChangePerson, Invitation, Invitations, Link, MadeInvitation, MadePerson, NewInvitation, NewPerson, Paging,
     PersonDetails, Persons, Policy,
@@ -24,7 +24,7 @@ fn role(text: &Option<String>) -> Result<Role, Problem> {
 }
 
 /// Everybody, in the order of names.
-#[utoipa::path(get, path = "/users", tag = "users", params(Paging), responses((status = 200, body = Persons), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/users", tag = "users", params(Paging), responses((status = 200, body = Persons)))]
 pub(super) async fn list(
     State(state): State<WebState>,
     caller: Caller,
@@ -36,7 +36,7 @@ pub(super) async fn list(
 }
 
 /// Makes an account.
-#[utoipa::path(post, path = "/users", tag = "users", request_body = NewPerson, responses((status = 201, body = MadePerson), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/users", tag = "users", request_body = NewPerson, responses((status = 201, body = MadePerson)))]
 pub(super) async fn create(
     State(state): State<WebState>,
     caller: Caller,
@@ -60,7 +60,7 @@ pub(super) async fn create(
 }
 
 /// Somebody's account.
-#[utoipa::path(get, path = "/users/{name}", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = PersonDetails), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/users/{name}", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = PersonDetails)))]
 pub(super) async fn show(
     State(state): State<WebState>,
     caller: Caller,
@@ -75,7 +75,7 @@ pub(super) async fn show(
 }
 
 /// Changes role, quota and name to show; disables and enables.
-#[utoipa::path(patch, path = "/users/{name}", tag = "users", request_body = ChangePerson, params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = Person), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(patch, path = "/users/{name}", tag = "users", request_body = ChangePerson, params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = Person)))]
 pub(super) async fn change(
     State(state): State<WebState>,
     caller: Caller,
@@ -89,7 +89,7 @@ pub(super) async fn change(
 }
 
 /// Removes an account, and what goes with it. There is no way back.
-#[utoipa::path(delete, path = "/users/{name}", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/users/{name}", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 204)))]
 pub(super) async fn remove(
     State(state): State<WebState>,
     caller: Caller,
@@ -100,7 +100,7 @@ pub(super) async fn remove(
 }
 
 /// Makes a link by which the password is set anew, once, within a day.
-#[utoipa::path(post, path = "/users/{name}/reset", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 201, body = Link), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/users/{name}/reset", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 201, body = Link)))]
 pub(super) async fn reset(
     State(state): State<WebState>,
     caller: Caller,
@@ -111,7 +111,7 @@ pub(super) async fn reset(
 }
 
 /// Where somebody is signed in.
-#[utoipa::path(get, path = "/users/{name}/sessions", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = Sessions), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/users/{name}/sessions", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = Sessions)))]
 pub(super) async fn sessions(
     State(state): State<WebState>,
     caller: Caller,
@@ -121,7 +121,7 @@ pub(super) async fn sessions(
 }
 
 /// Signs somebody out everywhere.
-#[utoipa::path(delete, path = "/users/{name}/sessions", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = Ended), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/users/{name}/sessions", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 200, body = Ended)))]
 pub(super) async fn end_sessions(
     State(state): State<WebState>,
     caller: Caller,
@@ -132,7 +132,7 @@ pub(super) async fn end_sessions(
 }
 
 /// Signs somebody out there.
-#[utoipa::path(delete, path = "/users/{name}/sessions/{id}", tag = "users", params(("name" = String, Path, description = "The name to sign in with"), ("id" = String, Path, description = "Of the session")), responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/users/{name}/sessions/{id}", tag = "users", params(("name" = String, Path, description = "The name to sign in with"), ("id" = String, Path, description = "Of the session")), responses((status = 204)))]
 pub(super) async fn end_session(
     State(state): State<WebState>,
     caller: Caller,
@@ -143,7 +143,7 @@ pub(super) async fn end_session(
 }
 
 /// Turns off the second factor of somebody who has lost device and recovery codes.
-#[utoipa::path(delete, path = "/users/{name}/second-factor", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/users/{name}/second-factor", tag = "users", params(("name" = String, Path, description = "The name to sign in with")), responses((status = 204)))]
 pub(super) async fn clear_factor(
     State(state): State<WebState>,
     caller: Caller,
@@ -154,14 +154,14 @@ pub(super) async fn clear_factor(
 }
 
 /// Invitations that can be used.
-#[utoipa::path(get, path = "/invitations", tag = "users", responses((status = 200, body = Invitations), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/invitations", tag = "users", responses((status = 200, body = Invitations)))]
 pub(super) async fn invitations(State(state): State<WebState>, caller: Caller) -> Result<Json<Invitations>, Problem> {
     let found = state.inner.accounts.invitations(&caller.user).await?;
     Ok(Json(Invitations { invitations: found.into_iter().map(Invitation::from).collect() }))
 }
 
 /// Makes an invitation; its link is shown this once.
-#[utoipa::path(post, path = "/invitations", tag = "users", request_body = NewInvitation, responses((status = 201, body = MadeInvitation), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(post, path = "/invitations", tag = "users", request_body = NewInvitation, responses((status = 201, body = MadeInvitation)))]
 pub(super) async fn invite(
     State(state): State<WebState>,
     caller: Caller,
@@ -175,7 +175,7 @@ pub(super) async fn invite(
 }
 
 /// Takes an invitation back.
-#[utoipa::path(delete, path = "/invitations/{id}", tag = "users", params(("id" = String, Path, description = "Of the invitation")), responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(delete, path = "/invitations/{id}", tag = "users", params(("id" = String, Path, description = "Of the invitation")), responses((status = 204)))]
 pub(super) async fn uninvite(
     State(state): State<WebState>,
     caller: Caller,
@@ -186,7 +186,7 @@ pub(super) async fn uninvite(
 }
 
 /// What holds for all accounts.
-#[utoipa::path(get, path = "/settings/accounts", tag = "users", responses((status = 200, body = Policy), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/settings/accounts", tag = "users", responses((status = 200, body = Policy)))]
 pub(super) async fn policy(State(state): State<WebState>, caller: Caller) -> Result<Json<Policy>, Problem> {
     if !caller.user.is_administrator() {
         return Err(apps::AccountError::Forbidden { what: "see the settings" }.into());
@@ -199,7 +199,7 @@ pub(super) async fn policy(State(state): State<WebState>, caller: Caller) -> Res
 }
 
 /// Decides anew what holds for all accounts.
-#[utoipa::path(put, path = "/settings/accounts", tag = "users", request_body = Policy, responses((status = 204), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(put, path = "/settings/accounts", tag = "users", request_body = Policy, responses((status = 204)))]
 pub(super) async fn set_policy(
     State(state): State<WebState>,
     caller: Caller,
@@ -216,7 +216,7 @@ pub(super) async fn set_policy(
 }
 
 /// The log, the latest first.
-#[utoipa::path(get, path = "/audit", tag = "users", params(Paging), responses((status = 200, body = Audit), (status = "4XX", body = types::Problem)))]
+#[utoipa::path(get, path = "/audit", tag = "users", params(Paging), responses((status = 200, body = Audit)))]
 pub(super) async fn audit(
     State(state): State<WebState>,
     caller: Caller,

@@ -1,0 +1,96 @@
+//! The JSON API against the document that describes it: schemathesis makes requests from the document, right ones and wrong
+//! ones, and holds each answer against it.
+
+use crate::demo::{Demo, long, text};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+/// What ends the session that asks, and so comes last.
+const ENDERS: [&str; 3] = ["deleteMeSessionsId", "deleteUsersNameSessions", "deleteUsersNameSessionsId"];
+/// What leaves no drive, or no room in it.
+const SPOILERS: [&str; 2] = ["patchDrivesDrive", "deleteDrivesDrive"];
+
+/// A node and somebody signed in there, an administrator.
+struct Api<'a> {
+    demo: &'a Demo,
+    base: String,
+    folder: PathBuf,
+    token: String,
+}
+
+impl Api<'_> {
+    fn curl(&self, words: &[&str]) -> Value {
+        let output = Command::new("curl").args(["-sS", "--fail-with-body"]).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn sign_in(&mut self) {
+        let (name, password) = self.demo.user();
+        let asked = json!({"name": name, "password": password, "bearer": true}).to_string();
+        let url = format!("{}/session", self.base);
+        let found = self.curl(&["-H", "X-Atoll-Client: test", "--json", &asked, &url]);
+        self.token = found["token"].as_str().unwrap().to_string();
+    }
+
+    fn post(&self, path: &str, body: Value) -> Value {
+        let (header, url) = (format!("Authorization: Bearer {}", self.token), format!("{}{path}", self.base));
+        self.curl(&["-H", &header, "--json", &body.to_string(), &url])
+    }
+
+    fn put(&self, path: &str, content: &str) {
+        let header = format!("Authorization: Bearer {}", self.token);
+        let url = format!("{}/drive/file?path={path}", self.base);
+        self.curl(&["-H", &header, "-X", "PUT", "--data-binary", content, &url]);
+    }
+
+    /// Nothing may be answered that the document does not allow, and nothing by a failure of the server's.
+    fn fuzz(&self, examples: u32, which: &[&str]) {
+        let fuzzer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/schemathesis/bin/schemathesis");
+        let output = Command::new(&fuzzer)
+            .current_dir(&self.folder)
+            .args(["--no-color", "run", &format!("{}/openapi.json", self.base), "--url", &self.base])
+            .args(["-H", &format!("Authorization: Bearer {}", self.token)])
+            .args(["--checks", CHECKS])
+            .args(["--phases", "examples,coverage,fuzzing", "--max-examples", &examples.to_string()])
+            .args(["--workers", "2", "--generation-database", "none", "--continue-on-failure"])
+            .args(["--suppress-health-check", "all", "--warnings", "off", "--request-timeout", "30"])
+            .args(which)
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}; ./test.sh installs it", fuzzer.display()));
+        let said = text(&output.stdout);
+        println!("{said}");
+        assert!(output.status.success(), "{said}{}", text(&output.stderr));
+        let made = said.lines().find_map(|line| line.trim().split_once(" generated")?.0.parse::<u32>().ok());
+        assert!(made.is_some_and(|made| made > 300), "{made:?} requests were made");
+    }
+}
+
+#[test]
+fn every_answer_is_one_that_the_description_allows() {
+    let demo = Demo::start(1);
+    // The node itself: what a front says of a node that is away is another matter.
+    let base = format!("{}/api/v1", demo.nodes()[0]["web"].as_str().unwrap());
+    let folder = demo.folder.parent().unwrap().join("fuzzing");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut api = Api { demo: &demo, base, folder, token: String::new() };
+    api.sign_in();
+    // What the document's examples speak of.
+    api.put("/notes.txt", "once");
+    api.put("/notes.txt", "twice");
+    api.post("/drive/folder", json!({"path": "/ideas"}));
+    let drive = api.post("/drives", json!({"name": "Tea club"}))["id"].as_str().unwrap().to_string();
+    std::fs::write(api.folder.join("schemathesis.toml"), format!("[parameters]\n\"path.drive\" = \"{drive}\"\n"))
+        .unwrap();
+
+    let examples = if long() { 400 } else { 25 };
+    let tags = |option, tags: &[&'static str]| tags.iter().flat_map(|tag| [option, *tag]).collect::<Vec<&str>>();
+    let without = |ids: &[&'static str]| tags("--exclude-operation-id", ids);
+    let only = |ids: &[&'static str]| tags("--include-operation-id", ids);
+    api.fuzz(examples, &[tags("--exclude-tag", &["session", "me", "users"]), without(&SPOILERS)].concat());
+    api.fuzz(examples, &[tags("--include-tag", &["me", "users"]), without(&ENDERS)].concat());
+    api.sign_in();
+    api.fuzz(examples, &[tags("--include-tag", &["session"]), only(&ENDERS), only(&SPOILERS)].concat());
+}

@@ -94,6 +94,17 @@ pub struct AppCaller {
     pub user: User,
     /// May change things.
     pub write: bool,
+    /// Which app password it was: [`AppPassword::id`].
+    pub id: String,
+    /// What its owner calls it.
+    pub label: String,
+}
+
+impl AppCaller {
+    /// As drives know them.
+    pub fn program(&self) -> crate::drive::Program {
+        crate::drive::Program { id: self.id.clone(), label: self.label.clone() }
+    }
 }
 
 impl Accounts {
@@ -228,7 +239,10 @@ impl Accounts {
         }
         // A device or program administers nothing, whoever's it is.
         let user = User { role: Role::User, ..user_row.user(id)? };
-        let (caller, now) = (AppCaller { user, write: row.write }, self.inner.store.now());
+        let (caller, now) = (
+            AppCaller { user, write: row.write, id: short_id(&key.sort_key), label: row.label.clone() },
+            self.inner.store.now(),
+        );
         if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
             let row = AppRow { used: now.0, used_from: text_of(device.address), ..row };
             let put = put(key.table, key.sort_key.clone(), &row, None);

@@ -53,6 +53,8 @@ pub(super) struct Tables {
     pub properties: TableId,
     /// version → small picture, or that there is none.
     pub thumbnails: TableId,
+    /// program → that it is held, or was let go; see [`super::brake`].
+    pub brakes: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -79,6 +81,7 @@ impl Tables {
             locks: store.ensure_table(NAMESPACE, "locks").await?,
             properties: store.ensure_table(NAMESPACE, "properties").await?,
             thumbnails: store.ensure_table(NAMESPACE, "thumbnails").await?,
+            brakes: store.ensure_table(NAMESPACE, "brakes").await?,
         })
     }
 

@@ -39,6 +39,14 @@ pub enum DriveError {
     Quota { needed: u64, room: u64 },
     #[error("the folder {path} holds as many entries as a folder may")]
     FolderFull { path: String },
+    /// A program has removed more than it may without somebody having looked.
+    #[error(
+        "“{program}” has removed more within an hour than a program may unasked; nothing more is removed until its owner, \
+         on the page Trash, puts it back or lets it go on"
+    )]
+    Held { program: String },
+    #[error("this program is not held back, or not any more")]
+    NotHeld,
     /// Never made, taken back, or not for this.
     #[error("there is no such link")]
     NoSuchLink,

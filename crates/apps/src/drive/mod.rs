@@ -16,13 +16,15 @@
 //! a crash anywhere leaves work, never litter. (5) Each step of the sweeper
 //! can be repeated, and two sweepers do not disturb each other.
 //! (6) A thumbnail is written while its content is there, and goes with it in one transaction.
-//! (7) A link counts downloads, and takes uploads, in transactions that rest on the link itself.
+//! (7) A link counts downloads, and takes uploads, in transactions that rest on the link itself. (8) What a
+//! program removes rests on its not being held ([`Program`]).
 //! **Leaves to others**: storing and reading blocks (`client`), who may use which
 //! drive (`gateways`, by the user's drive id). **Proved by** `tests/apps/drive_*.rs`;
 //! [`Drives::check`] says what is wrong with a drive.
 
 pub mod acts;
 mod beside;
+mod brake;
 mod change;
 mod check;
 mod contents;
@@ -52,6 +54,7 @@ mod versions;
 mod walk;
 
 pub use acts::{Act, Done};
+pub use brake::{Held, Program, PutBack};
 pub use change::FOLDER_ENTRIES_MAX;
 pub use copy::FileCopied;
 pub use entry::{
@@ -70,8 +73,8 @@ pub use thumbnails::{IMAGE_BYTES_MAX, Thumbnail};
 pub use trash::{Emptied, Restored, TRASH_LIST_MAX, Trashed};
 pub use versions::OldVersion;
 
-use crate::DriveId;
 use crate::store::Store;
+use crate::{DriveId, UserId};
 use change::Tables;
 use client::ClientError;
 use parking_lot::Mutex;
@@ -95,6 +98,8 @@ pub struct Settings {
     pub trash: Duration,
     /// Earlier versions kept of one file at most; 0 keeps none.
     pub versions: usize,
+    /// What a program may remove of a drive within an hour, by way of one node; 0 is no limit.
+    pub brake: u32,
 }
 
 impl Default for Settings {
@@ -105,6 +110,7 @@ impl Default for Settings {
             abandoned: Duration::from_secs(60 * 60),
             trash: Duration::from_secs(30 * 24 * 60 * 60),
             versions: 100,
+            brake: 500,
         }
     }
 }
@@ -115,6 +121,8 @@ pub struct Drives {
     inner: Arc<Inner>,
     /// Bytes that a drive may hold for whom this was made.
     quota: Option<u64>,
+    /// The program that it was made for, and for whom that acts.
+    program: Option<Arc<(Program, UserId)>>,
 }
 
 struct Inner {
@@ -122,6 +130,8 @@ struct Inner {
     tables: Tables,
     settings: Settings,
     seen: Seen,
+    /// What programs removed through this process.
+    counted: brake::Counted,
     /// Jobs that this process carries on.
     keeper: jobs::Keeper,
     studio: thumbnails::Studio,
@@ -136,11 +146,13 @@ impl Drives {
         let quota = settings.quota;
         Ok(Drives {
             quota,
+            program: None,
             inner: Arc::new(Inner {
                 store,
                 tables,
                 settings,
                 seen: Seen::default(),
+                counted: brake::Counted::default(),
                 keeper: jobs::Keeper::default(),
                 studio: thumbnails::Studio::default(),
                 complete: Mutex::default(),
@@ -152,7 +164,7 @@ impl Drives {
     #[must_use]
     pub fn within(&self, quota: Option<u64>) -> Drives {
         let quota = [self.inner.settings.quota, quota].into_iter().flatten().min();
-        Drives { inner: self.inner.clone(), quota }
+        Drives { quota, ..self.clone() }
     }
 
     fn store(&self) -> &dyn Store {

@@ -19,6 +19,7 @@ impl Drives {
             return Err(DriveError::BadPath { why: "the drive itself cannot be removed" });
         }
         let tables = self.inner.tables;
+        let mut brake = self.brake(drive).await?;
         let mut tries = Tries::at(&path);
         loop {
             let walk = self.walk(drive, &path).await?;
@@ -26,6 +27,7 @@ impl Drives {
             let (parent, _) = walk.parent()?;
             let mut change = Change::new(self, drive);
             change.require_steps(walk.steps());
+            let braked = brake.require(&mut change);
             change.delete_entry(parent, &entry);
             change.count_entries(parent, -1);
             match entry.folder() {
@@ -50,7 +52,11 @@ impl Drives {
             }
             change.count_bytes(-(entry.size() as i64));
             match change.commit(self.store(), &path).await? {
-                Commit::Done(_) => return Ok(entry),
+                Commit::Done(_) => {
+                    brake.count();
+                    return Ok(entry);
+                }
+                Commit::Lost(at) if Some(at) == braked => brake.look().await?,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

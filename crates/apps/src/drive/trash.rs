@@ -38,6 +38,9 @@ struct TrashRow {
     at: u64,
     #[prost(bytes = "bytes", tag = "6")]
     by: Bytes,
+    /// The program that did it for them.
+    #[prost(string, tag = "7")]
+    program: String,
 }
 
 /// Something in the trash.
@@ -103,6 +106,7 @@ impl Change {
             path: path.to_string(),
             at: at.0,
             by: by.map(|by| by.bytes()).unwrap_or_default(),
+            program: drives.program.as_deref().map(|(program, _)| program.id.clone()).unwrap_or_default(),
         };
         self.put(drives.inner.tables.trash, id.bytes(), row.encode_to_vec());
         self.put_place(entry, FolderId::TRASH, &id.to_string());
@@ -136,6 +140,7 @@ impl Drives {
         if path.is_root() {
             return Err(DriveError::BadPath { why: "the drive itself cannot be removed" });
         }
+        let mut brake = self.brake(drive).await?;
         let mut tries = Tries::at(&path);
         loop {
             let walk = self.walk(drive, &path).await?;
@@ -144,11 +149,16 @@ impl Drives {
             let (parent, _) = walk.parent()?;
             let mut change = Change::new(self, drive);
             change.require_steps(walk.steps());
+            let braked = brake.require(&mut change);
             change.delete_entry(parent, &entry);
             change.count_entries(parent, -1);
             let trashed = change.throw_away(self, parent, &path, &entry, by);
             match change.commit(self.store(), &path).await? {
-                Commit::Done(_) => return Ok(trashed),
+                Commit::Done(_) => {
+                    brake.count();
+                    return Ok(trashed);
+                }
+                Commit::Lost(at) if Some(at) == braked => brake.look().await?,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
@@ -251,13 +261,19 @@ impl Drives {
 
     /// Removes something in the trash for good.
     pub async fn purge(&self, drive: DriveId, id: TrashId) -> Result<Entry, DriveError> {
+        let mut brake = self.brake(drive).await?;
         let mut tries = Tries::at(&DrivePath::root());
         loop {
             let held = self.held_in_trash(drive, id).await?;
             let mut change = Change::new(self, drive);
+            let braked = brake.require(&mut change);
             change.purge(self, &held);
             match change.commit(self.store(), &held.trashed.path).await? {
-                Commit::Done(_) => return Ok(held.trashed.entry),
+                Commit::Done(_) => {
+                    brake.count();
+                    return Ok(held.trashed.entry);
+                }
+                Commit::Lost(at) if Some(at) == braked => brake.look().await?,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
@@ -270,11 +286,13 @@ impl Drives {
         let mut query = Query { limit: PURGED_AT_ONCE, ..Query::all(trash, drive.bytes()) };
         query.to = types::Bound::Excluded(Bytes::copy_from_slice(&until.0.saturating_add(1).to_be_bytes()));
         let begun = self.now();
+        let mut brake = self.brake(drive).await?;
         let mut tries = Tries::at(&DrivePath::root());
         let mut removed = 0;
         loop {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
             let mut change = Change::new(self, drive);
+            let braked = brake.require(&mut change);
             let mut purged = 0;
             for at in &page.items {
                 match self.held(&at.sort_key, &at.item) {
@@ -286,10 +304,13 @@ impl Drives {
                 }
             }
             if purged > 0
-                && let Commit::Lost(_) = change.commit(self.store(), &drive).await?
+                && let Commit::Lost(at) = change.commit(self.store(), &drive).await?
             {
-                // One was restored, say: the same page again.
-                tries.lost(self.store()).await?;
+                match Some(at) == braked {
+                    true => brake.look().await?,
+                    // One was restored, say: the same page again.
+                    false => tries.lost(self.store()).await?,
+                }
                 continue;
             }
             removed += purged;
@@ -305,6 +326,20 @@ impl Drives {
         let key = ItemKey::new(self.inner.tables.trash, drive.bytes(), id.bytes());
         let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NotInTrash)?;
         self.held(&key.sort_key, &item)
+    }
+
+    /// What it is, if that program threw it away.
+    pub(super) fn thrown_by(
+        &self,
+        key: &[u8],
+        item: &types::Item,
+        program: &str,
+    ) -> Result<Option<Trashed>, DriveError> {
+        let row = decode::<TrashRow>("something in the trash", &item.value)?;
+        if row.program != program {
+            return Ok(None);
+        }
+        Ok(Some(self.held(key, item)?.trashed))
     }
 
     fn held(&self, key: &[u8], item: &types::Item) -> Result<Held, DriveError> {

@@ -249,6 +249,7 @@ impl Drives {
     /// Removes an earlier version for good.
     pub async fn remove_version(&self, drive: DriveId, path: &str, version: VersionId) -> Result<(), DriveError> {
         let path = DrivePath::parse(path)?;
+        let mut brake = self.brake(drive).await?;
         let mut tries = Tries::at(&path);
         loop {
             let (_, current) = self.file_at(drive, &path).await?;
@@ -262,9 +263,14 @@ impl Drives {
                 return Err(DriveError::NoSuchVersion { path: path.to_string() });
             };
             let mut change = Change::new(self, drive);
+            let braked = brake.require(&mut change);
             change.drop_version(row, false);
             match change.commit(self.store(), &path).await? {
-                Commit::Done(_) => return Ok(()),
+                Commit::Done(_) => {
+                    brake.count();
+                    return Ok(());
+                }
+                Commit::Lost(at) if Some(at) == braked => brake.look().await?,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

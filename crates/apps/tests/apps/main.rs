@@ -8,6 +8,7 @@ mod accounts_leaving;
 mod accounts_ways_in;
 mod big_folder;
 mod drive_acts;
+mod drive_brake;
 mod drive_concurrent;
 mod drive_crash;
 mod drive_jobs;

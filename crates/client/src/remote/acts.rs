@@ -153,6 +153,17 @@ pub struct Trashed {
     pub by: Option<String>,
 }
 
+/// A program that removed too much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldProgram {
+    /// Names it.
+    pub id: String,
+    /// What its owner calls it.
+    pub program: String,
+    /// Since when it may remove nothing.
+    pub since: WallMillis,
+}
+
 /// A version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastVersion {
@@ -272,6 +283,37 @@ impl Remote {
             removed += reply.removed;
             if !reply.more {
                 return Ok(removed);
+            }
+        }
+    }
+
+    /// Programs that removed too much, and may remove nothing.
+    pub async fn held(&self) -> Result<Vec<HeldProgram>, RemoteError> {
+        let send = |channel, request| async move { service(channel).list_held(request).await };
+        let programs = self.read(v1::ListHeldRequest {}, send).await?.programs.into_iter();
+        let held = programs.map(|it| HeldProgram { id: it.id, program: it.program, since: WallMillis(it.since_ms) });
+        Ok(held.collect())
+    }
+
+    /// A held program may go on, for an hour unasked.
+    pub async fn let_go(&self, id: &str) -> Result<(), RemoteError> {
+        let send = |channel, request| async move { service(channel).let_go(request).await };
+        self.call(Safety::Write, v1::LetGoRequest { id: id.to_string() }, send).await?;
+        Ok(())
+    }
+
+    /// What a held program threw away comes back: how much, and how much could not.
+    pub async fn put_back(&self, id: &str) -> Result<(u64, u64), RemoteError> {
+        let mut restored = 0;
+        loop {
+            let send = |channel, request| async move { service(channel).put_back(request).await };
+            let extra = Duration::from_secs(5);
+            let message = v1::PutBackRequest { id: id.to_string() };
+            let reply = self.call_lasting(extra, Safety::Write, message, send).await?;
+            restored += reply.restored;
+            // Nothing more comes back by itself.
+            if !reply.more || reply.restored == 0 {
+                return Ok((restored, reply.left));
             }
         }
     }

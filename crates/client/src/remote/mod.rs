@@ -38,7 +38,7 @@ pub use crate::overview::{
     ClusterLayout, ClusterStatus, LayoutNode, LayoutPartition, NodeState, PartitionsHealth, Verification,
 };
 pub use accounts::{Account, SignedIn};
-pub use acts::{Act, Clash, Done, Found, Job, JobState, PastVersion, Trashed};
+pub use acts::{Act, Clash, Done, Found, HeldProgram, Job, JobState, PastVersion, Trashed};
 /// Accounts as `atoll.v1` has them.
 pub mod people {
     pub use rpc::grpc::v1::{

@@ -138,6 +138,11 @@ fn done(done: Done) -> v1::Done {
 }
 
 impl GrpcState {
+    /// The drives, for whoever asks.
+    pub(super) fn drives_of(&self, place: &InDrive) -> Drives {
+        self.inner.drives.for_program(place.program.clone(), place.user.id)
+    }
+
     /// The drives, held to what may be kept there: for what may make one larger.
     pub(super) async fn drives_for(&self, place: &InDrive) -> Result<Drives, Status> {
         let (quotas, accounts) = (&self.inner.quotas, &self.inner.accounts);
@@ -146,7 +151,7 @@ impl GrpcState {
             Some(shared) => quotas.of_drive(accounts, shared).await,
         };
         let quota = quota.map_err(status)?;
-        Ok(self.inner.drives.within(quota))
+        Ok(self.drives_of(place).within(quota))
     }
 
     /// May the caller look at the drive that something is to be copied from?
@@ -210,8 +215,18 @@ impl GrpcState {
 
     pub(super) async fn empty_the_trash(&self, place: &InDrive) -> Result<v1::EmptyTrashReply, Status> {
         let now = self.inner.backend.now();
-        let emptied = self.inner.drives.empty_trash(place.drive, now).await.map_err(status)?;
+        let emptied = self.drives_of(place).empty_trash(place.drive, now).await.map_err(status)?;
         Ok(v1::EmptyTrashReply { removed: emptied.removed, more: emptied.more })
+    }
+
+    pub(super) async fn all_held(&self, place: &InDrive) -> Result<v1::ListHeldReply, Status> {
+        let held = self.inner.drives.held_programs(place.drive).await.map_err(status)?;
+        let programs = held.into_iter().map(|it| v1::HeldProgram {
+            id: it.program.id,
+            program: it.program.label,
+            since_ms: it.since.0,
+        });
+        Ok(v1::ListHeldReply { programs: programs.collect() })
     }
 
     pub(super) async fn versions_of(&self, place: &InDrive, at: &str) -> Result<v1::ListVersionsReply, Status> {
@@ -234,7 +249,7 @@ impl GrpcState {
         asked: v1::RemoveVersionRequest,
     ) -> Result<v1::Empty, Status> {
         let version = VersionId(bytes16("a file's version", &asked.version).map_err(status)?);
-        self.inner.drives.remove_version(place.drive, path(&asked.path)?, version).await.map_err(status)?;
+        self.drives_of(place).remove_version(place.drive, path(&asked.path)?, version).await.map_err(status)?;
         Ok(v1::Empty {})
     }
 

@@ -7,6 +7,7 @@ use super::GrpcState;
 use super::problems::Explain;
 use crate::metrics::{Ending, Service};
 use apps::accounts::Protocol;
+use apps::drive::Program;
 use apps::{AccountError, Accounts, Device, DriveId, DriveRole, SharedDrive, User};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -76,7 +77,8 @@ const READS: [&str; 13] = [
     WHO_AM_I,
 ];
 /// What of a drive who may only look at it may call. Everything else changes it, what may come included.
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 10] = [
+    "/atoll.v1.Drive/ListHeld",
     "/atoll.v1.Drive/ListFolder",
     "/atoll.v1.Drive/Stat",
     "/atoll.v1.Drive/OpenFile",
@@ -105,6 +107,8 @@ pub(super) struct Caller {
     pub user: User,
     /// What they showed to get in. A secret.
     pub shown: Credentials,
+    /// Which program, where it is one.
+    pub program: Option<Program>,
     /// Recognised by a copy that may be old, because nobody could be asked who knows.
     pub stale: bool,
 }
@@ -200,7 +204,7 @@ async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response 
                 if request.uri().path().starts_with(DRIVE) {
                     let named = request.headers().get(DRIVE_HEADER).cloned();
                     let views = VIEWS.contains(&request.uri().path());
-                    match drive_of(state, named, views, &caller.user).await {
+                    match drive_of(state, named, views, &caller).await {
                         Ok(place) => drop(request.extensions_mut().insert(place)),
                         Err(problem) => return refused(&problem),
                     }
@@ -297,7 +301,7 @@ async fn authenticate(state: &GrpcState, token: String, looks: bool) -> Result<C
         None => accounts.recognise(&token).await,
     };
     let user = known.map_err(Explain::problem)?;
-    Ok(Caller { user, shown: Credentials::Token(token), stale })
+    Ok(Caller { user, shown: Credentials::Token(token), program: None, stale })
 }
 
 /// By an app password, to what it opens and nothing else. Such a caller administers nothing.
@@ -315,7 +319,8 @@ async fn authenticate_app(
         let text = if opened { "this app password is for reading only" } else { "this needs a session: `atoll login`" };
         return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text));
     }
-    Ok(Caller { user: called.user, shown: Credentials::App { name, secret, device }, stale: false })
+    let program = Some(called.program());
+    Ok(Caller { user: called.user, shown: Credentials::App { name, secret, device }, program, stale: false })
 }
 
 /// The drive that a call is about, and that the caller may make it there. In the extensions of every request to
@@ -323,6 +328,8 @@ async fn authenticate_app(
 #[derive(Clone)]
 pub(super) struct InDrive {
     pub user: User,
+    /// Which program asks for them, where it is one.
+    pub program: Option<Program>,
     pub drive: DriveId,
     /// None: the caller's own.
     pub shared: Option<SharedDrive>,
@@ -336,21 +343,37 @@ impl InDrive {
 }
 
 /// The caller's own drive, or the one that is named; who is in that is asked for each time.
-async fn drive_of(state: &GrpcState, named: Option<HeaderValue>, views: bool, user: &User) -> Result<InDrive, Problem> {
+async fn drive_of(
+    state: &GrpcState,
+    named: Option<HeaderValue>,
+    views: bool,
+    caller: &Caller,
+) -> Result<InDrive, Problem> {
+    let (user, program) = (caller.user.clone(), caller.program.clone());
     let Some(named) = named else {
-        return Ok(InDrive { user: user.clone(), drive: user.drive, shared: None });
+        return Ok(InDrive { drive: user.drive, user, program, shared: None });
     };
     let needs = if views { DriveRole::View } else { DriveRole::Edit };
     // What is no id is the id of no drive.
     let none = || AccountError::NotFound { what: "drive" }.problem();
     let drive = named.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(none)?;
-    let shared = state.inner.accounts.drive_for(user, drive, needs).await.map_err(Explain::problem)?;
-    Ok(InDrive { user: user.clone(), drive, shared: Some(shared) })
+    let shared = state.inner.accounts.drive_for(&user, drive, needs).await.map_err(Explain::problem)?;
+    Ok(InDrive { user, program, drive, shared: Some(shared) })
 }
 
 /// Where this call is made.
 pub(super) fn place<T>(request: &tonic::Request<T>) -> Result<InDrive, Status> {
     request.extensions().get::<InDrive>().cloned().ok_or_else(|| signed_out().to_status())
+}
+
+/// The same, for people alone: no program judges what programs did.
+pub(super) fn place_of_person<T>(request: &tonic::Request<T>) -> Result<InDrive, Status> {
+    let place = place(request)?;
+    if place.program.is_some() {
+        let text = "this needs a session: `atoll login`";
+        return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text).to_status());
+    }
+    Ok(place)
 }
 
 pub(super) fn signed_out() -> Problem {

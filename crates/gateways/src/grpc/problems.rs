@@ -107,8 +107,10 @@ impl Explain for DriveError {
             | DriveError::NotInTrash
             | DriveError::NoSuchVersion { .. }
             | DriveError::NoSuchLink
+            | DriveError::NotHeld
             | DriveError::LinkOver
             | DriveError::NoSuchJob => rejected(Code::NotFound, kind::NOT_FOUND),
+            DriveError::Held { .. } => rejected(Code::PermissionDenied, kind::DENIED),
             DriveError::Exists { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
             DriveError::NotEmpty { .. } => rejected(Code::FailedPrecondition, kind::NOT_EMPTY),
             DriveError::Changed { .. } => rejected(Code::FailedPrecondition, kind::CHANGED),

@@ -277,3 +277,57 @@ async fn a_big_folder_is_told_whole() {
     assert_eq!(world.apps.drives.check(drive).await.unwrap(), Vec::<String>::new());
     world.stop().await;
 }
+
+/// A client that deletes everything is held after so much, whatever it tries; its owner sees it on the pages, and has it all back by one act.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_deletes_everything_is_held() {
+    const ALLOWED: usize = 500;
+    let world = World::new().await;
+    let ben = world.browser("ben").await;
+    let mine = client(&world, "ben", true).await;
+    let drive = world.apps.accounts.find("ben").await.unwrap().drive;
+    for folder in 0..=ALLOWED / 10 {
+        world.apps.drives.make_folders(drive, &format!("/f{folder}")).await.unwrap();
+        for n in 0..9 {
+            world.apps.drives.make_folder(drive, &format!("/f{folder}/{n}")).await.unwrap();
+        }
+    }
+    let (mut removed, mut refused) = (0, None);
+    for folder in 0..=ALLOWED / 10 {
+        let inside = (0..9).map(|n| format!("/f{folder}/{n}"));
+        for path in inside.chain([format!("/f{folder}")]) {
+            let answer = mine.send("DELETE", &path, &[], "").await;
+            match answer.status.as_u16() {
+                204 => removed += 1,
+                _ => refused = Some(answer),
+            }
+        }
+    }
+    let refused = refused.expect("it is held");
+    assert_eq!((removed, refused.status.as_u16()), (ALLOWED, 403), "{}", refused.text());
+    assert!(refused.text().contains("laptop") && refused.text().contains("Trash"), "{}", refused.text());
+    assert_eq!(mine.status("PUT", "/still-writes", &[], "x").await, 201);
+    for page in ["/", "/trash"] {
+        assert!(ben.get(page).await.text().contains(r#"data-testid="held""#), "{page}");
+    }
+    let held = ben.get("/api/v1/drive/held").await.json();
+    assert_eq!(held["programs"][0]["program"], "laptop");
+    let id = held["programs"][0]["id"].as_str().unwrap();
+    // As often as the page says.
+    loop {
+        let answer = ben.form("/trash/put-back", &format!("id={id}")).await;
+        match answer.header("location") {
+            "/trash?done=put-back" => break,
+            location => assert_eq!(location, "/trash?done=put-back-partly", "{}", answer.text()),
+        }
+    }
+    assert_eq!(ben.names("/").await.len(), ALLOWED / 10 + 2);
+    for folder in [0, 7, ALLOWED / 10] {
+        assert_eq!(ben.names(&format!("/f{folder}")).await.len(), 9, "{folder}");
+    }
+    assert_eq!(mine.status("DELETE", "/still-writes", &[], "").await, 403);
+    assert!(ben.form("/trash/let-go", &format!("id={id}")).await.header("location").ends_with("done=let-go"));
+    assert_eq!(mine.status("DELETE", "/still-writes", &[], "").await, 204);
+    assert!(!ben.get("/trash").await.text().contains(r#"data-testid="held""#));
+    world.stop().await;
+}

@@ -6,7 +6,7 @@ use crate::cli::{DriveArgs, confirm};
 use crate::failure::{Failure, Outcome};
 use crate::{output, session};
 use clap::{Args, Subcommand};
-use client::remote::{Act, DownloadOptions, FileVersion, JobState, Remote, Trashed};
+use client::remote::{Act, DownloadOptions, FileVersion, HeldProgram, JobState, Remote, Trashed};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,27 @@ pub enum TrashCommand {
         /// Result as JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        drive: DriveArgs,
+    },
+    /// Programs that removed unusually much within an hour, and may remove nothing until you say so
+    Held {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        drive: DriveArgs,
+    },
+    /// Put back everything that a held program removed
+    PutBack {
+        /// Its id, as `atoll trash held` shows it
+        id: String,
+        #[command(flatten)]
+        drive: DriveArgs,
+    },
+    /// Let a held program go on removing, for an hour unasked
+    LetGo {
+        /// Its id, as `atoll trash held` shows it
+        id: String,
         #[command(flatten)]
         drive: DriveArgs,
     },
@@ -137,6 +158,33 @@ pub async fn trash(args: TrashArgs) -> Outcome {
             let acts = ids(&remote, &what).await?.into_iter();
             let acts: Vec<_> = acts.map(|(path, id)| (path, Act::purge(id))).collect();
             act_all(&remote, &acts, json, |path, _| format!("{} is gone for good", shown(path))).await.map(drop)
+        }
+        TrashCommand::Held { json, drive } => {
+            let all = session::connect_in(&drive).await?.held().await?;
+            if json {
+                let row = |it: &HeldProgram| json!({"id": it.id, "program": it.program, "since_ms": it.since.0});
+                return output::json(&all.iter().map(row).collect::<Vec<_>>());
+            }
+            for it in &all {
+                let program = output::printable(it.program.as_bytes());
+                output::line(format!("{}  {}  {program}", it.id, output::date(it.since)))?;
+            }
+            Ok(())
+        }
+        TrashCommand::PutBack { id, drive } => {
+            let (restored, left) = session::connect_in(&drive).await?.put_back(&id).await?;
+            output::line(format!("{} back", output::count(restored, "item")))?;
+            match left {
+                0 => Ok(()),
+                left => Err(Failure::failed(format!(
+                    "{} could not be put back by itself, and is in the trash: `atoll trash list`",
+                    output::count(left, "item")
+                ))),
+            }
+        }
+        TrashCommand::LetGo { id, drive } => {
+            session::connect_in(&drive).await?.let_go(&id).await?;
+            output::line("it may go on, for an hour unasked")
         }
         TrashCommand::Empty { yes, drive } => {
             confirm("Everything in the trash goes for good.", yes)?;

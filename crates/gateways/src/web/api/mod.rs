@@ -7,6 +7,7 @@ mod description;
 mod download;
 mod drive;
 mod drives;
+mod held;
 mod links;
 mod thumbnail;
 mod upload;
@@ -69,6 +70,9 @@ fn drive_routes() -> OpenApiRouter<WebState> {
         .routes(routes!(acts::trash, acts::purge))
         .routes(routes!(acts::restore))
         .routes(routes!(acts::empty))
+        .routes(routes!(held::held))
+        .routes(routes!(held::let_go))
+        .routes(routes!(held::put_back))
         .routes(routes!(acts::versions, acts::remove_version))
         .routes(routes!(acts::restore_version))
         .routes(routes!(acts::jobs))

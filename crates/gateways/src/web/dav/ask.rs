@@ -29,6 +29,8 @@ pub(super) struct Ask {
     pub user: User,
     pub headers: HeaderMap,
     pub drive: DriveId,
+    /// For the program that asks.
+    drives: Drives,
     /// May change things.
     write: bool,
     credentials: (String, String),
@@ -56,11 +58,12 @@ impl Ask {
             Err(error) => return Err(error.into()),
         };
         let (drive, write) = (caller.user.drive, caller.write);
-        Ok(Ask { state, user: caller.user, headers: parts.headers, drive, write, credentials, device })
+        let drives = state.inner.drives.for_program(Some(caller.program()), caller.user.id);
+        Ok(Ask { state, user: caller.user, headers: parts.headers, drive, drives, write, credentials, device })
     }
 
     pub fn drives(&self) -> &Drives {
-        &self.state.inner.drives
+        &self.drives
     }
 
     /// Whether they may still come in: bytes may take hours to come.

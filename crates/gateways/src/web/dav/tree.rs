@@ -159,7 +159,7 @@ async fn copy_alone(ask: &Ask, entry: &Entry, to: &DrivePath) -> Result<(), Refu
 }
 
 async fn copy_whole(ask: &Ask, from: &DrivePath, to: &str, clash: Clash) -> Result<(), Refusal> {
-    let drives = ask.state.drives_for(&ask.user).await?;
+    let drives = ask.drives().within(ask.state.quota(&ask.user).await?);
     let act = Act::Copy { drive: None, from: from.to_string(), to: to.to_string(), clash };
     let done = drives.act(ask.drive, &act, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
     let Some(job) = done.job else { return Ok(()) };

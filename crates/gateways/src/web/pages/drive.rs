@@ -2,6 +2,7 @@
 
 use super::look::Look;
 use super::spot::Spot;
+use super::trash::HeldRow;
 use super::{Frame, failed, render};
 use crate::web::api::OrderJson;
 use crate::web::place::{InDrive, ViewerOfPage};
@@ -39,6 +40,7 @@ struct DrivePage<'a> {
     reverse: bool,
     grid: bool,
     rows: Vec<Row<'a>>,
+    held: Vec<HeldRow>,
     /// What scripts make rows of.
     blank: Row<'a>,
     /// The next page, for browsers without scripts.
@@ -213,6 +215,7 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
         path: path.to_string(),
         upload_action: format!("{}/forms/upload?path={}", spot.base, url::encode(&path.to_string())),
         crumbs: crumbs(&spot, &path),
+        held: super::trash::held(state, at).await?,
         rows,
         blank: Row::default(),
         heads: from.heads(&here),

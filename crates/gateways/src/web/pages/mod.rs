@@ -96,6 +96,8 @@ fn of_a_drive(base: &str) -> Router<WebState> {
         .route(&at("/trash/restore"), post(trash::restore))
         .route(&at("/trash/purge"), post(trash::purge))
         .route(&at("/trash/empty"), post(trash::empty))
+        .route(&at("/trash/put-back"), post(trash::put_back))
+        .route(&at("/trash/let-go"), post(trash::let_go))
         .route(&at("/forms/upload"), post(super::forms::upload))
         .route(&at("/forms/folder"), post(super::forms::folder))
 }

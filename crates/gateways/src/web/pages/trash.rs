@@ -6,7 +6,7 @@ use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::drive::{Act, Clash, Trashed};
+use apps::drive::{Act, Clash, Held, PutBack, Trashed};
 use apps::{DriveError, FileId, TrashId, User, UserId};
 use askama::Template;
 use axum::Form;
@@ -28,6 +28,7 @@ struct TrashPage<'a> {
     spot: Spot,
     user: &'a User,
     signed_in_as: String,
+    held: Vec<HeldRow>,
     rows: Vec<Row>,
     more: Option<String>,
     done: String,
@@ -49,6 +50,22 @@ struct Row {
     until: String,
     /// Who threw it away, where several may.
     by: Option<String>,
+}
+
+/// A program that removed too much.
+pub(super) struct HeldRow {
+    pub id: String,
+    pub words: String,
+}
+
+/// Programs that are held in the drive, for who may look at it.
+pub(super) async fn held(state: &WebState, at: &InDrive) -> Result<Vec<HeldRow>, DriveError> {
+    let held = state.inner.drives.held_programs(at.drive).await?.into_iter();
+    let row = |it: Held| HeldRow {
+        words: fill(words().held, &[("program", &it.program.label), ("since", &format::date(it.since))]),
+        id: it.program.id,
+    };
+    Ok(held.map(row).collect())
 }
 
 impl Row {
@@ -109,6 +126,9 @@ async fn told(state: &WebState, at: &InDrive, asked: &Asked) -> Result<Told, Dri
             let words = fill(words().restored_to, &[("path", &path.to_string())]);
             return Ok((words, path.parent().map(|parent| url::folder(&at.base(), &parent))));
         }
+        ("put-back", _) => words().held_put_back_done,
+        ("put-back-partly", _) => words().held_put_back_partly,
+        ("let-go", _) => words().held_let_go_done,
         ("purged", _) => words().purged,
         ("emptied", _) => words().trash_emptied,
         ("emptied-partly", _) => words().trash_emptied_partly,
@@ -130,6 +150,10 @@ async fn page(
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
+    let held = match held(state, at).await {
+        Ok(held) => held,
+        Err(error) => return failed(error.into()),
+    };
     let by = found.items.iter().filter_map(|it| it.by).filter(|_| at.shared.is_some());
     let names = match state.inner.accounts.displays(by).await {
         Ok(names) => names,
@@ -141,6 +165,7 @@ async fn page(
         place: "trash",
         user,
         signed_in_as: fill(words().signed_in_as, &[("name", &user.display)]),
+        held,
         rows: found.items.into_iter().map(|it| Row::of(&spot.name, it, &names)).collect(),
         more: found.next.map(|next| format!("{}/trash?cursor={}", spot.base, url::encode(&next))),
         done,
@@ -207,6 +232,45 @@ pub(in crate::web) async fn empty(State(state): State<WebState>, EditorOfPage(at
             Redirect::to(&format!("{}/trash?done=emptied-partly", at.base())).into_response()
         }
         Ok(_) => Redirect::to(&format!("{}/trash?done=emptied", at.base())).into_response(),
+        Err(error) => refused(&state, &at, error).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct WhichProgram {
+    id: String,
+}
+
+/// What a held program removed comes back: as much as one request does.
+pub(in crate::web) async fn put_back(
+    State(state): State<WebState>,
+    EditorOfPage(at): EditorOfPage,
+    asked: Result<Form<WhichProgram>, FormRejection>,
+) -> Response {
+    let id = match asked {
+        Ok(Form(asked)) => asked.id,
+        Err(error) => return failed(Problem::bad_request(error.body_text())),
+    };
+    let done = match state.inner.drives.put_back(at.drive, &id, Some(at.caller.user.id)).await {
+        Ok(PutBack { left: 0, more: false, .. }) => "put-back",
+        Ok(_) => "put-back-partly",
+        Err(error) => return refused(&state, &at, error).await,
+    };
+    Redirect::to(&format!("{}/trash?done={done}", at.base())).into_response()
+}
+
+/// A held program may go on.
+pub(in crate::web) async fn let_go(
+    State(state): State<WebState>,
+    EditorOfPage(at): EditorOfPage,
+    asked: Result<Form<WhichProgram>, FormRejection>,
+) -> Response {
+    let id = match asked {
+        Ok(Form(asked)) => asked.id,
+        Err(error) => return failed(Problem::bad_request(error.body_text())),
+    };
+    match state.inner.drives.let_go(at.drive, &id).await {
+        Ok(()) => Redirect::to(&format!("{}/trash?done=let-go", at.base())).into_response(),
         Err(error) => refused(&state, &at, error).await,
     }
 }

@@ -32,6 +32,11 @@ pub fn drive(error: &DriveError) -> String {
             format!("das Laufwerk ist voll: {needed} Bytes mehr werden gebraucht, {room} sind übrig")
         }
         DriveError::FolderFull { path } => format!("der Ordner {path} enthält so viele Einträge, wie ein Ordner darf"),
+        DriveError::Held { program } => format!(
+            "„{program}“ hat innerhalb einer Stunde mehr entfernt, als ein Programm ungefragt darf; mehr wird nicht entfernt, \
+             bis es auf der Seite Papierkorb zurückgeholt oder weiter erlaubt wird"
+        ),
+        DriveError::NotHeld => "dieses Programm ist nicht (mehr) angehalten".into(),
         DriveError::NoSuchLink => "diesen Link gibt es nicht".into(),
         DriveError::LinkOver => "dieser Link funktioniert nicht mehr".into(),
         DriveError::LinkFull => "das ist mehr, als der Link annimmt".into(),

@@ -1,0 +1,317 @@
+//! The brake: a program that throws away more than somebody would who meant it is held back, until its owner says
+//! whether it was meant. A sync client that lost its folder then costs a look at the trash, not a drive.
+//!
+//! Each process counts what a program throws away through it. When that is too much it writes a row that holds the program;
+//! every removal by a program is conditioned on there being no such row, so it holds at once, on all nodes. What counts is
+//! approximate, what holds is not.
+
+use super::change::{Change, Commit};
+use super::rows::decode;
+use super::tries::Tries;
+use super::{Clash, DriveError, DrivePath, Drives};
+use crate::{DriveId, UserId};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use prost::Message;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use types::{Consistency, Item, ItemKey, Query, Test, Version, WallMillis};
+
+/// Within this, removals are counted together.
+const WINDOW: Duration = Duration::from_secs(60 * 60);
+/// How long a program that was let go removes what it likes.
+const LET_GO: Duration = Duration::from_secs(60 * 60);
+/// A program that nobody looks after is held for as long as the trash keeps what it threw away.
+const HELD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Programs that are counted at a time.
+const COUNTED_MAX: usize = 10_000;
+/// Programs held in one drive, told at a time.
+const HELD_MAX: u32 = 100;
+/// Rows of the trash looked at together.
+const PAGE: u32 = 100;
+/// How long one call goes on putting back.
+const PUTTING_BACK_MS_MAX: u64 = 4000;
+
+/// A program or device that acts for somebody, by a password of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// Names it: at most 64 bytes.
+    pub id: String,
+    /// What its owner calls it.
+    pub label: String,
+}
+
+/// A program that may remove nothing until somebody says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub program: Program,
+    /// Since when.
+    pub since: WallMillis,
+    /// For whom it acts.
+    pub user: Option<UserId>,
+}
+
+/// What putting back did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PutBack {
+    /// Brought back.
+    pub restored: u64,
+    /// Left in the trash: they cannot be brought back by themselves.
+    pub left: u64,
+    /// There is more: call again.
+    pub more: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct BrakeRow {
+    #[prost(string, tag = "1")]
+    label: String,
+    #[prost(uint64, tag = "2")]
+    since: u64,
+    /// Until then it may go on; 0: it is held.
+    #[prost(uint64, tag = "3")]
+    until: u64,
+    #[prost(bytes = "bytes", tag = "4")]
+    user: Bytes,
+}
+
+/// What programs have removed through this process: since when, how much.
+#[derive(Default)]
+pub(super) struct Counted {
+    programs: Mutex<HashMap<(DriveId, String), (WallMillis, u32)>>,
+}
+
+impl Counted {
+    /// How much it was, within the window.
+    fn of(&self, drive: DriveId, program: &Program, now: WallMillis) -> u32 {
+        let programs = self.programs.lock();
+        let counted = programs.get(&(drive, program.id.clone()));
+        counted.filter(|(since, _)| is_within(*since, now)).map_or(0, |(_, count)| *count)
+    }
+
+    fn add(&self, drive: DriveId, program: &Program, now: WallMillis) {
+        let mut programs = self.programs.lock();
+        if programs.len() >= COUNTED_MAX {
+            programs.retain(|_, (since, _)| is_within(*since, now));
+            if programs.len() >= COUNTED_MAX {
+                programs.clear();
+            }
+        }
+        let counted = programs.entry((drive, program.id.clone())).or_insert((now, 0));
+        if !is_within(counted.0, now) {
+            *counted = (now, 0);
+        }
+        counted.1 = counted.1.saturating_add(1);
+    }
+
+    fn forget(&self, drive: DriveId, program: &str) {
+        self.programs.lock().remove(&(drive, program.to_string()));
+    }
+}
+
+fn is_within(since: WallMillis, now: WallMillis) -> bool {
+    u128::from(now.0.saturating_sub(since.0)) < WINDOW.as_millis()
+}
+
+fn after(now: WallMillis, time: Duration) -> WallMillis {
+    WallMillis(now.0.saturating_add(time.as_millis() as u64))
+}
+
+/// How it is with a program.
+enum State {
+    /// As with others; of an earlier time there may be a row.
+    Free(Option<Version>),
+    LetGo(Version),
+    Held,
+}
+
+impl State {
+    /// That it is still so.
+    fn test(&self) -> Test {
+        match self {
+            State::Free(None) | State::Held => Test::Absent,
+            State::Free(Some(at)) | State::LetGo(at) => Test::VersionIs(*at),
+        }
+    }
+}
+
+/// What a removal by a program rests on.
+pub(super) struct Brake<'a> {
+    drives: &'a Drives,
+    drive: DriveId,
+    program: Option<(&'a Program, Test)>,
+}
+
+impl Drives {
+    /// The same drives for a program that acts for that person: what it removes is counted, and bounded.
+    #[must_use]
+    pub fn for_program(&self, program: Option<Program>, user: UserId) -> Drives {
+        Drives { program: program.map(|program| Arc::new((program, user))), ..self.clone() }
+    }
+
+    fn brake_key(&self, drive: DriveId, program: &str) -> ItemKey {
+        ItemKey::new(self.inner.tables.brakes, drive.bytes(), Bytes::copy_from_slice(program.as_bytes()))
+    }
+
+    /// May this remove something? Programs that have removed too much are held from now on.
+    pub(super) async fn brake(&self, drive: DriveId) -> Result<Brake<'_>, DriveError> {
+        let Some((program, user)) = self.program.as_deref() else {
+            return Ok(Brake { drives: self, drive, program: None });
+        };
+        let mut brake = Brake { drives: self, drive, program: Some((program, Test::Absent)) };
+        let (max, now) = (self.inner.settings.brake, self.now());
+        if max == 0 || self.inner.counted.of(drive, program, now) < max {
+            return Ok(brake);
+        }
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let seen = brake.read().await?;
+            match seen {
+                State::Held => return Err(DriveError::Held { program: program.label.clone() }),
+                State::LetGo(at) => {
+                    brake.program = Some((program, Test::VersionIs(at)));
+                    return Ok(brake);
+                }
+                State::Free(_) => {}
+            }
+            let row = BrakeRow { label: program.label.clone(), since: now.0, until: 0, user: user.bytes() };
+            let key = self.brake_key(drive, &program.id);
+            let mut change = Change::new(self, drive);
+            change.require(key.table, key.sort_key.clone(), seen.test());
+            change.put_until(key.table, key.sort_key, row.encode_to_vec(), Some(after(now, HELD)));
+            match change.commit(self.store(), &drive).await? {
+                Commit::Done(_) => {
+                    tracing::warn!(%drive, program = %program.label, max, "a program removed too much, and is held")
+                }
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+
+    /// Programs that are held in the drive.
+    pub async fn held_programs(&self, drive: DriveId) -> Result<Vec<Held>, DriveError> {
+        let query = Query { limit: HELD_MAX, ..Query::all(self.inner.tables.brakes, drive.bytes()) };
+        let page = self.inner.store.query(&query, Consistency::Strong).await?;
+        let held = page.items.iter().filter_map(|at| held(&at.sort_key, &at.item).transpose());
+        held.collect()
+    }
+
+    /// A held program may go on: for an hour it removes what it likes.
+    pub async fn let_go(&self, drive: DriveId, program: &str) -> Result<(), DriveError> {
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let (key, item) = self.read_held(drive, program).await?;
+            let row = decode::<BrakeRow>("a brake", &item.value)?;
+            let until = after(self.now(), LET_GO);
+            let mut change = Change::new(self, drive);
+            change.require(key.table, key.sort_key.clone(), Test::VersionIs(item.version));
+            change.put_until(key.table, key.sort_key, BrakeRow { until: until.0, ..row }.encode_to_vec(), Some(until));
+            match change.commit(self.store(), &drive).await? {
+                Commit::Done(_) => break,
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+        self.inner.counted.forget(drive, program);
+        Ok(())
+    }
+
+    /// Brings back, for some seconds, what a held program threw away within the hour before, the latest first: so a folder comes back
+    /// before what was in it. It stays held.
+    pub async fn put_back(&self, drive: DriveId, program: &str, by: Option<UserId>) -> Result<PutBack, DriveError> {
+        let (_, item) = self.read_held(drive, program).await?;
+        let since = decode::<BrakeRow>("a brake", &item.value)?.since;
+        let from = since.saturating_sub(WINDOW.as_millis() as u64);
+        let mut query = Query { reverse: true, limit: PAGE, ..Query::all(self.inner.tables.trash, drive.bytes()) };
+        query.from = types::Bound::Included(Bytes::copy_from_slice(&from.to_be_bytes()));
+        let (begun, mut done) = (self.now(), PutBack::default());
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            let mut thrown = Vec::new();
+            for at in &page.items {
+                thrown.extend(self.thrown_by(&at.sort_key, &at.item, program)?);
+            }
+            // Of what went in the same millisecond, folders before what was in them.
+            thrown.sort_by_key(|it| (std::cmp::Reverse(it.at), it.path.len()));
+            for it in thrown {
+                match self.restore(drive, it.id, None, Clash::KeepBoth, by).await {
+                    Ok(_) => done.restored += 1,
+                    // Somebody else brought it back, or removed it.
+                    Err(DriveError::NotInTrash) => {}
+                    Err(DriveError::Client(error)) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::warn!(%drive, %error, "something that a program threw away stays in the trash");
+                        done.left += 1;
+                    }
+                }
+                if self.now().0.saturating_sub(begun.0) >= PUTTING_BACK_MS_MAX {
+                    return Ok(PutBack { more: true, ..done });
+                }
+            }
+            let Some(next) = page.next else { return Ok(done) };
+            query = query.after(next);
+        }
+    }
+
+    async fn read_held(&self, drive: DriveId, program: &str) -> Result<(ItemKey, Item), DriveError> {
+        if program.is_empty() || program.len() > 64 {
+            return Err(DriveError::NotHeld);
+        }
+        let key = self.brake_key(drive, program);
+        let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NotHeld)?;
+        match held(&key.sort_key, &item)? {
+            Some(_) => Ok((key, item)),
+            None => Err(DriveError::NotHeld),
+        }
+    }
+}
+
+/// What a row says, if it holds.
+fn held(sort_key: &[u8], item: &Item) -> Result<Option<Held>, DriveError> {
+    let row = decode::<BrakeRow>("a brake", &item.value)?;
+    let id = String::from_utf8_lossy(sort_key).into_owned();
+    let program = Program { id, label: row.label };
+    Ok((row.until == 0).then(|| Held { program, since: WallMillis(row.since), user: UserId::from_slice(&row.user) }))
+}
+
+impl Brake<'_> {
+    /// The condition, if there is one: its index.
+    pub(super) fn require(&self, change: &mut Change) -> Option<usize> {
+        let (program, test) = self.program.as_ref()?;
+        let key = self.drives.brake_key(self.drive, &program.id);
+        Some(change.require(key.table, key.sort_key, test.clone()))
+    }
+
+    async fn read(&self) -> Result<State, DriveError> {
+        let Some((program, _)) = &self.program else { return Ok(State::Free(None)) };
+        let key = self.drives.brake_key(self.drive, &program.id);
+        let Some(item) = self.drives.inner.store.get(&key, Consistency::Strong).await? else {
+            return Ok(State::Free(None));
+        };
+        let row = decode::<BrakeRow>("a brake", &item.value)?;
+        Ok(match row.until {
+            0 => State::Held,
+            until if until > self.drives.now().0 => State::LetGo(item.version),
+            _ => State::Free(Some(item.version)),
+        })
+    }
+
+    /// The condition did not hold: the program is held, or was let go, or the time for which it was is over.
+    pub(super) async fn look(&mut self) -> Result<(), DriveError> {
+        let state = self.read().await?;
+        let Some((program, test)) = &mut self.program else { return Ok(()) };
+        if matches!(state, State::Held) {
+            return Err(DriveError::Held { program: program.label.clone() });
+        }
+        *test = state.test();
+        Ok(())
+    }
+
+    /// Something was removed.
+    pub(super) fn count(&self) {
+        if let Some((program, _)) = &self.program {
+            self.drives.inner.counted.add(self.drive, program, self.drives.now());
+        }
+    }
+}

@@ -40,12 +40,14 @@ if ((${#need[@]})); then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${need[@]}" >/dev/null
 fi
 
-# The fuzzer of the JSON API, in a place of the tests' own.
-fuzzer=target/schemathesis
-if [ ! -x "$fuzzer/bin/schemathesis" ]; then
-    step "installing schemathesis"
-    python3 -m venv "$fuzzer"
-    "$fuzzer/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
+# What judges the pages and the JSON API, in a place of the tests' own: schemathesis; axe-core, which this package carries.
+tools=target/test-tools
+if [ ! -e "$tools/installed" ]; then
+    step "installing schemathesis and axe-core"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
+    "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps 'axe-playwright-python==0.1.8'
+    touch "$tools/installed"
 fi
 
 step "form and lints"

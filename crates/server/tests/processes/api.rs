@@ -48,7 +48,7 @@ impl Api<'_> {
 
     /// Nothing may be answered that the document does not allow, and nothing by a failure of the server's.
     fn fuzz(&self, examples: u32, which: &[&str]) {
-        let fuzzer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/schemathesis/bin/schemathesis");
+        let fuzzer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools/bin/schemathesis");
         let output = Command::new(&fuzzer)
             .current_dir(&self.folder)
             .args(["--no-color", "run", &format!("{}/openapi.json", self.base), "--url", &self.base])

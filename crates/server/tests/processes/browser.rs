@@ -6,7 +6,7 @@ use serde_json::json;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-struct Driver(Child);
+pub struct Driver(Child);
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -15,7 +15,9 @@ impl Drop for Driver {
     }
 }
 
-async fn browser(port: u16, profile: &std::path::Path) -> (Driver, Client) {
+/// A browser of its own; `more`: arguments beside the usual ones.
+pub async fn browser(profile: &std::path::Path, more: &[&str]) -> (Driver, Client) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let driver = Command::new("chromedriver")
         .arg(format!("--port={port}"))
         .stdout(Stdio::null())
@@ -23,11 +25,22 @@ async fn browser(port: u16, profile: &std::path::Path) -> (Driver, Client) {
         .spawn()
         .expect("chromedriver is installed (./test.sh installs it)");
     let driver = Driver(driver);
-    let options = json!({ "binary": "/usr/bin/chromium", "args": [
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--disable-dev-shm-usage", "--window-size=1280,900", format!("--user-data-dir={}", profile.display()),
-    ]});
+    let profile = format!("--user-data-dir={}", profile.display());
+    let mut arguments = vec![
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,900",
+        &profile,
+    ];
+    arguments.extend_from_slice(more);
+    let options = json!({ "binary": "/usr/bin/chromium", "args": arguments });
     let mut capabilities = serde_json::Map::new();
     capabilities.insert("goog:chromeOptions".into(), options);
     let begun = std::time::Instant::now();
@@ -39,6 +52,16 @@ async fn browser(port: u16, profile: &std::path::Path) -> (Driver, Client) {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// By the form.
+pub async fn sign_in(browser: &Client, web: &str, name: &str, password: &str) {
+    browser.goto(&format!("{web}/login")).await.unwrap();
+    browser.wait().for_element(Locator::Css("input[name=name]")).await.unwrap().send_keys(name).await.unwrap();
+    browser.find(Locator::Css("input[name=password]")).await.unwrap().send_keys(password).await.unwrap();
+    browser.find(Locator::Css("button[type=submit]")).await.unwrap().click().await.unwrap();
+    let drive = Locator::Css("main#drive");
+    browser.wait().at_most(Duration::from_secs(20)).for_element(drive).await.unwrap();
 }
 
 #[test]
@@ -53,12 +76,8 @@ fn a_file_uploaded_in_the_browser_downloads_whole_after_the_node_behind_the_fron
     std::fs::write(&file, &data).unwrap();
 
     runtime.block_on(async {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (_driver, browser) = browser(port, &base.join("profile")).await;
-        browser.goto(&web).await.unwrap();
-        browser.wait().for_element(Locator::Css("input[name=name]")).await.unwrap().send_keys(&name).await.unwrap();
-        browser.find(Locator::Css("input[name=password]")).await.unwrap().send_keys(&password).await.unwrap();
-        browser.find(Locator::Css("button[type=submit]")).await.unwrap().click().await.unwrap();
+        let (_driver, browser) = browser(&base.join("profile"), &[]).await;
+        sign_in(&browser, &web, &name, &password).await;
         let input = Locator::Css("input[type=file]");
         let picker = browser.wait().at_most(Duration::from_secs(20)).for_element(input).await.unwrap();
         picker.send_keys(file.to_str().unwrap()).await.unwrap();

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
+mod accessibility;
 mod api;
 mod asynchronous;
 mod bad_input;

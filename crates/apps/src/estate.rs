@@ -119,8 +119,12 @@ impl Estate for Drives {
         }
     }
 
-    async fn clear(&self, _: UserId, drive: DriveId) -> Result<bool, ClientError> {
-        self.clear_drive(drive).await
+    /// Stars and the like are the person's, the rest is the drive's.
+    async fn clear(&self, user: UserId, drive: DriveId) -> Result<bool, ClientError> {
+        let mut clearing = Clearing::default();
+        let own = self.clear_personal(user).await;
+        clearing.step(drive, "stars", own)?;
+        Ok(self.clear_drive(drive).await? && !clearing.left)
     }
 
     /// Links and jobs first, so that none adds to what is taken away after; then the tree, then the trash.

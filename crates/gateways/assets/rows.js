@@ -4,8 +4,8 @@ import { date, folderUrl, fullDate, join, say, size, thumbnailUrl, viewUrl } fro
 const template = document.getElementById("row");
 
 export function entryOf(row) {
-  const { name, kind, size: bytes, modified, thumbnail } = row.dataset;
-  return { name, kind, size: Number(bytes), modified: Number(modified), thumbnail };
+  const { name, kind, size: bytes, modified, thumbnail, starred } = row.dataset;
+  return { name, kind, size: Number(bytes), modified: Number(modified), thumbnail, starred: starred !== undefined };
 }
 
 export function fill(row, folder, entry) {
@@ -21,6 +21,8 @@ export function fill(row, folder, entry) {
   link.href = isFolder ? folderUrl(path) : viewUrl(path);
   link.tabIndex = -1;
   face(row, entry.thumbnail);
+  row.toggleAttribute("data-starred", Boolean(entry.starred));
+  row.querySelector(".starred").toggleAttribute("hidden", !entry.starred);
   row.querySelector(".label").textContent = entry.name;
   link.title = entry.name;
   row.querySelector(".size").textContent = isFolder ? "" : size(entry.size);
@@ -57,6 +59,7 @@ export function same(row, entry) {
   const { name, kind, size: bytes, modified, thumbnail } = row.dataset;
   return (
     thumbnail === entry.thumbnail &&
+    "starred" in row.dataset === Boolean(entry.starred) &&
     name === entry.name && kind === entry.kind && bytes === String(entry.size ?? 0) && modified === String(entry.modified)
   );
 }

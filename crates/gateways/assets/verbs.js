@@ -195,6 +195,20 @@ export async function paste() {
 
 export const followJobs = () => jobs.followAll(look);
 
+/** Stars them; where all are starred, takes their stars away. */
+export async function star(entries) {
+  if (entries.length === 0) return;
+  const folder = listing.path();
+  const on = !entries.every((entry) => entry.starred);
+  try {
+    for (const { name } of entries) await call(on ? "PUT" : "DELETE", `${api}/star?path=${encodeURIComponent(join(folder, name))}`);
+    tell(entries.length === 1 ? say(on ? "starred_one" : "unstarred_one", { name: entries[0].name }) : say(on ? "starred_many" : "unstarred_many", { count: entries.length }));
+  } catch (problem) {
+    complain(problem, () => star(entries));
+  }
+  await listing.refresh();
+}
+
 /** Opens the menu of an entry beneath its button. */
 export function showMenu(button, name) {
   const entry = listing.find(name);
@@ -202,6 +216,7 @@ export function showMenu(button, name) {
   listing.setCurrent(name);
   menuFor = name;
   const of = (verb) => menu.querySelector(`[data-verb=${verb}]`);
+  of("star").querySelector("span").textContent = say(entry.starred ? "unstar" : "star");
   menu.showPopover();
   const place = button.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();
@@ -216,7 +231,7 @@ menu.addEventListener("click", (event) => {
   const entry = menuFor === null ? null : listing.find(menuFor);
   if (!verb || !entry) return;
   menu.hidePopover();
-  ({ move: () => putElsewhere("move", [entry]), copy: () => putElsewhere("copy", [entry]), details: () => details.show(entry), share: () => details.share(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
+  ({ star: () => star([entry]), move: () => putElsewhere("move", [entry]), copy: () => putElsewhere("copy", [entry]), details: () => details.show(entry), share: () => details.share(entry), open: () => open(entry), download: () => download([entry]), rename: () => rename(entry), delete: () => remove([entry]) })[verb]();
 });
 
 menu.addEventListener("keydown", (event) => {

@@ -16,7 +16,7 @@ const NAMESPACE: &str = "drive";
 /// Entries in a folder.
 pub const FOLDER_ENTRIES_MAX: i64 = 10_000_000;
 
-/// The tables, all keyed by drive.
+/// The tables, all keyed by drive, but for what is a person's own ([`super::personal`]).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tables {
     /// parent folder ‖ name → entry.
@@ -55,6 +55,10 @@ pub(super) struct Tables {
     pub thumbnails: TableId,
     /// program → that it is held, or was let go; see [`super::brake`].
     pub brakes: TableId,
+    /// By person: drive ‖ folder or file → since when it is starred.
+    pub stars: TableId,
+    /// By person: one row, what they did last.
+    pub recent: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -82,6 +86,8 @@ impl Tables {
             properties: store.ensure_table(NAMESPACE, "properties").await?,
             thumbnails: store.ensure_table(NAMESPACE, "thumbnails").await?,
             brakes: store.ensure_table(NAMESPACE, "brakes").await?,
+            stars: store.ensure_table(NAMESPACE, "stars").await?,
+            recent: store.ensure_table(NAMESPACE, "recent").await?,
         })
     }
 

@@ -57,6 +57,8 @@ pub enum DriveError {
     LinkFull,
     #[error("a drive has at most {max} links; take some back first")]
     TooManyLinks { max: usize },
+    #[error("one person has at most {max} stars; take some away first")]
+    TooManyStars { max: i64 },
     #[error("this is not a place in this listing; begin it again")]
     BadCursor,
     #[error("{0}")]

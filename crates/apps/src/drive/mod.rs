@@ -38,6 +38,7 @@ mod jobs;
 pub mod links;
 pub mod locks;
 pub mod path;
+mod personal;
 pub mod properties;
 mod put;
 mod read;
@@ -65,6 +66,7 @@ pub use index::Order;
 pub use jobs::{Job, JobState};
 pub use links::{Link, LinkChange, LinkFound, LinkMode, NewLink, Started};
 pub use path::DrivePath;
+pub use personal::{Placed, Recent, RecentAct, STARS_MAX, Starred};
 pub use put::Before;
 pub use read::LIST_MAX;
 pub use rename::Renamed;
@@ -135,6 +137,7 @@ struct Inner {
     /// Jobs that this process carries on.
     keeper: jobs::Keeper,
     studio: thumbnails::Studio,
+    notebook: personal::Notebook,
     /// Drives whose index is known to be complete.
     complete: Mutex<HashSet<DriveId>>,
 }
@@ -155,6 +158,7 @@ impl Drives {
                 counted: brake::Counted::default(),
                 keeper: jobs::Keeper::default(),
                 studio: thumbnails::Studio::default(),
+                notebook: personal::Notebook::default(),
                 complete: Mutex::default(),
             }),
         })

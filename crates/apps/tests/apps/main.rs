@@ -14,6 +14,7 @@ mod drive_crash;
 mod drive_jobs;
 mod drive_links;
 mod drive_older;
+mod drive_personal;
 mod drive_rules;
 mod drive_thumbnails;
 mod model;

@@ -5,7 +5,7 @@ use super::drive::{entry, path};
 use super::guard::InDrive;
 use super::problems::{invalid, status};
 use super::tickets::Tickets;
-use apps::drive::EntryKind;
+use apps::drive::{EntryKind, RecentAct};
 use apps::{DriveError, VersionId};
 use bytes::Bytes;
 use client::Body;
@@ -32,6 +32,9 @@ impl GrpcState {
         }
         if asked.offset > opened.content.size {
             return Err(invalid(format!("{path} has {} bytes", opened.content.size)));
+        }
+        if asked.offset == 0 {
+            self.inner.drives.note(place.user.id, place.drive, &opened.entry, RecentAct::Opened);
         }
         let expires = Tickets::expiry(self.inner.backend.now());
         let mut reply = v1::OpenFileReply {

@@ -5,7 +5,7 @@ use super::drive_acts::cursor;
 use super::guard::{place, place_of_person};
 use super::problems::{Explain, invalid, status};
 use apps::VersionId;
-use apps::drive::{Entry, EntryKind, NewFile, Order, PutCondition, RenameCondition};
+use apps::drive::{Entry, EntryKind, NewFile, Order, PutCondition, RecentAct, RenameCondition};
 use bytes::Bytes;
 use client::{BlockRef, Content, INLINE_BYTES_MAX, UploadId};
 use rpc::grpc::limits::{FILE_BLOCKS_MAX, MISSING_HASHES_MAX, PATH_BYTES_MAX};
@@ -159,6 +159,7 @@ impl Drive for GrpcState {
         let drives = self.drives_for(&place).await?;
         let put = drives.put_file(place.drive, &to, content, new, condition).await.map_err(status)?;
         drives.thumbnail_soon(place.drive, &put);
+        drives.note(place.user.id, place.drive, &put, RecentAct::Uploaded);
         Ok(Response::new(entry(&put)))
     }
 

@@ -179,7 +179,10 @@ impl GrpcState {
         let mut outcomes = Vec::with_capacity(acts.len());
         for act in &acts {
             let outcome = match drives.act(place.drive, act, Some(place.user.id)).await {
-                Ok(it) => Outcome::Done(done(it)),
+                Ok(it) => {
+                    drives.note_act(place.user.id, place.drive, act, &it);
+                    Outcome::Done(done(it))
+                }
                 Err(error) => {
                     let problem = error.problem();
                     Outcome::Error(v1::ActError { code: problem.code as i32, detail: Some(problem.to_detail()) })

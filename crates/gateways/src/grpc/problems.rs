@@ -114,9 +114,10 @@ impl Explain for DriveError {
             DriveError::Exists { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
             DriveError::NotEmpty { .. } => rejected(Code::FailedPrecondition, kind::NOT_EMPTY),
             DriveError::Changed { .. } => rejected(Code::FailedPrecondition, kind::CHANGED),
-            DriveError::Quota { .. } | DriveError::LinkFull | DriveError::TooManyLinks { .. } => {
-                rejected(Code::ResourceExhausted, kind::NO_ROOM)
-            }
+            DriveError::Quota { .. }
+            | DriveError::LinkFull
+            | DriveError::TooManyLinks { .. }
+            | DriveError::TooManyStars { .. } => rejected(Code::ResourceExhausted, kind::NO_ROOM),
             DriveError::Damaged(_) => rejected(Code::Internal, kind::INTERNAL),
             _ if action == Action::Retry => Problem::retry(kind::BUSY, text),
             _ => rejected(Code::InvalidArgument, kind::INVALID),

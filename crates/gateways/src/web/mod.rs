@@ -35,6 +35,7 @@ mod multipart;
 mod pages;
 mod place;
 mod problem;
+mod reach;
 mod serve;
 mod session;
 mod stage;

@@ -194,7 +194,9 @@ impl From<DriveError> for Problem {
             DriveError::NoSuchLink => say(StatusCode::NOT_FOUND, "no_such_link", words().do_look_again),
             DriveError::LinkOver => say(StatusCode::GONE, "link_over", words().do_ask_sender),
             DriveError::LinkFull => say(StatusCode::INSUFFICIENT_STORAGE, "link_full", words().do_ask_sender),
-            DriveError::TooManyLinks { .. } => conflict("too_many_of_these", words().do_rejected),
+            DriveError::TooManyLinks { .. } | DriveError::TooManyStars { .. } => {
+                conflict("too_many_of_these", words().do_rejected)
+            }
             DriveError::BadCursor => say(StatusCode::BAD_REQUEST, "bad_cursor", words().do_look_again),
             DriveError::Invalid(_) => say(StatusCode::BAD_REQUEST, "bad_request", words().do_rejected),
             DriveError::Quota { .. } => say(StatusCode::INSUFFICIENT_STORAGE, "quota", words().do_free_space),

@@ -7,7 +7,7 @@
 use super::WebState;
 use super::place::InDrive;
 use super::problem::Problem;
-use apps::drive::{Entry, NewFile, PutCondition};
+use apps::drive::{Entry, NewFile, PutCondition, RecentAct};
 use apps::{DriveError, DriveId, DriveRole, VersionId};
 use bytes::Bytes;
 use client::{Body, Content, UploadId};
@@ -91,6 +91,9 @@ impl Upload {
             let error = match put.await {
                 Ok(entry) => {
                     drives.thumbnail_soon(drive, &entry);
+                    if let Some(user) = self.new.by {
+                        drives.note(user, drive, &entry, RecentAct::Uploaded);
+                    }
                     return Ok(Stored { entry, copies: copies(state, drive, &content) });
                 }
                 Err(error) => error,

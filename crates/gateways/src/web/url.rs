@@ -63,11 +63,12 @@ pub(super) fn archive(base: &str, path: &DrivePath) -> String {
 pub(super) fn safe_next(next: &str) -> &str {
     let path = next.split('?').next().unwrap_or_default();
     let within = within_drive(path);
-    let ours = matches!(within, "/" | "/trash" | "/search" | "/details" | "/drives" | "/share")
-        || within.starts_with("/drive/")
-        || within.starts_with("/view/")
-        || (within == "/members" && within != path)
-        || super::pages::is_inner(path);
+    let ours =
+        matches!(within, "/" | "/starred" | "/recent" | "/trash" | "/search" | "/details" | "/drives" | "/share")
+            || within.starts_with("/drive/")
+            || within.starts_with("/view/")
+            || (within == "/members" && within != path)
+            || super::pages::is_inner(path);
     let plain = next.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
     if ours && plain && next.len() <= 4096 { next } else { "/" }
 }

@@ -12,6 +12,7 @@ mod language;
 mod links;
 mod look;
 mod people;
+mod personal;
 mod previews;
 mod shared;
 mod world;

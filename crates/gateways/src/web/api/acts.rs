@@ -275,7 +275,10 @@ pub(in crate::web) async fn batch(
     let mut outcomes = Vec::with_capacity(acts.len());
     for act in &acts {
         outcomes.push(match drives.act(at.drive, act, Some(at.caller.user.id)).await {
-            Ok(done) => OutcomeJson::Done(Box::new(done.into())),
+            Ok(done) => {
+                drives.note_act(at.caller.user.id, at.drive, act, &done);
+                OutcomeJson::Done(Box::new(done.into()))
+            }
             Err(error) => OutcomeJson::Failed { error: Problem::from(error).to_json() },
         });
     }

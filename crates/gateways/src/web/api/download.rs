@@ -7,7 +7,7 @@ use crate::web::problem::Problem;
 use crate::web::stage;
 use crate::web::text::words;
 use crate::web::url::encode;
-use apps::drive::{FileInfo, OpenFile};
+use apps::drive::{FileInfo, OpenFile, RecentAct};
 use apps::{DriveError, DriveId, Drives, VersionId};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -71,6 +71,10 @@ pub(in crate::web) async fn download(
 ) -> Result<Response, Problem> {
     let Query(asked) = query?;
     let open = open(&state, at.drive, &asked).await?;
+    // Those who seek or resume have opened it before.
+    if method == Method::GET && !headers.contains_key(header::RANGE) {
+        state.inner.drives.note(at.caller.user.id, at.drive, &open.entry, RecentAct::Opened);
+    }
     send(&state.inner.drives, &state.inner.downloads, open, None, &method, &headers).await
 }
 

@@ -12,6 +12,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use utoipa::{IntoParams, ToSchema};
 
 /// Bytes in a cursor.
@@ -59,7 +60,7 @@ impl From<OrderJson> for Order {
 #[into_params(parameter_in = Query)]
 pub(in crate::web) struct At {
     #[param(example = "/notes.txt")]
-    path: String,
+    pub(super) path: String,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -197,6 +198,9 @@ pub(in crate::web) struct EntryJson {
     /// The content whose small picture there may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     thumbnail: Option<String>,
+    /// The caller starred it: told in listings of folders.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) starred: bool,
 }
 
 pub(in crate::web) fn entry(entry: &Entry) -> EntryJson {
@@ -214,13 +218,14 @@ pub(in crate::web) fn entry(entry: &Entry) -> EntryJson {
         version: file.map(|file| file.version.to_string()),
         history: file.map(|file| file.history),
         thumbnail: file.filter(|_| entry.may_have_thumbnail()).map(|file| file.version.to_string()),
+        starred: false,
     }
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = OneEntry)]
 pub(in crate::web) struct One {
-    entry: EntryJson,
+    pub(super) entry: EntryJson,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -270,8 +275,19 @@ pub(in crate::web) async fn list(
     let Query(asked) = query?;
     let from = cursor(asked.cursor.as_deref())?;
     let drives = &state.inner.drives;
-    let page = drives.list_by(at.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit).await?;
-    Ok(Json(Listing { entries: page.items.iter().map(entry).collect(), next: page.next }))
+    let page = drives.list_by(at.drive, &asked.path, asked.order.into(), asked.reverse, from, asked.limit);
+    let (page, stars) = tokio::join!(page, stars(&state, &at));
+    let page = page?;
+    let entries = page.items.iter().map(|it| EntryJson { starred: stars.contains(&it.id()), ..entry(it) });
+    Ok(Json(Listing { entries: entries.collect(), next: page.next }))
+}
+
+/// What the caller starred in the drive. Where that cannot be read the folder is shown all the same.
+pub(in crate::web) async fn stars(state: &WebState, at: &InDrive) -> HashSet<[u8; 16]> {
+    state.inner.drives.stars_in(at.caller.user.id, at.drive).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "a folder is shown without stars");
+        HashSet::new()
+    })
 }
 
 /// One file or folder.
@@ -371,5 +387,6 @@ pub(in crate::web) async fn search(
 /// Does one act.
 pub(super) async fn act_one(state: &WebState, at: &InDrive, act: &Act) -> Result<Json<DoneJson>, Problem> {
     let done = state.drives_in(at).await?.act(at.drive, act, Some(at.caller.user.id)).await?;
+    state.inner.drives.note_act(at.caller.user.id, at.drive, act, &done);
     Ok(Json(done.into()))
 }

@@ -9,13 +9,14 @@ mod drive;
 mod drives;
 mod held;
 mod links;
+mod personal;
 mod thumbnail;
 mod upload;
 
 pub(super) use archive::send as send_archive;
 pub(super) use description::document;
 pub(super) use download::send as send_file;
-pub(super) use drive::OrderJson;
+pub(super) use drive::{OrderJson, stars};
 pub(super) use links::{Change, Make, ModeJson, address as link_address, change_of, make, take_back};
 pub(super) use thumbnail::answer as send_thumbnail;
 pub(super) use upload::{drain, media_type, whole};
@@ -41,6 +42,8 @@ pub(super) fn routes() -> (Router<WebState>, OpenApi) {
         .merge(accounts::routes())
         .nest("/drive", drive_routes())
         .routes(routes!(links::list, links::create, links::change, links::revoke))
+        .routes(routes!(personal::starred))
+        .routes(routes!(personal::recent))
         .routes(routes!(drives::list, drives::create))
         .routes(routes!(drives::show, drives::change, drives::delete))
         .routes(routes!(drives::members))
@@ -60,6 +63,7 @@ fn drive_routes() -> OpenApiRouter<WebState> {
         .routes(routes!(drive::stat))
         .routes(routes!(download::view))
         .routes(routes!(thumbnail::thumbnail))
+        .routes(routes!(personal::star, personal::unstar))
         .routes(file)
         .routes(routes!(archive::by_query, archive::by_form).layer(long))
         .routes(routes!(drive::make_folder))

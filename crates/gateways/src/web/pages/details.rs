@@ -2,6 +2,7 @@
 
 use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::web::api::stars;
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
@@ -35,6 +36,7 @@ struct DetailsPage<'a> {
     /// Its own page; empty for a folder, whose page is its address.
     view: String,
     archive: String,
+    starred: bool,
     /// Links to it may be made here.
     links_here: bool,
     share: String,
@@ -128,6 +130,7 @@ struct Found {
     names: BTreeMap<UserId, String>,
     /// How many links lead here.
     links: usize,
+    starred: bool,
 }
 
 async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<Found, Problem> {
@@ -136,13 +139,14 @@ async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<Found, Probl
     let entry = drives.stat(drive, &text).await?;
     let versions = if entry.is_folder() { Vec::new() } else { drives.versions(drive, &text).await? };
     let links = drives.links_to(drive, entry.id()).await?;
+    let starred = stars(state, at).await.contains(&entry.id());
     let by = versions.iter().filter_map(|it| it.file.by).filter(|_| at.shared.is_some());
     let names = state.inner.accounts.displays(by).await?;
-    Ok(Found { path, entry, versions, names, links })
+    Ok(Found { path, entry, versions, names, links, starred })
 }
 
 fn details<'a>(at: &'a InDrive, found: &Found, done: &'static str, error: String) -> DetailsPage<'a> {
-    let Found { path, entry, versions, names, links } = found;
+    let Found { path, entry, versions, names, links, starred } = found;
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let base = spot.base.clone();
     let parent = path.parent().unwrap_or_default();
@@ -168,6 +172,7 @@ fn details<'a>(at: &'a InDrive, found: &Found, done: &'static str, error: String
         url: if entry.is_folder() { url::folder(&base, path) } else { url::file(&base, path) },
         view: if entry.is_folder() { String::new() } else { url::view(&base, path) },
         archive: url::archive(&base, path),
+        starred: *starred,
         // Links are of one's own drive.
         links_here: !path.is_root() && !spot.shared,
         share: super::share::address(path),

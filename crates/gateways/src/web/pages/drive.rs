@@ -4,7 +4,7 @@ use super::look::Look;
 use super::spot::Spot;
 use super::trash::HeldRow;
 use super::{Frame, failed, render};
-use crate::web::api::OrderJson;
+use crate::web::api::{OrderJson, stars};
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Entries on a page; scripts fetch what follows.
 const ENTRIES_MAX: u32 = 500;
@@ -61,6 +62,7 @@ struct Row<'a> {
     name: &'a str,
     url: String,
     folder: bool,
+    starred: bool,
     /// The content of which there may be a picture, and where that is.
     thumbnail: Option<(VersionId, String)>,
     bytes: u64,
@@ -192,7 +194,10 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
     let path = DrivePath::parse(path)?;
     let after = Some(from.cursor.as_str()).filter(|cursor| !cursor.is_empty() && cursor.len() <= 4096);
     let (drives, order) = (&state.inner.drives, from.order.into());
-    let mut page = drives.list_by(at.drive, &path.to_string(), order, from.reverse, after, ENTRIES_MAX).await?;
+    let place = path.to_string();
+    let page = drives.list_by(at.drive, &place, order, from.reverse, after, ENTRIES_MAX);
+    let (page, stars) = tokio::join!(page, stars(state, at));
+    let mut page = page?;
     // In the order of a long folder's pages nothing must move between them.
     if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
         in_shown_order(&mut page.items, from.reverse);
@@ -200,7 +205,8 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
     let text = words();
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let sorted = from.as_chosen();
-    let rows = page.items.iter().map(|entry| row(&spot.base, &path, entry, &sorted)).collect::<Result<Vec<_>, _>>()?;
+    let rows =
+        page.items.iter().map(|entry| row(&spot.base, &path, entry, &sorted, &stars)).collect::<Result<Vec<_>, _>>()?;
     let here = url::folder(&spot.base, &path);
     let count = match (rows.len(), &page.next) {
         (1, None) => text.items_one.to_string(),
@@ -274,13 +280,20 @@ fn natural(name: &str) -> String {
     out
 }
 
-fn row<'a>(base: &str, folder: &DrivePath, entry: &'a Entry, sorted: &str) -> Result<Row<'a>, DriveError> {
+fn row<'a>(
+    base: &str,
+    folder: &DrivePath,
+    entry: &'a Entry,
+    sorted: &str,
+    stars: &HashSet<[u8; 16]>,
+) -> Result<Row<'a>, DriveError> {
     let path = folder.join(&entry.name)?;
     let modified = entry.file().map_or(entry.modified, |file| file.mtime);
     Ok(Row {
         name: &entry.name,
         url: if entry.is_folder() { url::folder(base, &path) } else { url::view(base, &path) + sorted },
         folder: entry.is_folder(),
+        starred: stars.contains(&entry.id()),
         thumbnail: entry
             .file()
             .filter(|_| entry.may_have_thumbnail())

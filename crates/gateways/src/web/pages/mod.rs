@@ -11,6 +11,7 @@ pub(super) mod login;
 mod look;
 pub(super) mod members;
 pub(super) mod people;
+mod personal;
 pub(super) mod reference;
 pub(super) mod search;
 pub(super) mod settings;
@@ -38,6 +39,8 @@ pub(super) fn routes() -> Router<WebState> {
     use settings::{devices, profile, security};
     Router::new()
         .merge(of_a_drive(""))
+        .route("/starred", get(personal::starred))
+        .route("/recent", get(personal::recent))
         .route("/share", get(share::show).post(share::make))
         .route("/share/change", post(share::change))
         .route("/share/revoke", post(share::revoke))
@@ -90,6 +93,7 @@ fn of_a_drive(base: &str) -> Router<WebState> {
         .route(&at("/drive/{*path}"), get(drive::folder))
         .route(&at("/view/{*path}"), get(view::show))
         .route(&at("/details"), get(details::show))
+        .route(&at("/star"), post(personal::star))
         .route(&at("/details/restore"), post(details::restore))
         .route(&at("/search"), get(search::show))
         .route(&at("/trash"), get(trash::show))

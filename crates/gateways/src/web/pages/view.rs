@@ -9,7 +9,7 @@ use crate::web::problem::Problem;
 use crate::web::stage::Stage;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::drive::{DrivePath, OpenFile};
+use apps::drive::{DrivePath, OpenFile, RecentAct};
 use apps::{DriveError, User};
 use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -73,6 +73,7 @@ pub(in crate::web) async fn show(
 async fn page(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result<Response, DriveError> {
     let path = DrivePath::parse(path)?;
     let open = state.inner.drives.open(at.drive, &path.to_string()).await?;
+    state.inner.drives.note(at.caller.user.id, at.drive, &open.entry, RecentAct::Opened);
     let folder = path.parent().unwrap_or_default();
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let (stage, (previous, next)) =

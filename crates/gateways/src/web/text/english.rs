@@ -413,6 +413,24 @@ texts! {
     version_restored: "This version is the current one again",
     shortcut_details: "Details",
 
+    // Stars, and what was done last
+    star: "Star",
+    unstar: "Take the star away",
+    star_or_not: "Star, or not any more",
+    starred: "Starred",
+    starred_nothing: "Nothing is starred yet. Press S on a file or folder that you want to find again.",
+    starred_since: "Starred",
+    starred_one: "“{name}” is starred",
+    unstarred_one: "“{name}” is not starred any more",
+    starred_many: "{count} items are starred",
+    unstarred_many: "{count} items are not starred any more",
+    recent: "Recent",
+    recent_nothing: "What you open, upload or change stands here.",
+    recent_opened: "Opened",
+    recent_uploaded: "Uploaded",
+    recent_changed: "Changed",
+    when_local: "When",
+
     // A file, shown
     as_grid: "Show as pictures",
     as_list: "Show as a list",

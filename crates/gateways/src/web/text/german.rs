@@ -400,6 +400,24 @@ pub static GERMAN: Text = Text {
     version_restored: "Diese Version ist wieder die aktuelle",
     shortcut_details: "Details",
 
+    // Stars, and what was done last
+    star: "Stern geben",
+    unstar: "Stern wegnehmen",
+    star_or_not: "Stern geben oder wegnehmen",
+    starred: "Mit Stern",
+    starred_nothing: "Noch hat nichts einen Stern. Drücken Sie S bei einer Datei oder einem Ordner, die Sie wiederfinden möchten.",
+    starred_since: "Mit Stern seit",
+    starred_one: "„{name}“ hat einen Stern",
+    unstarred_one: "„{name}“ hat keinen Stern mehr",
+    starred_many: "{count} Einträge haben einen Stern",
+    unstarred_many: "{count} Einträge haben keinen Stern mehr",
+    recent: "Zuletzt",
+    recent_nothing: "Was Sie öffnen, hochladen oder ändern, steht hier.",
+    recent_opened: "Geöffnet",
+    recent_uploaded: "Hochgeladen",
+    recent_changed: "Geändert",
+    when_local: "Wann",
+
     // A file, shown
     as_grid: "Als Bilder zeigen",
     as_list: "Als Liste zeigen",

@@ -43,6 +43,9 @@ pub fn drive(error: &DriveError) -> String {
         DriveError::TooManyLinks { max } => {
             format!("ein Laufwerk hat höchstens {max} Links; nehmen Sie erst welche zurück")
         }
+        DriveError::TooManyStars { max } => {
+            format!("eine Person hat höchstens {max} Sterne; nehmen Sie erst welche weg")
+        }
         DriveError::BadCursor => "das ist keine Stelle in dieser Liste; beginnen Sie von vorn".into(),
         DriveError::Invalid(why) => reason(why),
         DriveError::Damaged(_) => error.to_string(),
@@ -154,6 +157,7 @@ fn reason(why: &str) -> String {
         "the drive itself cannot be moved or replaced" => {
             "das Laufwerk selbst kann nicht verschoben oder ersetzt werden"
         }
+        "a whole drive has no star" => "ein ganzes Laufwerk hat keinen Stern",
         "the drive itself cannot be removed" => "das Laufwerk selbst kann nicht entfernt werden",
         "a link is to a file or folder, not to a whole drive" => {
             "ein Link führt zu einer Datei oder einem Ordner, nicht zu einem ganzen Laufwerk"

@@ -25,6 +25,7 @@ mod error;
 mod gateways;
 mod key_value;
 mod layout;
+mod personal;
 mod tables;
 mod upload;
 mod users;
@@ -49,6 +50,7 @@ pub mod people {
 }
 pub use cluster::JoinToken;
 pub use drives::SharedDriveId;
+pub use personal::{Placed, RecentAct};
 /// Shared drives as `atoll.v1` has them.
 pub mod shared {
     pub use rpc::grpc::v1::{ChangeDriveRequest, DriveInfo, MemberInfo, Membership};

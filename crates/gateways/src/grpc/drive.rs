@@ -241,6 +241,25 @@ impl Drive for GrpcState {
         let place = place(&request)?;
         self.find(&place, request.into_inner()).await.map(Response::new)
     }
+
+    async fn star(&self, request: Request<v1::StarRequest>) -> Result<Response<v1::Entry>, Status> {
+        let place = place(&request)?;
+        let asked = request.into_inner();
+        let drives = &self.inner.drives;
+        let found = drives.star(place.user.id, place.drive, path(&asked.path)?, asked.starred).await.map_err(status)?;
+        Ok(Response::new(entry(&found)))
+    }
+
+    async fn list_starred(
+        &self,
+        request: Request<v1::ListStarredRequest>,
+    ) -> Result<Response<v1::PlacedReply>, Status> {
+        self.starred(&place(&request)?.user).await.map(Response::new)
+    }
+
+    async fn list_recent(&self, request: Request<v1::ListRecentRequest>) -> Result<Response<v1::PlacedReply>, Status> {
+        self.recent(&place(&request)?.user).await.map(Response::new)
+    }
 }
 
 impl GrpcState {

@@ -61,7 +61,7 @@ const LOOKS: [&str; 6] = [
 const FOR_APPS: [&str; 4] =
     ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/", "/atoll.v1.Drives/ListDrives"];
 /// The same where it may only read. `Verify` is not among them: it may fence a write.
-const READS: [&str; 13] = [
+const READS: [&str; 15] = [
     "/atoll.v1.KeyValue/Get",
     "/atoll.v1.KeyValue/GetMany",
     "/atoll.v1.KeyValue/Query",
@@ -73,11 +73,13 @@ const READS: [&str; 13] = [
     "/atoll.v1.Drive/Stat",
     "/atoll.v1.Drive/OpenFile",
     "/atoll.v1.Drive/GetBlock",
+    "/atoll.v1.Drive/ListStarred",
+    "/atoll.v1.Drive/ListRecent",
     "/atoll.v1.Drives/ListDrives",
     WHO_AM_I,
 ];
 /// What of a drive who may only look at it may call. Everything else changes it, what may come included.
-const VIEWS: [&str; 10] = [
+const VIEWS: [&str; 13] = [
     "/atoll.v1.Drive/ListHeld",
     "/atoll.v1.Drive/ListFolder",
     "/atoll.v1.Drive/Stat",
@@ -88,6 +90,9 @@ const VIEWS: [&str; 10] = [
     "/atoll.v1.Drive/ListJobs",
     "/atoll.v1.Drive/GetJob",
     "/atoll.v1.Drive/Search",
+    "/atoll.v1.Drive/Star",
+    "/atoll.v1.Drive/ListStarred",
+    "/atoll.v1.Drive/ListRecent",
 ];
 /// Calls about what is in a drive.
 const DRIVE: &str = "/atoll.v1.Drive/";

@@ -30,6 +30,7 @@ mod guard;
 mod key_value;
 mod layout;
 mod people;
+mod personal;
 mod problems;
 mod tables;
 mod tickets;

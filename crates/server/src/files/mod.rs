@@ -1,5 +1,5 @@
 //! The file client: `upload`, `download`, `delete`, `ls`, `mv`, `cp`, `mkdir`,
-//! `find`, and `trash`, `versions`, `jobs`.
+//! `find`, `star`, `recent`, and `trash`, `versions`, `jobs`.
 //!
 //! **Owns** the walk over folders here and there, what is skipped because it is
 //! there already, and the words and bars on the way. **Invariants**: a local
@@ -14,6 +14,7 @@ pub mod folders;
 pub mod kept;
 pub mod list;
 pub mod paths;
+pub mod personal;
 mod plan;
 pub mod progress;
 pub mod rename;

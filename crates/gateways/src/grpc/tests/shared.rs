@@ -37,6 +37,9 @@ async fn tried(remote: &Remote, refused: fn(Result<(), RemoteError>) -> bool) ->
         refused(remote.versions("/f").await.map(drop)),
         refused(remote.jobs().await.map(drop)),
         refused(remote.search("f", true, None).await.map(drop)),
+        refused(remote.star("/f", true).await.map(drop)),
+        refused(remote.starred().await.map(drop)),
+        refused(remote.recent().await.map(drop)),
     ];
     (changes, looks)
 }
@@ -125,4 +128,35 @@ async fn an_app_password_opens_no_more_in_a_shared_drive() {
         assert!(denied(app.members(id).await) && denied(app.put_member(id, "ada", "manage", Membership::There).await));
         assert!(denied(app.create_drive("x").await) && denied(app.delete_drive(id).await));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stars_and_the_last_files_are_the_callers_in_all_drives() {
+    let world = World::new(2).await;
+    let (ada, ben) = (world.ada().await, world.ben().await);
+    let id: SharedDriveId = ben.create_drive("Tea").await.unwrap().id.parse().unwrap();
+    ben.put_member(id, "ada", "view", Membership::New).await.unwrap();
+    let (bens, adas) = (ben.in_drive(Some(id)), ada.in_drive(Some(id)));
+    bens.upload(&b"x"[..], &UploadTarget::new("/f"), |_| ()).await.unwrap();
+    ada.make_folder("/own", false).await.unwrap();
+    for _ in 0..2 {
+        ada.star("/own", true).await.unwrap();
+        adas.star("/f", true).await.unwrap();
+    }
+    let told = |found: Vec<client::remote::Placed>| -> Vec<(Option<String>, String)> {
+        found.into_iter().map(|it| (it.drive.map(|(_, name)| name), it.path)).collect()
+    };
+    let mut starred = told(ada.starred().await.unwrap());
+    starred.sort();
+    assert_eq!(starred, [(None, "/own".into()), (Some("Tea".into()), "/f".into())]);
+    assert!(told(ben.starred().await.unwrap()).is_empty());
+    adas.star("/f", false).await.unwrap();
+    assert_eq!(told(ada.starred().await.unwrap()), [(None, "/own".to_string())]);
+    adas.download("/f", &mut Vec::new(), &Default::default(), |_| ()).await.unwrap();
+    let (opened, uploaded) = (ada.recent().await.unwrap(), ben.recent().await.unwrap());
+    let act = |found: &[client::remote::Placed]| found.iter().map(|it| it.act.unwrap().as_str()).collect::<Vec<_>>();
+    assert_eq!((act(&opened), act(&uploaded)), (vec!["opened"], vec!["uploaded"]));
+    assert!(absent(ada.star("/none", true).await));
+    ben.delete_drive(id).await.unwrap();
+    assert!(told(ada.recent().await.unwrap()).is_empty() && told(ben.recent().await.unwrap()).is_empty());
 }

@@ -91,6 +91,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     sweeper: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    reader: JoinHandle<()>,
 }
 
 /// Blocks of this machine's own disk.
@@ -168,8 +169,20 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     };
     let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
     let keeper = apps.accounts.spawn_keeper(REMOVALS_EVERY);
+    let reader = apps.drives.spawn_reader(SWEEP_EVERY);
     let nodes = client.layout().nodes.len();
-    Ok(Running { setup_secret, nodes, web_address: plan.presence.web, tls, node, gateways, stop, sweeper, keeper })
+    Ok(Running {
+        setup_secret,
+        nodes,
+        web_address: plan.presence.web,
+        tls,
+        node,
+        gateways,
+        stop,
+        sweeper,
+        keeper,
+        reader,
+    })
 }
 
 fn listener(listener: TcpListener) -> Outcome<tokio::net::TcpListener> {
@@ -292,6 +305,8 @@ impl Running {
         while self.gateways.join_next().await.is_some() {}
         self.sweeper.abort();
         let _ = (&mut self.sweeper).await;
+        self.reader.abort();
+        let _ = (&mut self.reader).await;
         self.keeper.abort();
         let _ = (&mut self.keeper).await;
         // The gateways' health check held the other handle, and has gone with them.

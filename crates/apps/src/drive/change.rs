@@ -53,6 +53,12 @@ pub(super) struct Tables {
     pub properties: TableId,
     /// version → small picture, or that there is none.
     pub thumbnails: TableId,
+    /// file → its text, as it was read; see [`super::texts`].
+    pub texts: TableId,
+    /// word ‖ 0 ‖ file → that the word is in the file.
+    pub words: TableId,
+    /// file → that it is to be read.
+    pub unread: TableId,
     /// program → that it is held, or was let go; see [`super::brake`].
     pub brakes: TableId,
     /// By person: drive ‖ folder or file → since when it is starred.
@@ -85,6 +91,9 @@ impl Tables {
             locks: store.ensure_table(NAMESPACE, "locks").await?,
             properties: store.ensure_table(NAMESPACE, "properties").await?,
             thumbnails: store.ensure_table(NAMESPACE, "thumbnails").await?,
+            texts: store.ensure_table(NAMESPACE, "texts").await?,
+            words: store.ensure_table(NAMESPACE, "words").await?,
+            unread: store.ensure_table(NAMESPACE, "unread").await?,
             brakes: store.ensure_table(NAMESPACE, "brakes").await?,
             stars: store.ensure_table(NAMESPACE, "stars").await?,
             recent: store.ensure_table(NAMESPACE, "recent").await?,
@@ -184,6 +193,10 @@ impl Change {
         }
     }
 
+    pub(super) fn unread_table(&self) -> TableId {
+        self.tables.unread
+    }
+
     pub(super) fn versions_table(&self) -> TableId {
         self.tables.versions
     }
@@ -256,6 +269,7 @@ impl Change {
         self.delete(self.tables.places, entry.id().to_vec().into());
         self.delete_properties(entry);
         if let Some(file) = entry.file() {
+            self.unread(file.id);
             self.put_work_of_version(file.version, Work::Release, at_once);
             if file.history {
                 self.put(self.tables.work, work_key_of_history(file.id), WorkRow::encoded(Work::Forget, at_once));

@@ -47,6 +47,7 @@ mod rename;
 mod rows;
 mod search;
 mod sweep;
+pub mod texts;
 mod thumbnails;
 mod tidy;
 mod trash;
@@ -71,6 +72,7 @@ pub use put::Before;
 pub use read::LIST_MAX;
 pub use rename::Renamed;
 pub use search::{Found, SEARCH_MAX};
+pub use texts::{Passage, TextFound};
 pub use thumbnails::{IMAGE_BYTES_MAX, Thumbnail};
 pub use trash::{Emptied, Restored, TRASH_LIST_MAX, Trashed};
 pub use versions::OldVersion;
@@ -140,6 +142,10 @@ struct Inner {
     notebook: personal::Notebook,
     /// Drives whose index is known to be complete.
     complete: Mutex<HashSet<DriveId>>,
+    /// Drives in which something is to be read.
+    waiting: texts::Waiting,
+    /// Drives whose files of before are known to have been read, or to be unread.
+    gathered: Mutex<HashSet<DriveId>>,
 }
 
 impl Drives {
@@ -160,6 +166,8 @@ impl Drives {
                 studio: thumbnails::Studio::default(),
                 notebook: personal::Notebook::default(),
                 complete: Mutex::default(),
+                waiting: texts::Waiting::default(),
+                gathered: Mutex::default(),
             }),
         })
     }

@@ -132,9 +132,15 @@ impl Drives {
                 _ => change.count_entries(parent, 1),
             }
             change.put_entry(parent, &entry);
+            if let Some(file) = entry.file().filter(|_| old.is_some() || entry.tells_of_text()) {
+                change.unread(file.id);
+            }
             change.count_bytes(put.content.size as i64);
             match change.commit(self.store(), &put.path).await? {
-                Commit::Done(_) => return Ok(WasPut { entry, before }),
+                Commit::Done(_) => {
+                    self.inner.waiting.add(put.drive);
+                    return Ok(WasPut { entry, before });
+                }
                 Commit::Lost(at) if Some(at) == by_link => {
                     return Err(DriveError::Changed { path: put.path.to_string() });
                 }

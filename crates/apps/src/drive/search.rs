@@ -95,7 +95,7 @@ impl Drives {
     }
 
     /// Where these folders are, and those that they are in: a read for each level.
-    async fn learn_places(
+    pub(super) async fn learn_places(
         &self,
         drive: DriveId,
         folders: BTreeSet<FolderId>,
@@ -127,13 +127,13 @@ impl Drives {
 
 /// Folders' places, as read by one call. True at no certain moment, as [`Drives::locate`].
 #[derive(Default)]
-struct Places {
+pub(super) struct Places {
     /// The folder above, and the name there; none: it is nowhere.
     known: HashMap<FolderId, Option<(FolderId, String)>>,
 }
 
 impl Places {
-    fn path(&self, folder: FolderId) -> Option<DrivePath> {
+    pub(super) fn path(&self, folder: FolderId) -> Option<DrivePath> {
         let (mut at, mut names) = (folder, Vec::new());
         while at != FolderId::ROOT {
             let (above, name) = self.known.get(&at)?.as_ref()?;

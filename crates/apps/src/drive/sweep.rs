@@ -14,7 +14,7 @@ use types::{Action, Classify, Consistency, ItemAt, ItemKey, Query, Test, Version
 
 /// Rows of work that are looked at together.
 const PAGE: u32 = 200;
-/// Entries taken out of a folder in one transaction: each is a condition and up to seven changes.
+/// Entries taken out of a folder in one transaction: each is a condition and up to nine changes.
 const ENTRIES_AT_ONCE: u32 = 100;
 /// Steps in one call, so that one drive does not keep others waiting.
 const STEPS_MAX: u64 = 10_000;

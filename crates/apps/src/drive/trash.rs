@@ -251,6 +251,9 @@ impl Drives {
             }
             change.delete(self.inner.tables.trash, id.bytes());
             change.put_entry(parent, &entry);
+            if let Some(file) = entry.file().filter(|_| entry.tells_of_text() != held.trashed.entry.tells_of_text()) {
+                change.unread(file.id);
+            }
             change.count_entries(parent, 1);
             match change.commit(self.store(), &place).await? {
                 Commit::Done(_) => return Ok(Restored { path: place.to_string(), entry, replaced }),
@@ -320,6 +323,11 @@ impl Drives {
             }
             query = query.after(next);
         }
+    }
+
+    /// What is in the trash by that id.
+    pub(super) async fn trashed(&self, drive: DriveId, id: TrashId) -> Result<Trashed, DriveError> {
+        Ok(self.held_in_trash(drive, id).await?.trashed)
     }
 
     async fn held_in_trash(&self, drive: DriveId, id: TrashId) -> Result<Held, DriveError> {

@@ -239,6 +239,7 @@ impl Drives {
             let file = FileInfo { history: true, ..row.file.clone() };
             let entry = Entry { modified: self.now(), kind: EntryKind::File(file), ..step.entry.clone() };
             change.put_entry(parent, &entry);
+            change.unread(current.id);
             match change.commit(self.store(), &path).await? {
                 Commit::Done(_) => return Ok((entry, current.version)),
                 Commit::Lost(_) => tries.lost(self.store()).await?,

@@ -16,6 +16,7 @@ mod drive_links;
 mod drive_older;
 mod drive_personal;
 mod drive_rules;
+mod drive_texts;
 mod drive_thumbnails;
 mod model;
 mod one_node;

@@ -422,6 +422,7 @@ async fn crash(doing: Doing, fault: Fault, at: u64) -> bool {
                 sweeper.sweep(drive).await.unwrap();
                 model.advance(std::time::Duration::from_secs(3600));
             }
+            sweeper.read_texts(drive).await.unwrap();
             assert_eq!(wrong(&model), Vec::<String>::new(), "{told}");
             assert!(model.references().is_empty(), "{told}: blocks are still referenced");
             let left = |bytes: &[u8]| bytes.windows(16).any(|window| window == drive.0);

@@ -181,13 +181,15 @@ pub struct PastVersion {
     pub by: Option<String>,
 }
 
-/// Something found by name.
+/// Something found by its name, or by words in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where it is.
     pub path: String,
     /// What it is.
     pub entry: Entry,
+    /// Where the words stand, in pieces: whether each is a word that was looked for.
+    pub passage: Vec<(String, bool)>,
 }
 
 fn missing(what: &str) -> Malformed {
@@ -374,12 +376,23 @@ impl Remote {
         let page_token = page.unwrap_or_default().to_string();
         let message = v1::SearchRequest { text: text.to_string(), anywhere, page_token, limit: 0 };
         let reply = self.read(message, |channel, request| async move { service(channel).search(request).await });
-        let reply = reply.await?;
-        let found = reply.found.into_iter().map(|it| {
-            let entry = Entry::from_wire(it.entry.ok_or_else(|| missing("an entry"))?)?;
-            Ok(Found { path: it.path, entry })
-        });
-        let found = found.collect::<Result<_, Malformed>>()?;
-        Ok((found, Some(reply.next_page_token).filter(|token| !token.is_empty())))
+        Ok(found_page(reply.await?)?)
     }
+
+    /// Files of plain text in which all these words stand, the best first.
+    pub async fn find_text(&self, text: &str, page: Option<&str>) -> Result<(Vec<Found>, Option<String>), RemoteError> {
+        let page_token = page.unwrap_or_default().to_string();
+        let message = v1::FindTextRequest { text: text.to_string(), page_token, limit: 0 };
+        let reply = self.read(message, |channel, request| async move { service(channel).find_text(request).await });
+        Ok(found_page(reply.await?)?)
+    }
+}
+
+fn found_page(reply: v1::SearchReply) -> Result<(Vec<Found>, Option<String>), Malformed> {
+    let found = reply.found.into_iter().map(|it| {
+        let entry = Entry::from_wire(it.entry.ok_or_else(|| missing("an entry"))?)?;
+        let passage = it.passage.into_iter().map(|piece| (piece.text, piece.hit)).collect();
+        Ok(Found { path: it.path, entry, passage })
+    });
+    Ok((found.collect::<Result<_, Malformed>>()?, Some(reply.next_page_token).filter(|token| !token.is_empty())))
 }

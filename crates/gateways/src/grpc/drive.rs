@@ -260,6 +260,11 @@ impl Drive for GrpcState {
     async fn list_recent(&self, request: Request<v1::ListRecentRequest>) -> Result<Response<v1::PlacedReply>, Status> {
         self.recent(&place(&request)?.user).await.map(Response::new)
     }
+
+    async fn find_text(&self, request: Request<v1::FindTextRequest>) -> Result<Response<v1::SearchReply>, Status> {
+        let place = place(&request)?;
+        self.find_words(&place, request.into_inner()).await.map(Response::new)
+    }
 }
 
 impl GrpcState {

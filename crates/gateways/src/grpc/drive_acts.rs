@@ -274,7 +274,26 @@ impl GrpcState {
         let from = cursor(&asked.page_token)?;
         let drives = &self.inner.drives;
         let page = drives.search(place.drive, &asked.text, asked.anywhere, from, asked.limit).await.map_err(status)?;
-        let found = page.items.into_iter().map(|it| v1::Found { path: it.path, entry: Some(entry(&it.entry)) });
+        let found = page.items.into_iter().map(|it| v1::Found {
+            path: it.path,
+            entry: Some(entry(&it.entry)),
+            passage: Vec::new(),
+        });
+        Ok(v1::SearchReply { found: found.collect(), next_page_token: page.next.unwrap_or_default() })
+    }
+
+    pub(super) async fn find_words(
+        &self,
+        place: &InDrive,
+        asked: v1::FindTextRequest,
+    ) -> Result<v1::SearchReply, Status> {
+        let from = cursor(&asked.page_token)?;
+        let page = self.inner.drives.find_text(place.drive, &asked.text, from, asked.limit).await.map_err(status)?;
+        let found = page.items.into_iter().map(|it| v1::Found {
+            path: it.path,
+            entry: Some(entry(&it.entry)),
+            passage: it.passage.into_iter().map(|piece| v1::Passage { text: piece.text, hit: piece.hit }).collect(),
+        });
         Ok(v1::SearchReply { found: found.collect(), next_page_token: page.next.unwrap_or_default() })
     }
 }

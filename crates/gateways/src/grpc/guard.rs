@@ -79,7 +79,7 @@ const READS: [&str; 15] = [
     WHO_AM_I,
 ];
 /// What of a drive who may only look at it may call. Everything else changes it, what may come included.
-const VIEWS: [&str; 13] = [
+const VIEWS: [&str; 14] = [
     "/atoll.v1.Drive/ListHeld",
     "/atoll.v1.Drive/ListFolder",
     "/atoll.v1.Drive/Stat",
@@ -93,6 +93,7 @@ const VIEWS: [&str; 13] = [
     "/atoll.v1.Drive/Star",
     "/atoll.v1.Drive/ListStarred",
     "/atoll.v1.Drive/ListRecent",
+    "/atoll.v1.Drive/FindText",
 ];
 /// Calls about what is in a drive.
 const DRIVE: &str = "/atoll.v1.Drive/";

@@ -15,4 +15,5 @@ mod people;
 mod personal;
 mod previews;
 mod shared;
+mod texts;
 mod world;

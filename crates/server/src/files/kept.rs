@@ -395,11 +395,15 @@ pub async fn jobs(args: JobsArgs) -> Outcome {
 /// Find files and folders by their names, in any case
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  atoll find report           names that have it anywhere\n  atoll find --begins rep     names that begin so: faster in a large drive"
+    after_help = "Examples:\n  atoll find report           names that have it anywhere\n  atoll find --begins rep     names that begin so: faster in a large drive\n  atoll find --text tide reef  files of plain text in which all these words stand"
 )]
 pub struct FindArgs {
-    /// A part of the name
-    pub text: String,
+    /// A part of the name; with --text, words or their beginnings
+    #[arg(required = true)]
+    pub text: Vec<String>,
+    /// Files by the words in them, the best first
+    #[arg(long = "text", conflicts_with = "begins")]
+    pub in_text: bool,
     /// Names that begin with it
     #[arg(long)]
     pub begins: bool,
@@ -414,15 +418,27 @@ pub struct FindArgs {
 pub async fn find(args: FindArgs) -> Outcome {
     let remote = session::connect_in(&args.drive).await?;
     let (mut page, mut rows) = (None, Vec::new());
+    let text = args.text.join(" ");
     loop {
-        let (found, next) = remote.search(&args.text, !args.begins, page.as_deref()).await?;
+        let (found, next) = match args.in_text {
+            true => remote.find_text(&text, page.as_deref()).await?,
+            false => remote.search(&text, !args.begins, page.as_deref()).await?,
+        };
         for it in found {
             let kind = if it.entry.is_folder() { "folder" } else { "file" };
             if args.json {
-                rows.push(json!({"path": it.path, "kind": kind, "size": it.entry.size()}));
+                let mut row = json!({"path": it.path, "kind": kind, "size": it.entry.size()});
+                if args.in_text {
+                    row["passage"] = it.passage.iter().map(|(text, hit)| json!({"text": text, "hit": hit})).collect();
+                }
+                rows.push(row);
             } else {
                 let slash = if it.entry.is_folder() { "/" } else { "" };
                 output::line(format!("{}{slash}", output::printable(it.path.as_bytes())))?;
+                let passage: String = it.passage.iter().map(|(text, _)| text.as_str()).collect();
+                if !passage.is_empty() {
+                    output::line(format!("    {}", output::printable(passage.trim().as_bytes())))?;
+                }
             }
         }
         page = next;

@@ -1,6 +1,6 @@
 //! A folder of real files outlives any one node.
 
-use crate::demo::{Demo, long};
+use crate::demo::{Demo, long, text, wait_for};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -93,4 +93,26 @@ fn a_folder_uploaded_while_a_node_dies_is_whole_whichever_node_is_dead() {
     demo.wait_whole(3);
     demo.kill(3);
     check("with-3-dead", &format!("{},{}", all[0], all[1]));
+}
+
+#[test]
+fn words_are_found_whichever_node_dies() {
+    let demo = Demo::start(3);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "The tide comes in over the réef.\n").unwrap();
+    demo.ok(&["upload", file.to_str().unwrap(), "/"]);
+    // Before it is read, or after.
+    demo.kill(2);
+    let found = wait_for("the words to be found", Duration::from_secs(60), || {
+        let output = demo.run(&["find", "--text", "REEF", "tid"]);
+        Some(text(&output.stdout)).filter(|said| said.contains("/notes.txt"))
+    });
+    assert!(found.contains("The tide comes in over the réef."), "{found}");
+    let said: serde_json::Value = serde_json::from_str(&demo.ok(&["find", "--text", "reef", "--json"])).unwrap();
+    assert!(
+        said[0]["passage"].as_array().unwrap().iter().any(|it| it["text"] == "réef" && it["hit"] == true),
+        "{said}"
+    );
+    demo.start_node(2);
 }

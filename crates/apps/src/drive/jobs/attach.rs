@@ -47,6 +47,9 @@ impl Drives {
             change.require_steps(ancestors);
             change.require_nothing_at(entry_key(parent, &entry.name));
             change.put_entry(parent, &entry);
+            if let Some(file) = entry.file().filter(|_| entry.tells_of_text()) {
+                change.unread(file.id);
+            }
             change.count_entries(parent, 1);
             let folder = Bytes::copy_from_slice(&entry.id());
             let row = JobRow { state: State::Done as i32, to: place.to_string(), folder, ..read.row.clone() };

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use types::limits::BLOCK_BYTES;
 use types::{Consistency, ItemKey, Query, Test, Version};
 
-/// Entries in one step: each takes up to ten changes.
+/// Entries in one step: each takes up to eleven changes.
 const ENTRIES: u32 = 64;
 /// Blocks in one step, if it has more files than one: each is referenced by a transaction of its own.
 const BLOCKS: u64 = 20_000;
@@ -284,6 +284,9 @@ impl Drives {
             row.bytes += copy.size();
             change.count_bytes(copy.size() as i64);
             change.put_entry(step.target, copy);
+            if let Some(file) = copy.file().filter(|_| copy.tells_of_text()) {
+                change.unread(file.id);
+            }
             if let Some(row) = properties {
                 change.put_properties(self, copy, row.clone());
             }

@@ -256,6 +256,43 @@ pub(in crate::web) struct FoundPage {
     next: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::web) struct FindText {
+    /// Words, or their beginnings, all of which are in the file; in any case, without accents. Up to eight.
+    #[param(example = "tide reef")]
+    text: String,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    #[serde(default)]
+    limit: u32,
+}
+
+/// A file found by words in it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TextFound)]
+pub(in crate::web) struct TextFoundJson {
+    path: String,
+    entry: EntryJson,
+    /// Where the words stand, in pieces.
+    passage: Vec<PassageJson>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Passage)]
+pub(in crate::web) struct PassageJson {
+    text: String,
+    /// It is a word that was looked for.
+    hit: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(in crate::web) struct TextPage {
+    /// The best first.
+    found: Vec<TextFoundJson>,
+    next: Option<String>,
+}
+
 /// A cursor as the apps take it.
 pub(super) fn cursor(given: Option<&str>) -> Result<Option<&str>, Problem> {
     let cursor = given.filter(|cursor| !cursor.is_empty());
@@ -382,6 +419,24 @@ pub(in crate::web) async fn search(
     let page = drives.search(at.drive, &asked.text, asked.anywhere, from, asked.limit).await?;
     let found = page.items.into_iter().map(|it| FoundJson { path: it.path, entry: entry(&it.entry) });
     Ok(Json(FoundPage { found: found.collect(), next: page.next }))
+}
+
+/// Files of plain text by the words in them.
+#[utoipa::path(get, path = "/search/text", tag = "files", params(FindText), responses((status = 200, body = TextPage)))]
+pub(in crate::web) async fn find_text(
+    State(state): State<WebState>,
+    Viewer(at): Viewer,
+    query: Result<Query<FindText>, QueryRejection>,
+) -> Result<Json<TextPage>, Problem> {
+    let Query(asked) = query?;
+    let from = cursor(asked.cursor.as_deref())?;
+    let page = state.inner.drives.find_text(at.drive, &asked.text, from, asked.limit).await?;
+    let found = page.items.into_iter().map(|it| TextFoundJson {
+        path: it.path,
+        entry: entry(&it.entry),
+        passage: it.passage.into_iter().map(|piece| PassageJson { text: piece.text, hit: piece.hit }).collect(),
+    });
+    Ok(Json(TextPage { found: found.collect(), next: page.next }))
 }
 
 /// Does one act.

@@ -71,6 +71,7 @@ fn drive_routes() -> OpenApiRouter<WebState> {
         .routes(routes!(drive::copy))
         .routes(routes!(acts::batch).layer(long))
         .routes(routes!(drive::search))
+        .routes(routes!(drive::find_text))
         .routes(routes!(acts::trash, acts::purge))
         .routes(routes!(acts::restore))
         .routes(routes!(acts::empty))

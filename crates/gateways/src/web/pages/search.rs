@@ -1,11 +1,11 @@
-//! Finding by name, in the whole drive.
+//! Finding by name, and by words in files, in the whole drive.
 
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::drive::{DrivePath, Found};
+use apps::drive::{DrivePath, Found, Passage, TextFound};
 use apps::{DriveError, Page, User};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -14,8 +14,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-/// Found on one page.
+/// Found on one page, by name and by words.
 const FOUND: u32 = 100;
+const TEXTS: u32 = 20;
 /// A call that looked at many names and found nothing is followed by another, so often.
 const CALLS_MAX: usize = 5;
 
@@ -32,6 +33,9 @@ struct SearchPage<'a> {
     /// Where the search goes on; with it, nothing found is not yet nothing there.
     more: Option<String>,
     words: String,
+    /// Files with these words in them; their rows say where.
+    texts: Vec<(Row, Vec<Passage>)>,
+    more_texts: Option<String>,
     error: String,
 }
 
@@ -55,6 +59,9 @@ pub(in crate::web) struct Asked {
     text: String,
     #[serde(default)]
     cursor: String,
+    /// Where words in files go on; names are not looked at again then.
+    #[serde(default)]
+    texts: String,
 }
 
 fn row(spot: &Spot, found: &Found) -> Result<Row, DriveError> {
@@ -83,7 +90,7 @@ pub(in crate::web) async fn show(
 ) -> Response {
     let asked = query.map(|Query(asked)| asked).unwrap_or_default();
     let text = asked.text.trim();
-    let found = match text.is_empty() {
+    let found = match text.is_empty() || !asked.texts.is_empty() {
         true => Ok(Page { items: Vec::new(), next: None }),
         false => find(&state, &at, text, &asked.cursor).await,
     };
@@ -100,8 +107,25 @@ pub(in crate::web) async fn show(
         Ok(rows) => rows,
         Err(error) => return failed(error.into()),
     };
+    let by_words = match text.is_empty() || !asked.cursor.is_empty() {
+        true => Ok(Page { items: Vec::new(), next: None }),
+        false => find_text(&state, &at, text, &asked.texts).await,
+    };
+    let by_words = match by_words {
+        Ok(found) => found,
+        Err(error) => return failed(error.into()),
+    };
+    let mut texts = Vec::with_capacity(by_words.items.len());
+    for it in by_words.items {
+        match row(&spot, &Found { path: it.path, entry: it.entry }) {
+            Ok(row) => texts.push((row, it.passage)),
+            Err(error) => return failed(error.into()),
+        }
+    }
+    let here = format!("{}/search?text={}", spot.base, url::encode(text));
+    let more_texts = by_words.next.map(|next| format!("{here}&texts={}", url::encode(&next)));
     let told = match (rows.len(), &found.next) {
-        _ if text.is_empty() || !error.is_empty() => "",
+        _ if text.is_empty() || !error.is_empty() || !asked.texts.is_empty() => "",
         (0, None) => words().search_nothing,
         (0, Some(_)) => words().search_nothing_yet,
         (1, None) => words().search_one,
@@ -109,12 +133,24 @@ pub(in crate::web) async fn show(
         (_, Some(_)) => words().search_more,
     };
     let told = fill(told, &[("count", &rows.len().to_string()), ("text", text)]);
-    let more =
-        found.next.map(|next| format!("{}/search?text={}&cursor={}", spot.base, url::encode(text), url::encode(&next)));
+    let more = found.next.map(|next| format!("{here}&cursor={}", url::encode(&next)));
     let user = &at.caller.user;
     let signed_in_as = fill(words().signed_in_as, &[("name", &user.display)]);
     let frame = Frame::new();
-    let page = SearchPage { frame, place: "search", spot, user, signed_in_as, text, rows, more, words: told, error };
+    let page = SearchPage {
+        frame,
+        place: "search",
+        spot,
+        user,
+        signed_in_as,
+        text,
+        rows,
+        more,
+        words: told,
+        texts,
+        more_texts,
+        error,
+    };
     render(status, &page)
 }
 
@@ -128,5 +164,14 @@ async fn find(state: &WebState, at: &InDrive, text: &str, cursor: &str) -> Resul
         }
         cursor = page.next;
         calls += 1;
+    }
+}
+
+/// What is no word, or too many, is looked for among names alone.
+async fn find_text(state: &WebState, at: &InDrive, text: &str, cursor: &str) -> Result<Page<TextFound>, DriveError> {
+    let cursor = Some(cursor).filter(|cursor| !cursor.is_empty());
+    match state.inner.drives.find_text(at.drive, text, cursor, TEXTS).await {
+        Err(DriveError::Invalid(_) | DriveError::BadCursor) => Ok(Page { items: Vec::new(), next: None }),
+        other => other,
     }
 }

@@ -449,7 +449,8 @@ texts! {
 
     // Search
     search: "Search",
-    search_placeholder: "A part of a name",
+    search_placeholder: "A part of a name, or words in a text",
+    search_in_texts: "In the text of files",
     search_nothing: "Nothing has “{text}” in its name.",
     search_nothing_yet: "Nothing found so far, and there is more to look at.",
     search_one: "1 found",

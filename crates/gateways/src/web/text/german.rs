@@ -436,7 +436,8 @@ pub static GERMAN: Text = Text {
 
     // Search
     search: "Suchen",
-    search_placeholder: "Ein Teil eines Namens",
+    search_placeholder: "Ein Teil eines Namens oder Wörter aus einem Text",
+    search_in_texts: "Im Text von Dateien",
     search_nothing: "Nichts hat „{text}“ im Namen.",
     search_nothing_yet: "Bisher nichts gefunden, und es gibt noch mehr zu durchsuchen.",
     search_one: "1 gefunden",

@@ -1,0 +1,253 @@
+//! Reading texts, by the rows of `unread`.
+
+use super::{TEXT_BYTES_MAX, TextRow, words};
+use crate::drive::change::{Change, Commit, entry_key};
+use crate::drive::rows::{PlaceRow, decode};
+use crate::drive::{DriveError, Drives, Entry};
+use crate::{DriveId, FileId, FolderId, TrashId};
+use futures::StreamExt;
+use prost::Message;
+use rand::Rng;
+use std::time::Duration;
+use types::{Action, Classify, Consistency, ItemKey, Query, Test, Version};
+
+/// Rows that are looked at together.
+const PAGE: u32 = 200;
+/// Words that one transaction adds or takes away.
+const WORDS_AT_ONCE: usize = 900;
+/// Reading so much takes much less.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where a file is.
+enum Place {
+    At(Box<Entry>),
+    Gone,
+    /// It was moved while we looked.
+    Moving,
+}
+
+impl Drives {
+    /// Reads what is unread in the drive. A file that cannot be read does not keep the others; it stays unread.
+    pub async fn read_texts(&self, drive: DriveId) -> Result<(), DriveError> {
+        let mut query = Query { limit: PAGE, ..Query::all(self.inner.tables.unread, drive.bytes()) };
+        let mut failed = None;
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            for at in &page.items {
+                let Some(file) = FileId::from_slice(&at.sort_key) else { continue };
+                match self.read_text(drive, file, at.item.version).await {
+                    Ok(()) => {}
+                    // The next would fare no better.
+                    Err(error) if error.action() != Action::Rejected => return Err(error),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            match page.next {
+                Some(next) => query = query.after(next),
+                None => return failed.map_or(Ok(()), Err),
+            }
+        }
+    }
+
+    /// Reads again and again, until the handle is aborted: at once what this process put, and from time to time what is
+    /// left. One file at a time; one per node is fine.
+    pub fn spawn_reader(&self, every: Duration) -> tokio::task::JoinHandle<()> {
+        let drives = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let factor = rand::rng().random_range(0.5..1.5);
+                let round = tokio::time::sleep(every.max(Duration::from_secs(1)).mul_f64(factor));
+                let waiting = &drives.inner.waiting;
+                let all = tokio::select! {
+                    () = waiting.woken.notified() => Ok(std::mem::take(&mut *waiting.drives.lock())),
+                    () = round => drives.drives_in(drives.inner.tables.unread).await,
+                };
+                let all = all.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "it is not known what is unread");
+                    Default::default()
+                });
+                for drive in all {
+                    if let Err(error) = drives.read_texts(drive).await {
+                        tracing::warn!(%drive, %error, "a text could not be read");
+                    }
+                }
+            }
+        })
+    }
+
+    async fn read_text(&self, drive: DriveId, file: FileId, unread: Version) -> Result<(), DriveError> {
+        let key = ItemKey::new(self.inner.tables.texts, drive.bytes(), file.bytes());
+        let mut kept = None;
+        if let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? {
+            let row = decode::<TextRow>("a text", &item.value)?;
+            // What somebody else began is brought to its end first.
+            kept = match row.unsettled {
+                true => match self.settle(drive, file, row, item.version).await? {
+                    Some(settled) => Some(settled),
+                    None => return Ok(()),
+                },
+                false => Some((row, item.version)),
+            };
+        }
+        let mut next = TextRow::default();
+        match self.place_of_file(drive, file).await? {
+            // The row stays, and leads here again.
+            Place::Moving => return Ok(()),
+            Place::At(entry) if entry.tells_of_text() => {
+                let Some(info) = entry.file() else { return Ok(()) };
+                next.version = info.version.bytes();
+                if kept.as_ref().is_none_or(|(row, _)| row.version != next.version) {
+                    let Some(open) = self.open_entry(drive, &entry, info.clone()).await? else { return Ok(()) };
+                    let text = tokio::time::timeout(READ_WITHIN, self.plain_text(open.content)).await;
+                    next.text = text.map_err(|_| client::ClientError::Busy)??;
+                }
+            }
+            Place::At(_) | Place::Gone => {}
+        }
+        let same = kept.as_ref().map_or(next.text.is_empty(), |(row, _)| row.version == next.version);
+        if !same {
+            next.unsettled = true;
+            let test = kept.as_ref().map_or(Test::Absent, |(_, at)| Test::VersionIs(*at));
+            next.before = kept.map(|(row, _)| row.text).unwrap_or_default();
+            let mut change = Change::new(self, drive);
+            change.require(self.inner.tables.texts, file.bytes(), test);
+            change.require(self.inner.tables.unread, file.bytes(), Test::VersionIs(unread));
+            change.put(self.inner.tables.texts, file.bytes(), next.encode_to_vec());
+            // Another reads it too, or it was put again.
+            let Commit::Done(done) = change.commit(self.store(), &drive).await? else { return Ok(()) };
+            kept = match self.settle(drive, file, next, done.version).await? {
+                Some(settled) => Some(settled),
+                None => return Ok(()),
+            };
+        }
+        let mut change = Change::new(self, drive);
+        change.require(self.inner.tables.unread, file.bytes(), Test::VersionIs(unread));
+        change.delete(self.inner.tables.unread, file.bytes());
+        if let Some((row, at)) = kept.filter(|(row, _)| row.text.is_empty()) {
+            debug_assert!(row.before.is_empty());
+            change.require(self.inner.tables.texts, file.bytes(), Test::VersionIs(at));
+            change.delete(self.inner.tables.texts, file.bytes());
+        }
+        change.commit(self.store(), &drive).await?;
+        Ok(())
+    }
+
+    /// Brings the words of a file to what its row says. None: the row has changed.
+    async fn settle(
+        &self,
+        drive: DriveId,
+        file: FileId,
+        row: TextRow,
+        at: Version,
+    ) -> Result<Option<(TextRow, Version)>, DriveError> {
+        let tables = self.inner.tables;
+        let (new, old) = (words::set(&row.text), words::set(&row.before));
+        let changed: Vec<(&String, bool)> = new
+            .difference(&old)
+            .map(|word| (word, true))
+            .chain(old.difference(&new).map(|word| (word, false)))
+            .collect();
+        for some in changed.chunks(WORDS_AT_ONCE) {
+            let mut change = Change::new(self, drive);
+            change.require(tables.texts, file.bytes(), Test::VersionIs(at));
+            for (word, comes) in some {
+                let key = super::find::word_key(word, file);
+                if *comes {
+                    change.put(tables.words, key, bytes::Bytes::new())
+                } else {
+                    change.delete(tables.words, key)
+                }
+            }
+            if let Commit::Lost(_) = change.commit(self.store(), &drive).await? {
+                return Ok(None);
+            }
+        }
+        let row = TextRow { before: String::new(), unsettled: false, ..row };
+        let mut change = Change::new(self, drive);
+        change.require(tables.texts, file.bytes(), Test::VersionIs(at));
+        change.put(tables.texts, file.bytes(), row.encode_to_vec());
+        match change.commit(self.store(), &drive).await? {
+            Commit::Done(done) => Ok(Some((row, done.version))),
+            Commit::Lost(_) => Ok(None),
+        }
+    }
+
+    async fn place_of_file(&self, drive: DriveId, file: FileId) -> Result<Place, DriveError> {
+        let key = ItemKey::new(self.inner.tables.places, drive.bytes(), file.bytes());
+        let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? else { return Ok(Place::Gone) };
+        let row = decode::<PlaceRow>("a place", &item.value)?;
+        let damaged = || DriveError::Damaged("the place of a file".into());
+        let parent = FolderId::from_slice(&row.parent).ok_or_else(damaged)?;
+        let entry = if parent == FolderId::TRASH {
+            match self.trashed(drive, row.name.parse::<TrashId>().map_err(|_| damaged())?).await {
+                Ok(trashed) => Some(trashed.entry),
+                Err(DriveError::NotInTrash) => None,
+                Err(error) => return Err(error),
+            }
+        } else {
+            let key = ItemKey::new(self.inner.tables.entries, drive.bytes(), entry_key(parent, &row.name));
+            let item = self.inner.store.get(&key, Consistency::Strong).await?;
+            item.map(|item| Entry::decode(&row.name, &item.value)).transpose()?
+        };
+        let entry = entry.filter(|entry| entry.id() == file.0);
+        Ok(entry.map_or(Place::Moving, |entry| Place::At(Box::new(entry))))
+    }
+
+    /// The beginning of a content, where it is text.
+    async fn plain_text(&self, content: client::Content) -> Result<String, DriveError> {
+        let size = content.size.min(TEXT_BYTES_MAX);
+        let mut chunks = self.read(content, 0..size);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.next().await.transpose()? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(decoded(&bytes, size == TEXT_BYTES_MAX))
+    }
+}
+
+/// UTF-8, or UTF-16 that says so; of anything else, nothing. `cut`: the last character may not be whole.
+fn decoded(bytes: &[u8], cut: bool) -> String {
+    let units = |of: fn([u8; 2]) -> u16| -> Vec<u16> {
+        bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect()
+    };
+    let text = match bytes {
+        [0xff, 0xfe, ..] => String::from_utf16_lossy(&units(u16::from_le_bytes)),
+        [0xfe, 0xff, ..] => String::from_utf16_lossy(&units(u16::from_be_bytes)),
+        _ => {
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_string(),
+                Err(error) if cut && error.error_len().is_none() => {
+                    String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned()
+                }
+                Err(_) => String::new(),
+            }
+        }
+    };
+    // What has zeros in it is no text, whatever it is called.
+    if text.contains('\0') { String::new() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn text_is_told_from_what_is_none() {
+        assert_eq!(decoded("\u{feff}grün".as_bytes(), false), "grün");
+        assert_eq!(decoded(&[0xff, 0xfe, b'a', 0, 0xfc, 0], false), "aü");
+        assert_eq!(decoded(&[0xfe, 0xff, 0, b'a'], false), "a");
+        assert_eq!(decoded(&"grün".as_bytes()[..3], true), "gr");
+        assert_eq!(decoded(&"grün".as_bytes()[..3], false), "");
+        assert_eq!(decoded(b"a\0b", false), "");
+        assert_eq!(decoded(&[0xff, 0xfe], false), "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(bytes: Vec<u8>, cut: bool) {
+            prop_assert!(!decoded(&bytes, cut).contains('\0'));
+        }
+    }
+}

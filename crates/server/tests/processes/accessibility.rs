@@ -90,11 +90,12 @@ async fn json_of(browser: &Client, method: &str, path: &str, body: Value) -> Val
 /// Something of each kind to look at.
 fn fill(demo: &Demo, folder: &Path) {
     std::fs::write(folder.join("notes.txt"), "a few words").unwrap();
-    std::fs::write(folder.join("read me.md"), "# Words\n\n* one\n* two\n").unwrap();
+    std::fs::write(folder.join("read me.md"), "# Words\n\n* [x] one\n* two\n").unwrap();
     demo.ok(&["upload", folder.join("notes.txt").to_str().unwrap(), folder.join("read me.md").to_str().unwrap(), "/"]);
     std::fs::write(folder.join("notes.txt"), "other words").unwrap();
     demo.ok(&["upload", folder.join("notes.txt").to_str().unwrap(), "/", "--force"]);
     demo.ok(&["mkdir", "/ideas"]);
+    demo.ok(&["star", "/ideas", "/notes.txt"]);
     demo.ok(&["mkdir", "/gone"]);
     demo.ok(&["rm", "-r", "/gone"]);
 }
@@ -134,6 +135,8 @@ fn nothing_on_any_page_keeps_anybody_out() {
                     "/drive/ideas",
                     "/view/notes.txt",
                     "/view/read%20me.md",
+                    "/starred",
+                    "/recent",
                     "/trash",
                     "/search?text=note",
                     "/search?text=nothing",

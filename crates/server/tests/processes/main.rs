@@ -28,6 +28,7 @@ mod kept;
 mod load;
 mod newcomer;
 mod people;
+mod previews;
 mod rolling;
 mod storage_faults;
 mod two_failures;

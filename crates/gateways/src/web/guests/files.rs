@@ -56,7 +56,11 @@ pub(in crate::web) async fn show(
     let done = async {
         let guest = Guest::let_in(&state, &token, &headers, &device).await?;
         let Query(asked) = query?;
-        let open = guest.look(&state, &asked.path).await?.open;
+        let started = match method == Method::HEAD {
+            true => state.inner.drives.guest_look(&guest.link, &asked.path).await?,
+            false => guest.look(&state, &asked.path).await?,
+        };
+        let open = started.open;
         let open = open.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
         let shown = stage::media(&state, &open).await?.inline();
         send_file(&state.inner.drives, &state.inner.guests.downloads, open, shown, &method, &headers).await

@@ -187,7 +187,11 @@ impl Came<'_> {
             let put = async {
                 let guest = Guest::again(state, self.token, self.headers).await?;
                 let drives = guest.drives(state).await?;
-                Ok::<_, Problem>(drives.guest_put(&guest.link, name, content.clone(), new.clone()).await)
+                let put = drives.guest_put(&guest.link, name, content.clone(), new.clone()).await;
+                if let Ok(entry) = &put {
+                    drives.thumbnail_soon(guest.link.drive, entry);
+                }
+                Ok::<_, Problem>(put)
             };
             let problem = match put.await {
                 Ok(Ok(entry)) => return Ok(entry),

@@ -2,7 +2,7 @@
 
 use super::GrpcState;
 use super::drive_acts::cursor;
-use super::guard::{place, place_of_person};
+use super::guard::place;
 use super::problems::{Explain, invalid, status};
 use apps::VersionId;
 use apps::drive::{Entry, EntryKind, NewFile, Order, PutCondition, RecentAct, RenameCondition};
@@ -192,18 +192,18 @@ impl Drive for GrpcState {
     }
 
     async fn list_held(&self, request: Request<v1::ListHeldRequest>) -> Result<Response<v1::ListHeldReply>, Status> {
-        let place = place_of_person(&request)?;
+        let place = place(&request)?;
         self.all_held(&place).await.map(Response::new)
     }
 
     async fn let_go(&self, request: Request<v1::LetGoRequest>) -> Result<Response<v1::Empty>, Status> {
-        let place = place_of_person(&request)?;
+        let place = place(&request)?;
         self.inner.drives.let_go(place.drive, &request.into_inner().id).await.map_err(status)?;
         Ok(Response::new(v1::Empty {}))
     }
 
     async fn put_back(&self, request: Request<v1::PutBackRequest>) -> Result<Response<v1::PutBackReply>, Status> {
-        let place = place_of_person(&request)?;
+        let place = place(&request)?;
         let by = Some(place.user.id);
         let done = self.inner.drives.put_back(place.drive, &request.into_inner().id, by).await.map_err(status)?;
         Ok(Response::new(v1::PutBackReply { restored: done.restored, left: done.left, more: done.more }))

@@ -60,6 +60,8 @@ const LOOKS: [&str; 6] = [
 /// What an app password opens, by the beginning of its path: people's data, never accounts or the cluster.
 const FOR_APPS: [&str; 4] =
     ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/", "/atoll.v1.Drives/ListDrives"];
+/// But not this: no program judges what programs did.
+const FOR_PEOPLE: [&str; 3] = ["/atoll.v1.Drive/ListHeld", "/atoll.v1.Drive/LetGo", "/atoll.v1.Drive/PutBack"];
 /// The same where it may only read. `Verify` is not among them: it may fence a write.
 const READS: [&str; 15] = [
     "/atoll.v1.KeyValue/Get",
@@ -320,7 +322,8 @@ async fn authenticate_app(
 ) -> Result<Caller, Problem> {
     let called = state.inner.accounts.authenticate_app(&name, &secret, Protocol::Grpc, &device).await;
     let called = called.map_err(Explain::problem)?;
-    let opened = path == WHO_AM_I || FOR_APPS.iter().any(|open| path.starts_with(open));
+    let data = FOR_APPS.iter().any(|open| path.starts_with(open)) && !FOR_PEOPLE.contains(&path);
+    let opened = path == WHO_AM_I || data;
     if !opened || (!called.write && !READS.contains(&path)) {
         let text = if opened { "this app password is for reading only" } else { "this needs a session: `atoll login`" };
         return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text));
@@ -370,16 +373,6 @@ async fn drive_of(
 /// Where this call is made.
 pub(super) fn place<T>(request: &tonic::Request<T>) -> Result<InDrive, Status> {
     request.extensions().get::<InDrive>().cloned().ok_or_else(|| signed_out().to_status())
-}
-
-/// The same, for people alone: no program judges what programs did.
-pub(super) fn place_of_person<T>(request: &tonic::Request<T>) -> Result<InDrive, Status> {
-    let place = place(request)?;
-    if place.program.is_some() {
-        let text = "this needs a session: `atoll login`";
-        return Err(Problem::rejected(Code::PermissionDenied, kind::DENIED, text).to_status());
-    }
-    Ok(place)
 }
 
 pub(super) fn signed_out() -> Problem {

@@ -43,11 +43,11 @@ async function open(url) {
 export const show = (entry) => open(detailsOf(join(listing.path(), entry.name)));
 
 /** Links to an entry of this folder, and a form for another. */
-export const share = (entry) => open(`/share?path=${encodeURIComponent(join(listing.path(), entry.name))}`);
+export const share = (entry) => open(`${base}/share?path=${encodeURIComponent(join(listing.path(), entry.name))}`);
 
 // From one to the other without leaving the listing, where uploads may be under way.
 content.addEventListener("click", (event) => {
-  const link = event.target.closest("a[href^='/share'], a[href^='/details']");
+  const link = event.target.closest("a[href*='/share?'], a[href*='/details?']");
   if (!link) return;
   event.preventDefault();
   open(link.getAttribute("href"));
@@ -56,7 +56,7 @@ content.addEventListener("click", (event) => {
 content.addEventListener("submit", async (event) => {
   event.preventDefault();
   const { action } = event.target;
-  if (new URL(action).pathname.startsWith("/share")) {
+  if (new URL(action).pathname.startsWith(`${base}/share`)) {
     event.submitter.disabled = true;
     try {
       await fill(action, new URLSearchParams(new FormData(event.target)));

@@ -1,7 +1,7 @@
 // The keyboard. Single keys are off while typing, and the browser's own keys are never taken.
 import * as details from "./details.js";
 import { anyOpen, shortcuts } from "./dialog.js";
-import { base, edits } from "./format.js";
+import { edits } from "./format.js";
 import * as listing from "./listing.js";
 import { undoLast } from "./report.js";
 import * as verbs from "./verbs.js";
@@ -29,7 +29,7 @@ const plain = {
   " ": () => listing.current() && listing.toggle(listing.current().name),
   i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
   s: () => listing.current() && verbs.star(listing.chosen()),
-  l: () => !base && listing.chosen().length === 1 && details.share(listing.chosen()[0]),
+  l: () => edits && listing.chosen().length === 1 && details.share(listing.chosen()[0]),
   d: () => listing.current() && verbs.download(listing.chosen()),
   g: listing.toggleLook,
   n: verbs.newFolder,

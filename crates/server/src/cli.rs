@@ -49,6 +49,7 @@ pub enum Command {
     Unstar(files::personal::UnstarArgs),
     Starred(files::personal::StarredArgs),
     Recent(files::personal::RecentArgs),
+    Share(files::share::ShareArgs),
     Trash(files::kept::TrashArgs),
     Versions(files::kept::VersionsArgs),
     Jobs(files::kept::JobsArgs),

@@ -91,6 +91,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Unstar(args) => files::personal::unstar(args).await,
             Command::Starred(args) => files::personal::starred(args).await,
             Command::Recent(args) => files::personal::recent(args).await,
+            Command::Share(args) => files::share::run(args).await,
             Command::Trash(args) => files::kept::trash(args).await,
             Command::Versions(args) => files::kept::versions(args).await,
             Command::Jobs(args) => files::kept::jobs(args).await,

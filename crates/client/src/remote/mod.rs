@@ -25,6 +25,7 @@ mod error;
 mod gateways;
 mod key_value;
 mod layout;
+pub mod links;
 mod personal;
 mod tables;
 mod upload;

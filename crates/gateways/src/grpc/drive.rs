@@ -209,6 +209,18 @@ impl Drive for GrpcState {
         Ok(Response::new(v1::PutBackReply { restored: done.restored, left: done.left, more: done.more }))
     }
 
+    async fn list_links(&self, request: Request<v1::ListLinksRequest>) -> Result<Response<v1::ListLinksReply>, Status> {
+        self.all_links(request).await.map(Response::new)
+    }
+
+    async fn make_link(&self, request: Request<v1::MakeLinkRequest>) -> Result<Response<v1::MakeLinkReply>, Status> {
+        self.new_link(request).await.map(Response::new)
+    }
+
+    async fn revoke_link(&self, request: Request<v1::RevokeLinkRequest>) -> Result<Response<v1::Empty>, Status> {
+        self.take_link_back(request).await.map(Response::new)
+    }
+
     async fn list_versions(
         &self,
         request: Request<v1::ListVersionsRequest>,

@@ -60,8 +60,15 @@ const LOOKS: [&str; 6] = [
 /// What an app password opens, by the beginning of its path: people's data, never accounts or the cluster.
 const FOR_APPS: [&str; 4] =
     ["/atoll.v1.KeyValue/", "/atoll.v1.Drive/", "/atoll.v1.Tables/", "/atoll.v1.Drives/ListDrives"];
-/// But not this: no program judges what programs did.
-const FOR_PEOPLE: [&str; 3] = ["/atoll.v1.Drive/ListHeld", "/atoll.v1.Drive/LetGo", "/atoll.v1.Drive/PutBack"];
+/// But not this: no program judges what programs did, or lets strangers in.
+const FOR_PEOPLE: [&str; 6] = [
+    "/atoll.v1.Drive/ListHeld",
+    "/atoll.v1.Drive/LetGo",
+    "/atoll.v1.Drive/PutBack",
+    "/atoll.v1.Drive/ListLinks",
+    "/atoll.v1.Drive/MakeLink",
+    "/atoll.v1.Drive/RevokeLink",
+];
 /// The same where it may only read. `Verify` is not among them: it may fence a write.
 const READS: [&str; 15] = [
     "/atoll.v1.KeyValue/Get",

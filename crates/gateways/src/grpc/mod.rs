@@ -29,6 +29,7 @@ mod drives;
 mod guard;
 mod key_value;
 mod layout;
+mod links;
 mod people;
 mod personal;
 mod problems;

@@ -44,6 +44,7 @@ mod text;
 mod url;
 mod zip;
 
+pub(crate) use api::link_address;
 pub use certificate::{Shown, TlsFailure};
 pub use serve::{Door, Peer, serve};
 

@@ -336,3 +336,62 @@ async fn owners_have_plain_pages() {
     assert_eq!(stranger.header("location"), "/login?next=%2Fshare%3Fpath%3D%2Fx");
     world.stop().await;
 }
+
+/// Links into a shared drive are made by those who may change it, and work as long as their makers may.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_lead_into_shared_drives_while_their_makers_may_write_there() {
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    let drive = ada.json("POST", "/api/v1/drives", json!({"name": "Tea club"})).await.json();
+    let drive = drive["id"].as_str().unwrap();
+    let api = format!("/api/v1/drives/{drive}");
+    let role = async |role: &str| {
+        let set = ada.json("PUT", &format!("{api}/members/ben"), json!({ "role": role })).await;
+        assert_eq!(set.status, StatusCode::OK, "{:?}", set.body);
+    };
+    ada.json("POST", &format!("{api}/folder"), json!({"path": "/box"})).await;
+    let put = ada.send("PUT", &format!("{api}/file?path=/menu.txt"), &[], "tea").await;
+    assert!(put.status.is_success());
+    role("view").await;
+    let asked = json!({"path": "/menu.txt"});
+    assert_eq!(ben.json("POST", &format!("{api}/links"), asked.clone()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ben.get(&format!("{api}/links")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ben.get(&format!("/drives/{drive}/share?path=/menu.txt")).await.status, StatusCode::FORBIDDEN);
+    role("edit").await;
+    let made = ben.json("POST", &format!("{api}/links"), asked).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    let link = at(&made.json()["link"]);
+    let drop_box = ben.json("POST", &format!("{api}/links"), json!({"path": "/box", "mode": "drop_box"})).await;
+    let drop_box = at(&drop_box.json()["link"]);
+    let page = ada.get(&format!("/drives/{drive}/share")).await;
+    assert!(
+        page.text().contains(&link) && page.text().contains(&format!("/drives/{drive}/share/revoke")),
+        "{}",
+        page.text()
+    );
+    assert_eq!(ada.get("/api/v1/drive/links").await.json()["links"], json!([]), "one's own drive is another");
+
+    let guest = world.stranger();
+    assert_eq!(guest.get(&format!("{link}/file")).await.text(), "tea");
+    let sent = guest.send("PUT", &format!("{drop_box}/upload?name=leaf.txt"), &[], "leaf").await;
+    assert!(sent.status.is_success(), "{:?}", sent.body);
+    let listed = ben.get(&format!("{api}/list?path=/box")).await.json();
+    assert_eq!(listed["entries"][0]["name"], "leaf.txt");
+    // Who may not write there any more lets nobody else in; who may again, does.
+    role("view").await;
+    for address in [&link, &drop_box, &format!("{link}/file")] {
+        assert_eq!(guest.get(address).await.status, StatusCode::GONE, "{address}");
+    }
+    let sent = guest.send("PUT", &format!("{drop_box}/upload?name=late.txt"), &[], "late").await;
+    assert_eq!(sent.status, StatusCode::GONE, "{:?}", sent.body);
+    role("edit").await;
+    assert_eq!(guest.get(&format!("{link}/file")).await.text(), "tea");
+    ada.send("DELETE", &format!("{api}/members/ben"), &[], "").await;
+    assert_eq!(guest.get(&link).await.status, StatusCode::GONE);
+    // Another member takes it back.
+    let links = ada.get(&format!("{api}/links")).await.json();
+    let id = links["links"][0]["id"].as_str().unwrap();
+    let gone = ada.send("DELETE", &format!("{api}/links?id={id}"), &[], "").await;
+    assert_eq!(gone.status, StatusCode::OK, "{:?}", gone.body);
+    world.stop().await;
+}

@@ -18,6 +18,7 @@ pub mod personal;
 mod plan;
 pub mod progress;
 pub mod rename;
+pub mod share;
 pub mod tally;
 pub mod upload;
 

@@ -3,6 +3,7 @@
 use super::*;
 use apps::accounts::shared::{DriveRole, NewMember};
 use apps::accounts::{AppScope, Protocol};
+use client::remote::links::{LinkMode, MakeLinkRequest};
 use client::remote::shared::{ChangeDriveRequest, Membership};
 use client::remote::{Act, Clash, RemoteError, SharedDriveId, UploadTarget};
 
@@ -12,6 +13,10 @@ fn denied<T: std::fmt::Debug>(result: Result<T, RemoteError>) -> bool {
 
 fn absent<T: std::fmt::Debug>(result: Result<T, RemoteError>) -> bool {
     matches!(result, Err(RemoteError::NotFound(_)))
+}
+
+fn view(path: &str) -> MakeLinkRequest {
+    MakeLinkRequest { path: path.into(), mode: LinkMode::View.into(), ..Default::default() }
 }
 
 /// What changes a drive, and what only looks at it: which of all these are refused, and how.
@@ -28,6 +33,11 @@ async fn tried(remote: &Remote, refused: fn(Result<(), RemoteError>) -> bool) ->
         refused(remote.empty_trash().await.map(drop)),
         refused(remote.remove_version("/none", client::remote::FileVersion(id)).await),
         refused(remote.cancel_job(id).await.map(drop)),
+        refused(remote.links(None).await.map(drop)),
+        refused(remote.make_link(view("/none")).await.map(drop)),
+        refused(remote.revoke_link(id).await),
+        refused(remote.put_back("none").await.map(drop)),
+        refused(remote.let_go("none").await),
     ];
     let looks = vec![
         refused(remote.list_folder("/", None, 0).await.map(drop)),
@@ -36,6 +46,7 @@ async fn tried(remote: &Remote, refused: fn(Result<(), RemoteError>) -> bool) ->
         refused(remote.trash(None).await.map(drop)),
         refused(remote.versions("/f").await.map(drop)),
         refused(remote.jobs().await.map(drop)),
+        refused(remote.held().await.map(drop)),
         refused(remote.search("f", true, None).await.map(drop)),
         refused(remote.star("/f", true).await.map(drop)),
         refused(remote.starred().await.map(drop)),
@@ -159,4 +170,39 @@ async fn stars_and_the_last_files_are_the_callers_in_all_drives() {
     assert!(absent(ada.star("/none", true).await));
     ben.delete_drive(id).await.unwrap();
     assert!(told(ada.recent().await.unwrap()).is_empty() && told(ben.recent().await.unwrap()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_are_made_listed_and_taken_back() {
+    let world = World::new(1).await;
+    let ben = world.ben().await;
+    let made = ben.create_drive("Tea").await.unwrap();
+    let bens = ben.in_drive(Some(made.id.parse().unwrap()));
+    bens.make_folder("/d", false).await.unwrap();
+    bens.upload(&b"text"[..], &UploadTarget::new("/f"), |_| ()).await.unwrap();
+    let bounded = MakeLinkRequest { downloads_max: Some(3), password: "secret word".into(), ..view("/f") };
+    let link = bens.make_link(bounded).await.unwrap().links.remove(0);
+    assert_eq!((link.path.as_str(), link.downloads_max, link.password, link.works), ("/f", Some(3), true, true));
+    assert!(link.address.starts_with("/s/") && link.address.len() > 40, "{}", link.address);
+    let drop_box = MakeLinkRequest { mode: LinkMode::DropBox.into(), bytes_max: Some(10), ..view("/d") };
+    bens.make_link(drop_box.clone()).await.unwrap();
+    assert_eq!(bens.links(None).await.unwrap().links.len(), 2);
+    assert_eq!(bens.links(Some("/f")).await.unwrap().links, std::slice::from_ref(&link));
+    assert!(ben.links(None).await.unwrap().links.is_empty(), "one's own drive is another");
+    // What nobody says is not guessed, and what cannot be is not made.
+    for bad in [
+        MakeLinkRequest { mode: 0, ..view("/f") },
+        MakeLinkRequest { mode: 77, ..view("/f") },
+        MakeLinkRequest { path: "/f".into(), ..drop_box },
+        MakeLinkRequest { password: "short".into(), ..view("/f") },
+        MakeLinkRequest { expires_ms: 1, ..view("/f") },
+        view("/none"),
+        view("/"),
+    ] {
+        assert!(bens.make_link(bad.clone()).await.is_err(), "{bad:?}");
+    }
+    let id: [u8; 16] = link.id[..].try_into().unwrap();
+    bens.revoke_link(id).await.unwrap();
+    assert!(absent(bens.revoke_link(id).await));
+    assert_eq!(bens.links(None).await.unwrap().links.len(), 1);
 }

@@ -1,10 +1,11 @@
-//! Links to what is in the caller's drive: make, list, change, take back.
+//! Links to what is in a drive: make, list, change, take back. In a shared one, for those who may change what is in it.
 
 use super::acts::Nothing;
 use super::description::Id;
 use crate::web::WebState;
+use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
-use crate::web::session::Caller;
+
 use apps::LinkId;
 use apps::drive::{Link, LinkChange, LinkMode, NewLink};
 use axum::Json;
@@ -134,7 +135,7 @@ pub(in crate::web) struct Answer {
 }
 
 /// The page that a link leads to.
-pub(in crate::web) fn address(token: &str) -> String {
+pub(crate) fn address(token: &str) -> String {
     format!("/s/{token}")
 }
 
@@ -160,8 +161,17 @@ fn json(link: Link, now: WallMillis) -> LinkJson {
     }
 }
 
+/// A line in the log, of what is about to be done.
+async fn note(state: &WebState, at: &InDrive, act: &str, what: &str) -> Result<(), Problem> {
+    let what = match &at.shared {
+        None => what.to_string(),
+        Some(shared) => format!("{}: {what}", shared.name),
+    };
+    Ok(state.inner.accounts.note_link(&at.caller.by(), act, &what).await?)
+}
+
 /// Makes a link, with its line in the log.
-pub(in crate::web) async fn make(state: &WebState, caller: &Caller, asked: Make) -> Result<Link, Problem> {
+pub(in crate::web) async fn make(state: &WebState, at: &InDrive, asked: Make) -> Result<Link, Problem> {
     let password = match asked.password.filter(|password| !password.is_empty()) {
         Some(password) => Some(state.inner.accounts.hash_link_password(&password).await?),
         None => None,
@@ -173,14 +183,14 @@ pub(in crate::web) async fn make(state: &WebState, caller: &Caller, asked: Make)
         downloads_max: asked.downloads,
         bytes_max: asked.bytes,
     };
-    state.inner.accounts.note_link(&caller.by(), "link into the drive made", &asked.path).await?;
-    Ok(state.inner.drives.make_link(caller.user.drive, &asked.path, new, caller.user.id).await?)
+    note(state, at, "link into the drive made", &asked.path).await?;
+    Ok(state.inner.drives.make_link(at.drive, &asked.path, new, at.caller.user.id).await?)
 }
 
 /// Changes a link, with its line in the log.
 pub(in crate::web) async fn change_of(
     state: &WebState,
-    caller: &Caller,
+    at: &InDrive,
     id: LinkId,
     asked: Change,
 ) -> Result<Link, Problem> {
@@ -197,66 +207,66 @@ pub(in crate::web) async fn change_of(
         downloads_max: asked.downloads,
         bytes_max: asked.bytes,
     };
-    let (drives, drive) = (&state.inner.drives, caller.user.drive);
+    let (drives, drive) = (&state.inner.drives, at.drive);
     let link = drives.link(drive, id).await?;
-    state.inner.accounts.note_link(&caller.by(), "link into the drive changed", &link.name).await?;
+    note(state, at, "link into the drive changed", &link.name).await?;
     Ok(drives.change_link(drive, id, &change).await?)
 }
 
 /// Takes a link back, with its line in the log.
-pub(in crate::web) async fn take_back(state: &WebState, caller: &Caller, id: LinkId) -> Result<(), Problem> {
-    let (drives, drive) = (&state.inner.drives, caller.user.drive);
+pub(in crate::web) async fn take_back(state: &WebState, at: &InDrive, id: LinkId) -> Result<(), Problem> {
+    let (drives, drive) = (&state.inner.drives, at.drive);
     let link = drives.link(drive, id).await?;
-    state.inner.accounts.note_link(&caller.by(), "link into the drive taken back", &link.name).await?;
+    note(state, at, "link into the drive taken back", &link.name).await?;
     Ok(drives.revoke_link(drive, id).await?)
 }
 
 /// Makes a link by which guests come to a file or folder.
-#[utoipa::path(post, path = "/drive/links", tag = "links", request_body = Make, responses((status = 201, body = Answer)))]
+#[utoipa::path(post, path = "/links", tag = "links", request_body = Make, responses((status = 201, body = Answer)))]
 pub(in crate::web) async fn create(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<Make>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     let Json(asked) = body?;
-    let link = make(&state, &caller, asked).await?;
+    let link = make(&state, &at, asked).await?;
     Ok((StatusCode::CREATED, Json(Answer { link: json(link, state.inner.client.now()) })))
 }
 
-/// Links into the caller's drive, or to one thing in it.
-#[utoipa::path(get, path = "/drive/links", tag = "links", params(Which), responses((status = 200, body = Links)))]
+/// Links into the drive, or to one thing in it.
+#[utoipa::path(get, path = "/links", tag = "links", params(Which), responses((status = 200, body = Links)))]
 pub(in crate::web) async fn list(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     query: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Links>, Problem> {
     let Query(asked) = query?;
-    let links = state.inner.drives.links(caller.user.drive, asked.path.as_deref()).await?;
+    let links = state.inner.drives.links(at.drive, asked.path.as_deref()).await?;
     let now = state.inner.client.now();
     Ok(Json(Links { links: links.into_iter().map(|link| json(link, now)).collect() }))
 }
 
 /// Changes a link. What is left out stays.
-#[utoipa::path(patch, path = "/drive/links", tag = "links", request_body = ChangeOne,
+#[utoipa::path(patch, path = "/links", tag = "links", request_body = ChangeOne,
     responses((status = 200, body = Answer)))]
 pub(in crate::web) async fn change(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     body: Result<Json<ChangeOne>, JsonRejection>,
 ) -> Result<Json<Answer>, Problem> {
     let Json(asked) = body?;
-    let link = change_of(&state, &caller, asked.id, asked.change).await?;
+    let link = change_of(&state, &at, asked.id, asked.change).await?;
     Ok(Json(Answer { link: json(link, state.inner.client.now()) }))
 }
 
 /// Takes a link back: it leads nowhere from then on.
-#[utoipa::path(delete, path = "/drive/links", tag = "links", params(One), responses((status = 200, body = Nothing)))]
+#[utoipa::path(delete, path = "/links", tag = "links", params(One), responses((status = 200, body = Nothing)))]
 pub(in crate::web) async fn revoke(
     State(state): State<WebState>,
-    caller: Caller,
+    Editor(at): Editor,
     query: Result<Query<One>, QueryRejection>,
 ) -> Result<Json<Nothing>, Problem> {
     let Query(asked) = query?;
-    take_back(&state, &caller, asked.id).await?;
+    take_back(&state, &at, asked.id).await?;
     Ok(Json(Nothing {}))
 }

@@ -17,7 +17,8 @@ pub(super) use archive::send as send_archive;
 pub(super) use description::document;
 pub(super) use download::send as send_file;
 pub(super) use drive::{OrderJson, stars};
-pub(super) use links::{Change, Make, ModeJson, address as link_address, change_of, make, take_back};
+pub(crate) use links::address as link_address;
+pub(super) use links::{Change, Make, ModeJson, change_of, make, take_back};
 pub(super) use thumbnail::answer as send_thumbnail;
 pub(super) use upload::{drain, media_type, whole};
 
@@ -41,7 +42,6 @@ pub(super) fn routes() -> (Router<WebState>, OpenApi) {
         .routes(routes!(super::health::discovery))
         .merge(accounts::routes())
         .nest("/drive", drive_routes())
-        .routes(routes!(links::list, links::create, links::change, links::revoke))
         .routes(routes!(personal::starred))
         .routes(routes!(personal::recent))
         .routes(routes!(drives::list, drives::create))
@@ -84,6 +84,7 @@ fn drive_routes() -> OpenApiRouter<WebState> {
         .routes(routes!(acts::job))
         .routes(routes!(acts::cancel_job))
         .routes(routes!(drive::usage))
+        .routes(routes!(links::list, links::create, links::change, links::revoke))
 }
 
 async fn nothing() -> Problem {

@@ -15,7 +15,7 @@ use super::session::From;
 use super::text::words;
 use super::{GUEST_ARCHIVES_MAX, GUEST_DOWNLOADS_MAX, GUEST_UPLOADS_MAX, WebState};
 use apps::drive::{Entry, LinkFound, Started};
-use apps::{AccountError, Device, DriveError, Drives, User, UserId};
+use apps::{AccountError, Device, DriveError, DriveRole, Drives, SharedDrive, User, UserId};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -87,6 +87,8 @@ struct Guest {
     token: String,
     /// Who made the link.
     maker: User,
+    /// The shared drive that it leads into, if it is one.
+    shared: Option<SharedDrive>,
     /// Which of its guests, and that they knew the password if there is one.
     proof: Option<Proof>,
 }
@@ -118,8 +120,19 @@ impl Guest {
         let guests = &state.inner.guests;
         let link = state.inner.drives.find_link(token).await?;
         let maker = guests.maker(state, link.by).await?.ok_or(DriveError::LinkOver)?;
+        // Into a shared drive it leads as long as its maker may change what is in there.
+        let shared = match link.drive == maker.drive {
+            true => None,
+            false => match state.inner.accounts.drive_for(&maker, link.drive, DriveRole::Edit).await {
+                Ok(shared) => Some(shared),
+                Err(AccountError::NotFound { .. } | AccountError::DriveRole { .. }) => {
+                    return Err(DriveError::LinkOver.into());
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
         let proof = Proof::shown(headers, &link, state.inner.client.now());
-        Ok(Guest { link, token: token.to_string(), maker, proof })
+        Ok(Guest { link, token: token.to_string(), maker, shared, proof })
     }
 
     /// The same, where the password has been given if there is one.
@@ -153,9 +166,13 @@ impl Guest {
         entry.may_have_thumbnail() && !self.link.bounds_downloads()
     }
 
-    /// The drives, held to what who made the link may keep.
+    /// The drives, held to what may be kept in the one that the link leads into.
     async fn drives(&self, state: &WebState) -> Result<Drives, AccountError> {
-        Ok(state.inner.drives.within(state.quota(&self.maker).await?))
+        let quota = match &self.shared {
+            None => state.quota(&self.maker).await?,
+            Some(shared) => state.inner.quotas.of_drive(&state.inner.accounts, shared).await?,
+        };
+        Ok(state.inner.drives.within(quota))
     }
 
     /// The link's page, at a path within it.

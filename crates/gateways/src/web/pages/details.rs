@@ -173,9 +173,8 @@ fn details<'a>(at: &'a InDrive, found: &Found, done: &'static str, error: String
         view: if entry.is_folder() { String::new() } else { url::view(&base, path) },
         archive: url::archive(&base, path),
         starred: *starred,
-        // Links are of one's own drive.
-        links_here: !path.is_root() && !spot.shared,
-        share: super::share::address(path),
+        links_here: !path.is_root() && spot.edits,
+        share: super::share::address(&base, path),
         links: match links {
             0 => words().links_none.to_string(),
             1 => words().links_one.to_string(),

@@ -3,8 +3,8 @@
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api::{self, ModeJson};
+use crate::web::place::{EditorOfPage, InDrive};
 use crate::web::problem::Problem;
-use crate::web::session::{Caller, Visitor};
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::path::shown;
@@ -102,13 +102,13 @@ impl Typed {
 }
 
 /// The page of an entry's links.
-pub(super) fn address(path: &DrivePath) -> String {
-    format!("/share?path={}", url::encode(&path.to_string()))
+pub(super) fn address(base: &str, path: &DrivePath) -> String {
+    format!("{base}/share?path={}", url::encode(&path.to_string()))
 }
 
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     headers: HeaderMap,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
@@ -119,19 +119,19 @@ pub(in crate::web) async fn show(
         "revoked" => words().link_revoked,
         _ => "",
     };
-    page(&state, &caller, &headers, StatusCode::OK, &asked.path, done, String::new()).await
+    page(&state, &at, &headers, StatusCode::OK, &asked.path, done, String::new()).await
 }
 
 async fn page(
     state: &WebState,
-    caller: &Caller,
+    at: &InDrive,
     headers: &HeaderMap,
     status: StatusCode,
     path: &str,
     done: &'static str,
     error: String,
 ) -> Response {
-    match read(state, caller, path).await {
+    match read(state, at, path).await {
         Ok((path, folder, links)) => {
             let text = words();
             // Where its owner sees this page, others will find it.
@@ -141,9 +141,9 @@ async fn page(
             let page = SharePage {
                 frame: Frame::new(),
                 place: "share",
-                spot: Spot::nowhere(),
-                user: &caller.user,
-                signed_in_as: fill(text.signed_in_as, &[("name", &caller.user.display)]),
+                spot: Spot::of(at),
+                user: &at.caller.user,
+                signed_in_as: fill(text.signed_in_as, &[("name", &at.caller.user.display)]),
                 title: match path.as_ref().and_then(DrivePath::name) {
                     Some(name) => fill(text.share_title, &[("name", &shown(name))]),
                     None => text.links_all.to_string(),
@@ -160,12 +160,8 @@ async fn page(
     }
 }
 
-async fn read(
-    state: &WebState,
-    caller: &Caller,
-    path: &str,
-) -> Result<(Option<DrivePath>, bool, Vec<Link>), DriveError> {
-    let (drives, drive) = (&state.inner.drives, caller.user.drive);
+async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<(Option<DrivePath>, bool, Vec<Link>), DriveError> {
+    let (drives, drive) = (&state.inner.drives, at.drive);
     let path = DrivePath::parse(path)?;
     if path.is_root() {
         return Ok((None, false, drives.links(drive, None).await?));
@@ -222,11 +218,11 @@ fn row(link: Link, site: &str, now: WallMillis) -> Row {
 /// Makes a link, and leads back to what there is.
 pub(in crate::web) async fn make(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     headers: HeaderMap,
     typed: Result<Form<Typed>, FormRejection>,
 ) -> Response {
-    act(&state, &caller, &headers, typed, "made", async |typed: &Typed| {
+    act(&state, &at, &headers, typed, "made", async |typed: &Typed| {
         let asked = api::Make {
             path: typed.path.clone(),
             mode: typed.mode,
@@ -235,18 +231,18 @@ pub(in crate::web) async fn make(
             downloads: typed.downloads()?,
             bytes: typed.bytes()?,
         };
-        api::make(&state, &caller, asked).await.map(drop)
+        api::make(&state, &at, asked).await.map(drop)
     })
     .await
 }
 
 pub(in crate::web) async fn change(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     headers: HeaderMap,
     typed: Result<Form<Typed>, FormRejection>,
 ) -> Response {
-    act(&state, &caller, &headers, typed, "changed", async |typed: &Typed| {
+    act(&state, &at, &headers, typed, "changed", async |typed: &Typed| {
         let password = match (&typed.no_password, &*typed.password) {
             (Some(_), _) => Some(None),
             (None, "") => None,
@@ -258,26 +254,26 @@ pub(in crate::web) async fn change(
             downloads: Some(typed.downloads()?),
             bytes: Some(typed.bytes()?),
         };
-        api::change_of(&state, &caller, typed.id.ok_or(DriveError::NoSuchLink)?, asked).await.map(drop)
+        api::change_of(&state, &at, typed.id.ok_or(DriveError::NoSuchLink)?, asked).await.map(drop)
     })
     .await
 }
 
 pub(in crate::web) async fn revoke(
     State(state): State<WebState>,
-    Visitor(caller): Visitor,
+    EditorOfPage(at): EditorOfPage,
     headers: HeaderMap,
     typed: Result<Form<Typed>, FormRejection>,
 ) -> Response {
-    act(&state, &caller, &headers, typed, "revoked", async |typed: &Typed| {
-        api::take_back(&state, &caller, typed.id.ok_or(DriveError::NoSuchLink)?).await
+    act(&state, &at, &headers, typed, "revoked", async |typed: &Typed| {
+        api::take_back(&state, &at, typed.id.ok_or(DriveError::NoSuchLink)?).await
     })
     .await
 }
 
 async fn act(
     state: &WebState,
-    caller: &Caller,
+    at: &InDrive,
     headers: &HeaderMap,
     typed: Result<Form<Typed>, FormRejection>,
     told: &str,
@@ -288,10 +284,12 @@ async fn act(
         Err(error) => return failed(Problem::bad_request(error.body_text())),
     };
     match work(&typed).await {
-        Ok(()) => Redirect::to(&format!("/share?path={}&done={told}", url::encode(&typed.path))).into_response(),
+        Ok(()) => {
+            Redirect::to(&format!("{}/share?path={}&done={told}", at.base(), url::encode(&typed.path))).into_response()
+        }
         Err(problem) => {
             let words = format!("{} {}", problem.message, problem.action).trim().to_string();
-            page(state, caller, headers, problem.status, &typed.path, "", words).await
+            page(state, at, headers, problem.status, &typed.path, "", words).await
         }
     }
 }

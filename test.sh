@@ -13,7 +13,8 @@ esac
 step() { printf '\n== %s (after %d min)\n' "$1" $((SECONDS / 60)); }
 
 command -v cargo >/dev/null || { echo "test.sh: install Rust first: https://rustup.rs" >&2; exit 1; }
-# A browser for the page's test; curl for the set-up link's; unzip and Python for archives; litmus and rclone for WebDAV;
+# A browser for the page's test; curl for the set-up link's; unzip and Python for archives; litmus and rclone for WebDAV; restic
+# and what pip installs for S3;
 # networks and file systems for the nemesis; ZooKeeper, which runs on Java.
 PATH="$PATH:/usr/sbin:/sbin"
 need=()
@@ -24,6 +25,8 @@ command -v unzip >/dev/null || need+=(unzip)
 python3 -c 'import ensurepip, venv' 2>/dev/null || need+=(python3 python3-venv)
 command -v litmus >/dev/null || need+=(litmus)
 command -v rclone >/dev/null || need+=(rclone)
+command -v restic >/dev/null || need+=(restic)
+python3 -c "import venv, ensurepip" 2>/dev/null || need+=(python3-venv)
 command -v ip >/dev/null || need+=(iproute2)
 command -v nft >/dev/null || need+=(nftables)
 command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)
@@ -48,6 +51,12 @@ if [ ! -e "$tools/installed" ]; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
     "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps 'axe-playwright-python==0.1.8'
     touch "$tools/installed"
+fi
+# S3's own programs, of versions that were tried, into a folder of their own.
+if [ ! -x target/s3-clients/bin/s3cmd ]; then
+    step "installing boto3, aws and s3cmd"
+    python3 -m venv target/s3-clients
+    target/s3-clients/bin/pip install --quiet --disable-pip-version-check 'botocore[crt]' boto3 awscli s3cmd
 fi
 
 step "form and lints"

@@ -87,6 +87,10 @@ random_id! {
     TrashId
 }
 random_id! {
+    /// An upload in parts within its drive.
+    PartsId
+}
+random_id! {
     /// A job of many steps within its drive.
     JobId
 }
@@ -101,6 +105,8 @@ impl FolderId {
     pub const ROOT: FolderId = FolderId([0; 16]);
     /// Where the places of what is in the trash lead. Holds no entries.
     pub const TRASH: FolderId = FolderId([0xff; 16]);
+    /// Where the places of objects lead that cannot be in the tree. Its count is that of the flat list.
+    pub const FLAT: FolderId = FolderId([0xfd; 16]);
     /// Where the places of what a job is still making lead. Holds no entries.
     pub const JOBS: FolderId = FolderId([0xfe; 16]);
 }

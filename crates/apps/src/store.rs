@@ -36,6 +36,7 @@ pub trait Store: Send + Sync + 'static {
     async fn reference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError>;
     async fn unreference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError>;
     async fn write_blob(&self, upload: UploadId, source: ByteSource) -> Result<Content, ClientError>;
+    async fn compose(&self, upload: UploadId, parts: Vec<Content>) -> Result<Content, ClientError>;
     fn read_blob(&self, content: Content, range: Range<u64>) -> ByteStream;
     /// Waits before trying again what lost to others.
     async fn pause(&self, time: Duration) {
@@ -87,6 +88,10 @@ impl Store for Client {
 
     async fn write_blob(&self, upload: UploadId, source: ByteSource) -> Result<Content, ClientError> {
         Client::write_blob_stream(self, upload, source).await
+    }
+
+    async fn compose(&self, upload: UploadId, parts: Vec<Content>) -> Result<Content, ClientError> {
+        Client::compose(self, upload, parts).await
     }
 
     fn read_blob(&self, content: Content, range: Range<u64>) -> ByteStream {

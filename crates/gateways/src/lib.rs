@@ -3,7 +3,6 @@
 pub mod grpc;
 mod health;
 mod metrics;
-mod quota;
 pub mod web;
 
 pub use health::{Health, HealthCheck};

@@ -35,6 +35,7 @@ pub enum Command {
     Whoami(session::login::WhoamiArgs),
     Passwd(people::own::PasswdArgs),
     Account(people::own::AccountArgs),
+    Key(people::keys::KeyArgs),
     User(people::users::UserArgs),
     Drive(people::drives::DriveCommandArgs),
     Upload(files::upload::UploadArgs),

@@ -46,6 +46,10 @@ pub struct Plan {
     pub plain: Door,
     /// Listens for browsers, with TLS.
     pub https: Option<Https>,
+    /// Listens for S3.
+    pub s3: TcpListener,
+    /// Names of this service before which a bucket's may stand.
+    pub s3_domains: Vec<String>,
     /// How others reach it, and what it offers.
     pub presence: Presence,
     /// Token of the cluster to join.
@@ -137,6 +141,8 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
         why = node.dismissed() => return Err(Failure::failed(why)),
     };
 
+    apps.accounts.derive_access_keys_from(&key.0);
+
     let (stop, _) = watch::channel(false);
     let mut gateways = JoinSet::new();
     let blocks = Arc::new(OwnBlocks(node.local_blocks()));
@@ -147,8 +153,11 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let state = GrpcState::on_node(client.clone(), apps.clone(), &key, identity.node, blocks, watched, counts);
     let (grpc, stopped) = (listener(plan.grpc)?, stop_asked(&stop));
     gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, stopped).await) });
+    let s3_settings = s3::Settings { domains: plan.s3_domains, proxies: plan.proxies.clone() };
+    let s3_port = plan.s3.local_addr().map_err(|error| Failure::io("cannot listen", &error))?.port();
     let settings = web::Settings {
         proxies: plan.proxies,
+        s3_port: Some(s3_port),
         metrics_from: plan.metrics_from,
         grpc: Some(plan.presence.grpc.clone()),
         instance: plan.instance,
@@ -156,17 +165,23 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let state = WebState::new(client.clone(), apps.clone(), settings, health, metrics);
     let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
     let (plain, plainly) = (plan.plain, state.clone());
+    let mut s3_door = s3::Door { tls: None, plain: matches!(plain, Door::Plain) };
     gateways.spawn(async move { ("web", web::serve(plainly, web, plain, stopped).await) });
     let tls = match plan.https {
         None => None,
         Some(Https { listener: port, port: number, source }) => {
             let shown = https::show(source, &node, &plan.data).await?;
+            let unusable = |error: web::TlsFailure| Failure::failed(error.to_string());
+            s3_door.tls = Some(shown.acceptor().map_err(unusable)?);
             let (fingerprint, door) = (shown.fingerprint(), Door::Tls(shown));
             let (port, stopped) = (listener(port)?, stop_asked(&stop));
             gateways.spawn(async move { ("https", web::serve(state, port, door, stopped).await) });
             Some((number, fingerprint))
         }
     };
+    let gateway = s3::Gateway::new(apps.clone(), s3_settings);
+    let (port, stopped) = (listener(plan.s3)?, stop_asked(&stop));
+    gateways.spawn(async move { ("S3", s3::serve(gateway, port, s3_door, stopped).await) });
     let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
     let keeper = apps.accounts.spawn_keeper(REMOVALS_EVERY);
     let reader = apps.drives.spawn_reader(SWEEP_EVERY);

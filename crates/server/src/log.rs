@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 pub fn start(command: &Command) {
     let default = match command {
         // Raft repeats for every dead member, many times a second, what the node says once; and so does
-        // ZooKeeper's client.
-        Command::Up(_) | Command::Demo(_) => "warn,openraft=off,zookeeper_client=off,atoll=info",
+        // ZooKeeper's client. The S3 library calls each refusal an error.
+        Command::Up(_) | Command::Demo(_) => "warn,openraft=off,zookeeper_client=off,s3s=off,atoll=info",
         _ => "error",
     };
     let filter = std::env::var("ATOLL_LOG")

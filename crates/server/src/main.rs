@@ -77,6 +77,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Logout(args) => session::login::logout(args).await,
             Command::Whoami(args) => session::login::whoami(args).await,
             Command::Passwd(args) => people::own::passwd(args).await,
+            Command::Key(args) => people::keys::run(args).await,
             Command::Account(args) => people::own::run(args).await,
             Command::User(args) => people::users::run(args).await,
             Command::Drive(args) => people::drives::run(args).await,

@@ -18,7 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["types", "rpc", "placement"]),
     ("apps", &["types", "client"]),
     ("gateways", &["types", "rpc", "client", "apps"]),
-    ("server", &["types", "rpc", "storage", "control", "node", "client", "apps", "gateways"]),
+    ("s3", &["types", "client", "apps"]),
+    ("server", &["types", "rpc", "storage", "control", "node", "client", "apps", "gateways", "s3"]),
     ("simulator", &["types", "rpc", "storage", "placement", "replication", "control"]),
 ];
 

@@ -130,6 +130,10 @@ impl Accounts {
             .delete(tables.names, row.name.clone().into())
             .delete(tables.factors, id.bytes())
             .put(tables.removals, id.bytes(), &removal);
+        let act = match DriveId::from_slice(&row.drive) {
+            Some(drive) => act.forget_bucket(self, drive, self.bucket_name(drive).await?.as_deref()),
+            None => act,
+        };
         let act = self.count_users(act, -1, i64::MAX);
         let act = if row.administers() { self.count_administrators(act, -1) } else { act };
         let held = self.memberships(id).await?;
@@ -177,7 +181,9 @@ impl Accounts {
     /// Every step again, in order. True when the removal has ended.
     async fn carry_on(&self, id: UserId, row: &RemovalRow, version: Version) -> Result<bool, AccountError> {
         let tables = &self.inner.tables;
-        for table in [tables.sessions, tables.app_passwords, tables.known, tables.challenges, tables.counts] {
+        for table in
+            [tables.sessions, tables.app_passwords, tables.access_keys, tables.known, tables.challenges, tables.counts]
+        {
             for page in self.rows_of(table, id).await?.chunks(types::limits::TRANSACTION_CHANGES_MAX) {
                 let delete = |at: &types::ItemAt| Update::Delete { table, sort_key: at.sort_key.clone() };
                 self.write(id.bytes(), page.iter().map(delete).collect()).await?;

@@ -18,9 +18,11 @@
 //! **Leaves to others**: cookies and who is asked for what (`gateways`); what drives keep ([`Estate`]).
 //! **Proved by** the tests beside the code and `tests/apps/accounts*.rs`.
 
+mod access_keys;
 mod act;
 mod app_passwords;
 mod audit;
+mod buckets;
 mod cache;
 mod error;
 mod factor;
@@ -42,8 +44,10 @@ mod tries;
 mod user;
 mod users;
 
+pub use access_keys::{ACCESS_KEY_MARK, ACCESS_KEYS_MAX, AccessCaller, AccessKey, AccessScope};
 pub use app_passwords::{APP_PASSWORDS_MAX, AppCaller, AppPassword, AppScope, Protocol};
 pub use audit::{AUDIT_PAGE_MAX, AuditLine};
+pub use buckets::Bucket;
 pub use error::AccountError;
 pub use factor::{FactorState, NewFactor, RECOVERY_CODES};
 pub use leaving::{Estate, Leaving, SETTLED_AFTER};
@@ -103,6 +107,9 @@ struct Inner {
     passwords: Passwords,
     sessions_seen: Cache<User>,
     apps_seen: Cache<AppCaller>,
+    keys_seen: Cache<AccessCaller>,
+    /// What secrets of access keys are derived from.
+    access_secret: OnceLock<[u8; 32]>,
     touching: Arc<Semaphore>,
     /// Days that the log is kept, and when that was read.
     audit_days: Mutex<Option<(u32, Instant)>>,
@@ -137,6 +144,10 @@ struct Tables {
     drives_of_users: TableId,
     /// [`EVERYONE`], drive id → drive that is going.
     drives_going: TableId,
+    /// [`EVERYONE`], bucket's name → drive; drive → bucket's name.
+    buckets: TableId,
+    /// User id, random → access key.
+    access_keys: TableId,
     /// User id, hash of the token → session.
     sessions: TableId,
     /// User id, hash → app password.
@@ -165,6 +176,8 @@ impl Accounts {
             drive_members: store.ensure_table(NAMESPACE, "drive_members").await?,
             drives_of_users: store.ensure_table(NAMESPACE, "drives_of_users").await?,
             drives_going: store.ensure_table(NAMESPACE, "drives_going").await?,
+            buckets: store.ensure_table(NAMESPACE, "buckets").await?,
+            access_keys: store.ensure_table(NAMESPACE, "access_keys").await?,
             app_passwords: store.ensure_table(NAMESPACE, "app_passwords").await?,
             known: store.ensure_table(NAMESPACE, "known_devices").await?,
             challenges: store.ensure_table(NAMESPACE, "challenges").await?,
@@ -179,6 +192,8 @@ impl Accounts {
             passwords,
             sessions_seen: Cache::default(),
             apps_seen: Cache::default(),
+            keys_seen: Cache::default(),
+            access_secret: OnceLock::new(),
             touching,
             audit_days: Mutex::default(),
             estates: OnceLock::new(),
@@ -206,6 +221,7 @@ impl Accounts {
     fn forget_user(&self, id: UserId) {
         self.inner.sessions_seen.forget_user(id);
         self.inner.apps_seen.forget_user(id);
+        self.inner.keys_seen.forget_user(id);
     }
 
     /// One transaction without conditions.

@@ -164,6 +164,40 @@ pub(super) struct AppRow {
     pub generation: u64,
 }
 
+/// An access key, under its user and a random part of its own.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AccessKeyRow {
+    #[prost(string, tag = "1")]
+    pub label: String,
+    #[prost(uint64, tag = "2")]
+    pub created: u64,
+    #[prost(uint64, tag = "3")]
+    pub used: u64,
+    #[prost(string, tag = "4")]
+    pub used_from: String,
+    /// Of the secret, which is derived from it and from what gateways share.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub nonce: Bytes,
+    #[prost(bool, tag = "6")]
+    pub read: bool,
+    #[prost(bool, tag = "7")]
+    pub write: bool,
+    /// Empty: all.
+    #[prost(string, repeated, tag = "8")]
+    pub buckets: Vec<String>,
+    #[prost(uint64, tag = "9")]
+    pub generation: u64,
+}
+
+/// A bucket, under its name and under its drive.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BucketRow {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub drive: Bytes,
+}
+
 /// What an administrator has decided for all.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PolicyRow {

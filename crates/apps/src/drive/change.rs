@@ -1,6 +1,7 @@
 //! A drive's tables, its keys, and one change of it: a transaction under the
 //! drive's partition key.
 
+use super::objects::uploads::UPLOADS_MAX;
 use super::rows::{PlaceRow, Work, WorkRow};
 use super::walk::Step;
 use super::{DriveError, Drives, Entry, index};
@@ -65,10 +66,21 @@ pub(super) struct Tables {
     pub stars: TableId,
     /// By person: one row, what they did last.
     pub recent: TableId,
+    /// key → object that cannot be in the tree: see [`super::objects`].
+    pub flat: TableId,
+    /// version → what is said of an object.
+    pub about: TableId,
+    /// upload in parts → what was said when it began; [`UPLOADS`] → counter of those under way.
+    pub uploads: TableId,
+    /// upload ‖ number → part.
+    pub parts: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
 pub(super) const BYTES: &[u8] = b"bytes";
+
+/// Sort key of the counter of uploads in parts; their ids are sixteen bytes long.
+const UPLOADS: &[u8] = b"count";
 
 impl Tables {
     pub(super) async fn open(store: &dyn Store) -> Result<Tables, ClientError> {
@@ -97,6 +109,10 @@ impl Tables {
             brakes: store.ensure_table(NAMESPACE, "brakes").await?,
             stars: store.ensure_table(NAMESPACE, "stars").await?,
             recent: store.ensure_table(NAMESPACE, "recent").await?,
+            flat: store.ensure_table(NAMESPACE, "flat").await?,
+            about: store.ensure_table(NAMESPACE, "about").await?,
+            uploads: store.ensure_table(NAMESPACE, "uploads").await?,
+            parts: store.ensure_table(NAMESPACE, "parts").await?,
         })
     }
 
@@ -133,9 +149,13 @@ pub(super) fn work_key_of_history(file: FileId) -> Bytes {
 #[derive(Clone, Copy)]
 enum Counted {
     Entries,
+    /// The same, where one must be left.
+    EntriesLeft,
     Bytes,
     /// Bytes that came by a link.
     Received,
+    /// Uploads in parts.
+    Uploads,
 }
 
 /// A transaction being put together.
@@ -146,7 +166,10 @@ pub(super) struct Change {
     conditions: Vec<Condition>,
     updates: Vec<Update>,
     entries: BTreeMap<FolderId, i64>,
+    /// The folder must not become empty.
+    kept: Option<FolderId>,
     bytes: i64,
+    uploads: i64,
     received: Option<(Bytes, i64, i64)>,
 }
 
@@ -154,7 +177,7 @@ pub(super) struct Change {
 pub(super) enum Commit {
     /// Applied.
     Done(TransactionResult),
-    /// Not applied: that condition did not hold.
+    /// Not applied: that condition did not hold; none of them: a folder would have become empty.
     Lost(usize),
 }
 
@@ -167,7 +190,9 @@ impl Change {
             conditions: Vec::new(),
             updates: Vec::new(),
             entries: BTreeMap::new(),
+            kept: None,
             bytes: 0,
+            uploads: 0,
             received: None,
         }
     }
@@ -257,6 +282,15 @@ impl Change {
         self.put(self.tables.work, work_key_of_version(version), WorkRow::encoded(work, at_once));
     }
 
+    pub(super) fn put_work(&mut self, key: Bytes, work: Work, at_once: bool) {
+        self.put(self.tables.work, key, WorkRow::encoded(work, at_once));
+    }
+
+    /// Uploads in parts begin (or end).
+    pub(super) fn count_uploads(&mut self, delta: i64) {
+        self.uploads += delta;
+    }
+
     /// What clients kept with an entry goes with it.
     pub(super) fn delete_properties(&mut self, entry: &Entry) {
         if entry.properties {
@@ -285,6 +319,12 @@ impl Change {
         *self.entries.entry(folder).or_default() += delta;
     }
 
+    /// The folder loses an entry, which must not be its last.
+    pub(super) fn count_off_but_one(&mut self, folder: FolderId) {
+        self.count_entries(folder, -1);
+        self.kept = Some(folder);
+    }
+
     /// The drive gets (or loses) bytes. Losing is always allowed, over the quota too.
     pub(super) fn count_bytes(&mut self, delta: i64) {
         self.bytes = self.bytes.saturating_add(delta);
@@ -300,13 +340,21 @@ impl Change {
         let quota = self.quota.map_or(i64::MAX, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
         let max = if self.bytes > 0 { quota } else { i64::MAX };
         let bytes = (Bytes::from_static(BYTES), Counted::Bytes, self.bytes, max);
-        let entries = std::mem::take(&mut self.entries)
-            .into_iter()
-            .map(|(folder, delta)| (folder.bytes(), Counted::Entries, delta, FOLDER_ENTRIES_MAX));
+        let kept = self.kept;
+        let entries = std::mem::take(&mut self.entries).into_iter().map(|(folder, delta)| {
+            let what = if kept == Some(folder) { Counted::EntriesLeft } else { Counted::Entries };
+            (folder.bytes(), what, delta, FOLDER_ENTRIES_MAX)
+        });
         let mut counted = Vec::new();
         for (sort_key, what, delta, max) in entries.chain([bytes]).filter(|(_, _, delta, _)| *delta != 0) {
-            self.updates.push(Update::Add { table: self.tables.counts, sort_key, delta, min: 0, max });
+            let min = i64::from(matches!(what, Counted::EntriesLeft));
+            self.updates.push(Update::Add { table: self.tables.counts, sort_key, delta, min, max });
             counted.push((what, delta));
+        }
+        if self.uploads != 0 {
+            let (sort_key, delta, max) = (Bytes::from_static(UPLOADS), self.uploads, UPLOADS_MAX);
+            self.updates.push(Update::Add { table: self.tables.uploads, sort_key, delta, min: 0, max });
+            counted.push((Counted::Uploads, delta));
         }
         if let Some((sort_key, delta, max)) = self.received.take() {
             self.updates.push(Update::Add { table: self.tables.link_counts, sort_key, delta, min: 0, max });
@@ -328,6 +376,11 @@ impl Change {
         match store.transact(transaction).await {
             Ok(result) => Ok(Commit::Done(result)),
             Err(ClientError::Refused(Refusal::Condition { index, .. })) => Ok(Commit::Lost(index as usize)),
+            Err(ClientError::Refused(Refusal::Bounds { index, .. }))
+                if matches!(counted.get(index as usize), Some((Counted::EntriesLeft, _))) =>
+            {
+                Ok(Commit::Lost(usize::MAX))
+            }
             Err(ClientError::Refused(Refusal::Bounds { index, would_be, max, .. })) => {
                 Err(match counted.get(index as usize) {
                     Some((Counted::Bytes, delta)) if *delta > 0 => {
@@ -335,6 +388,9 @@ impl Change {
                         DriveError::Quota { needed: *delta as u64, room: max.saturating_sub(used).max(0) as u64 }
                     }
                     Some((Counted::Received, _)) => DriveError::LinkFull,
+                    Some((Counted::Uploads, delta)) if *delta > 0 => {
+                        DriveError::Invalid(format!("{UPLOADS_MAX} uploads are under way here: end some of them first"))
+                    }
                     Some((Counted::Entries, delta)) if *delta > 0 => DriveError::FolderFull { path: path.to_string() },
                     _ => DriveError::Damaged(format!("a counter would become {would_be}")),
                 })

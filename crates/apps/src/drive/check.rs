@@ -43,6 +43,12 @@ struct Rows {
     /// Whose properties there are.
     properties: BTreeSet<Bytes>,
     thumbnails: BTreeSet<VersionId>,
+    /// Of which contents something is said.
+    about: BTreeSet<VersionId>,
+    /// Parts of uploads, by upload and number, with their contents and bytes.
+    parts: Vec<(Bytes, VersionId, u64)>,
+    /// Uploads whose parts' bytes are those of an object.
+    used: BTreeSet<Bytes>,
 }
 
 impl Drives {
@@ -68,6 +74,18 @@ impl Drives {
             let row = decode::<EntryRow>("an entry", &value)?;
             let indexed = row.indexed >= index::GENERATION;
             rows.entries.push(Found { parent, entry: row.into_entry(name_in(&key)?)?, indexed, value });
+        }
+        for (key, value) in self.all_rows(drive, tables.flat).await? {
+            let name = std::str::from_utf8(&key).map_err(|_| damaged())?;
+            let entry = decode::<EntryRow>("an object", &value)?.into_entry(name)?;
+            rows.entries.push(Found { parent: FolderId::FLAT, entry, indexed: false, value });
+        }
+        for (key, value) in self.all_rows(drive, tables.parts).await? {
+            let (version, size) = super::objects::uploads::part_in(&value)?;
+            rows.parts.push((key, version, size));
+        }
+        for (key, _) in self.all_rows(drive, tables.about).await? {
+            rows.about.insert(VersionId::from_slice(&key).ok_or_else(damaged)?);
         }
         let mut cursor = None;
         loop {
@@ -104,7 +122,8 @@ impl Drives {
                 Work::Put => rows.puts.insert(VersionId::from_slice(id).ok_or_else(damaged)?),
                 Work::Release => rows.releases.insert(VersionId::from_slice(id).ok_or_else(damaged)?),
                 Work::Dismantle => rows.dismantled.insert(FolderId::from_slice(id).ok_or_else(damaged)?),
-                Work::Forget | Work::Unknown => true,
+                Work::UsedParts => rows.used.insert(Bytes::copy_from_slice(id)),
+                Work::Forget | Work::Upload | Work::Parts | Work::Unknown => true,
             };
         }
         Ok(rows)
@@ -134,7 +153,7 @@ impl Rows {
         let there = self.entries.iter().map(|it| (it.parent, &it.entry.name, &it.entry, it.indexed));
         let thrown = self.trash.iter().map(|(name, entry)| (FolderId::TRASH, name, entry, true));
         for (parent, name, entry, indexed) in there.chain(thrown) {
-            let known = [FolderId::ROOT, FolderId::TRASH].contains(&parent)
+            let known = [FolderId::ROOT, FolderId::TRASH, FolderId::FLAT].contains(&parent)
                 || self.places.contains_key(&parent.0)
                 || self.dismantled.contains(&parent);
             if !known {
@@ -163,7 +182,9 @@ impl Rows {
                     None => break,
                 }
             }
-            if ![FolderId::ROOT, FolderId::TRASH, FolderId::JOBS].contains(&at) && !self.dismantled.contains(&at) {
+            if ![FolderId::ROOT, FolderId::TRASH, FolderId::JOBS, FolderId::FLAT].contains(&at)
+                && !self.dismantled.contains(&at)
+            {
                 findings.push(format!("{:?} does not hang from the root: a cycle, or lost", row.name));
             }
         }
@@ -212,6 +233,14 @@ impl Rows {
                 findings.push(format!("the version {} has an entry and no content", file.version));
             }
         }
+        for (_, version, _) in &self.parts {
+            if !named.insert(*version) || !self.contents.contains(version) {
+                findings.push(format!("a part names the version {version}, which has no content, or two names"));
+            }
+        }
+        for version in self.about.difference(&self.contents) {
+            findings.push(format!("something is said of the version {version}, which has no content"));
+        }
         for version in &self.contents {
             let places = [&named, &self.puts, &self.releases].iter().filter(|set| set.contains(version)).count();
             if places != 1 {
@@ -232,7 +261,9 @@ impl Rows {
         for found in self.entries.iter().filter(|found| !self.dismantled.contains(&found.parent)) {
             *entries.entry(found.parent.bytes()).or_default() += 1;
         }
-        let bytes: i64 = self.files().map(|file| file.size as i64).sum();
+        let unused = self.parts.iter().filter(|(key, ..)| !key.get(..16).is_some_and(|id| self.used.contains(id)));
+        let parts: u64 = unused.map(|(_, _, size)| size).sum();
+        let bytes = self.files().map(|file| file.size as i64).sum::<i64>() + parts as i64;
         entries.insert(Bytes::from_static(BYTES), bytes);
         let dismantled: BTreeSet<Bytes> = self.dismantled.iter().map(FolderId::bytes).collect();
         let keys: BTreeSet<&Bytes> = entries.keys().chain(self.counts.keys()).collect();
@@ -246,8 +277,9 @@ impl Rows {
                 findings.push(format!("a counter is out of bounds: {said}"));
             }
             let known = key == BYTES
-                || FolderId::from_slice(key)
-                    .is_some_and(|folder| folder == FolderId::ROOT || self.places.contains_key(&folder.0));
+                || FolderId::from_slice(key).is_some_and(|folder| {
+                    [FolderId::ROOT, FolderId::FLAT].contains(&folder) || self.places.contains_key(&folder.0)
+                });
             if !known {
                 findings.push(format!("a counter is left of something that is gone: {key:?}"));
             }

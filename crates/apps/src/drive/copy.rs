@@ -55,12 +55,15 @@ impl Drives {
             let new = NewFile {
                 mtime: Some(open.file.mtime),
                 media_type: open.file.media_type.clone(),
-                etag: None,
+                // Of the same bytes.
+                etag: Some(open.file.etag.clone()),
                 version: VersionId::random(),
                 by,
             };
             let condition = if clash == Clash::Replace { PutCondition::Replace } else { PutCondition::CreateNew };
             let mut put = Put::new(drive, place.clone(), open.content, new, condition)?;
+            put.composed = open.file.composed;
+            put.about = self.about(source_drive, open.file.version).await?;
             put.source = Some((source_drive, source.clone(), open.file.version));
             match (self.put_or_release(&put).await, clash) {
                 (Err(DriveError::Exists { .. }), Clash::KeepBoth) if number < NAMES_MAX => number += 1,

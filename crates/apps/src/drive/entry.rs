@@ -33,6 +33,8 @@ pub enum EntryKind {
 pub struct FolderInfo {
     /// Stays when it moves.
     pub id: FolderId,
+    /// It was made for the sake of an object in it, and goes with the last: see [`super::objects`].
+    pub implied: bool,
 }
 
 /// Of a file.
@@ -56,6 +58,8 @@ pub struct FileInfo {
     pub history: bool,
     /// Who put this content, if they had an account and it is known.
     pub by: Option<UserId>,
+    /// It was put together from parts: its hash is that of their blocks' names, not of its bytes.
+    pub composed: bool,
 }
 
 impl Entry {

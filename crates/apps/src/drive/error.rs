@@ -33,6 +33,8 @@ pub enum DriveError {
     NotInTrash,
     #[error("{path} has no such version: it may have been thinned out")]
     NoSuchVersion { path: String },
+    #[error("there is no upload {id} under way for this key: it was completed, aborted or abandoned")]
+    NoSuchUpload { id: String },
     #[error("there is no such job; finished ones are kept for a day")]
     NoSuchJob,
     #[error("the drive is full: {needed} more bytes are needed and {room} are left")]

@@ -67,7 +67,7 @@ impl Drives {
                 change.require_nothing_at(entry_key(parent, name));
             }
             let id = FolderId::random();
-            let kind = EntryKind::Folder(FolderInfo { id });
+            let kind = EntryKind::Folder(FolderInfo { id, implied: false });
             let entry = Entry { name: name.clone(), created: now, modified: now, properties: false, kind };
             change.put_entry(parent, &entry);
             change.count_entries(parent, 1);

@@ -34,9 +34,11 @@ mod error;
 mod folders;
 mod index;
 mod inside;
+mod intent;
 mod jobs;
 pub mod links;
 pub mod locks;
+pub mod objects;
 pub mod path;
 mod personal;
 pub mod properties;
@@ -98,6 +100,8 @@ pub struct Settings {
     /// When a put that neither ended nor failed is taken for dead. Much longer
     /// than operations are remembered, so that nothing of it can arrive later.
     pub abandoned: Duration,
+    /// When an upload in parts that nobody touches is aborted.
+    pub uploads: Duration,
     /// How long the trash keeps what is thrown away.
     pub trash: Duration,
     /// Earlier versions kept of one file at most; 0 keeps none.
@@ -112,6 +116,7 @@ impl Default for Settings {
             quota: None,
             grace: Duration::from_secs(10 * 60),
             abandoned: Duration::from_secs(60 * 60),
+            uploads: Duration::from_secs(7 * 24 * 60 * 60),
             trash: Duration::from_secs(30 * 24 * 60 * 60),
             versions: 100,
             brake: 500,

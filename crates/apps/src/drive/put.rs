@@ -1,16 +1,11 @@
 //! Putting files.
 //!
-//! Order of durability, for a content with blocks: the blocks are stored and
-//! pinned (by the caller); then the content's record and a row of work that says
-//! *put under way*; then the references; then, in one transaction, the entry comes
-//! and that row goes. A crash before the last step leaves the row, by which the sweeper
-//! finds and releases what there is. Once the sweeper has taken a row, the last
-//! step cannot succeed any more. Content without blocks needs the last step alone.
+//! For a content with blocks there are steps before the entry comes: see [`super::intent`].
 
-use super::change::{Change, Commit, work_key_of_version};
-use super::contents::{Stored, has_blocks};
+use super::change::{Change, Commit};
+use super::intent::{Coming, version_used};
 use super::links::Gate;
-use super::rows::{Work, WorkRow, decode};
+use super::objects::About;
 use super::tries::Tries;
 use super::walk::Walk;
 use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, NewFile, PutCondition};
@@ -18,7 +13,7 @@ use crate::{DriveId, FileId, VersionId};
 use bytes::Bytes;
 use client::{Content, UploadId};
 use futures::{Stream, StreamExt};
-use types::{Consistency, ItemKey, Test, Version};
+use types::Version;
 
 /// Bytes in an etag and in a MIME type.
 const TEXT_BYTES_MAX: usize = 255;
@@ -43,9 +38,17 @@ impl Drives {
         let mut intent = None;
         let result = self.put(put, &mut intent).await;
         if let (Err(_), Some(intent)) = (&result, intent) {
-            self.release_intent(put, intent).await;
+            self.release_intent(&put.coming(), intent).await;
         }
         result
+    }
+
+    /// Stores what the stream gives, under pins that last for a day.
+    pub async fn store_bytes(
+        &self,
+        source: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<Content, DriveError> {
+        Ok(self.inner.store.write_blob(UploadId::random(), source.boxed()).await?)
     }
 
     /// Stores what the stream gives, then puts it as a file. What fails or is
@@ -68,7 +71,6 @@ impl Drives {
     }
 
     async fn put(&self, put: &Put, intent: &mut Option<Version>) -> Result<WasPut, DriveError> {
-        let tables = self.inner.tables;
         let mut tries = Tries::at(&put.path);
         loop {
             let walk = self.walk(put.drive, &put.path).await?;
@@ -81,8 +83,8 @@ impl Drives {
                 // By an earlier call: what it replaced is not known any more.
                 return put.same_content(file).map(|()| WasPut { entry: step.entry.clone(), before: Before::Gone });
             }
-            if has_blocks(&put.content) && intent.is_none() {
-                self.intend(put, intent).await?;
+            if put.coming().needs_intent() && intent.is_none() {
+                self.intend(&put.coming(), intent).await?;
                 // Referencing took its time: look again.
                 continue;
             }
@@ -109,16 +111,7 @@ impl Drives {
                 Some(step) => change.require_steps(std::slice::from_ref(step)),
                 None => change.require_nothing_at(super::change::entry_key(parent, &entry.name)),
             }
-            let version = put.new.version;
-            let own = match *intent {
-                Some(at) => change.require_work(work_key_of_version(version), at),
-                None => change.require(tables.contents, version.bytes(), Test::Absent),
-            };
-            if intent.is_some() {
-                change.delete(tables.work, work_key_of_version(version));
-            } else {
-                change.put(tables.contents, version.bytes(), Stored::new(put.content.clone()).encode());
-            }
+            let own = put.coming().arrive(&mut change, self, *intent);
             let mut before = Before::Nothing;
             match (old, old_file) {
                 (Some(step), Some(file)) => {
@@ -136,6 +129,7 @@ impl Drives {
                 change.unread(file.id);
             }
             change.count_bytes(put.content.size as i64);
+            change.put_about(self, put.new.version, &put.about);
             match change.commit(self.store(), &put.path).await? {
                 Commit::Done(_) => {
                     self.inner.waiting.add(put.drive);
@@ -149,73 +143,6 @@ impl Drives {
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.path.to_string() }),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
-        }
-    }
-
-    /// The record of the content, the row of work, then the references.
-    async fn intend(&self, put: &Put, intent: &mut Option<Version>) -> Result<(), DriveError> {
-        let tables = self.inner.tables;
-        let version = put.new.version;
-        let mut change = Change::new(self, put.drive);
-        change.require(tables.contents, version.bytes(), Test::Absent);
-        let stored = Stored::new(put.content.clone());
-        change.put(tables.contents, version.bytes(), stored.encode());
-        change.put_work_of_version(version, Work::Put, true);
-        let (at, stored) = match change.commit(self.store(), &put.path).await? {
-            Commit::Done(result) => (result.version, stored),
-            Commit::Lost(_) => self.earlier_intent(put).await?,
-        };
-        // Within a part of the time after which the put counts as abandoned: no
-        // reference may arrive when the sweeper has been and gone.
-        let owner = stored.owner(put.drive, version);
-        let referenced = self.inner.store.reference_content(&owner, &put.content);
-        match tokio::time::timeout(self.inner.settings.abandoned / 4, referenced).await {
-            Ok(done) => done?,
-            Err(_) => return Err(DriveError::Conflict { path: put.path.to_string() }),
-        }
-        // Not before: what may still be on its way must not be released at once.
-        *intent = Some(at);
-        Ok(())
-    }
-
-    /// The row of work that an earlier try of the same put left.
-    async fn earlier_intent(&self, put: &Put) -> Result<(Version, Stored), DriveError> {
-        let tables = self.inner.tables;
-        let keys = vec![
-            ItemKey::new(tables.contents, put.drive.bytes(), put.new.version.bytes()),
-            ItemKey::new(tables.work, put.drive.bytes(), work_key_of_version(put.new.version)),
-        ];
-        let rows = self.inner.store.get_many(keys, Consistency::Strong).await?;
-        let [Some(content), Some(work)] = &rows[..] else { return Err(version_used()) };
-        let stored = Stored::decode(&content.value)?;
-        if stored.content != put.content {
-            return Err(version_used());
-        }
-        if decode::<WorkRow>("a row of work", &work.value)?.work() != Work::Put {
-            return Err(version_used());
-        }
-        let age = self.now().0.saturating_sub(work.time.wall().0);
-        if u128::from(age) < self.inner.settings.abandoned.as_millis() / 4 {
-            return Ok((work.version, stored));
-        }
-        // The sweeper would come before the references are there: it is to count from now.
-        let mut change = Change::new(self, put.drive);
-        change.require_work(work_key_of_version(put.new.version), work.version);
-        change.put_work_of_version(put.new.version, Work::Put, true);
-        match change.commit(self.store(), &put.path).await? {
-            Commit::Done(result) => Ok((result.version, stored)),
-            Commit::Lost(_) => Err(DriveError::Conflict { path: put.path.to_string() }),
-        }
-    }
-
-    /// The put was refused: what it referenced goes the sweeper's way. If this
-    /// fails too, the row of work stays as it is, and the sweeper takes it when it is old.
-    async fn release_intent(&self, put: &Put, intent: Version) {
-        let mut change = Change::new(self, put.drive);
-        change.require_work(work_key_of_version(put.new.version), intent);
-        change.put_work_of_version(put.new.version, Work::Release, true);
-        if let Err(error) = change.commit(self.store(), &put.path).await {
-            tracing::debug!(%error, "a refused put is left to the sweeper");
         }
     }
 }
@@ -248,6 +175,10 @@ pub(super) struct Put {
     pub source: Option<(DriveId, DrivePath, VersionId)>,
     /// The link that it comes by.
     pub gate: Option<Gate>,
+    /// Its hash is that of its blocks' names: see [`FileInfo`].
+    pub composed: bool,
+    /// What is said of it as an object.
+    pub about: About,
 }
 
 impl Put {
@@ -262,7 +193,21 @@ impl Put {
         if i64::try_from(content.size).is_err() {
             return Err(DriveError::Invalid("no file is that large".into()));
         }
-        Ok(Put { drive, path, content, new, condition, source: None, gate: None })
+        Ok(Put {
+            drive,
+            path,
+            content,
+            new,
+            condition,
+            source: None,
+            gate: None,
+            composed: false,
+            about: About::default(),
+        })
+    }
+
+    fn coming(&self) -> Coming<'_> {
+        Coming { drive: self.drive, version: self.new.version, content: &self.content, said: &self.path }
     }
 
     fn same_content(&self, there: &FileInfo) -> Result<(), DriveError> {
@@ -281,6 +226,7 @@ impl Put {
             media_type: self.new.media_type.clone().filter(|text| !text.is_empty()),
             history: false,
             by: self.new.by,
+            composed: self.composed,
         };
         Entry {
             name: self.path.name().unwrap_or_default().to_string(),
@@ -292,13 +238,8 @@ impl Put {
     }
 }
 
-/// Put before, with another content or at another path; or replaced, moved or given up since.
-fn version_used() -> DriveError {
-    DriveError::Invalid("this version was used already: make a new one for each put".into())
-}
-
 /// Texts that end up in HTTP headers.
-fn check_texts(new: &NewFile) -> Result<(), DriveError> {
+pub(super) fn check_texts(new: &NewFile) -> Result<(), DriveError> {
     for text in [&new.etag, &new.media_type].into_iter().flatten() {
         if text.len() > TEXT_BYTES_MAX || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"') {
             return Err(DriveError::Invalid("an etag or media type is at most 255 printable ASCII characters".into()));

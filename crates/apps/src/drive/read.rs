@@ -207,6 +207,6 @@ pub(super) fn root() -> Entry {
         created: WallMillis(0),
         modified: WallMillis(0),
         properties: false,
-        kind: EntryKind::Folder(FolderInfo { id: FolderId::ROOT }),
+        kind: EntryKind::Folder(FolderInfo { id: FolderId::ROOT, implied: false }),
     }
 }

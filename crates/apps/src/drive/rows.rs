@@ -30,6 +30,8 @@ pub(super) struct EntryRow {
 pub(super) struct EntryFolder {
     #[prost(bytes = "bytes", tag = "1")]
     pub id: Bytes,
+    #[prost(bool, tag = "2")]
+    pub implied: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -53,6 +55,8 @@ pub(super) struct EntryFile {
     pub history: bool,
     #[prost(bytes = "bytes", tag = "9")]
     pub by: Bytes,
+    #[prost(bool, tag = "10")]
+    pub composed: bool,
 }
 
 /// Where a folder or file is: the reverse of its entry, written in the same transaction.
@@ -88,6 +92,12 @@ pub(super) enum Work {
     Dismantle = 3,
     /// A file that is gone for good: its earlier versions go.
     Forget = 4,
+    /// An upload in parts that is under way: it is aborted when nobody touches it any more.
+    Upload = 5,
+    /// An upload that was aborted: its parts go.
+    Parts = 6,
+    /// An upload that was completed: its parts go, whose bytes are the object's.
+    UsedParts = 7,
 }
 
 impl WorkRow {
@@ -113,6 +123,7 @@ impl EntryFile {
             media_type: file.media_type.clone().unwrap_or_default(),
             history: file.history,
             by: file.by.map(|by| by.bytes()).unwrap_or_default(),
+            composed: file.composed,
         }
     }
 
@@ -128,6 +139,7 @@ impl EntryFile {
             media_type: Some(self.media_type).filter(|text| !text.is_empty()),
             history: self.history,
             by: UserId::from_slice(&self.by),
+            composed: self.composed,
         })
     }
 }
@@ -135,7 +147,7 @@ impl EntryFile {
 impl EntryRow {
     pub(super) fn from_entry(entry: &Entry) -> EntryRow {
         let (folder, file) = match &entry.kind {
-            EntryKind::Folder(folder) => (Some(EntryFolder { id: folder.id.bytes() }), None),
+            EntryKind::Folder(folder) => (Some(EntryFolder { id: folder.id.bytes(), implied: folder.implied }), None),
             EntryKind::File(file) => (None, Some(EntryFile::from_info(file))),
         };
         EntryRow {
@@ -152,7 +164,8 @@ impl EntryRow {
         let damaged = || DriveError::Damaged(format!("the entry {name:?} is neither a file nor a folder"));
         let kind = match (self.folder, self.file) {
             (Some(folder), None) => {
-                EntryKind::Folder(FolderInfo { id: FolderId::from_slice(&folder.id).ok_or_else(damaged)? })
+                let id = FolderId::from_slice(&folder.id).ok_or_else(damaged)?;
+                EntryKind::Folder(FolderInfo { id, implied: folder.implied })
             }
             (None, Some(file)) => {
                 let mut info = file.into_info()?;
@@ -191,12 +204,13 @@ mod tests {
         #[test]
         fn entries_read_back(ids: [u8; 16], hash: [u8; 32], size: u64, times: [u64; 3], folder: bool, etag: String) {
             let kind = if folder {
-                EntryKind::Folder(FolderInfo { id: FolderId(ids) })
+                EntryKind::Folder(FolderInfo { id: FolderId(ids), implied: size % 5 == 0 })
             } else {
                 let (mtime, media_type) = (WallMillis(times[0]), Some("text/plain".to_string()));
                 EntryKind::File(FileInfo {
                     id: FileId(ids), version: VersionId(ids), size, hash, mtime, etag, media_type, history: size % 2 == 0,
                     by: (size % 5 == 0).then_some(UserId(ids)),
+                    composed: size % 7 == 0,
                 })
             };
             let entry = Entry {
@@ -219,7 +233,7 @@ mod tests {
             created: WallMillis(1),
             modified: WallMillis(2),
             properties: true,
-            kind: EntryKind::Folder(FolderInfo { id: FolderId([7; 16]) }),
+            kind: EntryKind::Folder(FolderInfo { id: FolderId([7; 16]), implied: false }),
         };
         let mut bytes = entry.encode();
         prost::encoding::string::encode(900, &"new".to_string(), &mut bytes);

@@ -6,7 +6,7 @@ use super::change::{Change, Commit, name_in, work_key_of_folder};
 use super::contents::{Stored, has_blocks};
 use super::rows::{Work, WorkRow, decode};
 use super::{DriveError, Drives, Entry, Swept};
-use crate::{DriveId, FileId, FolderId, VersionId};
+use crate::{DriveId, FileId, FolderId, PartsId, VersionId};
 use bytes::Bytes;
 use rand::Rng;
 use std::time::Duration;
@@ -155,7 +155,10 @@ impl Drives {
         match task.row.work() {
             Work::Unknown => false,
             Work::Put => age >= self.inner.settings.abandoned,
-            Work::Release | Work::Dismantle | Work::Forget => task.row.at_once || age >= self.inner.settings.grace,
+            Work::Upload => age >= self.inner.settings.uploads,
+            Work::Release | Work::Dismantle | Work::Forget | Work::Parts | Work::UsedParts => {
+                task.row.at_once || age >= self.inner.settings.grace
+            }
         }
     }
 
@@ -178,7 +181,32 @@ impl Drives {
                 self.dismantle(drive, task, FolderId::from_slice(id).ok_or_else(damaged)?, swept).await
             }
             (b'h', Work::Forget) => self.forget(drive, task, FileId::from_slice(id).ok_or_else(damaged)?).await,
+            (b'u', Work::Upload) => {
+                let id = PartsId::from_slice(id).ok_or_else(damaged)?;
+                self.abort_abandoned(drive, self.change_for(drive, task), id).await
+            }
+            (b'u', work @ (Work::Parts | Work::UsedParts)) => {
+                let id = PartsId::from_slice(id).ok_or_else(damaged)?;
+                self.forget_parts(drive, task, id, work == Work::Parts).await
+            }
             _ => Err(damaged()),
+        }
+    }
+
+    /// Leaves the parts of an upload that has ended to be released. Nobody can add one any more.
+    async fn forget_parts(&self, drive: DriveId, task: &Task, id: PartsId, counted: bool) -> Result<(), DriveError> {
+        loop {
+            let mut change = self.change_for(drive, task);
+            let done = self.drop_parts(drive, &mut change, id, counted, ENTRIES_AT_ONCE).await?;
+            if done {
+                change.delete(self.inner.tables.work, task.key.clone());
+            }
+            match change.commit(self.store(), &drive).await? {
+                Commit::Done(_) if done => return Ok(()),
+                Commit::Done(_) => {}
+                // Another sweeper is at it.
+                Commit::Lost(_) => return Ok(()),
+            }
         }
     }
 
@@ -236,6 +264,7 @@ impl Drives {
         let mut change = self.change_for(drive, task);
         change.delete(tables.contents, version.bytes());
         change.delete(tables.thumbnails, version.bytes());
+        change.delete(tables.about, version.bytes());
         change.delete(tables.work, task.key.clone());
         if let Commit::Done(_) = change.commit(self.store(), &drive).await? {
             swept.released += 1;

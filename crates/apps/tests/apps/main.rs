@@ -19,6 +19,8 @@ mod drive_rules;
 mod drive_texts;
 mod drive_thumbnails;
 mod model;
+mod objects;
+mod objects_crash;
 mod one_node;
 mod people;
 mod shared_drives;

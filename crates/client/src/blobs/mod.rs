@@ -7,6 +7,7 @@
 //! owner takes it back. The order is: pin, look for the block, store it, reference it, and only
 //! then name it in a drive. Each step may be repeated without harm.
 
+mod compose;
 mod content;
 mod get;
 mod index;
@@ -17,6 +18,7 @@ mod read;
 mod references;
 mod write;
 
+pub use compose::composed_hash;
 pub use content::{BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef};
 pub use listed::BlockAt;
 pub(crate) use pins::Pins;

@@ -194,6 +194,35 @@ impl Remote {
         Ok(())
     }
 
+    /// One's access keys for S3, the newest first.
+    pub async fn access_keys(&self) -> Result<Vec<v1::AccessKey>, RemoteError> {
+        let message = v1::ListAccessKeysRequest {};
+        let reply =
+            self.read(message, |channel, request| async move { service(channel).list_access_keys(request).await });
+        Ok(reply.await?.access_keys)
+    }
+
+    /// Makes an access key; its secret is in the answer, this once.
+    pub async fn create_access_key(
+        &self,
+        message: v1::CreateAccessKeyRequest,
+    ) -> Result<v1::CreateAccessKeyReply, RemoteError> {
+        let reply = self.call(Safety::Once, message, |channel, request| async move {
+            service(channel).create_access_key(request).await
+        });
+        Ok(reply.await?)
+    }
+
+    /// Removes an access key.
+    pub async fn remove_access_key(&self, id: &str) -> Result<(), RemoteError> {
+        let message = v1::RemoveAccessKeyRequest { id: id.to_string() };
+        self.call(Safety::Write, message, |channel, request| async move {
+            service(channel).remove_access_key(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
     /// How one's second factor is.
     pub async fn second_factor(&self) -> Result<v1::SecondFactor, RemoteError> {
         let message = v1::GetSecondFactorRequest {};

@@ -94,7 +94,7 @@ impl Remote {
         let mut so_far = DownloadProgress { total: file.size, done: options.offset };
         progress(so_far);
         // Only a download from the beginning sees all that the hash of the whole is of.
-        let mut whole = (options.offset == 0).then(blake3::Hasher::new);
+        let mut whole = (options.offset == 0 && !file.composed).then(blake3::Hasher::new);
         let pieces = self.pieces(path, opened, file.version, options);
         futures::pin_mut!(pieces);
         while let Some(piece) = pieces.try_next().await? {
@@ -130,10 +130,10 @@ impl Remote {
         let prefetch = options.prefetch.clamp(1, PREFETCH_MAX);
         let inline = opened.inline.clone().map(|bytes| bytes.slice(offset.min(bytes.len() as u64) as usize..));
         let inline = futures::stream::iter(inline.filter(|bytes| !bytes.is_empty()).map(Ok));
-        let pages = futures::stream::try_unfold(Some(Page::Here(opened)), move |page| async move {
+        let pages = futures::stream::try_unfold(Some(Page::Here(Box::new(opened))), move |page| async move {
             let opened = match page {
                 None => return Ok::<_, RemoteError>(None),
-                Some(Page::Here(opened)) => opened,
+                Some(Page::Here(opened)) => *opened,
                 Some(Page::At(offset)) => self.open(path, offset, Some(version), old).await?,
             };
             let blocks = futures::stream::iter(opened.blocks.into_iter().map(Ok::<_, RemoteError>));
@@ -204,7 +204,7 @@ impl Remote {
 }
 
 enum Page {
-    Here(Opened),
+    Here(Box<Opened>),
     At(u64),
 }
 

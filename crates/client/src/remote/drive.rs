@@ -74,8 +74,10 @@ pub enum EntryKind {
 pub struct FileInfo {
     /// Bytes.
     pub size: u64,
-    /// BLAKE3 of the whole.
+    /// BLAKE3 of the whole; of one that was put together from parts, of its blocks' names.
     pub hash: BlockHash,
+    /// It was put together from parts.
+    pub composed: bool,
     /// Names this version of the content.
     pub version: FileVersion,
     /// As in `text/plain`, when known.
@@ -107,6 +109,7 @@ impl Entry {
             v1::EntryKind::File => EntryKind::File(FileInfo {
                 size: entry.size,
                 hash: block_hash(&entry.hash)?,
+                composed: entry.composed,
                 version: FileVersion(bytes16("a file's version", &entry.version)?),
                 media_type: entry.media_type,
             }),

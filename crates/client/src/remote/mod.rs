@@ -44,9 +44,9 @@ pub use acts::{Act, Clash, Done, Found, HeldProgram, Job, JobState, PastVersion,
 /// Accounts as `atoll.v1` has them.
 pub mod people {
     pub use rpc::grpc::v1::{
-        AccountPolicy, AppPassword, AuditEntry, AuditPage, ChangeUserRequest, CreateAppPasswordReply, CreateUserReply,
-        CreateUserRequest, InvitationInfo, InviteReply, InviteRequest, Leaving, NewSecondFactor, SecondFactor,
-        SessionInfo, UserDetails, UserInfo, UserList,
+        AccessKey, AccountPolicy, AppPassword, AuditEntry, AuditPage, ChangeUserRequest, CreateAccessKeyRequest,
+        CreateAppPasswordReply, CreateUserReply, CreateUserRequest, InvitationInfo, InviteReply, InviteRequest,
+        Leaving, NewSecondFactor, SecondFactor, SessionInfo, UserDetails, UserInfo, UserList,
     };
 }
 pub use cluster::JoinToken;

@@ -4,7 +4,7 @@ use super::GrpcState;
 use super::guard::caller;
 use super::people;
 use super::problems::{invalid, status};
-use apps::accounts::{AppScope, By, Protocol};
+use apps::accounts::{AccessScope, AppScope, By, Protocol};
 use apps::{AccountError, Device, NewUser, Role, Session, Token, User};
 use rpc::grpc::v1::{self, accounts_server::Accounts};
 use tonic::{Request, Response, Status};
@@ -165,6 +165,33 @@ impl Accounts for GrpcState {
     async fn remove_app_password(&self, request: Request<v1::RemoveAppPasswordRequest>) -> Answer<v1::Empty> {
         let by = by(&request)?;
         self.inner.accounts.remove_app_password(by, &request.into_inner().id).await.map_err(status)?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn create_access_key(
+        &self,
+        request: Request<v1::CreateAccessKeyRequest>,
+    ) -> Answer<v1::CreateAccessKeyReply> {
+        let by = by(&request)?;
+        let asked = request.into_inner();
+        let scope = AccessScope { read: asked.read, write: asked.write, buckets: asked.buckets };
+        let made = self.inner.accounts.create_access_key(by, &asked.label, scope).await.map_err(status)?;
+        Ok(Response::new(v1::CreateAccessKeyReply {
+            access_key: Some(people::access_key(made.0)),
+            secret: made.1.as_str().to_string(),
+        }))
+    }
+
+    async fn list_access_keys(&self, request: Request<v1::ListAccessKeysRequest>) -> Answer<v1::AccessKeyList> {
+        let caller = caller(&request)?;
+        let found = self.inner.accounts.access_keys(caller.user.id).await.map_err(status)?;
+        let access_keys = found.into_iter().map(people::access_key).collect();
+        Ok(Response::new(v1::AccessKeyList { access_keys }))
+    }
+
+    async fn remove_access_key(&self, request: Request<v1::RemoveAccessKeyRequest>) -> Answer<v1::Empty> {
+        let by = by(&request)?;
+        self.inner.accounts.remove_access_key(by, &request.into_inner().id).await.map_err(status)?;
         Ok(Response::new(v1::Empty {}))
     }
 

@@ -34,6 +34,7 @@ pub(super) fn entry(entry: &Entry) -> v1::Entry {
             hash: Bytes::copy_from_slice(&file.hash),
             version: Bytes::copy_from_slice(&file.version.0),
             media_type: file.media_type.clone(),
+            composed: file.composed,
             ..common
         },
     }

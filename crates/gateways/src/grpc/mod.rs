@@ -44,8 +44,8 @@ mod tests;
 
 pub use backend::Backend;
 
-use crate::quota::Quotas;
 use crate::{Health, HealthCheck, Metrics};
+use apps::Quotas;
 use apps::{Accounts, Apps, Drives};
 use bytes::Bytes;
 use client::{Client, ClusterKey};

@@ -1,7 +1,7 @@
 //! Accounts as messages.
 
 use apps::User;
-use apps::accounts::{AppPassword, AuditLine, FactorState, Invitation, Leaving, Policy, SessionInfo};
+use apps::accounts::{AccessKey, AppPassword, AuditLine, FactorState, Invitation, Leaving, Policy, SessionInfo};
 use rpc::grpc::v1;
 
 pub(super) fn user(user: &User) -> v1::UserInfo {
@@ -38,6 +38,19 @@ pub(super) fn app_password(app: AppPassword) -> v1::AppPassword {
         created_ms: app.created.0,
         used_ms: app.used.map_or(0, |used| used.0),
         used_from: app.used_from,
+    }
+}
+
+pub(super) fn access_key(key: AccessKey) -> v1::AccessKey {
+    v1::AccessKey {
+        id: key.id,
+        label: key.label,
+        read: key.scope.read,
+        write: key.scope.write,
+        buckets: key.scope.buckets,
+        created_ms: key.created.0,
+        used_ms: key.used.map_or(0, |used| used.0),
+        used_from: key.used_from,
     }
 }
 

@@ -109,6 +109,7 @@ impl Explain for DriveError {
             | DriveError::NoSuchLink
             | DriveError::NotHeld
             | DriveError::LinkOver
+            | DriveError::NoSuchUpload { .. }
             | DriveError::NoSuchJob => rejected(Code::NotFound, kind::NOT_FOUND),
             DriveError::Held { .. } => rejected(Code::PermissionDenied, kind::DENIED),
             DriveError::Exists { .. } => rejected(Code::AlreadyExists, kind::EXISTS),

@@ -54,7 +54,7 @@ impl Shown {
     }
 
     /// TLS 1.2 and 1.3, HTTP/1.1.
-    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsFailure> {
+    pub fn acceptor(&self) -> Result<TlsAcceptor, TlsFailure> {
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth();

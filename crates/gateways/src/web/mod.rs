@@ -48,8 +48,8 @@ pub(crate) use api::link_address;
 pub use certificate::{Shown, TlsFailure};
 pub use serve::{Door, Peer, serve};
 
-use crate::quota::Quotas;
 use crate::{HealthCheck, Metrics};
+use apps::Quotas;
 use apps::{AccountError, Accounts, Apps, Drives, User};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
@@ -86,6 +86,8 @@ pub struct Settings {
     pub proxies: Vec<IpAddr>,
     /// Who may read `/metrics`, beside this machine and administrators.
     pub metrics_from: Vec<IpAddr>,
+    /// The port of S3, for who connects a program to it.
+    pub s3_port: Option<u16>,
     /// Where gRPC listens, for programs that ask here.
     pub grpc: Option<String>,
     /// What `/health` repeats, so that whoever started this process knows it again.

@@ -79,6 +79,11 @@ fn resume(state: &mut DemoState, folder: &Path, nodes: Option<u16>) -> Outcome {
     for node in &mut state.nodes {
         again(&mut node.web_port)?;
         again(&mut node.grpc_port)?;
+        if node.s3_port == 0 {
+            // Of a release that had no S3.
+            node.s3_port = state::S3_PORT + node.number - 1;
+        }
+        again(&mut node.s3_port)?;
     }
     state.grow(nodes.unwrap_or(count), &mut taken)
 }

@@ -67,7 +67,12 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     command.arg("--plain-http");
     // The front speaks to the nodes from there.
     command.arg("--trust-proxy").arg(state.address(0).ip().to_string());
-    let ports = [("--web-port", node.web_port), ("--grpc-port", node.grpc_port), ("--node-port", node.node_port)];
+    let ports = [
+        ("--web-port", node.web_port),
+        ("--grpc-port", node.grpc_port),
+        ("--node-port", node.node_port),
+        ("--s3-port", node.s3_port),
+    ];
     for (flag, port) in ports {
         command.arg(flag).arg(port.to_string());
     }

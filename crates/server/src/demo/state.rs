@@ -16,6 +16,8 @@ use types::ClusterId;
 pub const FILE: &str = "demo.json";
 /// The form of the file that this release writes, and the only one that it reads.
 const FORMAT: u32 = 1;
+/// S3 of the first node, where it is free.
+pub const S3_PORT: u16 = 9000;
 /// The administrator that a demo comes with.
 const USER: &str = "demo";
 
@@ -50,6 +52,9 @@ pub struct DemoNode {
     pub grpc_port: u16,
     /// Its port for other nodes.
     pub node_port: u16,
+    /// Its port for S3; 0: none was chosen yet.
+    #[serde(default)]
+    pub s3_port: u16,
     /// It is a member of the cluster.
     pub joined: bool,
 }
@@ -95,6 +100,7 @@ impl DemoState {
                 web_port: ports::find_free(self.listen, 8080 + number, taken)?,
                 grpc_port: ports::find_free(self.listen, 7070 + before, taken)?,
                 node_port: ports::find_free(self.listen, 7071 + before, taken)?,
+                s3_port: ports::find_free(self.listen, S3_PORT + number - 1, taken)?,
                 joined: false,
             });
         }
@@ -102,7 +108,7 @@ impl DemoState {
     }
 
     fn ports(&self) -> Vec<u16> {
-        let nodes = self.nodes.iter().flat_map(|node| [node.web_port, node.grpc_port, node.node_port]);
+        let nodes = self.nodes.iter().flat_map(|node| [node.web_port, node.grpc_port, node.node_port, node.s3_port]);
         nodes.chain([self.web_port]).collect()
     }
 

@@ -52,6 +52,8 @@ pub struct NodeRow {
     pub web: String,
     /// For programs.
     pub grpc: String,
+    /// For S3's programs.
+    pub s3: String,
     /// For other nodes.
     pub address: String,
     /// `leader`, `voter`.
@@ -132,6 +134,7 @@ fn row(
         state: seen.state,
         web: format!("http://{}", state.address(node.web_port)),
         grpc: state.address(node.grpc_port).to_string(),
+        s3: format!("http://{}", state.address(node.s3_port)),
         address,
         roles,
         partitions: report.map(|report| report.serving),
@@ -197,7 +200,7 @@ pub fn judge(status: &Status) -> Outcome {
 
 /// For people.
 pub fn table(status: &Status) -> String {
-    let mut table = output::table(["node", "process", "state", "role", "partitions", "caught up", "web", "grpc"]);
+    let mut table = output::table(["node", "process", "state", "role", "partitions", "caught up", "web", "grpc", "s3"]);
     for node in &status.nodes {
         let state = match node.state {
             ProcessState::Running => "running",
@@ -218,6 +221,7 @@ pub fn table(status: &Status) -> String {
             if node.caught_up { "yes" } else { "no" }.to_string(),
             node.web.clone(),
             node.grpc.clone(),
+            node.s3.clone(),
         ]);
     }
     let away = status.nodes.iter().any(|node| node.state != ProcessState::Running);
@@ -256,6 +260,7 @@ mod tests {
             pid,
             state,
             web: format!("http://127.0.0.1:808{number}"),
+            s3: String::new(),
             grpc: "127.0.0.1:7070".into(),
             address: "127.0.0.1:7071".into(),
             roles: vec!["leader".into(), "voter".into()],

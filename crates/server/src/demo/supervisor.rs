@@ -286,8 +286,9 @@ impl Supervisor {
         ];
         for (node, seen) in state.nodes.iter().zip(self.seen()) {
             let (web, grpc) = (state.address(node.web_port), state.address(node.grpc_port));
+            let s3 = state.address(node.s3_port);
             let pid = seen.pid.unwrap_or_default();
-            lines.push(format!("  node {}    http://{web}   grpc {grpc}   process {pid}", node.number));
+            lines.push(format!("  node {}    http://{web}   grpc {grpc}   s3 {s3}   process {pid}", node.number));
         }
         lines.extend([
             String::new(),

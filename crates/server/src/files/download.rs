@@ -196,7 +196,8 @@ async fn fetch(remote: &Remote, job: &Job, force: bool, progress: &Progress) -> 
     let part_path = part_path(job);
     // A part that turns out bad, by a crash of this machine, is fetched once more from its beginning.
     let mut before = fetch_part(remote, job, &part_path, &mut part).await?;
-    if before > 0 && hash_of(&part_path).await? != job.file.hash {
+    // What was put together from parts has no hash of the whole: it is not gone on with.
+    if before > 0 && (job.file.composed || hash_of(&part_path).await? != job.file.hash) {
         std::fs::remove_file(&part_path)
             .map_err(|error| Failure::io(format!("cannot remove {}", part_path.display()), &error))?;
         before = fetch_part(remote, job, &part_path, &mut part).await?;

@@ -1,9 +1,10 @@
 //! People: their accounts, one's own (`atoll account`, `atoll passwd`) and, for administrators, others'
-//! (`atoll user`); and the drives that they share (`atoll drive`).
+//! (`atoll user`); their access keys for S3 (`atoll key`); and the drives that they share (`atoll drive`).
 //!
 //! **Invariant**: passwords and codes come from standard input, a variable or a prompt, never from the command line.
 
 pub mod drives;
+pub mod keys;
 pub mod own;
 mod print;
 mod secrets;

@@ -2,7 +2,7 @@
 
 use crate::failure::Outcome;
 use crate::output;
-use client::remote::people::{AppPassword, AuditEntry, InvitationInfo, Leaving, SessionInfo, UserInfo};
+use client::remote::people::{AccessKey, AppPassword, AuditEntry, InvitationInfo, Leaving, SessionInfo, UserInfo};
 use serde_json::{Value, json};
 use types::WallMillis;
 
@@ -122,6 +122,21 @@ pub(super) fn audit(lines: &[AuditEntry]) -> Outcome {
     for line in lines {
         let (at, detail) = (date(line.at_ms), plain(&line.detail));
         text.add_row([&at, &line.actor, &line.action, &line.subject, &line.address, &detail]);
+    }
+    output::print(output::table_text(&text))
+}
+
+pub(super) fn access_keys(keys: &[AccessKey]) -> Outcome {
+    let mut text = output::table(["access key", "for", "may", "buckets", "last used"]);
+    for key in keys {
+        let may = match (key.read, key.write) {
+            (true, true) => "read and write",
+            (true, false) => "read",
+            _ => "write",
+        };
+        let buckets = if key.buckets.is_empty() { "all".to_string() } else { key.buckets.join(", ") };
+        let (label, used) = (plain(&key.label), date(key.used_ms));
+        text.add_row([&key.id, &label, may, &buckets, &used]);
     }
     output::print(output::table_text(&text))
 }

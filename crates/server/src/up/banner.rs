@@ -36,6 +36,7 @@ fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
     let host = if args.listen.is_unspecified() { "localhost".to_string() } else { args.listen.to_string() };
     let web = crate::ports::join(&host, args.web_port);
     let grpc = crate::ports::join(&host, args.grpc_port);
+    let s3 = crate::ports::join(&host, args.s3_port);
     let elsewhere = match about.tls {
         Some((port, _)) => {
             let host = about.web_elsewhere.rsplit_once(':').map_or(about.web_elsewhere, |(host, _)| host);
@@ -62,6 +63,7 @@ fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
             Some(secret) => ("Set up", format!("http://{web}/setup/{secret}   (once; makes the first account)")),
             None => ("Sign in", format!("atoll login {grpc}")),
         },
+        ("S3", format!("http://{s3}   (keys: atoll key create NAME)")),
         ("Add one", "atoll cluster join-token     then, on the other machine:  atoll up --join TOKEN".to_string()),
         ("Try next", format!("atoll login {grpc} && atoll upload README.md && atoll ls")),
         ("Stop", "Ctrl-C; start again with the same command".to_string()),

@@ -68,6 +68,12 @@ pub struct UpArgs {
     /// Port for gRPC: this command line, and other programs
     #[arg(long, env = "ATOLL_GRPC_PORT", value_name = "PORT", default_value = "7070", value_parser = cli::port)]
     pub grpc_port: u16,
+    /// Port for S3 (plain for this machine, encrypted for others)
+    #[arg(long, env = "ATOLL_S3_PORT", value_name = "PORT", default_value = "9000", value_parser = cli::port)]
+    pub s3_port: u16,
+    /// Name of the S3 service, for buckets that are named before it (bucket.NAME); several by commas
+    #[arg(long, env = "ATOLL_S3_DOMAIN", value_name = "NAME", value_delimiter = ',')]
+    pub s3_domain: Vec<String>,
     /// Port for the other nodes
     #[arg(long, env = "ATOLL_NODE_PORT", value_name = "PORT", default_value = "7071", value_parser = cli::port)]
     pub node_port: u16,
@@ -112,6 +118,7 @@ pub async fn run(args: UpArgs) -> Outcome {
     let node = ports::claim(args.listen, args.node_port, "--node-port")?;
     let grpc = ports::claim(args.listen, args.grpc_port, "--grpc-port")?;
     let web = ports::claim(args.listen, args.web_port, "--web-port")?;
+    let s3 = ports::claim(args.listen, args.s3_port, "--s3-port")?;
     let advertise = args.advertise.clone().unwrap_or_else(|| ports::own_address(args.listen).to_string());
     let (https, plain) = https::claim(&args, &advertise)?;
     let plan = Plan {
@@ -121,6 +128,8 @@ pub async fn run(args: UpArgs) -> Outcome {
         node,
         grpc,
         web,
+        s3,
+        s3_domains: args.s3_domain.clone(),
         presence: Presence {
             address: ports::join(&advertise, args.node_port),
             grpc: ports::join(&advertise, args.grpc_port),

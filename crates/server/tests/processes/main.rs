@@ -30,6 +30,7 @@ mod newcomer;
 mod people;
 mod previews;
 mod rolling;
+mod s3;
 mod storage_faults;
 mod two_failures;
 mod verify;

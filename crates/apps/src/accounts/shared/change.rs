@@ -28,7 +28,15 @@ fn named(line: AuditRow, row: &DriveRow, drive: DriveId, more: &str) -> AuditRow
 impl Accounts {
     /// Makes a drive, which its maker manages.
     pub async fn make_drive(&self, by: impl Into<By>, name: &str) -> Result<SharedDrive, AccountError> {
-        let by = by.into();
+        self.make_drive_as(by.into(), name, None).await
+    }
+
+    /// The same as a bucket of that name, which must be free.
+    pub async fn make_bucket(&self, by: impl Into<By>, name: &str) -> Result<SharedDrive, AccountError> {
+        self.make_drive_as(by.into(), name, Some(name)).await
+    }
+
+    async fn make_drive_as(&self, by: By, name: &str, bucket: Option<&str>) -> Result<SharedDrive, AccountError> {
         let row = DriveRow { name: valid_drive_name(name)?, made: self.inner.store.now().0, quota: None };
         self.count_made("drives", by.user.id).await?;
         let (drive, tables) = (DriveId::random(), &self.inner.tables);
@@ -40,6 +48,13 @@ impl Accounts {
                 return Err(AccountError::Forbidden { what: "make shared drives here" });
             }
             let act = Act::default().when(self.user_is(by.user.id, version));
+            let act = match bucket {
+                Some(bucket) if self.bucket_is_taken(bucket).await? => {
+                    return Err(AccountError::NameTaken { name: bucket.to_string() });
+                }
+                Some(bucket) => act.name_bucket(self, bucket, drive),
+                None => act,
+            };
             let act = self.when_policy(act, policy_version);
             let act =
                 self.with_member(act.put(tables.drives, drive.bytes(), &row), drive, by.user.id, DriveRole::Manage);

@@ -31,6 +31,7 @@ impl Accounts {
             let act = self.with_all(Act::default(), authority.conditions);
             let act = act.when_is(tables.drives, drive.bytes(), authority.version);
             let act = act.delete(tables.drives, drive.bytes()).put(tables.drives_going, drive.bytes(), &going);
+            let act = act.forget_bucket(self, drive, self.bucket_name(drive).await?.as_deref());
             let line = self.line("drive deleted", &by).detail(format!("{} ({drive})", going.name));
             if self.carried_out(self.noted(act, line).await?).await? {
                 self.inner.removals.notify_one();

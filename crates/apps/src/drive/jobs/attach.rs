@@ -38,7 +38,7 @@ impl Drives {
             change.require_job(self, job, read);
             let entry = match read.row.file.is_empty() {
                 true => {
-                    let kind = EntryKind::Folder(FolderInfo { id: made });
+                    let kind = EntryKind::Folder(FolderInfo { id: made, implied: false });
                     let entry = Entry { name, created: now, modified: now, properties: false, kind };
                     self.with_properties_of(drive, &read.row, entry, &mut change).await?
                 }

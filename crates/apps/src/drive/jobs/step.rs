@@ -189,7 +189,7 @@ impl Drives {
                 (EntryKind::Folder(folder), count) => {
                     let count = count.map(|item| count_in(&item.value)).transpose()?.unwrap_or(0).max(0) as u64;
                     let id = FolderId::random();
-                    (EntryKind::Folder(FolderInfo { id }), What::Folder { source: folder.id, count })
+                    (EntryKind::Folder(FolderInfo { id, implied: false }), What::Folder { source: folder.id, count })
                 }
                 (EntryKind::File(file), Some(item)) => {
                     let content = Stored::decode(&item.value)?.content;

@@ -241,6 +241,10 @@ impl Store for Handle {
         self.model.write_blob(source).await
     }
 
+    async fn compose(&self, _: UploadId, parts: Vec<Content>) -> Result<Content, ClientError> {
+        self.call(false, || Ok(self.model.compose(parts))).await
+    }
+
     fn read_blob(&self, content: Content, range: Range<u64>) -> ByteStream {
         self.model.read_blob(content, range)
     }

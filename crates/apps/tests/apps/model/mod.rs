@@ -259,6 +259,26 @@ impl Model {
         Content { size, hash, body: Body::Blocks(blocks) }
     }
 
+    fn compose(&self, mut parts: Vec<Content>) -> Content {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let mut blocks = Vec::new();
+        for part in parts {
+            match part.body {
+                Body::Blocks(those) => blocks.extend(those),
+                Body::Inline(bytes) => {
+                    let block = BlockRef { hash: BlockHash::of(&bytes), length: bytes.len() as u32 };
+                    self.state.lock().blocks.insert(block.hash, bytes);
+                    blocks.push(block);
+                }
+                Body::Indexed { .. } => unreachable!("the model makes no indexes"),
+            }
+        }
+        let size = blocks.iter().map(|block| u64::from(block.length)).sum();
+        Content { size, hash: client::composed_hash(&blocks), body: Body::Blocks(blocks) }
+    }
+
     fn read_blob(&self, content: Content, range: std::ops::Range<u64>) -> ByteStream {
         let bytes: Bytes = match content.body {
             Body::Inline(bytes) => bytes,

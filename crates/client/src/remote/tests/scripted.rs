@@ -232,6 +232,24 @@ impl accounts_server::Accounts for Scripted {
         Err(not_offered())
     }
 
+    async fn create_access_key(
+        &self,
+        _: Request<v1::CreateAccessKeyRequest>,
+    ) -> Result<Response<v1::CreateAccessKeyReply>, Status> {
+        Err(not_offered())
+    }
+
+    async fn list_access_keys(
+        &self,
+        _: Request<v1::ListAccessKeysRequest>,
+    ) -> Result<Response<v1::AccessKeyList>, Status> {
+        Err(not_offered())
+    }
+
+    async fn remove_access_key(&self, _: Request<v1::RemoveAccessKeyRequest>) -> Result<Response<v1::Empty>, Status> {
+        Err(not_offered())
+    }
+
     async fn get_second_factor(
         &self,
         _: Request<v1::GetSecondFactorRequest>,

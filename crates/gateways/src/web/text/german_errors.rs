@@ -27,6 +27,11 @@ pub fn drive(error: &DriveError) -> String {
         DriveError::NoSuchVersion { path } => {
             format!("{path} hat diese Version nicht: vielleicht wurde sie ausgedünnt")
         }
+        DriveError::NoSuchUpload { id } => {
+            format!(
+                "für diesen Schlüssel läuft kein Hochladen {id}: Es wurde abgeschlossen, abgebrochen oder aufgegeben"
+            )
+        }
         DriveError::NoSuchJob => "diesen Auftrag gibt es nicht; abgeschlossene werden einen Tag lang aufbewahrt".into(),
         DriveError::Quota { needed, room } => {
             format!("das Laufwerk ist voll: {needed} Bytes mehr werden gebraucht, {room} sind übrig")

@@ -8,7 +8,7 @@ use crate::web::session::{Caller, Visitor};
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format};
 use apps::AccountError;
-use apps::accounts::{AppPassword, AppScope, Protocol, SessionInfo};
+use apps::accounts::{ACCESS_KEY_MARK, AccessKey, AccessScope, AppPassword, AppScope, Protocol, SessionInfo};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -56,8 +56,12 @@ pub(in crate::web) struct Connect {
 }
 
 /// What can be connected now; others come with their protocols.
-fn protocols() -> [(Protocol, &'static str); 2] {
-    [(Protocol::Webdav, words().protocol_webdav), (Protocol::Grpc, words().protocol_grpc)]
+fn protocols() -> [(Protocol, &'static str); 3] {
+    [
+        (Protocol::Webdav, words().protocol_webdav),
+        (Protocol::S3, words().protocol_s3),
+        (Protocol::Grpc, words().protocol_grpc),
+    ]
 }
 
 fn session_row(session: SessionInfo) -> SessionRow {
@@ -110,6 +114,18 @@ fn app_row(app: AppPassword) -> AppRow {
     AppRow { id: app.id, label: app.label, scope, words }
 }
 
+/// Access keys stand among the passwords of programs, which is what they are to people.
+fn key_row(key: AccessKey) -> AppRow {
+    let mut scope = vec![words().protocol_s3.to_string()];
+    scope.extend((!key.scope.write).then(|| words().reads_only.to_string()));
+    scope.extend((!key.scope.buckets.is_empty()).then(|| key.scope.buckets.join(", ")));
+    let words = match key.used {
+        Some(used) => fill(words().app_used, &[("used", &format::date(used)), ("address", &key.used_from)]),
+        None => fill(words().app_unused, &[("created", &format::date(key.created))]),
+    };
+    AppRow { id: key.id, label: key.label, scope: scope.join(" · "), words }
+}
+
 pub(in crate::web) async fn show(
     State(state): State<WebState>,
     Visitor(caller): Visitor,
@@ -123,9 +139,10 @@ async fn page(state: &WebState, caller: &Caller, status: StatusCode, say: impl F
     let accounts = &state.inner.accounts;
     let found = async {
         let sessions = accounts.sessions(&caller.user, Some(&caller.token)).await?;
-        Ok::<_, AccountError>((sessions, accounts.app_passwords(caller.user.id).await?))
+        let apps = accounts.app_passwords(caller.user.id).await?;
+        Ok::<_, AccountError>((sessions, apps, accounts.access_keys(caller.user.id).await?))
     };
-    let (sessions, apps) = match found.await {
+    let (sessions, apps, keys) = match found.await {
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
@@ -133,7 +150,7 @@ async fn page(state: &WebState, caller: &Caller, status: StatusCode, say: impl F
         frame: Frame::new(),
         place: say(Place::at(&caller.user, Section::Devices)),
         sessions: sessions.into_iter().map(session_row).collect(),
-        app_passwords: apps.into_iter().map(app_row).collect(),
+        app_passwords: apps.into_iter().map(app_row).chain(keys.into_iter().map(key_row)).collect(),
         protocols: protocols().iter().map(|(protocol, name)| (protocol.as_str(), *name)).collect(),
     };
     render(status, &page)
@@ -176,7 +193,10 @@ pub(in crate::web) async fn remove(
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    let result = state.inner.accounts.remove_app_password(caller.by(), &asked.id).await;
+    let result = match asked.id.starts_with(ACCESS_KEY_MARK) {
+        true => state.inner.accounts.remove_access_key(caller.by(), &asked.id).await,
+        false => state.inner.accounts.remove_app_password(caller.by(), &asked.id).await,
+    };
     answer(&state, &caller, result, "removed").await
 }
 
@@ -195,6 +215,9 @@ pub(in crate::web) async fn connect(
         Ok(protocol) => protocol,
         Err(why) => return failed(Problem::bad_request(why)),
     };
+    if protocol == Protocol::S3 {
+        return connect_s3(&state, &caller, &headers, &asked).await;
+    }
     let scope = AppScope { protocols: vec![protocol], write: !asked.write.is_empty() };
     match state.inner.accounts.create_app_password(caller.by(), asked.label.trim(), scope).await {
         Ok((made, secret)) => {
@@ -222,4 +245,31 @@ pub(in crate::web) async fn connect(
         }
         Err(error) => answer(&state, &caller, Err(error), "").await,
     }
+}
+
+/// The same for what speaks S3: it signs with an access key.
+async fn connect_s3(state: &WebState, caller: &Caller, headers: &HeaderMap, asked: &Connect) -> Response {
+    let scope = AccessScope { read: true, write: !asked.write.is_empty(), buckets: Vec::new() };
+    let (made, secret) = match state.inner.accounts.create_access_key(caller.by(), asked.label.trim(), scope).await {
+        Ok(made) => made,
+        Err(error) => return answer(state, caller, Err(error), "").await,
+    };
+    let text = words();
+    let mut details = vec![(text.connect_access_key, made.id)];
+    if let Some(port) = state.inner.settings.s3_port {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = host.parse::<axum::http::uri::Authority>().map_or(String::new(), |it| it.host().to_string());
+        let scheme = if state.tls { "https" } else { "http" };
+        details.insert(0, (text.connect_endpoint, format!("{scheme}://{host}:{port}")));
+    }
+    let page = ShownOnce {
+        frame: Frame::new(),
+        place: Place::at(&caller.user, Section::Devices),
+        title: text.connect_made,
+        lead: fill(text.connect_secret_lead, &[("device", &made.label)]),
+        secrets: vec![secret.as_str().to_string()],
+        details,
+        back: Section::Devices.url(),
+    };
+    render(StatusCode::OK, &page)
 }

@@ -1,21 +1,22 @@
 //! What each person, and each shared drive, may keep: a quota of its own, or everybody's, which is remembered for some seconds.
 
-use apps::{AccountError, Accounts, SharedDrive, User};
+use crate::{AccountError, Accounts, SharedDrive, User};
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long everybody's quota counts as known.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 
+/// What is known of quotas.
 #[derive(Default)]
-pub(crate) struct Quotas {
+pub struct Quotas {
     usual: Mutex<Option<(Instant, Option<u64>)>>,
     usual_drive: Mutex<Option<(Instant, Option<u64>)>>,
 }
 
 impl Quotas {
     /// Bytes that this person may keep; none: no bound.
-    pub(crate) async fn of(&self, accounts: &Accounts, user: &User) -> Result<Option<u64>, AccountError> {
+    pub async fn of(&self, accounts: &Accounts, user: &User) -> Result<Option<u64>, AccountError> {
         if user.quota.is_some() {
             return Ok(user.quota);
         }
@@ -30,7 +31,7 @@ impl Quotas {
     }
 
     /// Bytes that this drive may hold; none: no bound.
-    pub(crate) async fn of_drive(&self, accounts: &Accounts, drive: &SharedDrive) -> Result<Option<u64>, AccountError> {
+    pub async fn of_drive(&self, accounts: &Accounts, drive: &SharedDrive) -> Result<Option<u64>, AccountError> {
         if drive.quota.is_some() {
             return Ok(drive.quota);
         }

@@ -1,0 +1,145 @@
+//! What is said of an object beside its bytes: one row under its content's version, which nobody reads who only lists.
+
+use super::Object;
+use crate::DriveId;
+use crate::VersionId;
+use crate::drive::change::{Change, Commit};
+use crate::drive::rows::decode;
+use crate::drive::tries::Tries;
+use crate::drive::{DriveError, DrivePath, Drives};
+use bytes::Bytes;
+use prost::Message;
+use types::{Consistency, ItemKey, Test};
+
+/// Said of one object.
+#[derive(Clone, PartialEq, Message)]
+pub struct About {
+    /// What the client keeps with it: names in lower case.
+    #[prost(message, repeated, tag = "1")]
+    pub user: Vec<Pair>,
+    /// Headers that are sent with it again, such as `cache-control`.
+    #[prost(message, repeated, tag = "2")]
+    pub headers: Vec<Pair>,
+    /// Tags.
+    #[prost(message, repeated, tag = "3")]
+    pub tags: Vec<Pair>,
+    /// A checksum that its uploader chose.
+    #[prost(message, optional, tag = "4")]
+    pub checksum: Option<Checksum>,
+    /// Its parts, in order, if it was put together from some.
+    #[prost(message, repeated, tag = "5")]
+    pub parts: Vec<PartAbout>,
+}
+
+/// A name and what it stands for.
+#[derive(Clone, PartialEq, Message)]
+pub struct Pair {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Value.
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+/// A checksum of an object or part.
+#[derive(Clone, PartialEq, Message)]
+pub struct Checksum {
+    /// Such as `CRC32C`.
+    #[prost(string, tag = "1")]
+    pub algorithm: String,
+    /// Base 64; of one over parts' checksums, with `-` and their number.
+    #[prost(string, tag = "2")]
+    pub value: String,
+    /// It is over the checksums of parts rather than over the bytes.
+    #[prost(bool, tag = "3")]
+    pub composite: bool,
+}
+
+/// A part of an object.
+#[derive(Clone, PartialEq, Message)]
+pub struct PartAbout {
+    /// Bytes.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    /// Of the object's algorithm, base 64; empty: none.
+    #[prost(string, tag = "2")]
+    pub checksum: String,
+    /// Its number, as the client gave it.
+    #[prost(uint32, tag = "3")]
+    pub number: u32,
+}
+
+impl Pair {
+    /// A name with its value.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Pair {
+        Pair { name: name.into(), value: value.into() }
+    }
+}
+
+impl About {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|pair| pair.name == name).map(|pair| pair.value.as_str())
+    }
+
+    /// Nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == About::default()
+    }
+}
+
+impl Change {
+    /// What is said of a content that comes. Its version is fresh: nothing is said of it yet.
+    pub(in crate::drive) fn put_about(&mut self, drives: &Drives, version: VersionId, about: &About) {
+        if !about.is_empty() {
+            self.put(drives.inner.tables.about, version.bytes(), about.encode_to_vec());
+        }
+    }
+}
+
+impl Drives {
+    fn about_key(&self, drive: DriveId, version: VersionId) -> ItemKey {
+        ItemKey::new(self.inner.tables.about, drive.bytes(), version.bytes())
+    }
+
+    /// What is said of a content.
+    pub async fn about(&self, drive: DriveId, version: VersionId) -> Result<About, DriveError> {
+        let item = self.inner.store.get(&self.about_key(drive, version), Consistency::Strong).await?;
+        item.map_or(Ok(About::default()), |item| about_in(&item.value))
+    }
+
+    /// Replaces an object's tags.
+    pub async fn tag_object(
+        &self,
+        drive: DriveId,
+        key: &super::ObjectKey,
+        tags: Vec<Pair>,
+    ) -> Result<Object, DriveError> {
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let spot = self.spot(drive, key).await?;
+            let Some(object) = spot.object(key) else { return Err(DriveError::NotFound { path: key.to_string() }) };
+            let Some(version) = object.version() else {
+                return Err(DriveError::Invalid("a folder has no tags".into()));
+            };
+            let row = self.about_key(drive, version);
+            let item = self.inner.store.get(&row, Consistency::Strong).await?;
+            let mut about = item.as_ref().map_or(Ok(About::default()), |item| about_in(&item.value))?;
+            about.tags.clone_from(&tags);
+            let mut change = Change::new(self, drive);
+            spot.require(self, &mut change, key);
+            let as_read = item.map_or(Test::Absent, |item| Test::VersionIs(item.version));
+            change.require(row.table, row.sort_key.clone(), as_read);
+            change.put(row.table, row.sort_key, Bytes::from(about.encode_to_vec()));
+            match change.commit(self.store(), key).await? {
+                Commit::Done(_) => return Ok(object),
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+}
+
+pub(super) fn about_in(row: &[u8]) -> Result<About, DriveError> {
+    decode("what is said of an object", row)
+}

@@ -1,0 +1,117 @@
+//! Buckets, which are drives.
+
+use crate::auth::{Need, may};
+use crate::errors::{of_account, of_drive, refused};
+use crate::gateway::Gateway;
+use crate::text::time;
+use apps::AccountError;
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
+    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner,
+};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
+
+/// What every bucket's place is called.
+pub(crate) const REGION: &str = "us-east-1";
+
+impl Gateway {
+    pub(crate) async fn buckets(
+        &self,
+        request: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
+        let caller = self.caller(&request).await?;
+        may(&caller, Need::Read)?;
+        let prefix = request.input.prefix.clone().unwrap_or_default();
+        let after = request.input.continuation_token.clone().unwrap_or_default();
+        let most = request.input.max_buckets.map_or(usize::MAX, |most| most.max(1) as usize);
+        let scope = &caller.scope.buckets;
+        let all = self.accounts().buckets_of(&caller.user).await.map_err(of_account)?.into_iter();
+        let mut all = all
+            .filter(|bucket| scope.is_empty() || scope.contains(&bucket.name))
+            .filter(|bucket| bucket.name.starts_with(&prefix) && bucket.name > after);
+        let told = |bucket: apps::accounts::Bucket| Bucket {
+            name: Some(bucket.name),
+            creation_date: Some(time(bucket.made)),
+            ..Bucket::default()
+        };
+        let buckets: Vec<Bucket> = all.by_ref().take(most).map(told).collect();
+        let more = all.next().is_some();
+        let owner = Owner { id: Some(caller.user.id.to_string()), display_name: Some(caller.user.display.clone()) };
+        Ok(S3Response::new(ListBucketsOutput {
+            continuation_token: buckets.last().and_then(|bucket| bucket.name.clone()).filter(|_| more),
+            buckets: Some(buckets),
+            owner: Some(owner),
+            prefix: request.input.prefix,
+        }))
+    }
+
+    pub(crate) async fn make_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        let caller = self.caller(&request).await?;
+        may(&caller, Need::Write)?;
+        let name = request.input.bucket;
+        if request.input.object_lock_enabled_for_bucket == Some(true) {
+            return Err(crate::errors::not_offered("object lock"));
+        }
+        if !caller.scope.buckets.is_empty() {
+            return Err(refused(S3ErrorCode::AccessDenied, "this access key is for certain buckets only"));
+        }
+        match self.accounts().make_bucket(&caller.user, &name).await {
+            Ok(_) => {}
+            Err(AccountError::NameTaken { .. }) => {
+                let own = self.accounts().bucket(&caller.user, &name).await.is_ok();
+                let code = if own { S3ErrorCode::BucketAlreadyOwnedByYou } else { S3ErrorCode::BucketAlreadyExists };
+                return Err(refused(code, format!("the name {name} is taken")));
+            }
+            Err(error) => return Err(of_account(error)),
+        }
+        let location = Some(format!("/{name}"));
+        Ok(S3Response::new(CreateBucketOutput { location }))
+    }
+
+    pub(crate) async fn delete_bucket(
+        &self,
+        request: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Manage).await?;
+        if at.bucket.shared.is_none() {
+            return Err(refused(S3ErrorCode::AccessDenied, "this is somebody's own drive, which goes with them only"));
+        }
+        if !at.drives.close_empty(at.bucket.drive).await.map_err(of_drive)? {
+            let what = "the bucket holds objects, or its trash does: see it on the pages";
+            return Err(refused(S3ErrorCode::BucketNotEmpty, what));
+        }
+        self.accounts().delete_drive(&at.caller.user, at.bucket.drive).await.map_err(of_account)?;
+        Ok(S3Response::new(DeleteBucketOutput::default()))
+    }
+
+    pub(crate) async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.bucket(&request, &request.input.bucket, Need::Read).await?;
+        let bucket_region = Some(REGION.to_string());
+        Ok(S3Response::new(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() }))
+    }
+
+    pub(crate) async fn location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        self.bucket(&request, &request.input.bucket, Need::Read).await?;
+        // Of that region S3 says nothing.
+        let location_constraint = Some(BucketLocationConstraint::from_static(""));
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+    }
+
+    pub(crate) async fn versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        self.bucket(&request, &request.input.bucket, Need::Read).await?;
+        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+}

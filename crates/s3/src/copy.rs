@@ -1,0 +1,91 @@
+//! Copying objects: blocks are shared.
+
+use crate::about::Kept;
+use crate::auth::{InBucket, Need};
+use crate::conditions::Conditions;
+use crate::errors::{no_such_key, not_offered, of_drive, refused};
+use crate::gateway::Gateway;
+use crate::put::{key, new_object, plain_storage};
+use crate::read::current;
+use crate::text::{etag, time};
+use apps::drive::objects::{ObjectCondition, OpenObject};
+use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, MetadataDirective, TaggingDirective};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
+
+impl Gateway {
+    /// What a copy is of: the caller must be allowed to read it.
+    pub(crate) async fn source(
+        &self,
+        at: &InBucket,
+        source: &CopySource,
+        conditions: &Conditions,
+    ) -> S3Result<(apps::DriveId, OpenObject)> {
+        let CopySource::Bucket { bucket, key: text, version_id } = source else {
+            return Err(not_offered("a copy by way of an access point"));
+        };
+        current(version_id.as_ref().map(|version| version.to_string()).as_ref())?;
+        let from = self.bucket_for(at.caller.clone(), bucket, Need::Read).await?;
+        let open = from.drives.open_object(from.bucket.drive, &key(text)?).await.map_err(of_drive)?;
+        let open = open.ok_or_else(|| no_such_key(text))?;
+        conditions.check_source(&open.object)?;
+        Ok((from.bucket.drive, open))
+    }
+
+    pub(crate) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        let input = request.input;
+        plain_storage(
+            input.storage_class.as_ref(),
+            input.sse_customer_algorithm.is_some(),
+            input.ssekms_key_id.is_some(),
+        )?;
+        let conditions = Conditions {
+            is: input.copy_source_if_match,
+            is_not: input.copy_source_if_none_match,
+            since: input.copy_source_if_modified_since,
+            not_since: input.copy_source_if_unmodified_since,
+        };
+        let (drive, source) = self.source(&at, &input.copy_source, &conditions).await?;
+        let key = key(&input.key)?;
+        let is = |directive: Option<&str>| directive == Some(MetadataDirective::REPLACE);
+        let replaces = is(input.metadata_directive.as_ref().map(MetadataDirective::as_str));
+        let replaces_tags =
+            input.tagging_directive.as_ref().map(TaggingDirective::as_str) == Some(TaggingDirective::REPLACE);
+        if !replaces && !replaces_tags && drive == at.bucket.drive && source.object.key == key.as_str() {
+            let what = "an object is copied to itself only with other metadata: say x-amz-metadata-directive: REPLACE";
+            return Err(refused(S3ErrorCode::InvalidRequest, what));
+        }
+        let kept = Kept {
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            expires: input.expires,
+            website_redirect_location: input.website_redirect_location,
+            metadata: input.metadata,
+            tagging: input.tagging,
+        };
+        let said = kept.about()?;
+        let mut about = source.about.clone();
+        let mut media_type = source.object.media_type().map(str::to_string);
+        if replaces {
+            (about.user, about.headers) = (said.user, said.headers);
+            media_type = input.content_type;
+        }
+        if replaces_tags {
+            about.tags = said.tags;
+        }
+        let file = source.object.entry.file();
+        let tag = file.map(|file| file.etag.clone());
+        let mut new = new_object(&at.caller.user, tag, media_type, about);
+        new.composed = file.is_some_and(|file| file.composed);
+        let to = (at.bucket.drive, &key);
+        let copied = at.drives.copy_object(to, (drive, &source), new, ObjectCondition::Any).await.map_err(of_drive)?;
+        let result = CopyObjectResult {
+            e_tag: Some(etag(copied.etag())),
+            last_modified: Some(time(copied.modified())),
+            ..CopyObjectResult::default()
+        };
+        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+    }
+}

@@ -1,0 +1,84 @@
+//! Deleting objects, one or many.
+
+use crate::auth::Need;
+use crate::conditions::of_write;
+use crate::errors::{not_offered, of_drive, refused};
+use crate::gateway::Gateway;
+use crate::put::key;
+use crate::read::current;
+use apps::drive::objects::ObjectCondition;
+use futures::{StreamExt, stream};
+use s3s::dto::{
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition, Error,
+};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
+
+/// Objects in one request.
+const DELETED_MAX: usize = 1000;
+/// Of them at the same time.
+const AT_ONCE: usize = 16;
+
+impl Gateway {
+    pub(crate) async fn delete(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        let input = request.input;
+        current(input.version_id.as_ref())?;
+        if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
+            return Err(not_offered("a delete under a condition on time or size"));
+        }
+        let condition = of_write(input.if_match.as_ref(), None)?;
+        at.drives.delete_object(at.bucket.drive, &key(&input.key)?, &condition).await.map_err(of_drive)?;
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    pub(crate) async fn delete_many(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        let asked = request.input.delete;
+        if asked.objects.is_empty() || asked.objects.len() > DELETED_MAX {
+            return Err(refused(S3ErrorCode::MalformedXML, "one request deletes 1 to 1000 objects"));
+        }
+        let quiet = asked.quiet.unwrap_or(false);
+        let at = &at;
+        let results = stream::iter(asked.objects).map(|object| async move {
+            let done = async {
+                current(object.version_id.as_ref())?;
+                let condition = match object.e_tag.clone() {
+                    Some(tag) => of_write(Some(&ETagCondition::ETag(tag)), None)?,
+                    None => ObjectCondition::Any,
+                };
+                at.drives.delete_object(at.bucket.drive, &key(&object.key)?, &condition).await.map_err(of_drive)
+            };
+            let done = done.await;
+            (object, done)
+        });
+        let results: Vec<_> = results.buffered(AT_ONCE).collect().await;
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for (object, done) in results {
+            match done {
+                Ok(_) if quiet => {}
+                Ok(_) => deleted.push(DeletedObject {
+                    key: Some(object.key),
+                    version_id: object.version_id,
+                    ..DeletedObject::default()
+                }),
+                Err(error) => errors.push(Error {
+                    code: Some(error.code().as_str().to_string()),
+                    message: error.message().map(str::to_string),
+                    key: Some(object.key),
+                    version_id: object.version_id,
+                }),
+            }
+        }
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted: Some(deleted),
+            errors: Some(errors),
+            ..DeleteObjectsOutput::default()
+        }))
+    }
+}

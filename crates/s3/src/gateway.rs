@@ -1,0 +1,93 @@
+//! The calls of S3 that are answered. All others the library refuses as not implemented.
+
+use apps::{Accounts, Apps, Drives, Quotas};
+use async_trait::async_trait;
+use s3s::dto::*;
+use s3s::{S3, S3Request, S3Response, S3Result};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What the gateway is told.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Names of this service before which a bucket's may stand (`bucket.NAME`).
+    pub domains: Vec<String>,
+    /// Proxies whose connections count as this machine's.
+    pub proxies: Vec<IpAddr>,
+}
+
+/// S3's calls on drives: cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    apps: Apps,
+    quotas: Quotas,
+    settings: Settings,
+}
+
+impl Gateway {
+    /// On these apps, which know what access keys are derived from.
+    pub fn new(apps: Apps, settings: Settings) -> Gateway {
+        Gateway { inner: Arc::new(Inner { apps, quotas: Quotas::default(), settings }) }
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.inner.apps.accounts
+    }
+
+    pub(crate) fn drives(&self) -> &Drives {
+        &self.inner.apps.drives
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.inner.quotas
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+}
+
+macro_rules! calls {
+    ($($name:ident ($input:ident) -> $output:ident = $own:ident;)*) => {
+        #[async_trait]
+        impl S3 for Gateway {
+            $(
+                async fn $name(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                    self.$own(request).await
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    list_buckets(ListBucketsInput) -> ListBucketsOutput = buckets;
+    create_bucket(CreateBucketInput) -> CreateBucketOutput = make_bucket;
+    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = delete_bucket;
+    head_bucket(HeadBucketInput) -> HeadBucketOutput = head_bucket;
+    get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = location;
+    get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
+    list_objects(ListObjectsInput) -> ListObjectsOutput = list;
+    list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_v2;
+    get_object(GetObjectInput) -> GetObjectOutput = get;
+    head_object(HeadObjectInput) -> HeadObjectOutput = head;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = attributes;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = tags;
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = put_tags;
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = delete_tags;
+    put_object(PutObjectInput) -> PutObjectOutput = put;
+    copy_object(CopyObjectInput) -> CopyObjectOutput = copy;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput = delete;
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = delete_many;
+    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = begin;
+    upload_part(UploadPartInput) -> UploadPartOutput = part;
+    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = part_copy;
+    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = complete;
+    abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = abort;
+    list_parts(ListPartsInput) -> ListPartsOutput = parts;
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = uploads;
+}

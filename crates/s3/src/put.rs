@@ -1,0 +1,128 @@
+//! Putting an object in one piece.
+
+use crate::about::{Kept, mtime};
+use crate::auth::{InBucket, Need};
+use crate::checksum::{Said, Sums, Watch, told};
+use crate::conditions::of_write;
+use crate::errors::{argument, not_offered, of_drive, refused};
+use crate::gateway::Gateway;
+use crate::text::etag;
+use apps::User;
+use apps::drive::NewFile;
+use apps::drive::objects::{About, Checksum, NewObject, ObjectCondition, ObjectKey};
+use client::Content;
+use s3s::dto::{ChecksumType, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob};
+use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
+use types::WallMillis;
+
+/// Bytes in one put: as S3 has it.
+pub(crate) const PUT_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+pub(crate) fn key(text: &str) -> S3Result<ObjectKey> {
+    ObjectKey::parse(text).map_err(|error| refused(S3ErrorCode::KeyTooLongError, error.to_string()))
+}
+
+/// Storage classes are one here; keys of one's own are not kept for anybody.
+pub(crate) fn plain_storage(class: Option<&StorageClass>, customer_key: bool, kms: bool) -> S3Result<()> {
+    if class.is_some_and(|class| class.as_str() != StorageClass::STANDARD) {
+        return Err(refused(S3ErrorCode::InvalidStorageClass, "the only storage class here is STANDARD"));
+    }
+    if customer_key || kms {
+        return Err(not_offered("encryption by keys that the client names"));
+    }
+    Ok(())
+}
+
+/// The file's part of a new object.
+pub(crate) fn new_object(by: &User, md5: Option<String>, media_type: Option<String>, about: About) -> NewObject {
+    let mtime: Option<WallMillis> = mtime(&about);
+    let media_type = media_type.or_else(|| Some("binary/octet-stream".into()));
+    let file = NewFile { mtime, media_type, etag: md5, by: Some(by.id), ..NewFile::default() };
+    NewObject { file, about, composed: false }
+}
+
+impl Gateway {
+    /// Stores a body; what it is was checked.
+    pub(crate) async fn take_body(
+        &self,
+        at: &InBucket,
+        body: Option<StreamingBlob>,
+        said: Said,
+    ) -> S3Result<(Content, Sums)> {
+        if said.length.is_some_and(|length| length > PUT_MAX) {
+            return Err(refused(S3ErrorCode::EntityTooLarge, "one put takes at most 5 GiB: upload it in parts"));
+        }
+        if let Some(length) = said.length {
+            // Not after hours should someone learn that there is no room.
+            let usage = at.drives.usage(at.bucket.drive).await.map_err(of_drive)?;
+            if let Some(room) = usage.room.filter(|room| *room < length) {
+                return Err(of_drive(apps::DriveError::Quota { needed: length, room }));
+            }
+        }
+        let (watch, body) = Watch::over(body, said);
+        let content = at.drives.store_bytes(body).await.map_err(of_drive)?;
+        Ok((content, watch.check()?))
+    }
+
+    pub(crate) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        let said = Said::by(&request.headers, request.input.content_length, request.trailing_headers.clone())?;
+        let input = request.input;
+        plain_storage(
+            input.storage_class.as_ref(),
+            input.sse_customer_algorithm.is_some(),
+            input.ssekms_key_id.is_some(),
+        )?;
+        if input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some() {
+            return Err(refused(S3ErrorCode::InvalidRequest, "this bucket has no object lock"));
+        }
+        if input.write_offset_bytes.is_some() {
+            return Err(not_offered("appending to an object"));
+        }
+        let key = key(&input.key)?;
+        let condition = of_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        if condition != ObjectCondition::Any {
+            // Not after a long upload should someone learn that it is in vain.
+            let there = at.drives.object(at.bucket.drive, &key).await.map_err(of_drive)?;
+            condition.check(&key, there.as_ref()).map_err(of_drive)?;
+        }
+        let kept = Kept {
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            expires: input.expires,
+            website_redirect_location: input.website_redirect_location,
+            metadata: input.metadata,
+            tagging: input.tagging,
+        };
+        let mut about = kept.about()?;
+        let (content, sums) = self.take_body(&at, input.body, said).await?;
+        about.checksum = sums.checksum.as_ref().map(|(algorithm, value)| Checksum {
+            algorithm: algorithm.name().into(),
+            value: value.clone(),
+            composite: false,
+        });
+        let new = new_object(&at.caller.user, Some(sums.md5), input.content_type, about);
+        let put = at.drives.put_object(at.bucket.drive, &key, content, new, condition).await.map_err(of_drive)?;
+        let sums = sums.checksum;
+        let checksum =
+            told(sums.as_ref().map(|(algorithm, _)| *algorithm), sums.as_ref().map_or("", |(_, value)| value));
+        Ok(S3Response::new(PutObjectOutput {
+            e_tag: Some(etag(put.etag())),
+            checksum_crc32: checksum.checksum_crc32,
+            checksum_crc32c: checksum.checksum_crc32c,
+            checksum_crc64nvme: checksum.checksum_crc64nvme,
+            checksum_sha1: checksum.checksum_sha1,
+            checksum_sha256: checksum.checksum_sha256,
+            checksum_type: sums.map(|_| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+            ..PutObjectOutput::default()
+        }))
+    }
+}
+
+/// A number of a part.
+pub(crate) fn part_number(number: i32) -> S3Result<u16> {
+    let wrong = || argument("a part's number is 1 to 10000");
+    u16::try_from(number).ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(wrong)
+}

@@ -1,0 +1,277 @@
+//! Reading objects and what is said of them.
+
+use crate::about::{expires, header, metadata, valid_tags};
+use crate::auth::Need;
+use crate::checksum::{Algorithm, told};
+use crate::conditions::Conditions;
+use crate::errors::{argument, named, no_such_key, of_drive, refused};
+use crate::gateway::Gateway;
+use crate::put::{key, part_number};
+use crate::text::{etag, time};
+use apps::drive::objects::{About, OpenObject, Pair};
+use futures::TryStreamExt;
+use http_body_util::StreamBody;
+use hyper::StatusCode;
+use hyper::body::Frame;
+use s3s::dto::{
+    ChecksumType, DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectAttributesInput,
+    GetObjectAttributesOutput, GetObjectAttributesParts, GetObjectInput, GetObjectOutput, GetObjectTaggingInput,
+    GetObjectTaggingOutput, HeadObjectInput, HeadObjectOutput, ObjectAttributes, ObjectPart, PutObjectTaggingInput,
+    PutObjectTaggingOutput, Range, StorageClass, StreamingBlob, Tag,
+};
+use s3s::{Body, S3ErrorCode, S3Request, S3Response, S3Result};
+
+/// Parts told of in one page.
+const PARTS_MAX: i32 = 1000;
+
+/// Of one of its versions: the one that is there is all there is.
+pub(crate) fn current(version: Option<&String>) -> S3Result<()> {
+    match version.map(String::as_str) {
+        None | Some("null") => Ok(()),
+        Some(_) => Err(refused(S3ErrorCode::NoSuchVersion, "this bucket keeps no versions of objects")),
+    }
+}
+
+/// Which bytes, and how that is said.
+struct Extent {
+    bytes: std::ops::Range<u64>,
+    content_range: Option<String>,
+    parts: Option<i32>,
+}
+
+fn extent(open: &OpenObject, range: Option<Range>, part: Option<i32>) -> S3Result<Extent> {
+    let size = open.object.size();
+    let said =
+        |bytes: &std::ops::Range<u64>| Some(format!("bytes {}-{}/{size}", bytes.start, bytes.end.saturating_sub(1)));
+    let parts = i32::try_from(open.about.parts.len()).ok().filter(|parts| *parts > 0);
+    match (range, part) {
+        (Some(_), Some(_)) => Err(argument("ask for a range or for a part, not for both")),
+        (None, None) => Ok(Extent { bytes: 0..size, content_range: None, parts: None }),
+        (Some(range), None) => {
+            let bytes = range.check(size);
+            let outside = |_| refused(S3ErrorCode::InvalidRange, format!("the object has {size} bytes"));
+            let bytes = bytes.map_err(outside)?;
+            Ok(Extent { content_range: said(&bytes), bytes, parts: None })
+        }
+        (None, Some(number)) => {
+            let number = part_number(number)?;
+            let mut begin = 0;
+            if open.about.parts.is_empty() && number == 1 {
+                return Ok(Extent {
+                    bytes: 0..size,
+                    content_range: said(&(0..size)).filter(|_| size > 0),
+                    parts: None,
+                });
+            }
+            for (at, part) in open.about.parts.iter().enumerate() {
+                if at + 1 == usize::from(number) {
+                    let bytes = begin..begin + part.size;
+                    return Ok(Extent { content_range: said(&bytes), bytes, parts });
+                }
+                begin += part.size;
+            }
+            let what = format!("the object has no part {number}");
+            Err(named("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, what))
+        }
+    }
+}
+
+/// The checksum as the library tells it, for who wants it.
+fn checksum(about: &About, wanted: bool) -> (s3s::dto::Checksum, Option<ChecksumType>) {
+    let Some(checksum) = about.checksum.as_ref().filter(|_| wanted) else { return Default::default() };
+    let kind = if checksum.composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
+    (told(Algorithm::of_name(&checksum.algorithm), &checksum.value), Some(ChecksumType::from_static(kind)))
+}
+
+impl Gateway {
+    async fn open<T>(
+        &self,
+        request: &S3Request<T>,
+        bucket: &str,
+        text: &str,
+    ) -> S3Result<(apps::Drives, OpenObject, apps::DriveId)> {
+        let at = self.bucket(request, bucket, Need::Read).await?;
+        let open = at.drives.open_object(at.bucket.drive, &key(text)?).await.map_err(of_drive)?;
+        Ok((at.drives, open.ok_or_else(|| no_such_key(text))?, at.bucket.drive))
+    }
+
+    pub(crate) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let (drives, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let input = request.input;
+        current(input.version_id.as_ref())?;
+        let conditions = Conditions {
+            is: input.if_match,
+            is_not: input.if_none_match,
+            since: input.if_modified_since,
+            not_since: input.if_unmodified_since,
+        };
+        conditions.check(&open.object)?;
+        let extent = extent(&open, input.range, input.part_number)?;
+        let whole = extent.bytes == (0..open.object.size());
+        let wanted = whole && input.checksum_mode.is_some();
+        let (checksum, checksum_type) = checksum(&open.about, wanted);
+        let length = extent.bytes.end - extent.bytes.start;
+        let about = &open.about;
+        let output = GetObjectOutput {
+            accept_ranges: Some("bytes".into()),
+            cache_control: header(about, "cache-control"),
+            content_disposition: header(about, "content-disposition"),
+            content_encoding: header(about, "content-encoding"),
+            content_language: header(about, "content-language"),
+            website_redirect_location: header(about, "x-amz-website-redirect-location"),
+            expires: expires(about),
+            content_length: i64::try_from(length).ok(),
+            content_range: extent.content_range,
+            content_type: Some(open.object.media_type().unwrap_or("binary/octet-stream").to_string()),
+            e_tag: Some(etag(open.object.etag())),
+            last_modified: Some(time(open.object.modified())),
+            metadata: metadata(about),
+            parts_count: extent.parts,
+            tag_count: i32::try_from(about.tags.len()).ok().filter(|count| *count > 0),
+            checksum_crc32: checksum.checksum_crc32,
+            checksum_crc32c: checksum.checksum_crc32c,
+            checksum_crc64nvme: checksum.checksum_crc64nvme,
+            checksum_sha1: checksum.checksum_sha1,
+            checksum_sha256: checksum.checksum_sha256,
+            checksum_type,
+            ..GetObjectOutput::default()
+        };
+        let bytes = drives.read(open.content, extent.bytes).map_ok(Frame::data);
+        let body = StreamingBlob::from(Body::http_body_unsync(StreamBody::new(bytes)));
+        Ok(S3Response::new(GetObjectOutput { body: Some(body), ..output }))
+    }
+
+    pub(crate) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let (_, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let input = request.input;
+        current(input.version_id.as_ref())?;
+        let conditions = Conditions {
+            is: input.if_match,
+            is_not: input.if_none_match,
+            since: input.if_modified_since,
+            not_since: input.if_unmodified_since,
+        };
+        conditions.check(&open.object)?;
+        let extent = extent(&open, input.range, input.part_number)?;
+        let (checksum, checksum_type) = checksum(&open.about, input.checksum_mode.is_some());
+        let about = &open.about;
+        let status = extent.content_range.is_some().then_some(StatusCode::PARTIAL_CONTENT);
+        let output = HeadObjectOutput {
+            accept_ranges: Some("bytes".into()),
+            cache_control: header(about, "cache-control"),
+            content_disposition: header(about, "content-disposition"),
+            content_encoding: header(about, "content-encoding"),
+            content_language: header(about, "content-language"),
+            website_redirect_location: header(about, "x-amz-website-redirect-location"),
+            expires: expires(about),
+            content_length: i64::try_from(extent.bytes.end - extent.bytes.start).ok(),
+            content_range: extent.content_range,
+            content_type: Some(open.object.media_type().unwrap_or("binary/octet-stream").to_string()),
+            e_tag: Some(etag(open.object.etag())),
+            last_modified: Some(time(open.object.modified())),
+            metadata: metadata(about),
+            parts_count: extent.parts,
+            checksum_crc32: checksum.checksum_crc32,
+            checksum_crc32c: checksum.checksum_crc32c,
+            checksum_crc64nvme: checksum.checksum_crc64nvme,
+            checksum_sha1: checksum.checksum_sha1,
+            checksum_sha256: checksum.checksum_sha256,
+            checksum_type,
+            ..HeadObjectOutput::default()
+        };
+        Ok(S3Response { status, ..S3Response::new(output) })
+    }
+
+    pub(crate) async fn attributes(
+        &self,
+        request: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        let (_, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let input = request.input;
+        current(input.version_id.as_ref())?;
+        let wants = |name: &str| {
+            // Told in one header or in several.
+            let mut told = input.object_attributes.iter().flat_map(|it| it.as_str().split(','));
+            told.any(|it| it.trim() == name)
+        };
+        let (checksum, checksum_type) = checksum(&open.about, wants(ObjectAttributes::CHECKSUM));
+        let told_checksum = checksum_type.clone().map(|_| s3s::dto::Checksum { checksum_type, ..checksum });
+        let mut parts = None;
+        if wants(ObjectAttributes::OBJECT_PARTS) && !open.about.parts.is_empty() {
+            let most = input.max_parts.unwrap_or(PARTS_MAX).clamp(0, PARTS_MAX);
+            let after = input.part_number_marker.unwrap_or(0).max(0);
+            let algorithm = open.about.checksum.as_ref().and_then(|it| Algorithm::of_name(&it.algorithm));
+            let all = open.about.parts.iter().zip(1i32..).skip(after as usize);
+            let page: Vec<ObjectPart> = all
+                .take(most as usize)
+                .map(|(part, number)| {
+                    let sums = told(algorithm, &part.checksum);
+                    ObjectPart {
+                        part_number: Some(number),
+                        size: i64::try_from(part.size).ok(),
+                        checksum_crc32: sums.checksum_crc32,
+                        checksum_crc32c: sums.checksum_crc32c,
+                        checksum_crc64nvme: sums.checksum_crc64nvme,
+                        checksum_sha1: sums.checksum_sha1,
+                        checksum_sha256: sums.checksum_sha256,
+                    }
+                })
+                .collect();
+            let total = open.about.parts.len() as i32;
+            let last = after + page.len() as i32;
+            parts = Some(GetObjectAttributesParts {
+                is_truncated: Some(last < total),
+                max_parts: Some(most),
+                next_part_number_marker: Some(last),
+                part_number_marker: Some(after),
+                parts: Some(page).filter(|_| algorithm.is_some()),
+                total_parts_count: Some(total),
+            });
+        }
+        let class = StorageClass::from_static(StorageClass::STANDARD);
+        Ok(S3Response::new(GetObjectAttributesOutput {
+            checksum: told_checksum,
+            e_tag: wants(ObjectAttributes::ETAG).then(|| etag(open.object.etag())),
+            last_modified: Some(time(open.object.modified())),
+            object_parts: parts,
+            object_size: i64::try_from(open.object.size()).ok().filter(|_| wants(ObjectAttributes::OBJECT_SIZE)),
+            storage_class: wants(ObjectAttributes::STORAGE_CLASS).then_some(class),
+            ..GetObjectAttributesOutput::default()
+        }))
+    }
+
+    pub(crate) async fn tags(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        current(request.input.version_id.as_ref())?;
+        let (_, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let tags = open.about.tags.into_iter();
+        let tag_set = tags.map(|pair| Tag { key: Some(pair.name), value: Some(pair.value) }).collect();
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, ..GetObjectTaggingOutput::default() }))
+    }
+
+    pub(crate) async fn put_tags(
+        &self,
+        request: S3Request<PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        let input = request.input;
+        current(input.version_id.as_ref())?;
+        let pairs = input.tagging.tag_set.into_iter();
+        let pairs = pairs.map(|tag| Pair::new(tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
+        let tags = valid_tags(pairs.collect())?;
+        at.drives.tag_object(at.bucket.drive, &key(&input.key)?, tags).await.map_err(of_drive)?;
+        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+    }
+
+    pub(crate) async fn delete_tags(
+        &self,
+        request: S3Request<DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        current(request.input.version_id.as_ref())?;
+        at.drives.tag_object(at.bucket.drive, &key(&request.input.key)?, Vec::new()).await.map_err(of_drive)?;
+        Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
+    }
+}

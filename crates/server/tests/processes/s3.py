@@ -1,0 +1,253 @@
+"""What S3 promises, call by call, through three nodes in turn. Run by s3.rs."""
+
+import concurrent.futures
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ENDPOINTS = os.environ["ENDPOINTS"].split(",")
+BUCKET = "first-bucket"
+
+
+def client(node=0, key=None, secret=None):
+    config = Config(s3={"addressing_style": "path"}, signature_version="s3v4", retries={"max_attempts": 5})
+    return boto3.client(
+        "s3", endpoint_url=ENDPOINTS[node], config=config, aws_access_key_id=key, aws_secret_access_key=secret
+    )
+
+
+A, B, C = client(0), client(1), client(2)
+
+
+def refused(call, **words):
+    """The code and status of the error that the call must end with."""
+    try:
+        call(**words)
+    except ClientError as error:
+        return error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    raise AssertionError(f"{words} was not refused")
+
+
+def keys(page):
+    return [it["Key"] for it in page.get("Contents", [])], [it["Prefix"] for it in page.get("CommonPrefixes", [])]
+
+
+def buckets():
+    assert [it["Name"] for it in A.list_buckets()["Buckets"]] == ["demo"]
+    A.create_bucket(Bucket=BUCKET)
+    assert BUCKET in [it["Name"] for it in B.list_buckets()["Buckets"]]
+    B.head_bucket(Bucket=BUCKET)
+    assert C.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] in (None, "")
+    assert refused(B.create_bucket, Bucket=BUCKET) == ("BucketAlreadyOwnedByYou", 409)
+    assert refused(A.list_objects_v2, Bucket="no-such-bucket") == ("NoSuchBucket", 404)
+    assert refused(A.delete_bucket, Bucket="demo") == ("AccessDenied", 403)
+    wrong = client(0, "AKIAIOSFODNN7EXAMPLE", "x")
+    assert refused(wrong.list_buckets) == ("InvalidAccessKeyId", 403)
+    wrong = client(0, os.environ["AWS_ACCESS_KEY_ID"], "x")
+    assert refused(wrong.list_buckets) == ("SignatureDoesNotMatch", 403)
+
+
+def objects():
+    body = os.urandom(3_000_000)
+    put = A.put_object(
+        Bucket=BUCKET, Key="a/b/c.bin", Body=body, Metadata={"Colour": "blue"}, CacheControl="max-age=3",
+        ContentDisposition="inline", ContentType="application/x-test", Tagging="k=v&x=y%20z",
+    )
+    assert put["ETag"].strip('"') == hashlib.md5(body).hexdigest() and put["ChecksumCRC32"]
+    got = B.get_object(Bucket=BUCKET, Key="a/b/c.bin", ChecksumMode="ENABLED")
+    assert got["Body"].read() == body and got["ChecksumCRC32"] == put["ChecksumCRC32"]
+    assert (got["Metadata"], got["CacheControl"]) == ({"colour": "blue"}, "max-age=3")
+    assert (got["ContentType"], got["ContentDisposition"], got["TagCount"]) == ("application/x-test", "inline", 2)
+    tags = C.get_object_tagging(Bucket=BUCKET, Key="a/b/c.bin")["TagSet"]
+    assert tags == [{"Key": "k", "Value": "v"}, {"Key": "x", "Value": "y z"}]
+    C.put_object_tagging(Bucket=BUCKET, Key="a/b/c.bin", Tagging={"TagSet": [{"Key": "n", "Value": "1"}]})
+    assert A.get_object_tagging(Bucket=BUCKET, Key="a/b/c.bin")["TagSet"] == [{"Key": "n", "Value": "1"}]
+    for given, want in [("bytes=10-99", body[10:100]), ("bytes=-5", body[-5:]), ("bytes=2999990-", body[-10:])]:
+        assert B.get_object(Bucket=BUCKET, Key="a/b/c.bin", Range=given)["Body"].read() == want
+    assert refused(A.get_object, Bucket=BUCKET, Key="a/b/c.bin", Range="bytes=5000000-") == ("InvalidRange", 416)
+    assert refused(A.get_object, Bucket=BUCKET, Key="zz") == ("NoSuchKey", 404)
+    assert refused(A.head_object, Bucket=BUCKET, Key="zz")[1] == 404
+    for algorithm in ["CRC32", "CRC32C", "SHA1", "SHA256", "CRC64NVME"]:
+        put = C.put_object(Bucket=BUCKET, Key=f"sum-{algorithm}", Body=b"hello", ChecksumAlgorithm=algorithm)
+        head = A.head_object(Bucket=BUCKET, Key=f"sum-{algorithm}", ChecksumMode="ENABLED")
+        assert put[f"Checksum{algorithm}"] == head[f"Checksum{algorithm}"]
+    wrong = {"Bucket": BUCKET, "Key": "wrong", "Body": b"x"}
+    assert refused(A.put_object, ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==", **wrong) == ("BadDigest", 400)
+    assert refused(A.put_object, ChecksumSHA1="2jmj7l5rSw0yVb/vlWAYkK/YBwk=", **wrong) == ("BadDigest", 400)
+    assert refused(B.head_object, Bucket=BUCKET, Key="wrong")[1] == 404
+
+
+def conditions():
+    tag = A.head_object(Bucket=BUCKET, Key="a/b/c.bin")["ETag"]
+    at = {"Bucket": BUCKET, "Key": "a/b/c.bin"}
+    assert refused(B.get_object, IfNoneMatch=tag, **at) == ("304", 304)
+    assert refused(B.get_object, IfMatch='"x"', **at) == ("PreconditionFailed", 412)
+    assert refused(B.put_object, Body=b"x", IfNoneMatch="*", **at) == ("PreconditionFailed", 412)
+    assert refused(B.put_object, Body=b"x", IfMatch='"x"', **at) == ("PreconditionFailed", 412)
+    assert refused(B.put_object, Bucket=BUCKET, Key="none", Body=b"x", IfMatch='"x"') == ("NoSuchKey", 404)
+
+    def race(n):
+        try:
+            client(n % 3).put_object(Bucket=BUCKET, Key="race", Body=b"%d" % n, IfNoneMatch="*")
+            return n
+        except ClientError as error:
+            assert error.response["Error"]["Code"] in ("PreconditionFailed", "SlowDown"), error
+            return None
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        won = [n for n in pool.map(race, range(32)) if n is not None]
+    assert len(won) == 1 and C.get_object(Bucket=BUCKET, Key="race")["Body"].read() == b"%d" % won[0]
+
+
+def copies():
+    body = A.get_object(Bucket=BUCKET, Key="a/b/c.bin")["Body"].read()
+    source = {"Bucket": BUCKET, "Key": "a/b/c.bin"}
+    B.copy_object(Bucket=BUCKET, Key="copy of/ü", CopySource=source)
+    copy = C.get_object(Bucket=BUCKET, Key="copy of/ü")
+    assert copy["Body"].read() == body and copy["Metadata"] == {"colour": "blue"}
+    assert refused(B.copy_object, Bucket=BUCKET, Key="a/b/c.bin", CopySource=source) == ("InvalidRequest", 400)
+    B.copy_object(Bucket=BUCKET, Key="a/b/c.bin", CopySource=source, MetadataDirective="REPLACE", Metadata={"n": "1"})
+    assert C.head_object(**source)["Metadata"] == {"n": "1"}
+    wrong = {"Bucket": BUCKET, "Key": "x", "CopySource": source, "CopySourceIfMatch": '"x"'}
+    assert refused(B.copy_object, **wrong) == ("PreconditionFailed", 412)
+
+
+def listings():
+    names = ["x//y", "../up", "e\u0301", "dir/", "a", "a/", "a b+&%", "sub/a-b", "sub/a/1", "sub/a.c", "sub/a0"]
+    for node, key in enumerate(names):
+        client(node % 3).put_object(Bucket=BUCKET, Key=key, Body=b"" if key.endswith("/") else key.encode())
+    every = keys(A.list_objects_v2(Bucket=BUCKET))[0]
+    assert every == sorted(every, key=str.encode) and set(names) < set(every)
+    for limit in (1, 3, 7):
+        pages = B.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, PaginationConfig={"PageSize": limit})
+        assert [key for page in pages for key in keys(page)[0]] == every
+        pages = C.get_paginator("list_objects").paginate(Bucket=BUCKET, PaginationConfig={"PageSize": limit})
+        assert [key for page in pages for key in keys(page)[0]] == every
+    assert keys(A.list_objects_v2(Bucket=BUCKET, Prefix="sub/", Delimiter="/")) == (
+        ["sub/a-b", "sub/a.c", "sub/a0"], ["sub/a/"])
+    assert keys(A.list_objects_v2(Bucket=BUCKET, Prefix="sub/", StartAfter="sub/a.c"))[0] == ["sub/a/1", "sub/a0"]
+    top = keys(B.list_objects_v2(Bucket=BUCKET, Delimiter="/"))[1]
+    assert top == ["../", "a/", "copy of/", "dir/", "sub/", "x/"]
+    assert keys(A.list_objects_v2(Bucket=BUCKET, MaxKeys=0)) == ([], [])
+    for key in names:
+        if not key.endswith("/"):
+            assert C.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
+
+
+def urls():
+    body = A.get_object(Bucket=BUCKET, Key="a/b/c.bin")["Body"].read()
+    url = A.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "a/b/c.bin"}, ExpiresIn=60)
+    assert urllib.request.urlopen(url).read() == body
+    url = B.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "by url"}, ExpiresIn=60)
+    urllib.request.urlopen(urllib.request.Request(url, data=b"sent", method="PUT"))
+    assert C.get_object(Bucket=BUCKET, Key="by url")["Body"].read() == b"sent"
+    for change in [lambda it: it.replace("Expires=60", "Expires=61"), lambda it: it.replace("by%20url", "other")]:
+        try:
+            urllib.request.urlopen(urllib.request.Request(change(url), data=b"sent", method="PUT"))
+            raise AssertionError("a changed URL was taken")
+        except urllib.error.HTTPError as error:
+            assert error.code == 403 and b"SignatureDoesNotMatch" in error.read()
+    url = A.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "a"}, ExpiresIn=604801)
+    try:
+        urllib.request.urlopen(url)
+        raise AssertionError("a URL for longer than a week was taken")
+    except urllib.error.HTTPError as error:
+        assert error.code == 400 and b"AuthorizationQueryParametersError" in error.read()
+    place = urllib.parse.urlsplit(ENDPOINTS[0])
+    plain = http.client.HTTPConnection(place.hostname, place.port)
+    for headers in [{}, {"Authorization": "AWS key:signature"}, {"Authorization": "Basic eDp5"}]:
+        plain.request("GET", f"/{BUCKET}/a", headers=headers)
+        answer = plain.getresponse()
+        text = answer.read()
+        assert answer.status in (400, 403) and b"<Code>" in text and answer.headers["x-amz-request-id"], text
+
+
+def parts():
+    sets = [(None, None), ("CRC32", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT"), ("CRC32C", "FULL_OBJECT"),
+            ("SHA256", "COMPOSITE")]
+    for algorithm, kind in sets:
+        at = {"Bucket": BUCKET, "Key": f"multi/{algorithm}"}
+        said = {} if algorithm is None else {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
+        upload = {**at, "UploadId": A.create_multipart_upload(Metadata={"m": "p"}, **at, **said)["UploadId"]}
+        pieces = [os.urandom(5 << 20), os.urandom((6 << 20) + 17), b"tail"]
+        done = []
+        for node, piece in enumerate(pieces):
+            said = {} if algorithm is None else {"ChecksumAlgorithm": algorithm}
+            part = client(node).upload_part(PartNumber=node + 1, Body=piece, **upload, **said)
+            assert part["ETag"].strip('"') == hashlib.md5(piece).hexdigest()
+            done.append({"PartNumber": node + 1, "ETag": part["ETag"]})
+            if algorithm:
+                done[-1][f"Checksum{algorithm}"] = part[f"Checksum{algorithm}"]
+        assert [it["Size"] for it in B.list_parts(**upload)["Parts"]] == [len(piece) for piece in pieces]
+        assert [it["Key"] for it in C.list_multipart_uploads(Bucket=BUCKET)["Uploads"]] == [at["Key"]]
+        bad = {**upload, "MultipartUpload": {"Parts": done[::-1]}}
+        assert refused(A.complete_multipart_upload, **bad) == ("InvalidPartOrder", 400)
+        bad = {**upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": '"x"'}]}}
+        assert refused(A.complete_multipart_upload, **bad) == ("InvalidPart", 400)
+        end = {**upload, "MultipartUpload": {"Parts": done}}
+        tag = B.complete_multipart_upload(**end)["ETag"]
+        assert C.complete_multipart_upload(**end)["ETag"] == tag, "a call repeated"
+        sums = b"".join(hashlib.md5(piece).digest() for piece in pieces)
+        assert tag.strip('"') == f"{hashlib.md5(sums).hexdigest()}-3"
+        got = A.get_object(ChecksumMode="ENABLED", **at)
+        assert got["Body"].read() == b"".join(pieces) and got["Metadata"] == {"m": "p"}
+        assert B.get_object(PartNumber=2, **at)["Body"].read() == pieces[1]
+        wants = ["ETag", "Checksum", "ObjectParts", "ObjectSize", "StorageClass"]
+        told = C.get_object_attributes(ObjectAttributes=wants, **at)
+        assert told["ObjectParts"]["TotalPartsCount"] == 3 and told["ObjectSize"] == sum(map(len, pieces))
+    at = {"Bucket": BUCKET, "Key": "given up"}
+    upload = {**at, "UploadId": A.create_multipart_upload(**at)["UploadId"]}
+    for number in (1, 2):
+        B.upload_part(PartNumber=number, Body=b"x", **upload)
+    chosen = [{"PartNumber": it["PartNumber"], "ETag": it["ETag"]} for it in C.list_parts(**upload)["Parts"]]
+    end = {**upload, "MultipartUpload": {"Parts": chosen}}
+    assert refused(A.complete_multipart_upload, **end) == ("EntityTooSmall", 400)
+    A.abort_multipart_upload(**upload)
+    assert refused(B.list_parts, **upload) == ("NoSuchUpload", 404)
+    assert refused(B.upload_part, PartNumber=1, Body=b"x", **upload) == ("NoSuchUpload", 404)
+    at = {"Bucket": BUCKET, "Key": "part of"}
+    upload = {**at, "UploadId": A.create_multipart_upload(**at)["UploadId"]}
+    source = {"CopySource": {"Bucket": BUCKET, "Key": "multi/None"}, "CopySourceRange": "bytes=10-6000000"}
+    tag = B.upload_part_copy(PartNumber=1, **source, **upload)["CopyPartResult"]["ETag"]
+    C.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]}, **upload)
+    want = A.get_object(Bucket=BUCKET, Key="multi/None", Range="bytes=10-6000000")["Body"].read()
+    assert A.get_object(**at)["Body"].read() == want
+
+
+def refusals():
+    calls = [
+        (A.put_bucket_versioning, {"VersioningConfiguration": {"Status": "Enabled"}}),
+        (A.get_bucket_acl, {}),
+        (A.get_bucket_policy, {}),
+        (A.get_bucket_lifecycle_configuration, {}),
+        (A.get_bucket_website, {}),
+        (A.put_object_acl, {"Key": "a", "ACL": "public-read"}),
+    ]
+    for call, words in calls:
+        assert refused(call, Bucket=BUCKET, **words) == ("NotImplemented", 501)
+    wrong = {"Bucket": BUCKET, "Key": "x", "Body": b""}
+    assert refused(A.put_object, StorageClass="GLACIER", **wrong) == ("InvalidStorageClass", 400)
+    assert refused(A.put_object, Metadata={"long": "x" * 3000}, **wrong)[0] == "MetadataTooLarge"
+    assert refused(A.put_object, Bucket=BUCKET, Key="x" * 1025, Body=b"")[0] == "KeyTooLongError"
+    assert refused(A.delete_objects, Bucket=BUCKET, Delete={"Objects": [{"Key": "x"}] * 1001})[0] == "MalformedXML"
+
+
+def the_end():
+    assert refused(A.delete_bucket, Bucket=BUCKET) == ("BucketNotEmpty", 409)
+    while found := keys(B.list_objects_v2(Bucket=BUCKET))[0]:
+        gone = C.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in found]})
+        assert len(gone["Deleted"]) == len(found) and "Errors" not in gone
+    A.delete_bucket(Bucket=BUCKET)
+    assert refused(B.head_bucket, Bucket=BUCKET)[1] == 404
+
+
+for step in [buckets, objects, conditions, copies, listings, urls, parts, refusals, the_end]:
+    step()
+    print(f"{step.__name__}: as it should be")

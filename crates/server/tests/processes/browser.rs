@@ -127,6 +127,71 @@ fn a_file_uploaded_in_the_browser_downloads_whole_after_the_node_behind_the_fron
     wait_for("node 1 to run", Duration::from_secs(30), || (demo.nodes()[0]["state"] == "running").then_some(()));
 }
 
+/// Twenty uploads by the page while the nodes die one after the other: each is there once, with its bytes, and the page says so.
+#[test]
+fn twenty_uploads_outlive_every_node_in_turn() {
+    let demo = Demo::start(3);
+    let base = demo.folder.parent().unwrap().to_path_buf();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (web, (name, password)) = (demo.web(), demo.user());
+    let (mine, back) = (base.join("mine"), base.join("back"));
+    std::fs::create_dir_all(&mine).unwrap();
+    let mut files = std::collections::BTreeMap::new();
+    for n in 0..20u32 {
+        let bytes: Vec<u8> = (0..6_000_000 + n).map(|i| (i.wrapping_mul(2_654_435_761 + 2 * n) >> 11) as u8).collect();
+        let file = format!("photo {n:02}.bin");
+        std::fs::write(mine.join(&file), &bytes).unwrap();
+        files.insert(file, bytes);
+    }
+    let names: Vec<String> = files.keys().cloned().collect();
+    runtime.block_on(async {
+        let (_driver, browser) = browser(&base.join("profile"), &[]).await;
+        sign_in(&browser, &web, &name, &password).await;
+        for (node, wave) in (1..).zip(names.chunks(7)) {
+            let paths: Vec<String> = wave.iter().map(|file| mine.join(file).display().to_string()).collect();
+            let picker = browser.find(Locator::Css("[data-testid=upload-input]")).await.unwrap();
+            picker.send_keys(&paths.join("\n")).await.unwrap();
+            // In the midst of them, the node that the front asks first dies.
+            let first = format!("[data-testid=entry][data-name='{}']", wave[0]);
+            let wait = || browser.wait().at_most(Duration::from_secs(60));
+            wait().for_element(Locator::Css(&first)).await.unwrap();
+            demo.kill(node);
+            for file in wave {
+                let row = format!("[data-testid=entry][data-name='{file}']");
+                wait().for_element(Locator::Css(&row)).await.unwrap_or_else(|error| panic!("{file}: {error}"));
+            }
+            // The tray says so of each, and of none anything else.
+            let states = || async {
+                let script =
+                    "return [...document.querySelectorAll('[data-testid=upload-state]')].map(it => it.innerText)";
+                browser.execute(script, Vec::new()).await.unwrap().as_array().unwrap().clone()
+            };
+            let begun = std::time::Instant::now();
+            loop {
+                let states = states().await;
+                if states.len() >= wave.len() && states.iter().all(|it| it.as_str().unwrap().starts_with("Saved")) {
+                    break;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(20), "the tray says {states:?}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            demo.start_node(node);
+            demo.wait_whole(3);
+        }
+        browser.close().await.unwrap();
+    });
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&demo.ok(&["ls", "--json", "/"])).unwrap();
+    let photos = listed.iter().filter_map(|entry| entry["name"].as_str()).filter(|name| name.starts_with("photo"));
+    let mut photos: Vec<&str> = photos.collect();
+    photos.sort_unstable();
+    assert_eq!(photos, names, "none is lost, none is there twice");
+    std::fs::create_dir_all(&back).unwrap();
+    for (file, bytes) in &files {
+        demo.ok(&["download", &format!("/{file}"), back.join(file).to_str().unwrap()]);
+        assert!(std::fs::read(back.join(file)).unwrap() == *bytes, "{file} has other bytes");
+    }
+}
+
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

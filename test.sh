@@ -13,8 +13,7 @@ esac
 step() { printf '\n== %s (after %d min)\n' "$1" $((SECONDS / 60)); }
 
 command -v cargo >/dev/null || { echo "test.sh: install Rust first: https://rustup.rs" >&2; exit 1; }
-# A browser for the page's test; curl for the set-up link's; unzip and Python for archives; litmus and rclone for WebDAV; restic
-# and what pip installs for S3;
+# A browser for the page's test; curl for the set-up link's; unzip and Python for archives; litmus and rclone for WebDAV; restic for S3;
 # networks and file systems for the nemesis; ZooKeeper, which runs on Java.
 PATH="$PATH:/usr/sbin:/sbin"
 need=()
@@ -26,7 +25,6 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || need+=(python3 python3-venv)
 command -v litmus >/dev/null || need+=(litmus)
 command -v rclone >/dev/null || need+=(rclone)
 command -v restic >/dev/null || need+=(restic)
-python3 -c "import venv, ensurepip" 2>/dev/null || need+=(python3-venv)
 command -v ip >/dev/null || need+=(iproute2)
 command -v nft >/dev/null || need+=(nftables)
 command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)
@@ -43,28 +41,28 @@ if ((${#need[@]})); then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${need[@]}" >/dev/null
 fi
 
-# What judges the pages and the JSON API, in a place of the tests' own: schemathesis; axe-core, which this package carries.
-tools=target/test-tools
-if [ ! -e "$tools/installed" ]; then
-    step "installing schemathesis and axe-core"
-    python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
-    "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps 'axe-playwright-python==0.1.8'
-    touch "$tools/installed"
-fi
-# S3's own programs, of versions that were tried, into a folder of their own.
-if [ ! -x target/s3-clients/bin/s3cmd ]; then
-    step "installing boto3, aws and s3cmd"
-    python3 -m venv target/s3-clients
-    target/s3-clients/bin/pip install --quiet --disable-pip-version-check 'botocore[crt]' boto3 awscli s3cmd
-fi
+# Programs that pip brings, each set in a place of the tests' own: what judges the JSON API and the pages (axe-core comes in a
+# package), and what speaks S3.
+programs() {
+    local place=$1
+    shift
+    [ ! -e "$place/$(echo "$*" | cksum | cut -d' ' -f1)" ] || return 0
+    step "installing ${*//--no-deps /}"
+    rm -rf "$place"
+    python3 -m venv "$place"
+    "$place/bin/pip" install --quiet --disable-pip-version-check "$@"
+    touch "$place/$(echo "$*" | cksum | cut -d' ' -f1)"
+}
+programs target/test-tools 'schemathesis==4.32.5'
+programs target/test-tools/axe --no-deps 'axe-playwright-python==0.1.8'
+programs target/s3-clients 'awscli==1.46.3' 'awscrt==0.38.0' 'boto3==1.44.5' 'botocore==1.44.5' 's3cmd==2.4.0'
 
 step "form and lints"
 cargo fmt --check
 cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
 step "the rules of who may use whom"
-cargo test --release --quiet --package atoll-types --test layers
+cargo test --release --quiet --workspace --test layers
 
 # One test program after the other: those with real processes want the machine for themselves.
 step "tests"

@@ -2,6 +2,7 @@
 
 use crate::accounts::{Estate, said_size};
 use crate::drive::JobState;
+use crate::drive::objects::{ObjectCondition, ObjectKey};
 use crate::{DriveError, DriveId, Drives, UserId};
 use async_trait::async_trait;
 use client::ClientError;
@@ -32,7 +33,11 @@ impl Clearing {
         match done {
             Ok(_)
             | Err(
-                DriveError::NotFound { .. } | DriveError::NotInTrash | DriveError::NoSuchJob | DriveError::NoSuchLink,
+                DriveError::NotFound { .. }
+                | DriveError::NotInTrash
+                | DriveError::NoSuchJob
+                | DriveError::NoSuchLink
+                | DriveError::NoSuchUpload { .. },
             ) => {
                 self.cleared += 1;
                 Ok(())
@@ -91,6 +96,31 @@ impl Drives {
         Ok(())
     }
 
+    /// Programs that are sending parts would make objects of them.
+    async fn clear_uploads(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
+        for (id, upload) in self.uploads(drive).await? {
+            let key = ObjectKey::parse(&upload.key)?;
+            clearing.step(drive, &upload.key, self.abort_upload(drive, id, &key).await)?;
+        }
+        Ok(())
+    }
+
+    /// Objects that are not in the tree.
+    async fn clear_flat(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
+        let mut after = None;
+        while !clearing.enough() {
+            let (keys, next) = self.flat_keys(drive, after, PAGE).await?;
+            for key in keys {
+                clearing.step(drive, &key, self.delete_object(drive, &key, &ObjectCondition::Any).await)?;
+            }
+            if next.is_none() {
+                break;
+            }
+            after = next;
+        }
+        Ok(())
+    }
+
     /// What was thrown away does not wait for its time.
     async fn clear_trash(&self, drive: DriveId, clearing: &mut Clearing) -> Result<(), DriveError> {
         let mut cursor = None;
@@ -127,13 +157,17 @@ impl Estate for Drives {
         Ok(self.clear_drive(drive).await? && !clearing.left)
     }
 
-    /// Links and jobs first, so that none adds to what is taken away after; then the tree, then the trash.
+    /// Links, jobs and uploads first, so that none adds to what is taken away after; then objects, the tree, and the trash.
     async fn clear_drive(&self, drive: DriveId) -> Result<bool, ClientError> {
         let mut clearing = Clearing::default();
         let links = self.clear_links(drive, &mut clearing).await;
         clearing.step(drive, "links", links)?;
         let jobs = self.clear_jobs(drive, &mut clearing).await;
         clearing.step(drive, "jobs", jobs)?;
+        let uploads = self.clear_uploads(drive, &mut clearing).await;
+        clearing.step(drive, "uploads", uploads)?;
+        let flat = self.clear_flat(drive, &mut clearing).await;
+        clearing.step(drive, "objects beside the tree", flat)?;
         let tree = self.clear_tree(drive, &mut clearing).await;
         clearing.step(drive, "the tree", tree)?;
         let trash = self.clear_trash(drive, &mut clearing).await;

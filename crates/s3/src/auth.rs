@@ -5,7 +5,7 @@ use crate::errors::{of_account, refused};
 use apps::accounts::{AccessCaller, Bucket};
 use apps::{Device, DriveRole, Drives};
 use async_trait::async_trait;
-use s3s::auth::{S3Auth, SecretKey};
+use s3s::auth::{Credentials, S3Auth, SecretKey};
 use s3s::{S3ErrorCode, S3Request, S3Result};
 
 /// What a request is about to do.
@@ -36,7 +36,11 @@ impl S3Auth for Gateway {
 impl Gateway {
     /// Who signed the request.
     pub(crate) async fn caller<T>(&self, request: &S3Request<T>) -> S3Result<AccessCaller> {
-        let Some(credentials) = &request.credentials else {
+        self.signed_by(&request.credentials).await
+    }
+
+    async fn signed_by(&self, credentials: &Option<Credentials>) -> S3Result<AccessCaller> {
+        let Some(credentials) = credentials else {
             return Err(refused(S3ErrorCode::AccessDenied, "sign the request with an access key"));
         };
         self.accounts().access_key(&credentials.access_key, &Device::default()).await.map_err(of_account)
@@ -45,6 +49,12 @@ impl Gateway {
     /// The bucket, if who signed may do that there.
     pub(crate) async fn bucket<T>(&self, request: &S3Request<T>, name: &str, need: Need) -> S3Result<InBucket> {
         let caller = self.caller(request).await?;
+        self.bucket_for(caller, name, need).await
+    }
+
+    /// The same for a request under way: keys, accounts and members may have gone since it began.
+    pub(crate) async fn again(&self, credentials: &Option<Credentials>, name: &str, need: Need) -> S3Result<InBucket> {
+        let caller = self.signed_by(credentials).await?;
         self.bucket_for(caller, name, need).await
     }
 

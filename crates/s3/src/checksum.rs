@@ -1,11 +1,11 @@
 //! Lengths, MD5s and checksums of bodies, worked out while they stream by.
 
-use crate::errors::{argument, refused};
+use crate::errors::{argument, named, refused};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use hyper::HeaderMap;
+use hyper::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::{Checksum, StreamingBlob};
@@ -133,6 +133,8 @@ pub(crate) struct Said {
     pub md5: Option<String>,
     /// Which checksum it has, and its value if that does not come behind the body.
     pub checksum: Option<(Algorithm, Option<String>)>,
+    /// The value comes behind the body.
+    pub behind: bool,
     pub trailers: Option<TrailingHeaders>,
 }
 
@@ -146,7 +148,7 @@ impl Said {
         {
             return Err(refused(S3ErrorCode::InvalidDigest, "Content-MD5 is not the base 64 of an MD5"));
         }
-        let mut checksum = None;
+        let (mut checksum, mut behind) = (None, false);
         for algorithm in Algorithm::ALL {
             let Some(value) = text(&algorithm.header()) else { continue };
             if checksum.is_some() {
@@ -164,13 +166,17 @@ impl Said {
             let found = Algorithm::ALL.into_iter().find(|it| it.header().eq_ignore_ascii_case(trailer.trim()));
             let wrong = || argument(format!("{trailer:?} is no checksum that can come behind a body"));
             checksum = Some((found.ok_or_else(wrong)?, None));
+            behind = true;
         }
         if checksum.is_none()
             && let Some(name) = text("x-amz-sdk-checksum-algorithm")
         {
             checksum = Algorithm::of_name(name).map(|algorithm| (algorithm, None));
         }
-        Ok(Said { length: length.and_then(|length| u64::try_from(length).ok()), md5, checksum, trailers })
+        // Of a body in signed pieces it is told apart from what those take.
+        let decoded = text("x-amz-decoded-content-length").and_then(|length| length.parse().ok());
+        let length = decoded.or(length.and_then(|length| u64::try_from(length).ok()));
+        Ok(Said { length, md5, checksum, behind, trailers })
     }
 
     /// The same for something that has that checksum, whether the client says so or not.
@@ -209,10 +215,14 @@ impl Watch {
         let hasher = said.checksum.as_ref().map(|(algorithm, _)| (*algorithm, Hasher::new(*algorithm)));
         let running = Arc::new(Mutex::new(Some(Running { bytes: 0, md5: Md5::new(), hasher })));
         let watching = running.clone();
+        let most = said.length.unwrap_or(u64::MAX);
         let body = futures::stream::iter(body).flatten().map(move |piece| {
             let piece = piece.map_err(std::io::Error::other)?;
             if let Some(running) = watching.lock().as_mut() {
                 running.bytes += piece.len() as u64;
+                if running.bytes > most {
+                    return Err(std::io::Error::other("the body is longer than was announced"));
+                }
                 running.md5.update(&piece);
                 if let Some((_, hasher)) = &mut running.hasher {
                     hasher.update(&piece);
@@ -243,6 +253,10 @@ impl Watch {
                     value.map(|value| value.trim().to_string())
                 })?
             });
+            if self.said.behind && trailing.is_none() {
+                let what = format!("the {} that was announced did not come behind the body", algorithm.name());
+                return Err(named("MalformedTrailerError", StatusCode::BAD_REQUEST, what));
+            }
             if said.as_ref().or(trailing.as_ref()).is_some_and(|said| said != is) {
                 let what = format!("the body has another {} than was said", algorithm.name());
                 return Err(refused(S3ErrorCode::BadDigest, what));

@@ -9,6 +9,7 @@ use crate::put::{key, new_object, plain_storage};
 use crate::read::current;
 use crate::text::{etag, time};
 use apps::drive::objects::{ObjectCondition, OpenObject};
+use hyper::header::{IF_MATCH, IF_NONE_MATCH};
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, MetadataDirective, TaggingDirective};
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
 
@@ -33,6 +34,10 @@ impl Gateway {
 
     pub(crate) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        // The library does not tell of them.
+        if [IF_MATCH, IF_NONE_MATCH].iter().any(|name| request.headers.contains_key(name)) {
+            return Err(not_offered("a copy under a condition on what it replaces"));
+        }
         let input = request.input;
         plain_storage(
             input.storage_class.as_ref(),

@@ -48,6 +48,9 @@ impl Gateway {
         let results = stream::iter(asked.objects).map(|object| async move {
             let done = async {
                 current(object.version_id.as_ref())?;
+                if object.last_modified_time.is_some() || object.size.is_some() {
+                    return Err(not_offered("a delete under a condition on time or size"));
+                }
                 let condition = match object.e_tag.clone() {
                     Some(tag) => of_write(Some(&ETagCondition::ETag(tag)), None)?,
                     None => ObjectCondition::Any,

@@ -32,17 +32,26 @@ impl S3Host for Hosts {
     }
 }
 
+/// Headers of S3's own that need not be signed: what they say is checked, or says nothing of what is done.
+const UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-user-agent"];
+
 /// What is refused before anything is looked up.
 pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), S3Error> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let query = |name: &str| {
-        let mut pairs =
-            uri.query().unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    if text(AUTHORIZATION).starts_with("AWS ") || query("AWSAccessKeyId").is_some() || query("Signature").is_some() {
+    // Names may be percent-encoded, too.
+    let pairs: Vec<_> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
+    let query = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
+    let authorization = text(AUTHORIZATION);
+    if authorization.starts_with("AWS ") || query("AWSAccessKeyId").is_some() || query("Signature").is_some() {
         let what = "signatures of version 2 are not taken: sign with AWS4-HMAC-SHA256";
         return Err(refused(S3ErrorCode::InvalidRequest, what));
+    }
+    if let Some((name, _)) = pairs.iter().enumerate().find_map(|(at, pair)| {
+        let again = pairs.iter().take(at).any(|(key, _)| *key == pair.0);
+        (again && pair.0.starts_with("X-Amz-")).then_some(pair)
+    }) {
+        let what = format!("{name} is there twice");
+        return Err(refused(S3ErrorCode::AuthorizationQueryParametersError, what));
     }
     if let Some(expires) = query("X-Amz-Expires")
         && !expires.parse::<u64>().is_ok_and(|seconds| (1..=SIGNED_SECONDS_MAX).contains(&seconds))
@@ -50,7 +59,26 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
         let what = "X-Amz-Expires is 1 to 604800 seconds, a week";
         return Err(refused(S3ErrorCode::AuthorizationQueryParametersError, what));
     }
-    if *method == Method::POST && text(CONTENT_TYPE).starts_with("multipart/form-data") {
+    let signed = query("X-Amz-SignedHeaders").or_else(|| {
+        let parts = authorization.split([',', ' ']);
+        parts.map(str::trim).find_map(|part| part.strip_prefix("SignedHeaders="))
+    });
+    if let Some(signed) = signed {
+        // Whoever was given a signed URL does with it what its signer meant, and nothing more.
+        let is_signed = |name: &str| signed.split(';').any(|it| it.eq_ignore_ascii_case(name));
+        let names = headers.keys().map(HeaderName::as_str);
+        let mut own = names.filter(|name| name.starts_with("x-amz-") && !UNSIGNED.contains(name));
+        if let Some(name) = own.find(|name| !is_signed(name)) {
+            let what = format!("{name} is among the headers and was not signed");
+            return Err(refused(S3ErrorCode::AccessDenied, what));
+        }
+        if !is_signed("host") {
+            return Err(refused(S3ErrorCode::AccessDenied, "the host was not signed"));
+        }
+    }
+    // By its bytes: the library reads forms whole, before it asks who sends them.
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().trim_ascii_start();
+    if *method == Method::POST && kind.get(..10).is_some_and(|begin| begin.eq_ignore_ascii_case(b"multipart/")) {
         return Err(crate::errors::not_offered("upload by a form"));
     }
     Ok(())
@@ -109,7 +137,44 @@ mod tests {
         for uri in ["/a?X-Amz-Expires=604801", "/a?X-Amz-Expires=0", "/a?X-Amz-Expires=-1", "/a?AWSAccessKeyId=x"] {
             assert!(check(uri, "").is_err(), "{uri}");
         }
+        for uri in ["/a?X-Amz-Expire%73=604801", "/a?%53ignature=x", "/a?X-Amz-Expires=1&X-Amz-Expires=9"] {
+            assert!(check(uri, "").is_err(), "{uri}");
+        }
         assert!(check("/", "AWS x:y").is_err());
         assert!(check("/", "AWS4-HMAC-SHA256 x").is_ok());
+    }
+
+    #[test]
+    fn what_was_not_signed_is_not_obeyed() {
+        let authorization = "AWS4-HMAC-SHA256 Credential=K/20261122/x/s3/aws4_request, \
+                             SignedHeaders=host;x-amz-date;x-amz-meta-a, Signature=0";
+        let asked = |uri: &str, authorization: &str, names: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+            for name in names {
+                headers.insert(*name, HeaderValue::from_static("x"));
+            }
+            check(&Method::PUT, &uri.parse().unwrap(), &headers).is_ok()
+        };
+        assert!(asked("/", authorization, &["x-amz-date", "x-amz-meta-a", "x-amz-content-sha256", "range"]));
+        assert!(!asked("/", authorization, &["x-amz-date", "x-amz-copy-source"]));
+        assert!(asked("/a?X-Amz-SignedHeaders=host", "", &["content-type"]));
+        for name in ["x-amz-copy-source", "x-amz-meta-a", "x-amz-tagging", "x-amz-date"] {
+            assert!(!asked("/a?X-Amz-SignedHeaders=host", "", &[name]), "{name}");
+        }
+        assert!(asked("/a?X-Amz-SignedHeaders=host%3Bx-amz-meta-a", "", &["x-amz-meta-a"]));
+        assert!(!asked("/a?X-Amz-SignedHeaders=x-amz-date", "", &[]), "for another host");
+    }
+
+    #[test]
+    fn forms_are_refused_however_they_are_written() {
+        for kind in
+            [&b"multipart/form-data; boundary=x"[..], b" Multipart/Form-Data; boundary=x", b"MULTIPART/x; a=\xff"]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(kind).unwrap());
+            assert!(check(&Method::POST, &"/a".parse().unwrap(), &headers).is_err(), "{kind:?}");
+            assert!(check(&Method::PUT, &"/a".parse().unwrap(), &headers).is_ok());
+        }
     }
 }

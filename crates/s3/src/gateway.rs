@@ -1,11 +1,14 @@
 //! The calls of S3 that are answered. All others the library refuses as not implemented.
 
+use crate::errors::refused;
 use apps::{Accounts, Apps, Drives, Quotas};
 use async_trait::async_trait;
 use s3s::dto::*;
-use s3s::{S3, S3Request, S3Response, S3Result};
+use s3s::{S3, S3ErrorCode, S3Request, S3Response, S3Result};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What the gateway is told.
 #[derive(Clone, Debug, Default)]
@@ -26,12 +29,28 @@ struct Inner {
     apps: Apps,
     quotas: Quotas,
     settings: Settings,
+    uploads: Semaphore,
 }
+
+/// Bodies taken at a time; each holds some blocks in memory. Others wait.
+const UPLOADS_MAX: usize = 32;
+/// How long they do.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
 impl Gateway {
     /// On these apps, which know what access keys are derived from.
     pub fn new(apps: Apps, settings: Settings) -> Gateway {
-        Gateway { inner: Arc::new(Inner { apps, quotas: Quotas::default(), settings }) }
+        Gateway {
+            inner: Arc::new(Inner { apps, quotas: Quotas::default(), settings, uploads: Semaphore::new(UPLOADS_MAX) }),
+        }
+    }
+
+    /// One of the bodies that are taken at a time; whoever waits for long is told to come back.
+    pub(crate) async fn upload_room(&self) -> S3Result<SemaphorePermit<'_>> {
+        match tokio::time::timeout(ROOM_WITHIN, self.inner.uploads.acquire()).await {
+            Ok(Ok(room)) => Ok(room),
+            _ => Err(refused(S3ErrorCode::SlowDown, "this server takes as many uploads as it can: try again shortly")),
+        }
     }
 
     pub(crate) fn accounts(&self) -> &Accounts {

@@ -59,10 +59,13 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
-        let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-        let accepted = tokio::select! {
+        let accepted = async {
+            let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+            Ok::<_, std::io::Error>((listener.accept().await, permit))
+        };
+        let (accepted, permit) = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            accepted = accepted => accepted?,
         };
         while connections.try_join_next().is_some() {}
         match accepted {
@@ -99,6 +102,8 @@ impl Entry {
         let settings = gateway.settings().clone();
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
+        // Forms are refused before; should one come through, it is not read.
+        (config.post_object_max_file_size, config.form_max_parts) = (0, 0);
         let mut builder = S3ServiceBuilder::new(gateway.clone());
         builder.set_auth(gateway);
         builder.set_host(Hosts(settings.domains));

@@ -97,6 +97,7 @@ impl Gateway {
             }
         };
         let about = kept.about()?;
+        crate::put::check_type(input.content_type.as_ref())?;
         let mtime = crate::about::mtime(&about).map(|time| time.0);
         let new = NewUpload {
             about: Some(about),
@@ -123,7 +124,14 @@ impl Gateway {
         let input = request.input;
         let (key, id, number) = (key(&input.key)?, upload_id(&input.upload_id)?, part_number(input.part_number)?);
         let upload = at.drives.upload_of(at.bucket.drive, id, &key).await.map_err(of_drive)?;
+        if let (Some((is, _)), Some(wanted)) = (&said.checksum, algorithm(&upload))
+            && *is != wanted
+        {
+            let what = format!("parts of this upload have a {}, not a {}", wanted.name(), is.name());
+            return Err(refused(S3ErrorCode::InvalidRequest, what));
+        }
         let (content, sums) = self.take_body(&at, input.body, said.with(algorithm(&upload))).await?;
+        let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
         let of_upload = sums.checksum.clone().filter(|(is, _)| Some(*is) == algorithm(&upload));
         let kept = (sums.md5, of_upload.map(|(_, value)| value).unwrap_or_default());
         let part = at.drives.put_part(at.bucket.drive, (id, &key), number, content, kept).await.map_err(of_drive)?;
@@ -173,11 +181,13 @@ impl Gateway {
         if range.end - range.start > PUT_MAX {
             return Err(refused(S3ErrorCode::EntityTooLarge, "a part has at most 5 GiB"));
         }
+        let _room = self.upload_room().await?;
         let bytes = at.drives.read(source.content, range).map_ok(hyper::body::Frame::data);
         let body = StreamingBlob::from(Body::http_body_unsync(http_body_util::StreamBody::new(bytes)));
         let (watch, body) = Watch::over(Some(body), Said::default().with(algorithm(&upload)));
         let content = at.drives.store_bytes(body).await.map_err(of_drive)?;
         let sums = watch.check()?;
+        let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
         let value = sums.checksum.map(|(_, value)| value).unwrap_or_default();
         let checksum = told(algorithm(&upload), &value);
         let kept = (sums.md5, value);

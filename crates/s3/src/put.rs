@@ -7,16 +7,22 @@ use crate::conditions::of_write;
 use crate::errors::{argument, not_offered, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::text::etag;
-use apps::User;
 use apps::drive::NewFile;
-use apps::drive::objects::{About, Checksum, NewObject, ObjectCondition, ObjectKey};
+use apps::drive::objects::{About, Checksum, NewObject, Object, ObjectCondition, ObjectKey};
+use apps::{DriveError, User, VersionId};
 use client::Content;
 use s3s::dto::{ChecksumType, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob};
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
-use types::WallMillis;
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{Action, Classify, WallMillis};
 
 /// Bytes in one put: as S3 has it.
 pub(crate) const PUT_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// How long the last step of a put is tried.
+const COMMIT_WITHIN: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(300);
 
 pub(crate) fn key(text: &str) -> S3Result<ObjectKey> {
     ObjectKey::parse(text).map_err(|error| refused(S3ErrorCode::KeyTooLongError, error.to_string()))
@@ -49,16 +55,18 @@ impl Gateway {
         body: Option<StreamingBlob>,
         said: Said,
     ) -> S3Result<(Content, Sums)> {
-        if said.length.is_some_and(|length| length > PUT_MAX) {
+        let Some(length) = said.length else {
+            return Err(refused(S3ErrorCode::MissingContentLength, "say how long the body is: Content-Length"));
+        };
+        if length > PUT_MAX {
             return Err(refused(S3ErrorCode::EntityTooLarge, "one put takes at most 5 GiB: upload it in parts"));
         }
-        if let Some(length) = said.length {
-            // Not after hours should someone learn that there is no room.
-            let usage = at.drives.usage(at.bucket.drive).await.map_err(of_drive)?;
-            if let Some(room) = usage.room.filter(|room| *room < length) {
-                return Err(of_drive(apps::DriveError::Quota { needed: length, room }));
-            }
+        // Not after hours should someone learn that there is no room.
+        let usage = at.drives.usage(at.bucket.drive).await.map_err(of_drive)?;
+        if let Some(room) = usage.room.filter(|room| *room < length) {
+            return Err(of_drive(DriveError::Quota { needed: length, room }));
         }
+        let _room = self.upload_room().await?;
         let (watch, body) = Watch::over(body, said);
         let content = at.drives.store_bytes(body).await.map_err(of_drive)?;
         Ok((content, watch.check()?))
@@ -97,14 +105,17 @@ impl Gateway {
             tagging: input.tagging,
         };
         let mut about = kept.about()?;
+        check_type(input.content_type.as_ref())?;
         let (content, sums) = self.take_body(&at, input.body, said).await?;
+        // Hours may have gone by.
+        let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
         about.checksum = sums.checksum.as_ref().map(|(algorithm, value)| Checksum {
             algorithm: algorithm.name().into(),
             value: value.clone(),
             composite: false,
         });
         let new = new_object(&at.caller.user, Some(sums.md5), input.content_type, about);
-        let put = at.drives.put_object(at.bucket.drive, &key, content, new, condition).await.map_err(of_drive)?;
+        let put = put_surely(&at, &key, content, new, condition).await.map_err(of_drive)?;
         let sums = sums.checksum;
         let checksum =
             told(sums.as_ref().map(|(algorithm, _)| *algorithm), sums.as_ref().map_or("", |(_, value)| value));
@@ -118,6 +129,41 @@ impl Gateway {
             checksum_type: sums.map(|_| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
             ..PutObjectOutput::default()
         }))
+    }
+}
+
+/// Could an object have that media type?
+pub(crate) fn check_type(kind: Option<&String>) -> S3Result<()> {
+    NewFile { media_type: kind.cloned(), ..NewFile::default() }.check().map_err(of_drive)
+}
+
+/// The last step, tried again by itself while a part of the cluster fails over: nobody sends a long body twice for that, and
+/// nobody who put under a condition is told that somebody else was first when it was they.
+async fn put_surely(
+    at: &InBucket,
+    key: &ObjectKey,
+    content: Content,
+    mut new: NewObject,
+    condition: ObjectCondition,
+) -> Result<Object, DriveError> {
+    let deadline = Instant::now() + COMMIT_WITHIN;
+    loop {
+        let put = at.drives.put_object(at.bucket.drive, key, content.clone(), new.clone(), condition.clone());
+        let error = match put.await {
+            Ok(put) => return Ok(put),
+            Err(error) => error,
+        };
+        match (&error, error.action()) {
+            // Surely given up: its version will not do any more.
+            (DriveError::Conflict { .. }, _) => new.file.version = VersionId::random(),
+            (_, Action::Retry | Action::RefreshLayout | Action::Unknown) => {}
+            (_, Action::Rejected | Action::Fatal) => return Err(error),
+        }
+        if Instant::now() + PAUSE > deadline {
+            return Err(error);
+        }
+        tracing::debug!(%error, "a put is tried again");
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

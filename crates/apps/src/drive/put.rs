@@ -64,7 +64,7 @@ impl Drives {
     ) -> Result<Entry, DriveError> {
         // Not after a long upload should someone learn that the folder is missing.
         let parsed = DrivePath::parse(path)?;
-        check_texts(&new)?;
+        new.check()?;
         condition.check(&self.walk(drive, &parsed).await?, &parsed, new.version)?;
         let content = self.inner.store.write_blob(UploadId::random(), source.boxed()).await?;
         self.put_file(drive, path, content, new, condition).await
@@ -189,7 +189,7 @@ impl Put {
         new: NewFile,
         condition: PutCondition,
     ) -> Result<Put, DriveError> {
-        check_texts(&new)?;
+        new.check()?;
         if i64::try_from(content.size).is_err() {
             return Err(DriveError::Invalid("no file is that large".into()));
         }
@@ -238,14 +238,20 @@ impl Put {
     }
 }
 
-/// Texts that end up in HTTP headers.
-pub(super) fn check_texts(new: &NewFile) -> Result<(), DriveError> {
-    for text in [&new.etag, &new.media_type].into_iter().flatten() {
-        if text.len() > TEXT_BYTES_MAX || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"') {
-            return Err(DriveError::Invalid("an etag or media type is at most 255 printable ASCII characters".into()));
+impl NewFile {
+    /// Are these texts such as HTTP's headers can have? Better asked before the bytes come.
+    pub fn check(&self) -> Result<(), DriveError> {
+        let fits = |text: &str, but: Option<u8>| {
+            text.len() <= TEXT_BYTES_MAX && text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && Some(byte) != but)
+        };
+        // Parameters of a media type may be quoted.
+        let fit = self.etag.as_ref().is_none_or(|etag| fits(etag, Some(b'"')))
+            && self.media_type.as_ref().is_none_or(|kind| fits(kind, None));
+        if fit {
+            return Ok(());
         }
+        Err(DriveError::Invalid("an etag or media type is at most 255 printable ASCII characters".into()))
     }
-    Ok(())
 }
 
 impl PutCondition {

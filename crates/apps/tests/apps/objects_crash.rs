@@ -221,3 +221,29 @@ async fn parts_and_their_completion_do_not_mix() {
         assert_nothing_left(&model, "at the end").await;
     }
 }
+
+/// A drive that is given up keeps nothing: neither what is in the tree, nor objects beside it, nor parts of uploads.
+#[tokio::test]
+async fn what_is_beside_the_tree_goes_with_the_drive() {
+    use atoll_apps::accounts::Estate;
+    let (model, _) = base().await;
+    let drives = drives(&Handle::new(&model, 0)).await;
+    for text in ["a//b", "x/../y", "./z"] {
+        let content = model.store_content(&[7; 5000]);
+        drives.put_object(DRIVE, &key(text), content, new(), ObjectCondition::Any).await.unwrap();
+    }
+    assert!(!drives.uploads(DRIVE).await.unwrap().is_empty());
+    for _ in 0..100 {
+        let done = drives.clear_drive(DRIVE).await.unwrap();
+        while drives.sweep(DRIVE).await.unwrap() != Default::default() {}
+        if done && drives.usage(DRIVE).await.unwrap().bytes == 0 {
+            break;
+        }
+    }
+    assert_eq!(drives.usage(DRIVE).await.unwrap().bytes, 0);
+    assert!(
+        drives.list_objects(DRIVE, &Listing { limit: 100, ..Listing::default() }).await.unwrap().objects.is_empty()
+    );
+    assert!(drives.uploads(DRIVE).await.unwrap().is_empty());
+    assert_eq!(drives.check(DRIVE).await.unwrap(), Vec::<String>::new());
+}

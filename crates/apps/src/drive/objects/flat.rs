@@ -1,11 +1,30 @@
 //! The rows of keys that cannot be in the tree.
 
 use super::ObjectKey;
-use crate::FolderId;
-use crate::drive::Drives;
-use crate::drive::Entry;
 use crate::drive::change::Change;
+use crate::drive::{DriveError, Drives, Entry};
+use crate::{DriveId, FolderId};
 use bytes::Bytes;
+use types::{Consistency, Query};
+
+impl Drives {
+    /// A page of the keys in the flat list, and where it goes on.
+    pub(crate) async fn flat_keys(
+        &self,
+        drive: DriveId,
+        after: Option<Bytes>,
+        limit: u32,
+    ) -> Result<(Vec<ObjectKey>, Option<Bytes>), DriveError> {
+        let mut query = Query { limit, ..Query::all(self.inner.tables.flat, drive.bytes()) };
+        if let Some(after) = after {
+            query = query.after(after);
+        }
+        let page = self.store().query(&query, Consistency::Strong).await?;
+        let key = |sort_key: &[u8]| ObjectKey::parse(&String::from_utf8_lossy(sort_key));
+        let keys = page.items.iter().map(|at| key(&at.sort_key)).collect::<Result<_, _>>()?;
+        Ok((keys, page.next))
+    }
+}
 
 impl Change {
     /// Puts an object into the flat list; what was there is replaced.

@@ -6,7 +6,6 @@ use super::find::Spot;
 use super::{Object, ObjectKey};
 use crate::drive::change::{Change, Commit, entry_key};
 use crate::drive::intent::{Coming, version_used};
-use crate::drive::put::check_texts;
 use crate::drive::tries::Tries;
 use crate::drive::walk::Walk;
 use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, FolderInfo, NewFile};
@@ -84,7 +83,7 @@ impl Drives {
         put: &Putting<'_>,
         more: &mut (dyn FnMut(&mut Change) + Send),
     ) -> Result<Object, DriveError> {
-        check_texts(&put.new.file)?;
+        put.new.file.check()?;
         let mut intent = None;
         let result = self.put_into_spot(put, &mut intent, more).await;
         if let (Err(_), Some(intent)) = (&result, intent) {
@@ -149,7 +148,10 @@ impl Drives {
             change.put_about(self, put.new.file.version, &put.new.about);
             more(&mut change);
             match change.commit(self.store(), put.key).await? {
-                Commit::Done(_) => return Ok(Object { key: put.key.to_string(), entry }),
+                Commit::Done(_) => {
+                    self.inner.waiting.add(put.drive);
+                    return Ok(Object { key: put.key.to_string(), entry });
+                }
                 Commit::Lost(at) if at == own && intent.is_none() => return Err(version_used()),
                 // The sweeper took it for dead.
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.key.to_string() }),
@@ -165,6 +167,9 @@ impl Drives {
         let entry = self.replace(put, change, old).await?;
         change.delete_entry(parent, old);
         change.put_entry(parent, &entry);
+        if let Some(file) = entry.file() {
+            change.unread(file.id);
+        }
         Ok(entry)
     }
 
@@ -184,6 +189,9 @@ impl Drives {
         let (parent, name) = self.make_implied(change, walk, put.key)?;
         let entry = Entry { name, ..put.entry(self.now(), None) };
         change.put_entry(parent, &entry);
+        if let Some(file) = entry.file().filter(|_| entry.tells_of_text()) {
+            change.unread(file.id);
+        }
         change.count_entries(parent, 1);
         Ok(entry)
     }

@@ -61,6 +61,9 @@ async function show() {
     disableAutoFetch: true,
     disableStream: true,
     enableXfa: false,
+    // Nothing in a document becomes code, and no picture in it takes more than a screen can show.
+    isEvalSupported: false,
+    maxImageSize: 64 * 1024 * 1024,
     stopAtErrors: false,
   }).promise;
   const first = await pdf.getPage(1);

@@ -141,7 +141,7 @@ impl State {
 pub(super) struct Brake<'a> {
     drives: &'a Drives,
     drive: DriveId,
-    program: Option<(&'a Program, Test)>,
+    program: Option<(&'a Program, State)>,
 }
 
 impl Drives {
@@ -160,7 +160,7 @@ impl Drives {
         let Some((program, user)) = self.program.as_deref() else {
             return Ok(Brake { drives: self, drive, program: None });
         };
-        let mut brake = Brake { drives: self, drive, program: Some((program, Test::Absent)) };
+        let mut brake = Brake { drives: self, drive, program: Some((program, State::Free(None))) };
         let (max, now) = (self.inner.settings.brake, self.now());
         if max == 0 || self.inner.counted.of(drive, program, now) < max {
             return Ok(brake);
@@ -170,8 +170,8 @@ impl Drives {
             let seen = brake.read().await?;
             match seen {
                 State::Held => return Err(DriveError::Held { program: program.label.clone() }),
-                State::LetGo(at) => {
-                    brake.program = Some((program, Test::VersionIs(at)));
+                State::LetGo(_) => {
+                    brake.program = Some((program, seen));
                     return Ok(brake);
                 }
                 State::Free(_) => {}
@@ -278,9 +278,9 @@ fn held(sort_key: &[u8], item: &Item) -> Result<Option<Held>, DriveError> {
 impl Brake<'_> {
     /// The condition, if there is one: its index.
     pub(super) fn require(&self, change: &mut Change) -> Option<usize> {
-        let (program, test) = self.program.as_ref()?;
+        let (program, state) = self.program.as_ref()?;
         let key = self.drives.brake_key(self.drive, &program.id);
-        Some(change.require(key.table, key.sort_key, test.clone()))
+        Some(change.require(key.table, key.sort_key, state.test()))
     }
 
     async fn read(&self) -> Result<State, DriveError> {
@@ -300,17 +300,17 @@ impl Brake<'_> {
     /// The condition did not hold: the program is held, or was let go, or the time for which it was is over.
     pub(super) async fn look(&mut self) -> Result<(), DriveError> {
         let state = self.read().await?;
-        let Some((program, test)) = &mut self.program else { return Ok(()) };
+        let Some((program, seen)) = &mut self.program else { return Ok(()) };
         if matches!(state, State::Held) {
             return Err(DriveError::Held { program: program.label.clone() });
         }
-        *test = state.test();
+        *seen = state;
         Ok(())
     }
 
-    /// Something was removed.
+    /// Something was removed. What somebody allowed does not count.
     pub(super) fn count(&self) {
-        if let Some((program, _)) = &self.program {
+        if let Some((program, State::Free(_))) = &self.program {
             self.drives.inner.counted.add(self.drive, program, self.drives.now());
         }
     }

@@ -4,6 +4,7 @@
 //! on every entry along both paths being as it was read: whoever moves a folder on
 //! either path first makes the other look again.
 
+use super::brake::Brake;
 use super::change::{Change, Commit, entry_key};
 use super::path::{NAMES_MAX, numbered};
 use super::tries::Tries;
@@ -79,6 +80,8 @@ impl Drives {
         };
         let cycle = || DriveError::Cycle { from: from.to_string(), to: to.to_string() };
         let mut tries = Tries::at(from);
+        // Asked only where something is thrown away.
+        let mut brake: Option<Brake<'_>> = None;
         loop {
             let walks = self.walk_all(drive, &[from, to]).await?;
             let [source, target] = &walks[..] else { return Err(cycle()) };
@@ -99,7 +102,7 @@ impl Drives {
             let mut change = Change::new(self, drive);
             change.require_steps(source.steps());
             change.require_steps(ancestors);
-            let mut replaced = None;
+            let (mut replaced, mut braked) = (None, None);
             match target.found() {
                 None => change.require_nothing_at(entry_key(new_parent, name)),
                 Some(there) => {
@@ -108,6 +111,11 @@ impl Drives {
                         // What is to go holds what is to come.
                         return Err(cycle());
                     }
+                    let asked = match brake.take() {
+                        Some(asked) => asked,
+                        None => self.brake(drive).await?,
+                    };
+                    braked = brake.insert(asked).require(&mut change);
                     replaced = Some(change.make_room(self, target, to, by)?.id);
                 }
             }
@@ -120,7 +128,17 @@ impl Drives {
             change.count_entries(old_parent, -1);
             change.count_entries(new_parent, 1);
             match change.commit(self.store(), to).await? {
-                Commit::Done(_) => return Ok(Renamed { path: to.to_string(), entry, replaced }),
+                Commit::Done(_) => {
+                    if let Some(brake) = &brake {
+                        brake.count();
+                    }
+                    return Ok(Renamed { path: to.to_string(), entry, replaced });
+                }
+                Commit::Lost(at) if Some(at) == braked => {
+                    if let Some(brake) = &mut brake {
+                        brake.look().await?;
+                    }
+                }
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

@@ -2,6 +2,7 @@
 //! its size, and stays whole, as a row of the trash, until it is restored, removed for good, or
 //! has been there for long enough. Its bytes count meanwhile.
 
+use super::brake::Brake;
 use super::change::{Change, Commit, entry_key};
 use super::path::{NAMES_MAX, numbered};
 use super::rows::{EntryRow, PlaceRow, decode};
@@ -197,6 +198,7 @@ impl Drives {
             return Err(DriveError::Exists { path: "/".into() });
         }
         let mut tries = Tries::at(&DrivePath::root());
+        let mut brake: Option<Brake<'_>> = None;
         let mut number = 1;
         loop {
             let held = self.held_in_trash(drive, id).await?;
@@ -237,7 +239,7 @@ impl Drives {
             let mut change = Change::new(self, drive);
             change.require_steps(ancestors);
             change.require(self.inner.tables.trash, id.bytes(), Test::VersionIs(held.version));
-            let mut replaced = None;
+            let (mut replaced, mut braked) = (None, None);
             match (walk.found(), clash) {
                 (None, _) => change.require_nothing_at(entry_key(parent, &entry.name)),
                 (Some(_), Clash::KeepBoth) if number < NAMES_MAX => {
@@ -245,6 +247,11 @@ impl Drives {
                     continue;
                 }
                 (Some(there), Clash::Replace) if entry.file().is_some() && there.entry.file().is_some() => {
+                    let asked = match brake.take() {
+                        Some(asked) => asked,
+                        None => self.brake(drive).await?,
+                    };
+                    braked = brake.insert(asked).require(&mut change);
                     replaced = Some(change.make_room(self, &walk, &place, by)?.id);
                 }
                 (Some(_), _) => return Err(DriveError::Exists { path: place.to_string() }),
@@ -256,7 +263,17 @@ impl Drives {
             }
             change.count_entries(parent, 1);
             match change.commit(self.store(), &place).await? {
-                Commit::Done(_) => return Ok(Restored { path: place.to_string(), entry, replaced }),
+                Commit::Done(_) => {
+                    if let Some(brake) = &brake {
+                        brake.count();
+                    }
+                    return Ok(Restored { path: place.to_string(), entry, replaced });
+                }
+                Commit::Lost(at) if Some(at) == braked => {
+                    if let Some(brake) = &mut brake {
+                        brake.look().await?;
+                    }
+                }
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
@@ -289,10 +306,11 @@ impl Drives {
         let mut query = Query { limit: PURGED_AT_ONCE, ..Query::all(trash, drive.bytes()) };
         query.to = types::Bound::Excluded(Bytes::copy_from_slice(&until.0.saturating_add(1).to_be_bytes()));
         let begun = self.now();
-        let mut brake = self.brake(drive).await?;
         let mut tries = Tries::at(&DrivePath::root());
         let mut removed = 0;
         loop {
+            // For each page: a program may be held in the midst of it.
+            let mut brake = self.brake(drive).await?;
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
             let mut change = Change::new(self, drive);
             let braked = brake.require(&mut change);
@@ -316,6 +334,7 @@ impl Drives {
                 }
                 continue;
             }
+            (0..purged).for_each(|_| brake.count());
             removed += purged;
             let Some(next) = page.next else { return Ok(Emptied { removed, more: false }) };
             if self.now().0.saturating_sub(begun.0) >= EMPTYING_MS_MAX {

@@ -3,7 +3,7 @@
 use crate::model::hand::{D, fresh, put, settings, tree, whole};
 use crate::model::{Handle, Model};
 use atoll_apps::UserId;
-use atoll_apps::drive::{DriveError, Drives, Program, Settings};
+use atoll_apps::drive::{Clash, DriveError, Drives, Program, RenameCondition, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,10 @@ async fn a_program_that_removes_too_much_is_held_until_somebody_says() {
     held(program.purge(D, thrown.id).await);
     held(program.empty_trash(D, drives_now(&model)).await);
     held(elsewhere.trash(D, "/f3", None, None).await);
+    // To put something in the place of another is to remove that, whichever way.
+    held(program.rename(D, "/f3", "/f4", RenameCondition::ReplaceAny).await);
+    held(program.move_to(D, "/f3", "/f4", Clash::Replace, None, None).await);
+    held(program.restore(D, thrown.id, Some("/f4"), Clash::Replace, None).await);
     held(strict(&model, 3).await.for_program(laptop(), ADA).trash(D, "/f3", None, None).await);
     assert_eq!(tree(&drives).await, before);
     assert_eq!(drives.trash_list(D, None, 0).await.unwrap().items.len(), 2);
@@ -57,19 +61,21 @@ async fn a_program_that_removes_too_much_is_held_until_somebody_says() {
     assert_eq!(drives.let_go(D, "0123456789abcdef").await, Err(DriveError::NotHeld));
     assert_eq!(drives.held_programs(D).await.unwrap(), []);
     // For an hour it is not counted; then it is.
+    model.advance(HOUR / 2);
     for n in 5..8 {
         elsewhere.trash(D, &format!("/f{n}"), None, None).await.unwrap();
     }
     put(&model, &drives, "/g", "text").await;
     elsewhere.trash(D, "/g", None, None).await.unwrap();
-    model.advance(2 * HOUR);
+    // What was allowed does not count afterwards.
+    model.advance(HOUR / 2 + Duration::from_secs(60));
     for n in 0..4 {
         put(&model, &drives, &format!("/h{n}"), "text").await;
     }
     for n in 0..3 {
-        program.trash(D, &format!("/h{n}"), None, None).await.unwrap();
+        elsewhere.trash(D, &format!("/h{n}"), None, None).await.unwrap();
     }
-    held(program.trash(D, "/h3", None, None).await);
+    held(elsewhere.trash(D, "/h3", None, None).await);
     whole(&drives).await;
 }
 
@@ -97,12 +103,27 @@ async fn what_a_held_program_removed_comes_back_as_it_was() {
         program.trash(D, path, None, Some(ADA)).await.unwrap();
     }
     held(program.trash(D, "/mine", None, Some(ADA)).await);
-    // Somebody has made something at one of the places meanwhile: it stays.
     assert_eq!(drives.put_back(D, "nobody", None).await, Err(DriveError::NotHeld));
     let back = drives.put_back(D, "0123456789abcdef", Some(ADA)).await.unwrap();
     assert_eq!((back.restored, back.left, back.more), (6, 0, false));
     assert_eq!(tree(&drives).await, before);
     assert_eq!(drives.put_back(D, "0123456789abcdef", Some(ADA)).await.unwrap().restored, 0);
     held(program.trash(D, "/a", None, None).await);
+    whole(&drives).await;
+}
+
+/// The trash is the way back: a program that empties it is stopped as well, and what it did counts.
+#[tokio::test]
+async fn a_program_does_not_empty_the_trash_unseen() {
+    let (model, drives) = fresh().await;
+    for n in 0..450 {
+        put(&model, &drives, &format!("/f{n}"), "text").await;
+        drives.trash(D, &format!("/f{n}"), None, Some(ADA)).await.unwrap();
+    }
+    let program = strict(&model, 150).await.for_program(laptop(), ADA);
+    held(program.empty_trash(D, drives_now(&model)).await);
+    let left = drives.trash_list(D, None, 0).await.unwrap().items.len();
+    assert_eq!(left, 250, "a page at a time");
+    assert!(!drives.empty_trash(D, drives_now(&model)).await.unwrap().more, "people do");
     whole(&drives).await;
 }

@@ -292,3 +292,28 @@ async fn two_who_read_the_same_do_not_disturb_each_other() {
         assert_exact(&model, &drives, &format!("slow at call {at}")).await;
     }
 }
+
+/// What programs put as objects is read as what people put is, and what they replace is not found by its old words, not even
+/// before the new ones are read.
+#[tokio::test]
+async fn objects_are_found_by_the_words_in_them() {
+    use atoll_apps::drive::objects::{NewObject, ObjectCondition, ObjectKey};
+    let (model, drives) = fresh().await;
+    let object = async |path: &str, text: &str| {
+        let new = NewObject { file: NewFile::default(), about: Default::default(), composed: false };
+        let (key, content) = (ObjectKey::parse(path).unwrap(), model.store_content(text.as_bytes()));
+        drives.put_object(D, &key, content, new, ObjectCondition::Any).await.unwrap();
+    };
+    put(&drives, &model, "/a.txt", "secret tide").await;
+    assert_eq!(found(&drives, "nothing").await, Vec::<String>::new(), "the drive is gathered by now");
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "secret").await, ["/a.txt"]);
+    object("a.txt", "open reef").await;
+    object("new/b.txt", "open ilot").await;
+    assert_eq!(found(&drives, "secret").await, Vec::<String>::new());
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "secret").await, Vec::<String>::new());
+    let mut both = found(&drives, "open").await;
+    both.sort();
+    assert_eq!(both, ["/a.txt", "/new/b.txt"]);
+}

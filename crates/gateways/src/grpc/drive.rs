@@ -100,13 +100,13 @@ impl Drive for GrpcState {
     }
 
     async fn rename(&self, request: Request<v1::RenameRequest>) -> Result<Response<v1::Entry>, Status> {
-        let drive = place(&request)?.drive;
+        let place = place(&request)?;
         let asked = request.into_inner();
         let condition = match asked.replace_file {
             true => RenameCondition::ReplaceFile,
             false => RenameCondition::MustNotExist,
         };
-        let renamed = self.inner.drives.rename(drive, path(&asked.from)?, path(&asked.to)?, condition).await;
+        let renamed = self.drives_of(&place).rename(place.drive, path(&asked.from)?, path(&asked.to)?, condition).await;
         Ok(Response::new(entry(&renamed.map_err(status)?)))
     }
 

@@ -111,6 +111,10 @@ impl Drives {
         let mut items = Vec::with_capacity(page.len());
         for ((path, it), row) in page.into_iter().zip(rows) {
             let row = row.map(|item| decode::<TextRow>("a text", &item.value)).transpose()?.unwrap_or_default();
+            // What was put since has not been read yet: those words may stand in it no more.
+            if it.entry.file().is_none_or(|file| row.version != file.version.bytes()) {
+                continue;
+            }
             items.push(TextFound { path, entry: it.entry, passage: passage(&row.text, &wanted) });
         }
         Ok(Page { items, next })

@@ -111,10 +111,11 @@ pub(in crate::web) async fn show(
         true => Ok(Page { items: Vec::new(), next: None }),
         false => find_text(&state, &at, text, &asked.texts).await,
     };
-    let by_words = match by_words {
-        Ok(found) => found,
-        Err(error) => return failed(error.into()),
-    };
+    // Names are found all the same.
+    let by_words = by_words.unwrap_or_else(|error| {
+        tracing::warn!(%error, "nothing could be found by words");
+        Page { items: Vec::new(), next: None }
+    });
     let mut texts = Vec::with_capacity(by_words.items.len());
     for it in by_words.items {
         match row(&spot, &Found { path: it.path, entry: it.entry }) {

@@ -239,7 +239,7 @@ mod tests {
         let mut ports = state.ports();
         ports.sort_unstable();
         ports.dedup();
-        assert_eq!(ports.len(), 10, "no port is given out twice");
+        assert_eq!(ports.len(), 1 + 3 * 4, "no port is given out twice");
         state.grow(4, &mut BTreeSet::new()).expect("ports");
         assert_eq!(state.nodes.len(), 4);
     }

@@ -62,6 +62,7 @@ pub enum TrashCommand {
     },
     /// Programs that removed unusually much within an hour, and may remove nothing until you say so
     Held {
+        /// As JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]

@@ -168,7 +168,10 @@ impl Drives {
         files: HashMap<FileId, usize>,
     ) -> Result<Vec<Candidate>, DriveError> {
         let (store, tables) = (&self.inner.store, self.inner.tables);
-        let files: Vec<(FileId, usize)> = files.into_iter().take(FILES_MAX).collect();
+        // The same ones each time, so that pages fit together.
+        let mut files: Vec<(FileId, usize)> = files.into_iter().collect();
+        files.sort_unstable_by_key(|(file, whole)| (Reverse(*whole), *file));
+        files.truncate(FILES_MAX);
         if files.is_empty() {
             return Ok(Vec::new());
         }

@@ -83,12 +83,15 @@ impl ThumbnailRow {
 /// What this process makes, and is yet to make.
 pub(super) struct Studio {
     making: Arc<Semaphore>,
+    /// Of those, what nobody looks at yet: one at a time, so that whoever looks never waits for many.
+    unasked: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
 impl Default for Studio {
     fn default() -> Studio {
-        Studio { making: Arc::new(Semaphore::new(MADE_AT_ONCE)), waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
+        let room = |most| Arc::new(Semaphore::new(most));
+        Studio { making: room(MADE_AT_ONCE), unasked: room(1), waiting: room(WAITING_MAX) }
     }
 }
 
@@ -120,6 +123,7 @@ impl Drives {
         let Ok(place) = self.inner.studio.waiting.clone().try_acquire_owned() else { return };
         let drives = self.clone();
         tokio::spawn(async move {
+            let Ok(_turn) = drives.inner.studio.unasked.clone().acquire_owned().await else { return };
             let Ok(room) = drives.inner.studio.making.clone().acquire_owned().await else { return };
             drop(place);
             if let Err(error) = drives.make_thumbnail(drive, version, room).await {

@@ -196,8 +196,8 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
     let (drives, order) = (&state.inner.drives, from.order.into());
     let place = path.to_string();
     let page = drives.list_by(at.drive, &place, order, from.reverse, after, ENTRIES_MAX);
-    let (page, stars) = tokio::join!(page, stars(state, at));
-    let mut page = page?;
+    let (page, stars, held) = tokio::join!(page, stars(state, at), super::trash::held(state, at));
+    let (mut page, held) = (page?, held?);
     // In the order of a long folder's pages nothing must move between them.
     if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
         in_shown_order(&mut page.items, from.reverse);
@@ -221,7 +221,7 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
         path: path.to_string(),
         upload_action: format!("{}/forms/upload?path={}", spot.base, url::encode(&path.to_string())),
         crumbs: crumbs(&spot, &path),
-        held: super::trash::held(state, at).await?,
+        held,
         rows,
         blank: Row::default(),
         heads: from.heads(&here),

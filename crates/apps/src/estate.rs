@@ -172,6 +172,8 @@ impl Estate for Drives {
         clearing.step(drive, "the tree", tree)?;
         let trash = self.clear_trash(drive, &mut clearing).await;
         clearing.step(drive, "the trash", trash)?;
+        let gathered = self.forget_gathered(drive).await;
+        clearing.step(drive, "what was gathered", gathered)?;
         Ok(!clearing.left)
     }
 }

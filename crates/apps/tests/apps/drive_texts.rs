@@ -317,3 +317,21 @@ async fn objects_are_found_by_the_words_in_them() {
     both.sort();
     assert_eq!(both, ["/a.txt", "/new/b.txt"]);
 }
+
+#[tokio::test]
+async fn nothing_of_texts_stays_of_a_drive_that_goes() {
+    use atoll_apps::accounts::Estate;
+    let (model, drives) = fresh().await;
+    put(&drives, &model, "/a.txt", "tide").await;
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "tide").await, ["/a.txt"]);
+    for _ in 0..20 {
+        drives.clear_drive(D).await.unwrap();
+        model.advance(2 * GRACE);
+        drives.sweep(D).await.unwrap();
+        drives.read_texts(D).await.unwrap();
+    }
+    for table in ["texts", "words", "unread"] {
+        assert_eq!(model.count("drive", table), 0, "{table}");
+    }
+}

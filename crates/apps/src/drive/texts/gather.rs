@@ -65,4 +65,15 @@ impl Drives {
         gathered.insert(drive);
         Ok(())
     }
+
+    /// The drive goes: nothing is kept of how far its files were gathered.
+    pub(crate) async fn forget_gathered(&self, drive: DriveId) -> Result<(), DriveError> {
+        let mut change = Change::new(self, drive);
+        for key in [COMPLETE, REACHED] {
+            change.delete(self.inner.tables.texts, Bytes::from_static(key));
+        }
+        change.commit(self.store(), &drive).await?;
+        self.inner.gathered.lock().remove(&drive);
+        Ok(())
+    }
 }

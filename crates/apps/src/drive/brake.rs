@@ -30,6 +30,8 @@ const COUNTED_MAX: usize = 10_000;
 const HELD_MAX: u32 = 100;
 /// Rows of the trash looked at together.
 const PAGE: u32 = 100;
+/// By so much may the clocks of two nodes differ.
+const SKEW: Duration = Duration::from_secs(5 * 60);
 /// How long one call goes on putting back.
 const PUTTING_BACK_MS_MAX: u64 = 4000;
 
@@ -225,6 +227,9 @@ impl Drives {
         let from = since.saturating_sub(WINDOW.as_millis() as u64);
         let mut query = Query { reverse: true, limit: PAGE, ..Query::all(self.inner.tables.trash, drive.bytes()) };
         query.from = types::Bound::Included(Bytes::copy_from_slice(&from.to_be_bytes()));
+        // What others threw away since is not looked at.
+        let until = since.saturating_add(SKEW.as_millis() as u64);
+        query.to = types::Bound::Excluded(Bytes::copy_from_slice(&until.to_be_bytes()));
         let (begun, mut done) = (self.now(), PutBack::default());
         loop {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
@@ -250,6 +255,9 @@ impl Drives {
                 }
             }
             let Some(next) = page.next else { return Ok(done) };
+            if self.now().0.saturating_sub(begun.0) >= PUTTING_BACK_MS_MAX {
+                return Ok(PutBack { more: true, ..done });
+            }
             query = query.after(next);
         }
     }

@@ -283,6 +283,37 @@ fn held(sort_key: &[u8], item: &Item) -> Result<Option<Held>, DriveError> {
     Ok((row.until == 0).then(|| Held { program, since: WallMillis(row.since), user: UserId::from_slice(&row.user) }))
 }
 
+/// Of acts that remove something only where they meet it: asked for then.
+#[derive(Default)]
+pub(super) struct LateBrake<'a>(Option<Brake<'a>>);
+
+impl<'a> LateBrake<'a> {
+    pub(super) async fn require(
+        &mut self,
+        drives: &'a Drives,
+        drive: DriveId,
+        change: &mut Change,
+    ) -> Result<Option<usize>, DriveError> {
+        if self.0.is_none() {
+            self.0 = Some(drives.brake(drive).await?);
+        }
+        Ok(self.0.as_ref().and_then(|brake| brake.require(change)))
+    }
+
+    pub(super) async fn look(&mut self) -> Result<(), DriveError> {
+        match &mut self.0 {
+            Some(brake) => brake.look().await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn count(&self) {
+        if let Some(brake) = &self.0 {
+            brake.count();
+        }
+    }
+}
+
 impl Brake<'_> {
     /// The condition, if there is one: its index.
     pub(super) fn require(&self, change: &mut Change) -> Option<usize> {

@@ -4,7 +4,7 @@
 //! on every entry along both paths being as it was read: whoever moves a folder on
 //! either path first makes the other look again.
 
-use super::brake::Brake;
+use super::brake::LateBrake;
 use super::change::{Change, Commit, entry_key};
 use super::path::{NAMES_MAX, numbered};
 use super::tries::Tries;
@@ -81,7 +81,7 @@ impl Drives {
         let cycle = || DriveError::Cycle { from: from.to_string(), to: to.to_string() };
         let mut tries = Tries::at(from);
         // Asked only where something is thrown away.
-        let mut brake: Option<Brake<'_>> = None;
+        let mut brake = LateBrake::default();
         loop {
             let walks = self.walk_all(drive, &[from, to]).await?;
             let [source, target] = &walks[..] else { return Err(cycle()) };
@@ -111,11 +111,7 @@ impl Drives {
                         // What is to go holds what is to come.
                         return Err(cycle());
                     }
-                    let asked = match brake.take() {
-                        Some(asked) => asked,
-                        None => self.brake(drive).await?,
-                    };
-                    braked = brake.insert(asked).require(&mut change);
+                    braked = brake.require(self, drive, &mut change).await?;
                     replaced = Some(change.make_room(self, target, to, by)?.id);
                 }
             }
@@ -129,16 +125,10 @@ impl Drives {
             change.count_entries(new_parent, 1);
             match change.commit(self.store(), to).await? {
                 Commit::Done(_) => {
-                    if let Some(brake) = &brake {
-                        brake.count();
-                    }
+                    brake.count();
                     return Ok(Renamed { path: to.to_string(), entry, replaced });
                 }
-                Commit::Lost(at) if Some(at) == braked => {
-                    if let Some(brake) = &mut brake {
-                        brake.look().await?;
-                    }
-                }
+                Commit::Lost(at) if Some(at) == braked => brake.look().await?,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

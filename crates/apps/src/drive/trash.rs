@@ -2,7 +2,7 @@
 //! its size, and stays whole, as a row of the trash, until it is restored, removed for good, or
 //! has been there for long enough. Its bytes count meanwhile.
 
-use super::brake::Brake;
+use super::brake::LateBrake;
 use super::change::{Change, Commit, entry_key};
 use super::path::{NAMES_MAX, numbered};
 use super::rows::{EntryRow, PlaceRow, decode};
@@ -198,7 +198,7 @@ impl Drives {
             return Err(DriveError::Exists { path: "/".into() });
         }
         let mut tries = Tries::at(&DrivePath::root());
-        let mut brake: Option<Brake<'_>> = None;
+        let mut brake = LateBrake::default();
         let mut number = 1;
         loop {
             let held = self.held_in_trash(drive, id).await?;
@@ -247,11 +247,7 @@ impl Drives {
                     continue;
                 }
                 (Some(there), Clash::Replace) if entry.file().is_some() && there.entry.file().is_some() => {
-                    let asked = match brake.take() {
-                        Some(asked) => asked,
-                        None => self.brake(drive).await?,
-                    };
-                    braked = brake.insert(asked).require(&mut change);
+                    braked = brake.require(self, drive, &mut change).await?;
                     replaced = Some(change.make_room(self, &walk, &place, by)?.id);
                 }
                 (Some(_), _) => return Err(DriveError::Exists { path: place.to_string() }),
@@ -264,16 +260,10 @@ impl Drives {
             change.count_entries(parent, 1);
             match change.commit(self.store(), &place).await? {
                 Commit::Done(_) => {
-                    if let Some(brake) = &brake {
-                        brake.count();
-                    }
+                    brake.count();
                     return Ok(Restored { path: place.to_string(), entry, replaced });
                 }
-                Commit::Lost(at) if Some(at) == braked => {
-                    if let Some(brake) = &mut brake {
-                        brake.look().await?;
-                    }
-                }
+                Commit::Lost(at) if Some(at) == braked => brake.look().await?,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

@@ -1,5 +1,6 @@
 //! Lengths, MD5s and checksums of bodies, worked out while they stream by.
 
+use crate::chunks::{A_CHUNK, TOO_LONG};
 use crate::errors::{argument, named, refused};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +10,7 @@ use hyper::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::{Checksum, StreamingBlob};
-use s3s::{S3ErrorCode, S3Result, TrailingHeaders};
+use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 use std::sync::Arc;
 
 /// A checksum's algorithm.
@@ -198,6 +199,26 @@ struct Running {
     bytes: u64,
     md5: Md5,
     hasher: Option<(Algorithm, Hasher)>,
+    /// Why the body could not be read to its end.
+    wrong: Option<S3Error>,
+}
+
+/// What S3 calls an error of a body. The library's own have no type that one could ask for.
+fn of_body(said: &str) -> S3Error {
+    if said.contains("Sha256Mismatch") {
+        let what = "the body has another SHA-256 than x-amz-content-sha256 says";
+        return named("XAmzContentSHA256Mismatch", StatusCode::BAD_REQUEST, what);
+    }
+    if said.contains("SignatureMismatch") {
+        return refused(S3ErrorCode::SignatureDoesNotMatch, "a chunk of the body, or its end, has another signature");
+    }
+    if said.contains(TOO_LONG) {
+        return named("InvalidChunkSizeError", StatusCode::FORBIDDEN, "send signed chunks of at most 8 MiB");
+    }
+    if ["FormatError", "ChunkMetaTooLarge", "Trailer", A_CHUNK].iter().any(|word| said.contains(word)) {
+        return refused(S3ErrorCode::InvalidRequest, "the body is not in the chunks that its headers announce");
+    }
+    refused(S3ErrorCode::IncompleteBody, format!("the body broke off: {said}"))
 }
 
 /// Adds up while a body streams by.
@@ -213,11 +234,16 @@ impl Watch {
         said: Said,
     ) -> (Watch, impl Stream<Item = std::io::Result<Bytes>> + Send + 'static) {
         let hasher = said.checksum.as_ref().map(|(algorithm, _)| (*algorithm, Hasher::new(*algorithm)));
-        let running = Arc::new(Mutex::new(Some(Running { bytes: 0, md5: Md5::new(), hasher })));
+        let running = Arc::new(Mutex::new(Some(Running { bytes: 0, md5: Md5::new(), hasher, wrong: None })));
         let watching = running.clone();
         let most = said.length.unwrap_or(u64::MAX);
         let body = futures::stream::iter(body).flatten().map(move |piece| {
-            let piece = piece.map_err(std::io::Error::other)?;
+            let piece = piece.map_err(|error| {
+                if let Some(running) = watching.lock().as_mut() {
+                    running.wrong = Some(of_body(&error.to_string()));
+                }
+                std::io::Error::other(error)
+            })?;
             if let Some(running) = watching.lock().as_mut() {
                 running.bytes += piece.len() as u64;
                 if running.bytes > most {
@@ -231,6 +257,11 @@ impl Watch {
             Ok(piece)
         });
         (Watch { said, running }, body)
+    }
+
+    /// Why the body could not be read, if it was that.
+    pub(crate) fn wrong(&self) -> Option<S3Error> {
+        self.running.lock().as_mut()?.wrong.take()
     }
 
     /// Once the body is through: is it what was said?

@@ -59,6 +59,11 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
         let what = "X-Amz-Expires is 1 to 604800 seconds, a week";
         return Err(refused(S3ErrorCode::AuthorizationQueryParametersError, what));
     }
+    let content = headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes).unwrap_or_default();
+    if query("X-Amz-Signature").is_some() && content.starts_with(b"STREAMING-") {
+        // The library would take the chunks' frames for the body.
+        return Err(crate::errors::not_offered("a body in chunks for a signed URL"));
+    }
     let signed = query("X-Amz-SignedHeaders").or_else(|| {
         let parts = authorization.split([',', ' ']);
         parts.map(str::trim).find_map(|part| part.strip_prefix("SignedHeaders="))
@@ -141,6 +146,10 @@ mod tests {
             assert!(check(uri, "").is_err(), "{uri}");
         }
         assert!(check("/", "AWS x:y").is_err());
+        let mut chunks = HeaderMap::new();
+        chunks.insert("x-amz-content-sha256", HeaderValue::from_static("STREAMING-UNSIGNED-PAYLOAD-TRAILER"));
+        let put = |uri: &str| super::check(&Method::PUT, &uri.parse().unwrap(), &chunks).is_ok();
+        assert!(put("/a") && !put("/a?X-Amz-Signature=0&X-Amz-SignedHeaders=host"));
         assert!(check("/", "AWS4-HMAC-SHA256 x").is_ok());
     }
 

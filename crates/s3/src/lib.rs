@@ -13,6 +13,7 @@ mod about;
 mod auth;
 mod buckets;
 mod checksum;
+mod chunks;
 mod conditions;
 mod copy;
 mod delete;

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpResponse};
+use s3s::{HttpRequest, HttpResponse};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ impl Entry {
         };
         let mut response = match checked {
             Err(error) => front::answer(error, &id),
-            Ok(()) => match self.service.call(request.map(Body::from)).await {
+            Ok(()) => match self.service.call(bounded(request)).await {
                 Ok(response) => response,
                 Err(error) => {
                     tracing::warn!(error = ?error, "an S3 request could not be answered");
@@ -180,4 +180,11 @@ impl Entry {
         front::sign(&mut response, &id);
         Ok(response)
     }
+}
+
+/// Of which the library holds no more at a time than it should.
+fn bounded(request: Request<Incoming>) -> HttpRequest {
+    let (head, body) = request.into_parts();
+    let body = crate::chunks::body(&head.headers, body);
+    Request::from_parts(head, body)
 }

@@ -9,10 +9,11 @@ use crate::gateway::Gateway;
 use crate::list::{encoded, most, shown};
 use crate::put::{PUT_MAX, key, new_object, part_number, plain_storage};
 use crate::text::{etag, time};
-use apps::PartsId;
 use apps::drive::objects::{Checksum, NewUpload, PartAbout, Upload};
+use apps::{DriveError, PartsId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use client::ClientError;
 use futures::TryStreamExt;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
@@ -185,7 +186,13 @@ impl Gateway {
         let bytes = at.drives.read(source.content, range).map_ok(hyper::body::Frame::data);
         let body = StreamingBlob::from(Body::http_body_unsync(http_body_util::StreamBody::new(bytes)));
         let (watch, body) = Watch::over(Some(body), Said::default().with(algorithm(&upload)));
-        let content = at.drives.store_bytes(body).await.map_err(of_drive)?;
+        let content = at.drives.store_bytes(body).await.map_err(|error| match error {
+            // Here it is the store that did not give it.
+            DriveError::Client(ClientError::Source(why)) => {
+                refused(S3ErrorCode::ServiceUnavailable, format!("the source could not be read: {why}; try again"))
+            }
+            error => of_drive(error),
+        })?;
         let sums = watch.check()?;
         let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
         let value = sums.checksum.map(|(_, value)| value).unwrap_or_default();

@@ -68,8 +68,10 @@ impl Gateway {
         }
         let _room = self.upload_room().await?;
         let (watch, body) = Watch::over(body, said);
-        let content = at.drives.store_bytes(body).await.map_err(of_drive)?;
-        Ok((content, watch.check()?))
+        match at.drives.store_bytes(body).await {
+            Ok(content) => Ok((content, watch.check()?)),
+            Err(error) => Err(watch.wrong().unwrap_or_else(|| of_drive(error))),
+        }
     }
 
     pub(crate) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {

@@ -6,6 +6,7 @@ mod accounts;
 mod accounts_attacks;
 mod accounts_leaving;
 mod accounts_ways_in;
+mod big_bucket;
 mod big_folder;
 mod drive_acts;
 mod drive_brake;

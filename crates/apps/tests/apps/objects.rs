@@ -208,3 +208,21 @@ async fn of_many_conditional_puts_one_wins() {
         assert_eq!(drives.check(DRIVE).await.unwrap(), Vec::<String>::new());
     }
 }
+
+/// A page costs what it returns: of 300 folders, those that it shows are read and a few more.
+#[tokio::test]
+async fn a_page_does_not_read_all_folders() {
+    let model = Model::new();
+    let handle = Handle::new(&model, 1);
+    let drives = Drives::open_store(handle.clone(), Settings::default()).await.unwrap();
+    for n in 0..300 {
+        put(&drives, &model, &format!("{n:03}/k"), b"x", ObjectCondition::Any).await.unwrap();
+    }
+    for (delimiter, after, calls) in [("/", "", 4), ("/", "150/", 4), ("", "", 6), ("", "150/k", 6)] {
+        let asked = Listing { delimiter: delimiter.into(), after: after.into(), limit: 1, ..Listing::default() };
+        let before = handle.calls();
+        let page = drives.list_objects(DRIVE, &asked).await.unwrap();
+        assert_eq!((page.objects.len() + page.prefixes.len(), page.next.is_some()), (1, true));
+        assert!(handle.calls() - before <= calls, "{} for {asked:?}", handle.calls() - before);
+    }
+}

@@ -1,14 +1,19 @@
 """What S3 promises, call by call, through three nodes in turn. Run by s3.rs."""
 
+import base64
 import concurrent.futures
 import hashlib
+import hmac
 import http.client
 import os
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -169,6 +174,69 @@ def urls():
         assert answer.status in (400, 403) and b"<Code>" in text and answer.headers["x-amz-request-id"], text
 
 
+def signed(method, path, payload, body, **headers):
+    """The answer to a request with a body that is not what its payload's hash says, or is in chunks."""
+    place = urllib.parse.urlsplit(ENDPOINTS[0])
+    credentials = boto3.Session().get_credentials()
+    request = AWSRequest(method, ENDPOINTS[0] + path, headers={"X-Amz-Content-SHA256": payload, **headers})
+    SigV4Auth(credentials, "s3", "us-east-1").add_auth(request)
+    if callable(body):
+        seed = request.headers["Authorization"].rpartition("=")[2]
+        body = body(credentials.secret_key, request.headers["X-Amz-Date"], seed)
+    plain = http.client.HTTPConnection(place.hostname, place.port)
+    plain.request(method, path, body, dict(request.headers.items()))
+    answer = plain.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def signed_chunks(pieces, spoiled=False):
+    def body(secret, date, last):
+        def mac(key, text):
+            return hmac.digest(key, text.encode(), "sha256")
+
+        key = mac(mac(mac(mac(b"AWS4" + secret.encode(), date[:8]), "us-east-1"), "s3"), "aws4_request")
+        framed = b""
+        for piece in [*pieces, b""]:
+            words = ["AWS4-HMAC-SHA256-PAYLOAD", date, f"{date[:8]}/us-east-1/s3/aws4_request", last,
+                     hashlib.sha256(b"").hexdigest(), hashlib.sha256(piece).hexdigest()]
+            last = mac(key, "\n".join(words)).hex()
+            sent = last[::-1] if spoiled else last
+            framed += f"{len(piece):x};chunk-signature={sent}\r\n".encode() + piece + b"\r\n"
+        return framed
+
+    return body
+
+
+def chunks():
+    """Chunks of any size, with and without signatures; what fails by them is called by its name."""
+    body, path = os.urandom(20_000_000), f"/{BUCKET}/in-chunks"
+    length = {"X-Amz-Decoded-Content-Length": str(len(body)), "Content-Encoding": "aws-chunked"}
+    trailer = {"X-Amz-Trailer": "x-amz-checksum-crc32"}
+    crc = base64.b64encode(zlib.crc32(body).to_bytes(4, "big"))
+    framed = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\nx-amz-checksum-crc32:" + crc + b"\r\n\r\n"
+    plain, streaming = "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    assert signed("PUT", path, plain, framed, **length, **trailer)[0] == 200
+    assert B.get_object(Bucket=BUCKET, Key="in-chunks")["Body"].read() == body
+    pieces = [body[:5_000_000], body[5_000_000:12_000_000], body[12_000_000:]]
+    assert signed("PUT", path, streaming, signed_chunks(pieces), **length)[0] == 200
+    assert C.get_object(Bucket=BUCKET, Key="in-chunks")["Body"].read() == body
+    assert "ContentEncoding" not in A.head_object(Bucket=BUCKET, Key="in-chunks")
+    # Small ones, which are sent before the answer comes.
+    small, length = body[:3000], {**length, "X-Amz-Decoded-Content-Length": "3000"}
+    long = f"{9 << 20:x};chunk-signature={'0' * 64}\r\n".encode()
+    wrong = [
+        (403, "SignatureDoesNotMatch", streaming, signed_chunks([small], spoiled=True)),
+        (403, "InvalidChunkSizeError", streaming, long + small),
+        (400, "InvalidRequest", streaming, b"x" + small),
+        (400, "IncompleteBody", streaming, signed_chunks([small[:1000]])),
+        (400, "XAmzContentSHA256Mismatch", hashlib.sha256(b"other").hexdigest(), small),
+    ]
+    for status, code, kind, sent in wrong:
+        answer = signed("PUT", path, kind, sent, **(length if kind == streaming else {}))
+        assert answer[0] == status and f"<Code>{code}</Code>" in answer[1], answer
+    assert C.get_object(Bucket=BUCKET, Key="in-chunks")["Body"].read() == body
+
+
 def parts():
     sets = [(None, None), ("CRC32", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT"), ("CRC32C", "FULL_OBJECT"),
             ("SHA256", "COMPOSITE")]
@@ -248,6 +316,6 @@ def the_end():
     assert refused(B.head_bucket, Bucket=BUCKET)[1] == 404
 
 
-for step in [buckets, objects, conditions, copies, listings, urls, parts, refusals, the_end]:
+for step in [buckets, objects, conditions, copies, listings, urls, chunks, parts, refusals, the_end]:
     step()
     print(f"{step.__name__}: as it should be")

@@ -173,18 +173,17 @@ impl<'a> KeyWalk<'a> {
 }
 
 impl Frame {
-    /// Reads on, so that the next key is known.
+    /// Reads on until the next key is known, and no further.
     async fn fill(&mut self, drives: &Drives) -> Result<(), DriveError> {
         loop {
-            // Folders are held back until what comes before their slash has been given.
-            while let Some(entry) = self.read.front()
-                && entry.is_folder()
-            {
+            while let Some(entry) = self.read.front() {
+                // Names come in order: what is held and sorts before this one sorts before all that comes.
+                let held = self.held.first_key_value().map(|(name, _)| name);
+                if !entry.is_folder() || held.is_some_and(|held| *held < entry.name) {
+                    return Ok(());
+                }
                 let Some(entry) = self.read.pop_front() else { break };
                 self.held.insert(format!("{}/", entry.name), entry);
-            }
-            if !self.read.is_empty() {
-                return Ok(());
             }
             let Some(query) = self.query.take() else { return Ok(()) };
             let page = drives.inner.store.query(&query, Consistency::Strong).await?;
@@ -193,9 +192,6 @@ impl Frame {
             }
             debug_assert!(page.items.iter().all(|at| at.sort_key.starts_with(&self.folder.0)));
             self.query = page.next.map(|next| query.after(next));
-            if self.query.is_none() && self.read.is_empty() {
-                return Ok(());
-            }
         }
     }
 

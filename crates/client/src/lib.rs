@@ -30,7 +30,9 @@ mod tables;
 mod transact;
 mod watch;
 
-pub use blobs::{BlockAt, BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef, UploadId, composed_hash};
+pub use blobs::{
+    BlockAt, BlockRef, Body, Content, Copies, INLINE_BYTES_MAX, IndexRef, NodeCopies, UploadId, composed_hash,
+};
 pub use client::Client;
 pub use config::{ClientConfig, Timeouts};
 pub use error::ClientError;

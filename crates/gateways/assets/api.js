@@ -25,7 +25,8 @@ export class Problem extends Error {
 export function trouble(what, on) {
   if (on) troubles.add(what);
   else troubles.delete(what);
-  banner.hidden = troubles.size === 0;
+  // Plain pages have none.
+  if (banner) banner.hidden = troubles.size === 0;
 }
 
 export function wait(attempt) {

@@ -3,6 +3,7 @@ import { Problem, signIn } from "./api.js";
 import { perform } from "./acts.js";
 import { base, join, say } from "./format.js";
 import * as listing from "./listing.js";
+import "./copies.js";
 import { dates } from "./plain.js";
 import "./share.js";
 import { report } from "./report.js";

@@ -1,5 +1,6 @@
 //! Stateless protocol fronts: web and gRPC.
 
+mod copies;
 pub mod grpc;
 mod health;
 mod metrics;

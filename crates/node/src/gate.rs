@@ -29,6 +29,7 @@ pub(crate) fn may_call(from: &Peer, number: u16, body: &[u8]) -> Result<(), Stat
             | method::GET_BLOCK
             | method::HAVE_BLOCKS
             | method::REPAIR_BLOCK
+            | method::BLOCK_COPIES
             | method::SCRUB
             | method::STATUS
             | method::MAKE_TOKEN => Ok(()),

@@ -104,6 +104,7 @@ impl Inner {
             | method::HAVE_BLOCKS
             | method::REPAIR_BLOCK
             | method::NEED_BLOCKS
+            | method::BLOCK_COPIES
             | method::SCRUB => self.block_request(number, body).await,
             method::RAFT => self.raft_message(body).await,
             method::DIED => reply(decode(&body).map(|life| self.heard_of_death(life))),

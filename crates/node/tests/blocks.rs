@@ -269,6 +269,55 @@ async fn damaged_and_missing_copies_are_mended_and_what_is_lost_is_counted() {
     cluster.end().await;
 }
 
+/// How many have it is what they say, and no more: rot shows once they read, and a node that is away counts for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn intact_copies_are_counted_and_those_that_rot_are_mended() {
+    let _machine = MACHINE.lock().await;
+    let mut cluster = Cluster::of(3, Duration::from_secs(600), Timeouts::default()).await;
+    let client = cluster.client.clone();
+    let content = upload(&client, b"owner", &noise(4, 36 << 20)).await.unwrap();
+    let blocks = hashes(&content);
+    cluster.settled().await;
+    let reference = [&[types::layout::BLOCK_REFERENCE][..], b"owner"].concat();
+    let row = ItemKey::new(types::layout::BLOCKS_TABLE, Bytes::copy_from_slice(&blocks[0].0), reference);
+    let looked = client.copies(&row, &content, 0, false).await.unwrap();
+    assert_eq!((looked.intact, looked.wanted, looked.looked, looked.next), (3, 3, 37, None));
+    assert!(looked.nodes.values().all(|node| node.intact == 37) && looked.nodes.len() == 3);
+
+    // One copy rots, and looks as before until it is read. Reading goes part by part.
+    let rotten = cluster.file(1, &blocks[33]);
+    let mut bytes = std::fs::read(&rotten).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&rotten, bytes).unwrap();
+    assert_eq!(client.copies(&row, &content, 0, false).await.unwrap().intact, 3);
+    let begun = client.now();
+    let first = client.copies(&row, &content, 0, true).await.unwrap();
+    assert_eq!((first.intact, first.looked, first.upto, first.next), (3, 33, 32 << 20, Some(32 << 20)));
+    assert!(first.verified.unwrap() >= begun);
+    let second = client.copies(&row, &content, first.next.unwrap(), true).await.unwrap();
+    assert_eq!((second.intact, second.looked, second.next), (2, 4, None));
+    let all = first.and(second);
+    assert_eq!((all.intact, all.looked, all.upto), (2, 37, 36 << 20));
+    let damaged: Vec<u64> = all.nodes.values().map(|node| node.damaged).collect();
+    assert_eq!(damaged.iter().sum::<u64>(), 1);
+
+    // It is mended by itself, and of a machine that is away nothing is known.
+    let begun = Instant::now();
+    loop {
+        let mended = client.copies(&row, &content, 0, true).await.unwrap();
+        let mended = mended.and(client.copies(&row, &content, 32 << 20, true).await.unwrap());
+        if mended.intact == 3 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{mended:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    cluster.stop(2).await;
+    let away = client.copies(&row, &content, 0, false).await.unwrap();
+    assert!(away.intact == 2 && away.wanted == 3, "{away:?}");
+    cluster.end().await;
+}
+
 /// Of every block the node that leaves has the only good copy, and nobody has read the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_drained_node_is_released_only_after_the_others_have_read_their_blocks() {

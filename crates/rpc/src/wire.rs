@@ -5,9 +5,11 @@
 //! may be done. The chain's own messages are opaque here (`replication`).
 
 mod change;
+mod copies;
 mod status;
 
 pub use change::{Beginning, ChangeLayout, EDITS_MAX, Edit, LayoutPreview, NodeMovement};
+pub use copies::{BlockCopies, BlockCopy, COPIES_MAX, COPIES_READ_MAX};
 pub use status::{LOST_NAMED_MAX, NodeStatus, Reach, ScrubReport};
 
 use bytes::Bytes;
@@ -52,6 +54,8 @@ pub mod method {
     pub const NEED_BLOCKS: u16 = 24;
     /// `bool` → [`super::ScrubReport`]: how scrubbing stands; true begins one of everything.
     pub const SCRUB: u16 = 25;
+    /// [`super::BlockCopies`] → `Vec<`[`super::BlockCopy`]`>`; to a holder.
+    pub const BLOCK_COPIES: u16 = 26;
     /// `()` → [`super::NodeStatus`].
     pub const STATUS: u16 = 30;
     /// `()` → [`super::Reach`]; by a node, to any other: whether that one reaches it at the address that it gives.

@@ -88,6 +88,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Mv(args) => files::rename::run(args).await,
             Command::Cp(args) => files::rename::copy(args).await,
             Command::Find(args) => files::kept::find(args).await,
+            Command::Copies(args) => files::copies::run(args).await,
             Command::Star(args) => files::personal::star(args).await,
             Command::Unstar(args) => files::personal::unstar(args).await,
             Command::Starred(args) => files::personal::starred(args).await,

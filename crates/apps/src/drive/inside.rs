@@ -6,7 +6,7 @@ use super::change::entry_key;
 use super::read::listing;
 use super::{DriveError, Drives, Entry, EntryKind, LIST_MAX, OpenFile};
 use crate::page::{Page, place_of};
-use crate::{DriveId, FolderId};
+use crate::{DriveId, FolderId, VersionId};
 use client::Content;
 use types::{Consistency, ItemKey, Query};
 
@@ -60,6 +60,11 @@ impl Drives {
         Err(DriveError::Conflict { path: name.to_string() })
     }
 
+    /// The item that names what a version of a file holds.
+    pub fn row_of_content(&self, drive: DriveId, version: VersionId) -> ItemKey {
+        ItemKey::new(self.inner.tables.contents, drive.bytes(), version.bytes())
+    }
+
     /// An entry as it was read, with its content; none if that has been swept since.
     pub(super) async fn open_entry(
         &self,
@@ -67,7 +72,7 @@ impl Drives {
         entry: &Entry,
         file: super::FileInfo,
     ) -> Result<Option<OpenFile>, DriveError> {
-        let key = ItemKey::new(self.inner.tables.contents, drive.bytes(), file.version.bytes());
+        let key = self.row_of_content(drive, file.version);
         let item = self.inner.store.get(&key, Consistency::Strong).await?;
         let content = item.map(|item| Content::decode(&item.value)).transpose()?;
         Ok(content.map(|content| OpenFile { entry: entry.clone(), file, content }))

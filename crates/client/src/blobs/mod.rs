@@ -9,6 +9,7 @@
 
 mod compose;
 mod content;
+mod copies;
 mod get;
 mod index;
 mod listed;
@@ -20,6 +21,7 @@ mod write;
 
 pub use compose::composed_hash;
 pub use content::{BlockRef, Body, Content, INLINE_BYTES_MAX, IndexRef};
+pub use copies::{Copies, NodeCopies};
 pub use listed::BlockAt;
 pub(crate) use pins::Pins;
 

@@ -18,6 +18,7 @@ mod acts;
 mod blocks;
 mod call;
 mod cluster;
+mod copies;
 mod download;
 mod drive;
 mod drives;

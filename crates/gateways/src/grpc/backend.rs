@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use client::{
-    BlockAt, BlockRef, Client, ClientError, Content, NodeStatus, ScanCursor, ScrubReport, UploadId, WatchKey,
+    BlockAt, BlockRef, Client, ClientError, Content, Copies, NodeStatus, ScanCursor, ScrubReport, UploadId, WatchKey,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -58,6 +58,7 @@ pub trait Backend: Send + Sync + 'static {
         blocks: Vec<BlockRef>,
     ) -> Result<Content, ClientError>;
     async fn blocks_of(&self, content: &Content, offset: u64, most: usize) -> Result<Vec<BlockAt>, ClientError>;
+    async fn copies(&self, row: &ItemKey, content: &Content, from: u64, read: bool) -> Result<Copies, ClientError>;
     async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)>;
     async fn scrub(&self, start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)>;
     async fn make_join_token(&self, valid: Duration) -> Result<String, ClientError>;
@@ -160,6 +161,10 @@ impl Backend for Client {
 
     async fn blocks_of(&self, content: &Content, offset: u64, most: usize) -> Result<Vec<BlockAt>, ClientError> {
         Client::blocks_of(self, content, offset, most).await
+    }
+
+    async fn copies(&self, row: &ItemKey, content: &Content, from: u64, read: bool) -> Result<Copies, ClientError> {
+        Client::copies(self, row, content, from, read).await
     }
 
     async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)> {

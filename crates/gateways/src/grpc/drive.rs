@@ -278,6 +278,14 @@ impl Drive for GrpcState {
         let place = place(&request)?;
         self.find_words(&place, request.into_inner()).await.map(Response::new)
     }
+
+    async fn count_copies(
+        &self,
+        request: Request<v1::CountCopiesRequest>,
+    ) -> Result<Response<v1::CountCopiesReply>, Status> {
+        let place = place(&request)?;
+        self.copies(&place, request.into_inner()).await.map(Response::new)
+    }
 }
 
 impl GrpcState {

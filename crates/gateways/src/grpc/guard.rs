@@ -70,7 +70,7 @@ const FOR_PEOPLE: [&str; 6] = [
     "/atoll.v1.Drive/RevokeLink",
 ];
 /// The same where it may only read. `Verify` is not among them: it may fence a write.
-const READS: [&str; 15] = [
+const READS: [&str; 16] = [
     "/atoll.v1.KeyValue/Get",
     "/atoll.v1.KeyValue/GetMany",
     "/atoll.v1.KeyValue/Query",
@@ -84,11 +84,12 @@ const READS: [&str; 15] = [
     "/atoll.v1.Drive/GetBlock",
     "/atoll.v1.Drive/ListStarred",
     "/atoll.v1.Drive/ListRecent",
+    "/atoll.v1.Drive/CountCopies",
     "/atoll.v1.Drives/ListDrives",
     WHO_AM_I,
 ];
 /// What of a drive who may only look at it may call. Everything else changes it, what may come included.
-const VIEWS: [&str; 14] = [
+const VIEWS: [&str; 15] = [
     "/atoll.v1.Drive/ListHeld",
     "/atoll.v1.Drive/ListFolder",
     "/atoll.v1.Drive/Stat",
@@ -103,6 +104,7 @@ const VIEWS: [&str; 14] = [
     "/atoll.v1.Drive/ListStarred",
     "/atoll.v1.Drive/ListRecent",
     "/atoll.v1.Drive/FindText",
+    "/atoll.v1.Drive/CountCopies",
 ];
 /// Calls about what is in a drive.
 const DRIVE: &str = "/atoll.v1.Drive/";

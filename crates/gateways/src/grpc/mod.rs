@@ -23,6 +23,7 @@ mod backend;
 mod blocks;
 mod cluster;
 mod connections;
+mod copies;
 mod drive;
 mod drive_acts;
 mod drives;

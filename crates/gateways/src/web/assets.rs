@@ -24,6 +24,7 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "api.js",
     "chooser.js",
     "conflicts.js",
+    "copies.js",
     "details.js",
     "dialog.js",
     "drive.js",

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod archive;
+mod copies;
 mod dav;
 mod drive_pages;
 mod gateway;

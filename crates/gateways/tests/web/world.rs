@@ -26,7 +26,7 @@ pub struct World {
     pub host: String,
     pub ready: Arc<AtomicBool>,
     node: Node,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     serving: JoinHandle<()>,
     http: legacy::Client<HttpConnector, Full<Bytes>>,
 }
@@ -84,7 +84,7 @@ impl World {
         let serving =
             tokio::spawn(async move { serve(state, listener, Door::Plain, std::future::pending()).await.unwrap() });
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-        World { apps, host, ready, node, _folder: folder, serving, http }
+        World { apps, host, ready, node, folder, serving, http }
     }
 
     pub async fn new() -> World {
@@ -106,6 +106,13 @@ impl World {
         self.serving.abort();
         let _ = self.serving.await;
         self.node.shutdown().await;
+    }
+
+    /// The file of each block that is kept.
+    pub fn block_files(&self) -> Vec<std::path::PathBuf> {
+        let folders = std::fs::read_dir(self.folder.path().join("blocks")).unwrap();
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
     }
 
     /// Exactly that request.

@@ -11,9 +11,11 @@
 //! | `fetch` | a block from another node |
 //! | `collect` | blocks that nothing keeps |
 //! | `scrub` | verifying, in the background and on request |
+//! | `copies` | how the copies here are, for who asks about a file |
 //! | `requests` | answers |
 
 mod collect;
+mod copies;
 mod fetch;
 mod keep;
 mod requests;
@@ -83,6 +85,8 @@ pub(crate) struct BlockKeeper {
     grace: Duration,
     health: Arc<Health>,
     writes: Semaphore,
+    /// Questions that have blocks read, at a time.
+    verifying: Semaphore,
     clock: Arc<dyn Clock>,
     /// What is missing, and what is to be looked through.
     upkeep: Mutex<Upkeep>,
@@ -114,6 +118,7 @@ impl BlockKeeper {
             grace,
             health,
             writes: Semaphore::new(WRITES_MAX),
+            verifying: Semaphore::new(copies::VERIFYING_MAX),
             clock,
             upkeep: Mutex::default(),
             looking: AtomicUsize::new(0),

@@ -4,7 +4,7 @@ use super::keep::hosted;
 use crate::node::Inner;
 use crate::reads::blocking;
 use bytes::Bytes;
-use rpc::wire::{Fault, HaveBlocks, PutBlock, ScrubReport, method};
+use rpc::wire::{BlockCopies, Fault, HaveBlocks, PutBlock, ScrubReport, method};
 use rpc::{Body, Status};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,6 +47,13 @@ impl Inner {
             method::NEED_BLOCKS => {
                 let result = match rpc::codec::decode::<Vec<BlockHash>>(&body).map_err(invalid) {
                     Ok(hashes) => self.need_blocks(hashes).await,
+                    Err(fault) => Err(fault),
+                };
+                Ok(rpc::codec::encode(&result).into())
+            }
+            method::BLOCK_COPIES => {
+                let result = match rpc::codec::decode::<BlockCopies>(&body).map_err(invalid) {
+                    Ok(request) => self.block_copies(request).await,
                     Err(fault) => Err(fault),
                 };
                 Ok(rpc::codec::encode(&result).into())

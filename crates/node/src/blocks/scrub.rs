@@ -134,9 +134,10 @@ impl BlockKeeper {
     }
 
     /// Reads a block again. Whether it was good, and how large.
-    async fn verify(&self, inner: &Arc<Inner>, hash: BlockHash) -> (bool, u64) {
-        match self.read(hash).await {
-            Ok(Some(raw)) => (true, raw.len() as u64),
+    pub(super) async fn verify(&self, inner: &Arc<Inner>, hash: BlockHash) -> (bool, u64) {
+        let store = self.store.clone();
+        match blocking(move || store.verify(&hash)).await {
+            Ok(Some(bytes)) => (true, bytes),
             // Collected meanwhile.
             Ok(None) => (true, 0),
             Err(fault) => {

@@ -1,5 +1,5 @@
 //! The file client: `upload`, `download`, `delete`, `ls`, `mv`, `cp`, `mkdir`,
-//! `find`, `star`, `recent`, and `trash`, `versions`, `jobs`.
+//! `find`, `star`, `recent`, `copies`, and `trash`, `versions`, `jobs`.
 //!
 //! **Owns** the walk over folders here and there, what is skipped because it is
 //! there already, and the words and bars on the way. **Invariants**: a local
@@ -8,6 +8,7 @@
 //! stop the others, and shows in the exit code. **Leaves to others**: blocks,
 //! resumption, retries (`client::remote`).
 
+pub mod copies;
 pub mod delete;
 pub mod download;
 pub mod folders;

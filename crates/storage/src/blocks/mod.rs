@@ -21,6 +21,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 use types::BlockHash;
 
 /// Folders, one for each first byte of a hash; also the number of locks.
@@ -179,6 +180,28 @@ impl BlockStore {
                 tracing::error!(%hash, why, "a block file failed its check and was moved to quarantine");
                 Err(StorageError::Damaged(format!("block {hash}: {why}")))
             }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same for the sake of knowing: the date is kept, for [`Self::verified`]. The block's bytes; none when it is not here.
+    pub fn verify(&self, hash: &BlockHash) -> Result<Option<u64>, StorageError> {
+        let Some(raw) = self.get(hash)? else { return Ok(None) };
+        // Should it not last, the block counts as looked at earlier than it was.
+        let noted = File::open(self.path(hash)).and_then(|file| file.set_modified(SystemTime::now()));
+        if let Err(error) = noted {
+            tracing::debug!(%hash, %error, "when a block was verified could not be noted");
+        }
+        Ok(Some(raw.len() as u64))
+    }
+
+    /// When the block was last known to be what its name says: put, or verified since. None when it is not here. Reads
+    /// nothing of it, and saves none that is condemned. It is the date of the file: whoever copies that sets it anew.
+    pub fn verified(&self, hash: &BlockHash) -> Result<Option<SystemTime>, StorageError> {
+        self.poison.check()?;
+        match fs::metadata(self.path(hash)) {
+            Ok(found) => Ok(Some(found.modified()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

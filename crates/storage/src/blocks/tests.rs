@@ -56,3 +56,23 @@ fn a_condemned_block_goes_unless_somebody_was_told_of_it_since() {
     }
     assert_eq!(store.count(), 4);
 }
+
+#[test]
+fn when_a_block_was_good_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (hash, raw) = block("looked at now and then");
+    assert!(store.verified(&hash).unwrap().is_none() && store.verify(&hash).unwrap().is_none());
+    store.put(hash, raw.clone()).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    File::open(store.path(&hash)).unwrap().set_modified(long_ago).unwrap();
+    // Reading it for somebody is not written down: readers are many.
+    assert!(store.get(&hash).unwrap().is_some());
+    assert_eq!(store.verified(&hash).unwrap(), Some(long_ago));
+    assert_eq!(store.verify(&hash).unwrap(), Some(raw.len() as u64));
+    assert!(store.verified(&hash).unwrap().unwrap() > long_ago);
+    // What is found bad is not here any more.
+    fs::write(store.path(&hash), b"rot").unwrap();
+    assert!(matches!(store.verify(&hash), Err(StorageError::Damaged(_))));
+    assert!(store.verified(&hash).unwrap().is_none());
+}

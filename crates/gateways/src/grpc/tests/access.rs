@@ -162,6 +162,7 @@ fn changes(call: &str) -> bool {
         "GetBlock",
         "ListStarred",
         "ListRecent",
+        "CountCopies",
         "WhoAmI",
         "ListDrives",
     ];

@@ -5,8 +5,8 @@ use apps::store::{ByteSource, ByteStream, ScanPage, Store};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use client::{
-    BlockAt, BlockRef, Body, ClientError, Content, INLINE_BYTES_MAX, NodeStatus, ScanCursor, ScrubReport, UploadId,
-    WatchKey,
+    BlockAt, BlockRef, Body, ClientError, Content, Copies, INLINE_BYTES_MAX, NodeCopies, NodeStatus, ScanCursor,
+    ScrubReport, UploadId, WatchKey,
 };
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -380,6 +380,24 @@ impl Backend for Memory {
         });
         // Small pages, so that files of few blocks have several.
         Ok(placed.filter(|(end, _)| *end > offset).map(|(_, placed)| placed).take(3).collect())
+    }
+
+    /// One machine, which has all that it should but what was dropped.
+    async fn copies(&self, _: &ItemKey, content: &Content, from: u64, _: bool) -> Result<Copies, ClientError> {
+        let page = self.blocks_of(content, from, 3).await?;
+        let data = self.data.lock();
+        let intact = page.iter().filter(|found| data.blocks.contains_key(&found.block.hash)).count() as u64;
+        let absent = page.len() as u64 - intact;
+        let upto = page.last().map_or(content.size, |last| last.at + u64::from(last.block.length));
+        Ok(Copies {
+            intact: u32::from(absent == 0),
+            wanted: 1,
+            looked: page.len() as u64,
+            upto,
+            nodes: [(NodeId(1), NodeCopies { intact, absent, ..NodeCopies::default() })].into(),
+            verified: Some(WallMillis(7)),
+            next: (upto < content.size).then_some(upto),
+        })
     }
 
     async fn scrub(&self, _start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)> {

@@ -3,6 +3,7 @@
 mod accounts;
 mod acts;
 mod archive;
+mod copies;
 mod description;
 mod download;
 mod drive;
@@ -63,6 +64,7 @@ fn drive_routes() -> OpenApiRouter<WebState> {
         .routes(routes!(drive::stat))
         .routes(routes!(download::view))
         .routes(routes!(thumbnail::thumbnail))
+        .routes(routes!(copies::copies, copies::verify))
         .routes(routes!(personal::star, personal::unstar))
         .routes(file)
         .routes(routes!(archive::by_query, archive::by_form).layer(long))

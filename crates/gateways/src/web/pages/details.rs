@@ -2,12 +2,13 @@
 
 use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::copies;
 use crate::web::api::stars;
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::drive::{Act, DrivePath, Entry, OldVersion};
+use apps::drive::{Act, DrivePath, Entry, OldVersion, OpenFile};
 use apps::{User, UserId, VersionId};
 use askama::Template;
 use axum::Form;
@@ -15,6 +16,7 @@ use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use client::Copies;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use types::WallMillis;
@@ -41,6 +43,8 @@ struct DetailsPage<'a> {
     links_here: bool,
     share: String,
     links: String,
+    /// How many intact copies there are; none for a folder, or when it cannot be told just now.
+    copies: Option<CopiesShown>,
     size: String,
     media_type: String,
     modified: Moment,
@@ -62,6 +66,41 @@ struct Moment {
 impl From<WallMillis> for Moment {
     fn from(at: WallMillis) -> Moment {
         Moment { at: at.0, date: format::date(at), machine: format::machine_date(at) }
+    }
+}
+
+/// How many machines have the file intact.
+struct CopiesShown {
+    words: String,
+    /// All that should.
+    full: bool,
+    verified: Option<Moment>,
+    /// A large file, of which only the beginning was looked at.
+    part: Option<String>,
+    version: String,
+    size: u64,
+}
+
+impl CopiesShown {
+    fn of(open: &OpenFile, copies: &Copies) -> CopiesShown {
+        let fill_in = |text| {
+            let (intact, wanted) = (copies.intact.to_string(), copies.wanted.to_string());
+            fill(text, &[("intact", &intact), ("wanted", &wanted), ("silent", &copies.silent().to_string())])
+        };
+        let text = words();
+        let silent = match copies.silent() {
+            0 => String::new(),
+            1 => format!(" {}", text.copies_silent_one),
+            _ => format!(" {}", fill_in(text.copies_silent)),
+        };
+        CopiesShown {
+            words: format!("{}{silent}", fill_in(text.copies_intact)),
+            full: copies.intact >= copies.wanted,
+            verified: copies.verified.map(Moment::from),
+            part: copies.next.map(|next| fill(text.copies_part, &[("size", &format::size(next))])),
+            version: open.file.version.to_string(),
+            size: open.content.size,
+        }
     }
 }
 
@@ -116,7 +155,7 @@ async fn page(
     error: String,
 ) -> Response {
     match read(state, at, path).await {
-        Ok(found) => render(status, &details(at, &found, done, error)),
+        Ok(found) => render(status, &details(at, found, done, error)),
         Err(problem) => failed(problem),
     }
 }
@@ -131,6 +170,20 @@ struct Found {
     /// How many links lead here.
     links: usize,
     starred: bool,
+    copies: Option<CopiesShown>,
+}
+
+/// Not being able to tell is no reason not to show the rest.
+async fn copies_of(state: &WebState, at: &InDrive, path: &str, entry: &Entry) -> Option<CopiesShown> {
+    entry.file()?;
+    let asked = copies::Asked { path, from: 0, expect: None, read: false };
+    match copies::look(&state.inner.client, &state.inner.drives, at.drive, asked).await {
+        Ok((open, copies)) => Some(CopiesShown::of(&open, &copies)),
+        Err(error) => {
+            tracing::debug!(%error, "how many copies there are could not be told");
+            None
+        }
+    }
 }
 
 async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<Found, Problem> {
@@ -142,17 +195,18 @@ async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<Found, Probl
     let starred = stars(state, at).await.contains(&entry.id());
     let by = versions.iter().filter_map(|it| it.file.by).filter(|_| at.shared.is_some());
     let names = state.inner.accounts.displays(by).await?;
-    Ok(Found { path, entry, versions, names, links, starred })
+    let copies = copies_of(state, at, &text, &entry).await;
+    Ok(Found { path, entry, versions, names, links, starred, copies })
 }
 
-fn details<'a>(at: &'a InDrive, found: &Found, done: &'static str, error: String) -> DetailsPage<'a> {
-    let Found { path, entry, versions, names, links, starred } = found;
+fn details<'a>(at: &'a InDrive, found: Found, done: &'static str, error: String) -> DetailsPage<'a> {
+    let Found { path, entry, versions, names, links, starred, copies } = found;
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let base = spot.base.clone();
     let parent = path.parent().unwrap_or_default();
     let row = |it: &OldVersion| VersionRow {
         id: it.file.version.to_string(),
-        url: format!("{}&version={}", url::file(&base, path), it.file.version),
+        url: format!("{}&version={}", url::file(&base, &path), it.file.version),
         size: format::size(it.file.size),
         saved: it.saved.into(),
         by: it.file.by.and_then(|by| names.get(&by).cloned()),
@@ -169,12 +223,13 @@ fn details<'a>(at: &'a InDrive, found: &Found, done: &'static str, error: String
         parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
         parent_url: url::folder(&base, &parent),
         folder: entry.is_folder(),
-        url: if entry.is_folder() { url::folder(&base, path) } else { url::file(&base, path) },
-        view: if entry.is_folder() { String::new() } else { url::view(&base, path) },
-        archive: url::archive(&base, path),
-        starred: *starred,
+        url: if entry.is_folder() { url::folder(&base, &path) } else { url::file(&base, &path) },
+        view: if entry.is_folder() { String::new() } else { url::view(&base, &path) },
+        archive: url::archive(&base, &path),
+        starred,
+        copies,
         links_here: !path.is_root() && spot.edits,
-        share: super::share::address(&base, path),
+        share: super::share::address(&base, &path),
         links: match links {
             0 => words().links_none.to_string(),
             1 => words().links_one.to_string(),

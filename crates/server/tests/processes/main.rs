@@ -9,6 +9,7 @@ mod accessibility;
 mod api;
 mod asynchronous;
 mod bad_input;
+mod bench;
 mod big_file;
 mod browser;
 mod coming_back;

@@ -1,0 +1,86 @@
+//! `atoll bench` against three nodes: every load does what it says, and counts it.
+
+use crate::demo::{Demo, text, wait_for};
+use serde_json::Value;
+use std::time::Duration;
+
+const SHORT: [&str; 6] = ["--duration", "400ms", "--warm-up", "100ms", "--clients", "4"];
+
+fn measured(demo: &Demo, words: &[&str]) -> Value {
+    let output = demo.run(&[&["bench"], words, &SHORT, &["--json"]].concat());
+    assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["errors"], &told["unknown"]), (&0.into(), &0.into()), "{words:?}: {told}");
+    told
+}
+
+fn done(told: &Value, kind: &str) -> u64 {
+    let done = told["kinds"][kind]["done"].as_u64().unwrap();
+    assert!(done > 0, "no {kind}: {told}");
+    done
+}
+
+#[test]
+fn every_load_is_carried_and_counted() {
+    let demo = Demo::start(3);
+    let node = demo.folder.join("node-2");
+    let pids: Vec<String> = demo.pids().iter().map(ToString::to_string).collect();
+    for way in [&[][..], &["--native", node.to_str().unwrap()]] {
+        for (mode, kind) in [("put", "put"), ("get", "get"), ("scan", "scan"), ("transaction", "transaction")] {
+            let told = measured(&demo, &[&["kv", mode, "--keys", "200"], way].concat());
+            let count = done(&told, kind);
+            let others = told["kinds"].as_object().unwrap().iter().filter(|(name, _)| *name != kind);
+            assert!(others.map(|(_, kind)| kind["done"].as_u64().unwrap()).all(|done| done == 0), "{told}");
+            let rate = told["ops_per_second"].as_f64().unwrap();
+            assert!((rate * 0.4 - count as f64).abs() < 1.0, "{told}");
+        }
+        let told = measured(&demo, &[&["kv", "mixed", "--keys", "200", "--reads", "50"], way].concat());
+        assert!(done(&told, "put").abs_diff(done(&told, "get")) < done(&told, "put"), "{told}");
+        // Four clients on one item: some are too late, and are told so.
+        let told = measured(&demo, &[&["kv", "swap", "--keys", "1"], way].concat());
+        done(&told, "swap");
+        done(&told, "swap, too late");
+    }
+
+    // As many as are due, no more.
+    let told = measured(&demo, &["kv", "put", "--rate", "50"]);
+    assert!((10..=21).contains(&done(&told, "put")), "{told}");
+
+    // What the nodes used is theirs: they wrote each item three times at least.
+    let processes: Vec<&str> = pids.iter().flat_map(|pid| ["--process", pid]).collect();
+    let told = measured(&demo, &[&["kv", "put", "--value-size", "20000"], &processes[..]].concat());
+    let used = told["processes"].as_array().unwrap();
+    let written: f64 = used.iter().map(|one| one["bytes_written"].as_f64().unwrap()).sum();
+    assert_eq!(used.len(), pids.len(), "{told}");
+    assert!(written >= done(&told, "put") as f64 * 60_000.0, "{told}");
+    assert!(used.iter().all(|one| one["cpu_seconds"].as_f64().unwrap() > 0.0), "{told}");
+
+    for size in ["4KiB", "3MiB"] {
+        done(&measured(&demo, &["blob", "put", "--size", size, "--names", "5"]), "put");
+        let told = measured(&demo, &["blob", "get", "--size", size, "--names", "5"]);
+        assert!(told["kinds"]["get"]["bytes_per_second"].as_f64().unwrap() > 0.0, "{told}");
+    }
+    let key: Value = serde_json::from_str(&demo.ok(&["key", "create", "bench", "--json"])).unwrap();
+    let endpoints: Vec<String> = demo.nodes().iter().map(|node| node["s3"].as_str().unwrap().to_string()).collect();
+    let endpoints = endpoints.join(",");
+    let secret = ["--access-key", key["id"].as_str().unwrap(), "--secret-key", key["secret"].as_str().unwrap()];
+    let s3 = |mode| [&["s3", mode, "--endpoint", &endpoints, "--size", "4KiB", "--names", "5"], &secret[..]].concat();
+    for mode in ["put", "get"] {
+        done(&measured(&demo, &s3(mode)), mode);
+    }
+    done(&measured(&demo, &["http", &format!("{}/health", demo.web())]), "get");
+}
+
+#[test]
+fn the_stall_of_a_death_is_measured() {
+    let demo = Demo::start(3);
+    let leader = demo.pids()[0].to_string();
+    let words = ["bench", "failover", "put", "--kill", &leader, "--duration", "9s", "--clients", "4", "--json"];
+    let output = demo.run(&words);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    done(&told, "put");
+    // Longer than any usual put, and over before the run was.
+    let stall = told["longest_stall_ms"].as_f64().unwrap();
+    assert!((5.0..9_000.0).contains(&stall), "{told}");
+    wait_for("the node to be gone", Duration::from_secs(10), || (demo.pids().len() < 3).then_some(()));
+}

@@ -1,28 +1,78 @@
-//! Who signed, and what they may do in which bucket.
+//! Who signed, and what they may do in which bucket: by their role in the drive, and by what the bucket's policy allows and
+//! denies.
 
 use super::gateway::Gateway;
+use crate::access::Asked;
 use crate::errors::{of_account, refused};
-use apps::accounts::{AccessCaller, Bucket};
-use apps::{Device, DriveRole, Drives};
+use crate::policy::{Policy, Verdict, Who};
+use apps::accounts::{AccessCaller, Bucket, BucketKeeper, BucketPlace};
+use apps::{AccountError, Device, DriveRole, Drives};
 use async_trait::async_trait;
+use hyper::http::Extensions;
 use s3s::auth::{Credentials, S3Auth, SecretKey};
-use s3s::{S3ErrorCode, S3Request, S3Result};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
+use types::WallMillis;
 
 /// What a request is about to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Read,
     Write,
-    /// Of the bucket itself.
+    /// Of the bucket itself. No policy allows that: roles do.
     Manage,
 }
 
 /// A bucket, for somebody who may do there what they are about to.
 pub(crate) struct InBucket {
-    pub caller: AccessCaller,
+    /// None: who did not sign.
+    pub caller: Option<AccessCaller>,
+    /// As far as who asks may know it: of who is no member, without the shared drive.
     pub bucket: Bucket,
+    pub place: BucketPlace,
     /// Held to what may be kept there, for writes.
     pub drives: Drives,
+    /// By their role.
+    by_role: bool,
+    policy: Option<Policy>,
+}
+
+impl InBucket {
+    /// Who signed, for what nobody does without.
+    pub(crate) fn caller(&self) -> S3Result<&AccessCaller> {
+        self.caller.as_ref().ok_or_else(unsigned)
+    }
+
+    /// May they do that to this key? For calls that name keys in their body.
+    pub(crate) fn may(&self, action: &'static str, key: &str) -> S3Result<()> {
+        let asked = Asked { action, key: key.to_string(), each: false };
+        match judge(self.policy.as_ref(), &self.place, self.caller.as_ref(), &asked) {
+            Verdict::Denied => Err(denied()),
+            Verdict::Silent if !self.by_role => Err(no_role()),
+            Verdict::Silent | Verdict::Allowed => Ok(()),
+        }
+    }
+}
+
+fn unsigned() -> S3Error {
+    refused(S3ErrorCode::AccessDenied, "sign the request with an access key")
+}
+
+fn denied() -> S3Error {
+    refused(S3ErrorCode::AccessDenied, "the bucket's policy denies that")
+}
+
+fn no_role() -> S3Error {
+    refused(S3ErrorCode::AccessDenied, "neither your role in this drive nor the bucket's policy allows that")
+}
+
+fn judge(policy: Option<&Policy>, place: &BucketPlace, caller: Option<&AccessCaller>, asked: &Asked) -> Verdict {
+    let Some(policy) = policy else { return Verdict::Silent };
+    let rules = &place.rules;
+    let name = caller.and_then(|caller| rules.policy.as_ref()?.name_of(caller.user.id));
+    let who = if caller.is_some() { Who::Person(name) } else { Who::Nobody };
+    let restricted = rules.block.as_ref().is_some_and(|block| block.restrict);
+    let resource = if asked.key.is_empty() { place.name.clone() } else { format!("{}/{}", place.name, asked.key) };
+    policy.judge(who, asked.action, &resource, restricted)
 }
 
 #[async_trait]
@@ -36,54 +86,125 @@ impl S3Auth for Gateway {
 impl Gateway {
     /// Who signed the request.
     pub(crate) async fn caller<T>(&self, request: &S3Request<T>) -> S3Result<AccessCaller> {
-        self.signed_by(&request.credentials).await
+        self.signed_by(&request.credentials).await?.ok_or_else(unsigned)
     }
 
-    async fn signed_by(&self, credentials: &Option<Credentials>) -> S3Result<AccessCaller> {
-        let Some(credentials) = credentials else {
-            return Err(refused(S3ErrorCode::AccessDenied, "sign the request with an access key"));
-        };
-        self.accounts().access_key(&credentials.access_key, &Device::default()).await.map_err(of_account)
+    async fn signed_by(&self, credentials: &Option<Credentials>) -> S3Result<Option<AccessCaller>> {
+        let Some(credentials) = credentials else { return Ok(None) };
+        let caller = self.accounts().access_key(&credentials.access_key, &Device::default()).await;
+        caller.map(Some).map_err(of_account)
     }
 
-    /// The bucket, if who signed may do that there.
+    /// The bucket, if who asks may do that there.
     pub(crate) async fn bucket<T>(&self, request: &S3Request<T>, name: &str, need: Need) -> S3Result<InBucket> {
-        let caller = self.caller(request).await?;
-        self.bucket_for(caller, name, need).await
+        self.again(&request.credentials, &request.extensions, name, need).await
     }
 
-    /// The same for a request under way: keys, accounts and members may have gone since it began.
-    pub(crate) async fn again(&self, credentials: &Option<Credentials>, name: &str, need: Need) -> S3Result<InBucket> {
+    /// The same for a request under way: keys, accounts, members and policies may have changed since it began.
+    pub(crate) async fn again(
+        &self,
+        credentials: &Option<Credentials>,
+        extensions: &Extensions,
+        name: &str,
+        need: Need,
+    ) -> S3Result<InBucket> {
         let caller = self.signed_by(credentials).await?;
-        self.bucket_for(caller, name, need).await
+        let asked = extensions.get::<Asked>();
+        let asked = asked.ok_or_else(|| refused(S3ErrorCode::InternalError, "it is not known what is asked for"))?;
+        self.bucket_for(caller, name, need, asked).await
     }
 
-    pub(crate) async fn bucket_for(&self, caller: AccessCaller, name: &str, need: Need) -> S3Result<InBucket> {
-        may(&caller, need)?;
-        let scope = &caller.scope;
-        if !scope.buckets.is_empty() && !scope.buckets.iter().any(|bucket| bucket == name) {
-            return Err(refused(S3ErrorCode::AccessDenied, "this access key is not for that bucket"));
+    pub(crate) async fn bucket_for(
+        &self,
+        caller: Option<AccessCaller>,
+        name: &str,
+        need: Need,
+        asked: &Asked,
+    ) -> S3Result<InBucket> {
+        if let Some(caller) = &caller {
+            may(caller, need)?;
+            let scope = &caller.scope;
+            if !scope.buckets.is_empty() && !scope.buckets.iter().any(|bucket| bucket == name) {
+                return Err(refused(S3ErrorCode::AccessDenied, "this access key is not for that bucket"));
+            }
         }
-        let bucket = self.accounts().bucket(&caller.user, name).await.map_err(of_account)?;
+        let place = self.place(caller.as_ref(), name).await?;
+        let member = match &caller {
+            None => None,
+            Some(caller) => match self.accounts().bucket_at(&caller.user, &place).await {
+                Ok(bucket) => Some(bucket),
+                Err(AccountError::Forbidden { .. }) => None,
+                Err(error) => return Err(of_account(error)),
+            },
+        };
         let needs = match need {
             Need::Read => DriveRole::View,
             Need::Write => DriveRole::Edit,
             Need::Manage => DriveRole::Manage,
         };
-        if bucket.role < needs {
-            return Err(refused(S3ErrorCode::AccessDenied, "your role in this drive does not allow that"));
+        let role = member.as_ref().map(|bucket| bucket.role);
+        let by_role = role >= Some(needs);
+        let policy = place.rules.policy.as_ref().map(|policy| Policy::parse(&policy.text, name)).transpose();
+        let policy = policy.map_err(|_| refused(S3ErrorCode::InternalError, "the bucket's policy is unreadable"))?;
+        let verdict = match asked.each {
+            false => judge(policy.as_ref(), &place, caller.as_ref(), asked),
+            // Each key is judged; here only those stay out whom the policy lets in nowhere.
+            true if caller.is_some() && policy.is_some() => Verdict::Allowed,
+            true => Verdict::Silent,
+        };
+        // Nobody shuts themselves out for good.
+        let own_policy = role == Some(DriveRole::Manage) && asked.action.ends_with("BucketPolicy");
+        match verdict {
+            Verdict::Denied if !own_policy => return Err(denied()),
+            Verdict::Allowed if need != Need::Manage => {}
+            _ if by_role => {}
+            _ if caller.is_none() => return Err(unsigned()),
+            _ => return Err(no_role()),
         }
         let drives = match need {
             Need::Read => self.drives().clone(),
-            Need::Write | Need::Manage => {
-                let quota = match &bucket.shared {
-                    None => self.quotas().of(self.accounts(), &caller.user).await,
-                    Some(shared) => self.quotas().of_drive(self.accounts(), shared).await,
-                };
-                self.drives().within(quota.map_err(of_account)?)
-            }
+            Need::Write | Need::Manage => self.drives().within(self.room(&caller, &member, &place).await?),
         };
-        Ok(InBucket { caller, bucket, drives })
+        let outside = || Bucket {
+            name: place.name.clone(),
+            drive: place.drive,
+            role: DriveRole::View,
+            shared: None,
+            made: WallMillis(0),
+        };
+        let bucket = member.unwrap_or_else(outside);
+        Ok(InBucket { caller, bucket, place, drives, by_role, policy })
+    }
+
+    /// Where the bucket is. Who did not sign does not learn which there are.
+    async fn place(&self, caller: Option<&AccessCaller>, name: &str) -> S3Result<BucketPlace> {
+        if let Some(place) = self.accounts().bucket_place(name).await.map_err(of_account)? {
+            return Ok(place);
+        }
+        let caller = caller.ok_or_else(unsigned)?;
+        // One of theirs that has no name yet may get this one.
+        self.accounts().bucket(&caller.user, name).await.map_err(of_account)?;
+        let place = self.accounts().bucket_place(name).await.map_err(of_account)?;
+        place.ok_or_else(|| of_account(AccountError::NotFound { what: "bucket" }))
+    }
+
+    /// What may be kept there.
+    async fn room(
+        &self,
+        caller: &Option<AccessCaller>,
+        member: &Option<Bucket>,
+        place: &BucketPlace,
+    ) -> S3Result<Option<u64>> {
+        let (accounts, quotas) = (self.accounts(), self.quotas());
+        let room = match (member, caller) {
+            (Some(Bucket { shared: Some(shared), .. }), _) => quotas.of_drive(accounts, shared).await,
+            (Some(_), Some(caller)) => quotas.of(accounts, &caller.user).await,
+            _ => match accounts.bucket_keeper(place).await.map_err(of_account)? {
+                BucketKeeper::Drive(shared) => quotas.of_drive(accounts, &shared).await,
+                BucketKeeper::Person(user) => quotas.of(accounts, &user).await,
+            },
+        };
+        room.map_err(of_account)
     }
 }
 

@@ -84,7 +84,7 @@ impl Gateway {
             let what = "the bucket holds objects, or its trash does: see it on the pages";
             return Err(refused(S3ErrorCode::BucketNotEmpty, what));
         }
-        self.accounts().delete_drive(&at.caller.user, at.bucket.drive).await.map_err(of_account)?;
+        self.accounts().delete_drive(&at.caller()?.user, at.bucket.drive).await.map_err(of_account)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 

@@ -1,6 +1,7 @@
 //! Copying objects: blocks are shared.
 
 use crate::about::Kept;
+use crate::access::Asked;
 use crate::auth::{InBucket, Need};
 use crate::conditions::Conditions;
 use crate::errors::{no_such_key, not_offered, of_drive, refused};
@@ -25,7 +26,8 @@ impl Gateway {
             return Err(not_offered("a copy by way of an access point"));
         };
         current(version_id.as_ref().map(|version| version.to_string()).as_ref())?;
-        let from = self.bucket_for(at.caller.clone(), bucket, Need::Read).await?;
+        let asked = Asked { action: "s3:GetObject", key: text.to_string(), each: false };
+        let from = self.bucket_for(at.caller.clone(), bucket, Need::Read, &asked).await?;
         let open = from.drives.open_object(from.bucket.drive, &key(text)?).await.map_err(of_drive)?;
         let open = open.ok_or_else(|| no_such_key(text))?;
         conditions.check_source(&open.object)?;
@@ -82,7 +84,7 @@ impl Gateway {
         }
         let file = source.object.entry.file();
         let tag = file.map(|file| file.etag.clone());
-        let mut new = new_object(&at.caller.user, tag, media_type, about);
+        let mut new = new_object(&at.caller()?.user, tag, media_type, about);
         new.composed = file.is_some_and(|file| file.composed);
         let to = (at.bucket.drive, &key);
         let copied = at.drives.copy_object(to, (drive, &source), new, ObjectCondition::Any).await.map_err(of_drive)?;

@@ -47,6 +47,7 @@ impl Gateway {
         let at = &at;
         let results = stream::iter(asked.objects).map(|object| async move {
             let done = async {
+                at.may("s3:DeleteObject", &object.key)?;
                 current(object.version_id.as_ref())?;
                 if object.last_modified_time.is_some() || object.size.is_some() {
                     return Err(not_offered("a delete under a condition on time or size"));

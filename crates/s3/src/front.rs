@@ -1,7 +1,9 @@
 //! What stands before the S3 library: what it lets through and we do not, and what it does not say.
 
 use crate::errors::{named, refused};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::{HttpResponse, S3Error, S3ErrorCode, S3Result};
@@ -59,6 +61,12 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
         let what = "X-Amz-Expires is 1 to 604800 seconds, a week";
         return Err(refused(S3ErrorCode::AuthorizationQueryParametersError, what));
     }
+    if authorization.is_empty()
+        && query("X-Amz-Signature").is_none()
+        && let Some((name, _)) = pairs.iter().find(|(name, _)| name.starts_with("response-"))
+    {
+        return Err(refused(S3ErrorCode::InvalidRequest, format!("{name} is for requests that are signed")));
+    }
     let content = headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes).unwrap_or_default();
     if query("X-Amz-Signature").is_some() && content.starts_with(b"STREAMING-") {
         // The library would take the chunks' frames for the body.
@@ -109,8 +117,11 @@ pub(crate) fn answer(error: S3Error, request_id: &str) -> HttpResponse {
     })
 }
 
-/// Every answer says which request it is to.
+/// Every answer says which request it is to. What people put is nothing that may act in a browser: it knows this host by its
+/// other ports, too, and brings their cookies.
 pub(crate) fn sign(response: &mut HttpResponse, request_id: &str) {
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), value);
     }
@@ -142,6 +153,7 @@ mod tests {
         for uri in ["/a?X-Amz-Expires=604801", "/a?X-Amz-Expires=0", "/a?X-Amz-Expires=-1", "/a?AWSAccessKeyId=x"] {
             assert!(check(uri, "").is_err(), "{uri}");
         }
+        assert!(check("/a?response-content-type=text/html", "").is_err());
         for uri in ["/a?X-Amz-Expire%73=604801", "/a?%53ignature=x", "/a?X-Amz-Expires=1&X-Amz-Expires=9"] {
             assert!(check(uri, "").is_err(), "{uri}");
         }

@@ -90,6 +90,16 @@ calls! {
     head_bucket(HeadBucketInput) -> HeadBucketOutput = head_bucket;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = policy;
+    put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput = put_policy;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = delete_policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = policy_status;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = put_cors;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = delete_cors;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = block;
+    put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = put_block;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = delete_block;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_v2;
     get_object(GetObjectInput) -> GetObjectOutput = get;

@@ -10,12 +10,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod about;
+mod access;
 mod auth;
 mod buckets;
 mod checksum;
 mod chunks;
 mod conditions;
 mod copy;
+mod cors;
 mod delete;
 mod errors;
 mod front;
@@ -23,8 +25,10 @@ mod gateway;
 mod list;
 mod listen;
 mod parts;
+mod policy;
 mod put;
 mod read;
+mod rules;
 mod text;
 
 pub use gateway::{Gateway, Settings};

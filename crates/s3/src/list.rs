@@ -39,8 +39,10 @@ pub(crate) fn shown(text: String, encoded: bool) -> String {
 
 impl Gateway {
     pub(crate) fn owner(&self, at: &InBucket) -> Owner {
-        let name = at.bucket.shared.as_ref().map_or(&at.caller.user.display, |shared| &shared.name);
-        Owner { id: Some(at.bucket.drive.to_string()), display_name: Some(name.clone()) }
+        let own = at.caller.as_ref().filter(|caller| caller.user.drive == at.bucket.drive);
+        let name = own.map(|caller| &caller.user.display).or(at.bucket.shared.as_ref().map(|shared| &shared.name));
+        let name = name.unwrap_or(&at.bucket.name).clone();
+        Owner { id: Some(at.bucket.drive.to_string()), display_name: Some(name) }
     }
 
     async fn page(&self, at: &InBucket, listing: &Listing) -> S3Result<Objects> {

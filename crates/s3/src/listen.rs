@@ -3,8 +3,8 @@
 
 use crate::front::{self, Hosts};
 use crate::gateway::Gateway;
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -93,6 +93,7 @@ pub async fn serve(
 
 struct Entry {
     service: S3Service,
+    gateway: Gateway,
     door: Door,
     proxies: Vec<IpAddr>,
 }
@@ -105,10 +106,11 @@ impl Entry {
         // Forms are refused before; should one come through, it is not read.
         (config.post_object_max_file_size, config.form_max_parts) = (0, 0);
         let mut builder = S3ServiceBuilder::new(gateway.clone());
-        builder.set_auth(gateway);
+        builder.set_auth(gateway.clone());
+        builder.set_access(gateway.clone());
         builder.set_host(Hosts(settings.domains));
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Entry { service: builder.build(), door, proxies: settings.proxies }
+        Entry { service: builder.build(), gateway, door, proxies: settings.proxies }
     }
 
     async fn meet(self: &Arc<Entry>, stream: TcpStream, peer: IpAddr, closing: CancellationToken) {
@@ -163,12 +165,19 @@ impl Entry {
     async fn answer(&self, request: Request<Incoming>, safe: bool) -> Result<HttpResponse, std::convert::Infallible> {
         let id: [u8; 8] = rand::random();
         let id: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let page = self.gateway.asking_page(method, uri, headers).filter(|_| safe);
+        let asks = *method == Method::OPTIONS;
         let checked = match safe {
-            true => front::check(request.method(), request.uri(), request.headers()),
+            true => front::check(method, uri, headers),
             false => Err(front::in_the_open()),
         };
         let mut response = match checked {
             Err(error) => front::answer(error, &id),
+            Ok(()) if asks => {
+                let answer = self.gateway.preflight(uri, headers).await;
+                answer.unwrap_or_else(|error| front::answer(error, &id))
+            }
             Ok(()) => match self.service.call(bounded(request)).await {
                 Ok(response) => response,
                 Err(error) => {
@@ -177,6 +186,9 @@ impl Entry {
                 }
             },
         };
+        if let Some(page) = page.filter(|_| !asks) {
+            self.gateway.show(page, response.headers_mut()).await;
+        }
         front::sign(&mut response, &id);
         Ok(response)
     }

@@ -132,7 +132,7 @@ impl Gateway {
             return Err(refused(S3ErrorCode::InvalidRequest, what));
         }
         let (content, sums) = self.take_body(&at, input.body, said.with(algorithm(&upload))).await?;
-        let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
+        let at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
         let of_upload = sums.checksum.clone().filter(|(is, _)| Some(*is) == algorithm(&upload));
         let kept = (sums.md5, of_upload.map(|(_, value)| value).unwrap_or_default());
         let part = at.drives.put_part(at.bucket.drive, (id, &key), number, content, kept).await.map_err(of_drive)?;
@@ -194,7 +194,7 @@ impl Gateway {
             error => of_drive(error),
         })?;
         let sums = watch.check()?;
-        let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
+        let at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
         let value = sums.checksum.map(|(_, value)| value).unwrap_or_default();
         let checksum = told(algorithm(&upload), &value);
         let kept = (sums.md5, value);
@@ -258,7 +258,7 @@ impl Gateway {
         about.checksum = upload.new.checksum.clone().map(|it| Checksum { value: whole.checksum.clone(), ..it });
         about.parts = whole.about;
         let media_type = Some(upload.new.media_type.clone()).filter(|text| !text.is_empty());
-        let mut new = new_object(&at.caller.user, Some(whole.etag.clone()), media_type, about);
+        let mut new = new_object(&at.caller()?.user, Some(whole.etag.clone()), media_type, about);
         new.file.mtime = upload.new.mtime.map(WallMillis);
         let put = at.drives.complete_upload(at.bucket.drive, &upload, &whole.numbers, new, condition).await;
         put.map_err(of_drive)?;

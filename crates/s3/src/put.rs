@@ -110,13 +110,13 @@ impl Gateway {
         check_type(input.content_type.as_ref())?;
         let (content, sums) = self.take_body(&at, input.body, said).await?;
         // Hours may have gone by.
-        let at = self.again(&request.credentials, &input.bucket, Need::Write).await?;
+        let at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
         about.checksum = sums.checksum.as_ref().map(|(algorithm, value)| Checksum {
             algorithm: algorithm.name().into(),
             value: value.clone(),
             composite: false,
         });
-        let new = new_object(&at.caller.user, Some(sums.md5), input.content_type, about);
+        let new = new_object(&at.caller()?.user, Some(sums.md5), input.content_type, about);
         let put = put_surely(&at, &key, content, new, condition).await.map_err(of_drive)?;
         let sums = sums.checksum;
         let checksum =

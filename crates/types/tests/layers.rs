@@ -17,8 +17,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("node", &["types", "rpc", "storage", "placement", "replication", "control"]),
     ("client", &["types", "rpc", "placement"]),
     ("apps", &["types", "client"]),
-    ("gateways", &["types", "rpc", "client", "apps"]),
-    ("s3", &["types", "client", "apps"]),
+    ("multipart", &[]),
+    ("gateways", &["types", "rpc", "client", "apps", "multipart"]),
+    ("s3", &["types", "client", "apps", "multipart"]),
     ("server", &["types", "rpc", "storage", "control", "node", "client", "apps", "gateways", "s3"]),
     ("simulator", &["types", "rpc", "storage", "placement", "replication", "control"]),
 ];

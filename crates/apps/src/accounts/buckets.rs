@@ -5,12 +5,13 @@
 //! it was made with. Two rows, name to drive and drive to name, come and go in one transaction.
 
 use super::act::Act;
+use super::bucket_rules::BucketRules;
 use super::rows::{BucketRow, decode};
 use super::{AccountError, Accounts, EVERYONE, TRIES_OF_A_CHANGE, User};
 use crate::accounts::shared::{DriveRole, SharedDrive};
 use crate::{DriveId, hex};
 use bytes::Bytes;
-use types::{Condition, Consistency, ItemKey, Test, WallMillis};
+use types::{Condition, Consistency, ItemKey, Test, Version, WallMillis};
 
 /// Characters in a bucket's name.
 const NAME_MAX: usize = 63;
@@ -30,6 +31,17 @@ pub struct Bucket {
     pub shared: Option<SharedDrive>,
     /// When the drive was made.
     pub made: WallMillis,
+}
+
+/// A bucket by its name, whoever asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BucketPlace {
+    /// Its name.
+    pub name: String,
+    /// The drive.
+    pub drive: DriveId,
+    /// What its managers have said of it.
+    pub rules: BucketRules,
 }
 
 pub(super) fn by_name(name: &str) -> Bytes {
@@ -72,7 +84,7 @@ impl Act {
     /// A drive has that name from now on, which nobody else has.
     pub(super) fn name_bucket(self, accounts: &Accounts, name: &str, drive: DriveId) -> Act {
         let table = accounts.inner.tables.buckets;
-        let row = BucketRow { name: name.to_string(), drive: drive.bytes() };
+        let row = BucketRow { name: name.to_string(), drive: drive.bytes(), rules: None };
         let absent = |sort_key| Condition { table, sort_key, test: Test::Absent };
         self.when(absent(by_name(name))).when(absent(by_drive(drive))).put(table, by_name(name), &row).put(
             table,
@@ -147,15 +159,32 @@ impl Accounts {
     /// The bucket of that name, if somebody may use it. One that is there for others is told apart from none: names
     /// are taken for all.
     pub async fn bucket(&self, user: &User, name: &str) -> Result<Bucket, AccountError> {
-        let item = self.inner.store.get(&self.bucket_item(by_name(name)), Consistency::Strong).await?;
-        let drive = item.map(|item| decode::<BucketRow>("a bucket", &item.value)).transpose()?;
-        let Some(drive) = drive.and_then(|row| DriveId::from_slice(&row.drive)) else {
+        let Some(place) = self.bucket_place(name).await? else {
             // One of theirs that has no name yet may get this one.
             let all = self.buckets_of(user).await?;
             let found = all.into_iter().find(|bucket| bucket.name == name);
             return found.ok_or(AccountError::NotFound { what: "bucket" });
         };
-        let name = name.to_string();
+        self.bucket_at(user, &place).await
+    }
+
+    /// The bucket of that name, if there is one.
+    pub async fn bucket_place(&self, name: &str) -> Result<Option<BucketPlace>, AccountError> {
+        Ok(self.bucket_row(name).await?.map(|(_, place)| place))
+    }
+
+    pub(super) async fn bucket_row(&self, name: &str) -> Result<Option<(Version, BucketPlace)>, AccountError> {
+        let item = self.inner.store.get(&self.bucket_item(by_name(name)), Consistency::Strong).await?;
+        let Some(item) = item else { return Ok(None) };
+        let row: BucketRow = decode("a bucket", &item.value)?;
+        let drive = DriveId::from_slice(&row.drive).ok_or_else(|| AccountError::Damaged("a bucket".into()))?;
+        let place = BucketPlace { name: name.to_string(), drive, rules: row.rules.unwrap_or_default() };
+        Ok(Some((item.version, place)))
+    }
+
+    /// The bucket there, if somebody may use it by their role.
+    pub async fn bucket_at(&self, user: &User, place: &BucketPlace) -> Result<Bucket, AccountError> {
+        let (name, drive) = (place.name.clone(), place.drive);
         if drive == user.drive {
             return Ok(Bucket { name, drive, role: DriveRole::Manage, shared: None, made: user.created });
         }

@@ -196,6 +196,9 @@ pub(super) struct BucketRow {
     pub name: String,
     #[prost(bytes = "bytes", tag = "2")]
     pub drive: Bytes,
+    /// Only under its name.
+    #[prost(message, optional, tag = "3")]
+    pub rules: Option<super::bucket_rules::BucketRules>,
 }
 
 /// What an administrator has decided for all.

@@ -1,6 +1,5 @@
 //! Plain forms, for browsers without scripts: upload, new folder. Each leads back to the folder.
 
-use super::multipart::{Multipart, boundary};
 use super::place::{Editor, InDrive};
 use super::problem::{Face, Problem};
 use super::store::{Upload, still_allowed};
@@ -17,6 +16,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Redirect, Response};
 use client::UploadId;
 use futures::TryStreamExt;
+use multipart::{Multipart, boundary};
 use serde::Deserialize;
 
 /// Files in one form.

@@ -31,7 +31,6 @@ mod guests;
 mod health;
 mod markdown;
 mod media;
-mod multipart;
 mod pages;
 mod place;
 mod problem;

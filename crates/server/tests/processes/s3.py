@@ -5,6 +5,7 @@ import concurrent.futures
 import hashlib
 import hmac
 import http.client
+import json
 import os
 import urllib.error
 import urllib.parse
@@ -237,6 +238,108 @@ def chunks():
     assert C.get_object(Bucket=BUCKET, Key="in-chunks")["Body"].read() == body
 
 
+def plain(method, path, node=0, **headers):
+    """What a browser gets that does not sign."""
+    place = urllib.parse.urlsplit(ENDPOINTS[node])
+    connection = http.client.HTTPConnection(place.hostname, place.port)
+    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode(), answer.headers
+
+
+def policies():
+    """Everybody reads below a prefix; somebody named writes; what is denied is denied to all."""
+    other = client(0, os.environ["OTHER_ID"], os.environ["OTHER_SECRET"])
+    A.put_object(Bucket=BUCKET, Key="open/a", Body=b"for all", ContentType="text/html")
+    A.put_object(Bucket=BUCKET, Key="closed/a", Body=b"not for all")
+    assert refused(A.get_bucket_policy, Bucket=BUCKET) == ("NoSuchBucketPolicy", 404)
+    assert plain("GET", f"/{BUCKET}/open/a")[0] == 403
+    assert refused(other.get_object, Bucket=BUCKET, Key="open/a") == ("AccessDenied", 403)
+    arn = f"arn:aws:s3:::{BUCKET}"
+    person = {"AWS": f"arn:aws:iam:::user/{os.environ['OTHER_NAME']}"}
+    policy = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [arn, arn + "/open/*"]},
+        {"Effect": "Allow", "Principal": person, "Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": arn + "/in/*"},
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": arn + "/open/*"},
+    ]}
+    B.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
+    assert json.loads(C.get_bucket_policy(Bucket=BUCKET)["Policy"]) == policy
+    assert A.get_bucket_policy_status(Bucket=BUCKET)["PolicyStatus"]["IsPublic"]
+    for node in range(3):
+        status, text, headers = plain("GET", f"/{BUCKET}/open/a", node)
+        assert (status, text, headers["content-security-policy"]) == (200, "for all", "sandbox")
+    assert plain("GET", f"/{BUCKET}/closed/a")[0] == 403
+    assert "<Key>closed/a</Key>" in plain("GET", f"/{BUCKET}?list-type=2")[1]
+    assert plain("PUT", f"/{BUCKET}/open/b")[0] == 403 and plain("DELETE", f"/{BUCKET}/open/a")[0] == 403
+    assert plain("GET", f"/{BUCKET}?policy")[0] == 403 and plain("GET", "/")[0] == 403
+    assert plain("GET", f"/{BUCKET}/open/a?response-content-type=x")[0] == 400
+    assert other.get_object(Bucket=BUCKET, Key="open/a")["Body"].read() == b"for all"
+    assert refused(other.get_object, Bucket=BUCKET, Key="in/a") == ("AccessDenied", 403)
+    other.put_object(Bucket=BUCKET, Key="in/a", Body=b"from outside")
+    assert C.get_object(Bucket=BUCKET, Key="in/a")["Body"].read() == b"from outside"
+    assert refused(other.put_object, Bucket=BUCKET, Key="open/b", Body=b"x") == ("AccessDenied", 403)
+    assert refused(other.put_bucket_policy, Bucket=BUCKET, Policy=json.dumps(policy)) == ("AccessDenied", 403)
+    gone = other.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "in/a"}, {"Key": "closed/a"}]})
+    assert [it["Key"] for it in gone["Deleted"]] == ["in/a"], gone
+    assert [(it["Key"], it["Code"]) for it in gone["Errors"]] == [("closed/a", "AccessDenied")]
+    assert refused(A.delete_object, Bucket=BUCKET, Key="open/a") == ("AccessDenied", 403)
+    copy = {"Bucket": BUCKET, "Key": "closed/a"}
+    assert refused(other.copy_object, Bucket=BUCKET, Key="in/b", CopySource=copy) == ("AccessDenied", 403)
+    other.copy_object(Bucket=BUCKET, Key="in/b", CopySource={"Bucket": BUCKET, "Key": "open/a"})
+    block = {"RestrictPublicBuckets": True, "BlockPublicPolicy": True}
+    A.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=block)
+    assert plain("GET", f"/{BUCKET}/open/a")[0] == 403
+    assert refused(A.put_bucket_policy, Bucket=BUCKET, Policy=json.dumps(policy)) == ("AccessDenied", 403)
+    A.delete_public_access_block(Bucket=BUCKET)
+    for wrong in [
+        lambda it: it["Statement"][0].update(Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
+        lambda it: it["Statement"][0].update(Principal={"AWS": "arn:aws:iam:::user/nobody-here"}),
+        lambda it: it["Statement"][0].update(Resource="arn:aws:s3:::other/*"),
+        lambda it: it["Statement"][0].update(Action="s3:Everything"),
+    ]:
+        changed = json.loads(json.dumps(policy))
+        wrong(changed)
+        assert refused(A.put_bucket_policy, Bucket=BUCKET, Policy=json.dumps(changed)) == ("MalformedPolicy", 400)
+    assert json.loads(A.get_bucket_policy(Bucket=BUCKET)["Policy"]) == policy
+    # Nobody shuts themselves out.
+    shut = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": [arn, arn + "/*"]}}
+    A.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(shut))
+    assert refused(A.get_object, Bucket=BUCKET, Key="open/a") == ("AccessDenied", 403)
+    A.delete_bucket_policy(Bucket=BUCKET)
+    assert A.get_object(Bucket=BUCKET, Key="open/a")["Body"].read() == b"for all"
+    assert plain("GET", f"/{BUCKET}/open/a")[0] == 403
+
+
+def pages_of_other_sites():
+    """CORS: what a browser asks before, and what it is told with the answer."""
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "PUT"}
+    assert plain("OPTIONS", f"/{BUCKET}/open/a", **asked)[0] == 403
+    assert refused(A.get_bucket_cors, Bucket=BUCKET) == ("NoSuchCORSConfiguration", 404)
+    rules = [
+        {"ID": "app", "AllowedOrigins": ["https://*.example"], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["x-amz-*"],
+         "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60},
+        {"AllowedOrigins": ["*"], "AllowedMethods": ["GET"]},
+    ]
+    A.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": rules})
+    assert B.get_bucket_cors(Bucket=BUCKET)["CORSRules"] == rules
+    status, _, headers = plain("OPTIONS", f"/{BUCKET}/open/a", 1, Access_Control_Request_Headers="x-amz-date", **asked)
+    told = {name: headers[f"access-control-{name}"] for name in ["allow-origin", "allow-headers", "max-age", "expose-headers"]}
+    assert status == 200 and told == {"allow-origin": "https://a.example", "allow-headers": "x-amz-date", "max-age": "60",
+                                      "expose-headers": "ETag"}
+    assert plain("OPTIONS", f"/{BUCKET}/open/a", Access_Control_Request_Headers="cookie", **asked)[0] == 403
+    assert plain("OPTIONS", f"/{BUCKET}/open/a", Origin="http://b")[0] == 400
+    url = C.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "open/a"})
+    for origin, want in [("https://a.example", "https://a.example"), ("http://else", "*"), (None, None)]:
+        headers = {"Origin": origin} if origin else {}
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers))
+        assert answer.headers["access-control-allow-origin"] == want
+    for wrong in [{"AllowedMethods": ["PATCH"]}, {"AllowedOrigins": ["*.*"]}, {"ExposeHeaders": ["x-*"]}]:
+        config = {"CORSRules": [{**rules[0], **wrong}]}
+        assert refused(A.put_bucket_cors, Bucket=BUCKET, CORSConfiguration=config) == ("InvalidRequest", 400)
+    A.delete_bucket_cors(Bucket=BUCKET)
+    assert plain("OPTIONS", f"/{BUCKET}/open/a", **asked)[0] == 403
+
+
 def parts():
     sets = [(None, None), ("CRC32", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT"), ("CRC32C", "FULL_OBJECT"),
             ("SHA256", "COMPOSITE")]
@@ -293,7 +396,6 @@ def refusals():
     calls = [
         (A.put_bucket_versioning, {"VersioningConfiguration": {"Status": "Enabled"}}),
         (A.get_bucket_acl, {}),
-        (A.get_bucket_policy, {}),
         (A.get_bucket_lifecycle_configuration, {}),
         (A.get_bucket_website, {}),
         (A.put_object_acl, {"Key": "a", "ACL": "public-read"}),
@@ -316,6 +418,6 @@ def the_end():
     assert refused(B.head_bucket, Bucket=BUCKET)[1] == 404
 
 
-for step in [buckets, objects, conditions, copies, listings, urls, chunks, parts, refusals, the_end]:
+for step in [buckets, objects, conditions, copies, listings, urls, chunks, policies, pages_of_other_sites, parts, refusals, the_end]:
     step()
     print(f"{step.__name__}: as it should be")

@@ -2,8 +2,9 @@
 //! `./test.sh` installs them.
 
 use crate::demo::{Demo, long, text, wait_for};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// Where `test.sh` puts what pip installs.
@@ -24,6 +25,28 @@ impl World {
         let word = |name: &str| made[name].as_str().unwrap().to_string();
         let endpoints = demo.nodes().iter().map(|node| node["s3"].as_str().unwrap().to_string()).collect();
         World { id: word("id"), secret: word("secret"), endpoints, demo, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// An account beside the demo's, with a key of its own.
+    fn key_of_another(&self, name: &str) -> (String, String) {
+        const PASSWORD: &str = "a long enough word";
+        let home = self.folder.path().join(name);
+        let run = |words: &[&str], own: bool| {
+            let mut command = self.demo.command(words);
+            if own {
+                command.env("ATOLL_CONFIG_DIR", &home);
+            }
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{words:?}");
+            text(&output.stdout)
+        };
+        run(&["user", "add", name, "--password-stdin"], false);
+        run(&["login", &self.demo.grpc_addresses()[0], "--user", name, "--password-stdin"], true);
+        let made: serde_json::Value = serde_json::from_str(&run(&["key", "create", "theirs", "--json"], true)).unwrap();
+        let word = |name: &str| made[name].as_str().unwrap().to_string();
+        (word("id"), word("secret"))
     }
 
     /// A program with the key in its variables, at home in the test's folder.
@@ -103,7 +126,12 @@ fn count() -> usize {
 fn boto3_finds_what_s3_promises() {
     let world = World::new();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/s3.py");
-    println!("{}", world.ok("python3", &[script]));
+    let (id, secret) = world.key_of_another("other");
+    let mut command = world.program("python3");
+    command.env("OTHER_NAME", "other").env("OTHER_ID", id).env("OTHER_SECRET", secret).arg(script);
+    let output = command.output().unwrap();
+    println!("{}", text(&output.stdout));
+    assert!(output.status.success(), "{}", text(&output.stderr));
     // People see what programs put, and the other way round.
     world.demo.ok(&["drive", "create", "Shared pictures"]);
     assert!(world.aws(&["s3", "ls"]).contains("shared-pictures"));

@@ -245,7 +245,7 @@ impl Accounts {
 
     /// An account by its name, for who may add it. Looking for who is no member is counted before it is answered,
     /// whether there is such an account or not, unless they are added: nobody finds out many.
-    async fn find_for_drive(
+    pub(in crate::accounts) async fn find_for_drive(
         &self,
         by: &By,
         drive: DriveId,

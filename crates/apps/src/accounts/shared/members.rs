@@ -60,7 +60,7 @@ impl Accounts {
         act.delete(counts, drives_key(user)).delete(counts, manages_key(user))
     }
 
-    pub(super) fn with_all(&self, act: Act, conditions: Vec<types::Condition>) -> Act {
+    pub(in crate::accounts) fn with_all(&self, act: Act, conditions: Vec<types::Condition>) -> Act {
         conditions.into_iter().fold(act, Act::when)
     }
 }

@@ -4,7 +4,6 @@
 use super::{Guest, Place, refused};
 use crate::web::WebState;
 use crate::web::api::{drain, link_address, media_type, whole};
-use crate::web::multipart::{Multipart, boundary};
 use crate::web::problem::{Outcome, Problem};
 use crate::web::session::From;
 use crate::web::text::{fill, words};
@@ -20,6 +19,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use client::{ClientError, UploadId};
 use futures::{Stream, TryStreamExt};
+use multipart::{Multipart, boundary};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,5 +1,10 @@
-//! Forms with files (`multipart/form-data`), read as they come: a part's bytes are
-//! passed on without being kept. What browsers send without scripts.
+//! Forms with files (`multipart/form-data`, RFC 7578), read as they come: a part's bytes are passed on without being kept.
+//! What browsers send without scripts, to the pages and to S3.
+//!
+//! **Owns** the form's frame. **Invariants.** (1) What is kept of a form has a bound, however it comes. (2) A form that is cut
+//! short is an error. **Leaves to others** what the parts mean. **Proved by** the tests here.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -11,7 +16,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const BOUNDARY_BYTES_MAX: usize = 70;
 
 /// A form as it comes in.
-pub(super) struct Multipart<S> {
+pub struct Multipart<S> {
     source: S,
     buffer: BytesMut,
     /// Line break, two dashes, boundary.
@@ -23,9 +28,12 @@ pub(super) struct Multipart<S> {
 
 /// What a part says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Part {
+pub struct Part {
+    /// Of its field.
+    pub name: String,
     /// Only files have one; empty when no file was chosen.
     pub file_name: Option<String>,
+    /// Its content type.
     pub media_type: Option<String>,
 }
 
@@ -34,7 +42,7 @@ fn broken(what: &str) -> io::Error {
 }
 
 /// The boundary in a content type.
-pub(super) fn boundary(content_type: &str) -> Option<&str> {
+pub fn boundary(content_type: &str) -> Option<&str> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
@@ -46,6 +54,7 @@ pub(super) fn boundary(content_type: &str) -> Option<&str> {
 }
 
 impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Multipart<S> {
+    /// A form whose parts that boundary parts.
     pub fn new(source: S, boundary: &str) -> Multipart<S> {
         // So that the first delimiter is like the others.
         let buffer = BytesMut::from(&b"\r\n"[..]);
@@ -139,10 +148,17 @@ fn part(head: &str) -> Part {
         lines.find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_string()))
     };
     let disposition = header("content-disposition").unwrap_or_default();
-    // Browsers write the name in UTF-8, and of its characters only these three differently.
-    let name = disposition.split_once("filename=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name);
+    // Browsers write names in UTF-8, and of their characters only these three differently.
     let plain = |name: &str| name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
-    Part { file_name: name.map(plain), media_type: header("content-type") }
+    let quoted = |before: &str| {
+        let (_, rest) = disposition.split_once(before)?;
+        rest.strip_prefix('"').and_then(|rest| rest.split_once('"')).map(|(text, _)| plain(text)).or_else(|| {
+            // Some programs write no quotes.
+            rest.split(';').next().filter(|text| !text.starts_with('"')).map(|text| plain(text.trim()))
+        })
+    };
+    let name = quoted("; name=").or_else(|| quoted(";name=")).unwrap_or_default();
+    Part { name, file_name: quoted(" filename=").or_else(|| quoted(";filename=")), media_type: header("content-type") }
 }
 
 #[cfg(test)]
@@ -191,6 +207,7 @@ mod tests {
             prop_assert_eq!(parts.len(), contents.len());
             for (n, ((part, content), wanted)) in parts.iter().zip(&contents).enumerate() {
                 prop_assert_eq!(part.file_name.clone(), Some(format!("ü \"{n}\".txt")));
+                prop_assert_eq!(&part.name, "file");
                 prop_assert_eq!(content, wanted);
             }
         }
@@ -205,6 +222,20 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(body: Vec<u8>, sizes in 1usize..20) {
             let _ = read(body, sizes);
+        }
+    }
+
+    #[test]
+    fn fields_have_names() {
+        for (line, name, file) in [
+            ("form-data; name=\"key\"", "key", None),
+            ("form-data; filename=\"name=x\"; name=\"file\"", "file", Some("name=x")),
+            ("form-data; name=file; filename=a.txt", "file", Some("a.txt")),
+            ("form-data;name=\"file\";filename=\"\"", "file", Some("")),
+            ("form-data", "", None),
+        ] {
+            let found = part(&format!("\r\nContent-Disposition: {line}\r\n\r\n"));
+            assert_eq!((found.name.as_str(), found.file_name.as_deref()), (name, file), "{line}");
         }
     }
 

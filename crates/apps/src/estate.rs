@@ -170,10 +170,17 @@ impl Estate for Drives {
         clearing.step(drive, "objects beside the tree", flat)?;
         let tree = self.clear_tree(drive, &mut clearing).await;
         clearing.step(drive, "the tree", tree)?;
+        // After the objects, of which markers may have come.
+        let left = self.clear_left(drive, PAGE).await;
+        clearing.left |= left.as_ref().is_ok_and(|more| *more);
+        clearing.step(drive, "earlier versions", left)?;
         let trash = self.clear_trash(drive, &mut clearing).await;
         clearing.step(drive, "the trash", trash)?;
         let gathered = self.forget_gathered(drive).await;
         clearing.step(drive, "what was gathered", gathered)?;
+        if !clearing.left {
+            clearing.step(drive, "its rules", self.forget_rules(drive).await)?;
+        }
         Ok(!clearing.left)
     }
 }

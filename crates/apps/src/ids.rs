@@ -107,6 +107,8 @@ impl FolderId {
     pub const TRASH: FolderId = FolderId([0xff; 16]);
     /// Where the places of objects lead that cannot be in the tree. Its count is that of the flat list.
     pub const FLAT: FolderId = FolderId([0xfd; 16]);
+    /// Its count is that of the histories whose keys have no object. Nothing's place leads there.
+    pub const GONE: FolderId = FolderId([0xfc; 16]);
     /// Where the places of what a job is still making lead. Holds no entries.
     pub const JOBS: FolderId = FolderId([0xfe; 16]);
 }

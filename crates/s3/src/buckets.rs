@@ -7,8 +7,8 @@ use crate::text::time;
 use apps::AccountError;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
-    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
-    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, Owner,
+    GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, Owner,
 };
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
 
@@ -81,7 +81,7 @@ impl Gateway {
             return Err(refused(S3ErrorCode::AccessDenied, "this is somebody's own drive, which goes with them only"));
         }
         if !at.drives.close_empty(at.bucket.drive).await.map_err(of_drive)? {
-            let what = "the bucket holds objects, or its trash does: see it on the pages";
+            let what = "the bucket holds objects, or versions of some, or its trash does: see it on the pages, and by list-object-versions";
             return Err(refused(S3ErrorCode::BucketNotEmpty, what));
         }
         self.accounts().delete_drive(&at.caller()?.user, at.bucket.drive).await.map_err(of_account)?;
@@ -105,13 +105,5 @@ impl Gateway {
         // Of that region S3 says nothing.
         let location_constraint = Some(BucketLocationConstraint::from_static(""));
         Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
-    }
-
-    pub(crate) async fn versioning(
-        &self,
-        request: S3Request<GetBucketVersioningInput>,
-    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-        self.bucket(&request, &request.input.bucket, Need::Read).await?;
-        Ok(S3Response::new(GetBucketVersioningOutput::default()))
     }
 }

@@ -4,11 +4,11 @@ use crate::about::Kept;
 use crate::access::Asked;
 use crate::auth::{InBucket, Need};
 use crate::conditions::Conditions;
-use crate::errors::{no_such_key, not_offered, of_drive, refused};
+use crate::errors::{not_offered, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::put::{key, new_object, plain_storage};
-use crate::read::current;
 use crate::text::{etag, time};
+use crate::versions::{told_version, version};
 use apps::drive::objects::{ObjectCondition, OpenObject};
 use hyper::header::{IF_MATCH, IF_NONE_MATCH};
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, MetadataDirective, TaggingDirective};
@@ -25,11 +25,17 @@ impl Gateway {
         let CopySource::Bucket { bucket, key: text, version_id } = source else {
             return Err(not_offered("a copy by way of an access point"));
         };
-        current(version_id.as_ref().map(|version| version.to_string()).as_ref())?;
-        let asked = Asked { action: "s3:GetObject", key: text.to_string(), each: false };
+        let name = version(version_id.as_deref())?;
+        let action = if name.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+        let asked = Asked { action, key: text.to_string(), each: false };
         let from = self.bucket_for(at.caller.clone(), bucket, Need::Read, &asked).await?;
-        let open = from.drives.open_object(from.bucket.drive, &key(text)?).await.map_err(of_drive)?;
-        let open = open.ok_or_else(|| no_such_key(text))?;
+        let open =
+            self.found(&from.drives, from.bucket.drive, text, name).await.map_err(|error| match error.code() {
+                S3ErrorCode::MethodNotAllowed => {
+                    refused(S3ErrorCode::InvalidRequest, "the source says that the object was deleted: it has no bytes")
+                }
+                _ => error,
+            })?;
         conditions.check_source(&open.object)?;
         Ok((from.bucket.drive, open))
     }
@@ -58,7 +64,12 @@ impl Gateway {
         let replaces = is(input.metadata_directive.as_ref().map(MetadataDirective::as_str));
         let replaces_tags =
             input.tagging_directive.as_ref().map(TaggingDirective::as_str) == Some(TaggingDirective::REPLACE);
-        if !replaces && !replaces_tags && drive == at.bucket.drive && source.object.key == key.as_str() {
+        if !replaces
+            && !replaces_tags
+            && drive == at.bucket.drive
+            && source.is_latest()
+            && source.object.key == key.as_str()
+        {
             let what = "an object is copied to itself only with other metadata: say x-amz-metadata-directive: REPLACE";
             return Err(refused(S3ErrorCode::InvalidRequest, what));
         }
@@ -93,6 +104,11 @@ impl Gateway {
             last_modified: Some(time(copied.modified())),
             ..CopyObjectResult::default()
         };
-        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(result),
+            copy_source_version_id: told_version(source.versioning, &source.object),
+            version_id: self.version_of(&at.drives, at.bucket.drive, &copied).await?,
+            ..CopyObjectOutput::default()
+        }))
     }
 }

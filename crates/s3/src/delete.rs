@@ -1,12 +1,13 @@
 //! Deleting objects, one or many.
 
-use crate::auth::Need;
+use crate::auth::{InBucket, Need};
 use crate::conditions::of_write;
 use crate::errors::{not_offered, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::put::key;
-use crate::read::current;
-use apps::drive::objects::ObjectCondition;
+use crate::versions::version;
+use apps::DriveError;
+use apps::drive::objects::{Deleted, ObjectCondition, ObjectKey, VersionName};
 use futures::{StreamExt, stream};
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition, Error,
@@ -18,6 +19,19 @@ const DELETED_MAX: usize = 1000;
 /// Of them at the same time.
 const AT_ONCE: usize = 16;
 
+/// An object, or the version of it that is named.
+async fn delete(
+    at: &InBucket,
+    key: &ObjectKey,
+    name: Option<VersionName>,
+    condition: &ObjectCondition,
+) -> Result<Deleted, DriveError> {
+    match name {
+        None => at.drives.delete_object(at.bucket.drive, key, condition).await,
+        Some(name) => at.drives.delete_version(at.bucket.drive, key, name, condition).await,
+    }
+}
+
 impl Gateway {
     pub(crate) async fn delete(
         &self,
@@ -25,13 +39,17 @@ impl Gateway {
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         let input = request.input;
-        current(input.version_id.as_ref())?;
+        let name = version(input.version_id.as_deref())?;
         if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
             return Err(not_offered("a delete under a condition on time or size"));
         }
         let condition = of_write(input.if_match.as_ref(), None)?;
-        at.drives.delete_object(at.bucket.drive, &key(&input.key)?, &condition).await.map_err(of_drive)?;
-        Ok(S3Response::new(DeleteObjectOutput::default()))
+        let deleted = delete(&at, &key(&input.key)?, name, &condition).await.map_err(of_drive)?;
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker: deleted.marker.map(|_| true),
+            version_id: name.or(deleted.marker).map(|name| name.to_string()),
+            ..DeleteObjectOutput::default()
+        }))
     }
 
     pub(crate) async fn delete_many(
@@ -47,8 +65,9 @@ impl Gateway {
         let at = &at;
         let results = stream::iter(asked.objects).map(|object| async move {
             let done = async {
-                at.may("s3:DeleteObject", &object.key)?;
-                current(object.version_id.as_ref())?;
+                let action = if object.version_id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+                at.may(action, &object.key)?;
+                let name = version(object.version_id.as_deref())?;
                 if object.last_modified_time.is_some() || object.size.is_some() {
                     return Err(not_offered("a delete under a condition on time or size"));
                 }
@@ -56,7 +75,7 @@ impl Gateway {
                     Some(tag) => of_write(Some(&ETagCondition::ETag(tag)), None)?,
                     None => ObjectCondition::Any,
                 };
-                at.drives.delete_object(at.bucket.drive, &key(&object.key)?, &condition).await.map_err(of_drive)
+                delete(at, &key(&object.key)?, name, &condition).await.map_err(of_drive)
             };
             let done = done.await;
             (object, done)
@@ -66,10 +85,11 @@ impl Gateway {
         for (object, done) in results {
             match done {
                 Ok(_) if quiet => {}
-                Ok(_) => deleted.push(DeletedObject {
+                Ok(done) => deleted.push(DeletedObject {
+                    delete_marker: done.marker.map(|_| true),
+                    delete_marker_version_id: done.marker.map(|name| name.to_string()),
                     key: Some(object.key),
                     version_id: object.version_id,
-                    ..DeletedObject::default()
                 }),
                 Err(error) => errors.push(Error {
                     code: Some(error.code().as_str().to_string()),

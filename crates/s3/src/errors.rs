@@ -39,6 +39,7 @@ pub(crate) fn of_drive(error: DriveError) -> S3Error {
             refused(S3ErrorCode::PreconditionFailed, "the object there is not the one that the condition names")
         }
         DriveError::Conflict { .. } => refused(S3ErrorCode::SlowDown, said),
+        DriveError::NoSuchVersion { .. } => refused(S3ErrorCode::NoSuchVersion, said),
         DriveError::NoSuchUpload { .. } => refused(S3ErrorCode::NoSuchUpload, said),
         DriveError::Quota { .. } => named("QuotaExceeded", StatusCode::FORBIDDEN, said),
         DriveError::FolderFull { .. } => named("QuotaExceeded", StatusCode::FORBIDDEN, said),

@@ -100,6 +100,8 @@ calls! {
     get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = block;
     put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = put_block;
     delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = delete_block;
+    put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = put_versioning;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list_versions;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_v2;
     get_object(GetObjectInput) -> GetObjectOutput = get;

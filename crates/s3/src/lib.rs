@@ -30,6 +30,7 @@ mod put;
 mod read;
 mod rules;
 mod text;
+mod versions;
 
 pub use gateway::{Gateway, Settings};
 pub use listen::{Door, serve};

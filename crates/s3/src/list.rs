@@ -129,6 +129,6 @@ impl Gateway {
     }
 }
 
-fn prefixes(prefixes: Vec<String>, encoded: bool) -> Vec<CommonPrefix> {
+pub(crate) fn prefixes(prefixes: Vec<String>, encoded: bool) -> Vec<CommonPrefix> {
     prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(shown(prefix, encoded)) }).collect()
 }

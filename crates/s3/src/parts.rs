@@ -9,6 +9,7 @@ use crate::gateway::Gateway;
 use crate::list::{encoded, most, shown};
 use crate::put::{PUT_MAX, key, new_object, part_number, plain_storage};
 use crate::text::{etag, time};
+use crate::versions::told_version;
 use apps::drive::objects::{Checksum, NewUpload, PartAbout, Upload};
 use apps::{DriveError, PartsId};
 use base64::Engine;
@@ -208,7 +209,11 @@ impl Gateway {
             checksum_sha1: checksum.checksum_sha1,
             checksum_sha256: checksum.checksum_sha256,
         };
-        Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
+        Ok(S3Response::new(UploadPartCopyOutput {
+            copy_part_result: Some(result),
+            copy_source_version_id: told_version(source.versioning, &source.object),
+            ..UploadPartCopyOutput::default()
+        }))
     }
 
     pub(crate) async fn complete(
@@ -261,10 +266,12 @@ impl Gateway {
         let mut new = new_object(&at.caller()?.user, Some(whole.etag.clone()), media_type, about);
         new.file.mtime = upload.new.mtime.map(WallMillis);
         let put = at.drives.complete_upload(at.bucket.drive, &upload, &whole.numbers, new, condition).await;
-        put.map_err(of_drive)?;
+        let put = put.map_err(of_drive)?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &put).await?;
         let checksum = told(algorithm(&upload.new), &whole.checksum);
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             e_tag: Some(etag(whole.etag)),
+            version_id,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,
             checksum_crc64nvme: checksum.checksum_crc64nvme,

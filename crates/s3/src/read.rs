@@ -4,10 +4,11 @@ use crate::about::{expires, header, metadata, valid_tags};
 use crate::auth::Need;
 use crate::checksum::{Algorithm, told};
 use crate::conditions::Conditions;
-use crate::errors::{argument, named, no_such_key, of_drive, refused};
+use crate::errors::{argument, named, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::put::{key, part_number};
 use crate::text::{etag, time};
+use crate::versions::{told_version, version};
 use apps::drive::objects::{About, OpenObject, Pair};
 use futures::TryStreamExt;
 use http_body_util::StreamBody;
@@ -23,14 +24,6 @@ use s3s::{Body, S3ErrorCode, S3Request, S3Response, S3Result};
 
 /// Parts told of in one page.
 const PARTS_MAX: i32 = 1000;
-
-/// Of one of its versions: the one that is there is all there is.
-pub(crate) fn current(version: Option<&String>) -> S3Result<()> {
-    match version.map(String::as_str) {
-        None | Some("null") => Ok(()),
-        Some(_) => Err(refused(S3ErrorCode::NoSuchVersion, "this bucket keeps no versions of objects")),
-    }
-}
 
 /// Which bytes, and how that is said.
 struct Extent {
@@ -87,18 +80,19 @@ impl Gateway {
     async fn open<T>(
         &self,
         request: &S3Request<T>,
-        bucket: &str,
-        text: &str,
-    ) -> S3Result<(apps::Drives, OpenObject, apps::DriveId)> {
+        (bucket, text): (&str, &str),
+        version_id: Option<&String>,
+    ) -> S3Result<(apps::Drives, OpenObject)> {
         let at = self.bucket(request, bucket, Need::Read).await?;
-        let open = at.drives.open_object(at.bucket.drive, &key(text)?).await.map_err(of_drive)?;
-        Ok((at.drives, open.ok_or_else(|| no_such_key(text))?, at.bucket.drive))
+        let name = version(version_id.map(String::as_str))?;
+        let open = self.found(&at.drives, at.bucket.drive, text, name).await?;
+        Ok((at.drives, open))
     }
 
     pub(crate) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let (drives, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let asked = &request.input;
+        let (drives, open) = self.open(&request, (&asked.bucket, &asked.key), asked.version_id.as_ref()).await?;
         let input = request.input;
-        current(input.version_id.as_ref())?;
         let conditions = Conditions {
             is: input.if_match,
             is_not: input.if_none_match,
@@ -126,6 +120,7 @@ impl Gateway {
             e_tag: Some(etag(open.object.etag())),
             last_modified: Some(time(open.object.modified())),
             metadata: metadata(about),
+            version_id: told_version(open.versioning, &open.object),
             parts_count: extent.parts,
             tag_count: i32::try_from(about.tags.len()).ok().filter(|count| *count > 0),
             checksum_crc32: checksum.checksum_crc32,
@@ -142,9 +137,9 @@ impl Gateway {
     }
 
     pub(crate) async fn head(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let (_, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let asked = &request.input;
+        let (_, open) = self.open(&request, (&asked.bucket, &asked.key), asked.version_id.as_ref()).await?;
         let input = request.input;
-        current(input.version_id.as_ref())?;
         let conditions = Conditions {
             is: input.if_match,
             is_not: input.if_none_match,
@@ -170,6 +165,7 @@ impl Gateway {
             e_tag: Some(etag(open.object.etag())),
             last_modified: Some(time(open.object.modified())),
             metadata: metadata(about),
+            version_id: told_version(open.versioning, &open.object),
             parts_count: extent.parts,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,
@@ -186,9 +182,9 @@ impl Gateway {
         &self,
         request: S3Request<GetObjectAttributesInput>,
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-        let (_, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let asked = &request.input;
+        let (_, open) = self.open(&request, (&asked.bucket, &asked.key), asked.version_id.as_ref()).await?;
         let input = request.input;
-        current(input.version_id.as_ref())?;
         let wants = |name: &str| {
             // Told in one header or in several.
             let mut told = input.object_attributes.iter().flat_map(|it| it.as_str().split(','));
@@ -231,6 +227,7 @@ impl Gateway {
         let class = StorageClass::from_static(StorageClass::STANDARD);
         Ok(S3Response::new(GetObjectAttributesOutput {
             checksum: told_checksum,
+            version_id: told_version(open.versioning, &open.object),
             e_tag: wants(ObjectAttributes::ETAG).then(|| etag(open.object.etag())),
             last_modified: Some(time(open.object.modified())),
             object_parts: parts,
@@ -244,11 +241,12 @@ impl Gateway {
         &self,
         request: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        current(request.input.version_id.as_ref())?;
-        let (_, open, _) = self.open(&request, &request.input.bucket, &request.input.key).await?;
+        let asked = &request.input;
+        let (_, open) = self.open(&request, (&asked.bucket, &asked.key), asked.version_id.as_ref()).await?;
+        let version_id = told_version(open.versioning, &open.object);
         let tags = open.about.tags.into_iter();
         let tag_set = tags.map(|pair| Tag { key: Some(pair.name), value: Some(pair.value) }).collect();
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, ..GetObjectTaggingOutput::default() }))
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id }))
     }
 
     pub(crate) async fn put_tags(
@@ -257,12 +255,13 @@ impl Gateway {
     ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         let input = request.input;
-        current(input.version_id.as_ref())?;
+        let name = version(input.version_id.as_deref())?;
         let pairs = input.tagging.tag_set.into_iter();
         let pairs = pairs.map(|tag| Pair::new(tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
         let tags = valid_tags(pairs.collect())?;
-        at.drives.tag_object(at.bucket.drive, &key(&input.key)?, tags).await.map_err(of_drive)?;
-        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+        let tagged = at.drives.tag_object(at.bucket.drive, &key(&input.key)?, name, tags).await.map_err(of_drive)?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await?;
+        Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
     }
 
     pub(crate) async fn delete_tags(
@@ -270,8 +269,9 @@ impl Gateway {
         request: S3Request<DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
-        current(request.input.version_id.as_ref())?;
-        at.drives.tag_object(at.bucket.drive, &key(&request.input.key)?, Vec::new()).await.map_err(of_drive)?;
-        Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
+        let (name, key) = (version(request.input.version_id.as_deref())?, key(&request.input.key)?);
+        let tagged = at.drives.tag_object(at.bucket.drive, &key, name, Vec::new()).await.map_err(of_drive)?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await?;
+        Ok(S3Response::new(DeleteObjectTaggingOutput { version_id }))
     }
 }

@@ -1,6 +1,6 @@
 //! Small forms: times, entity tags, percent-encoding.
 
-use s3s::dto::{ETag, Timestamp};
+use s3s::dto::{ETag, Timestamp, TimestampFormat};
 use std::time::{Duration, SystemTime};
 use types::WallMillis;
 
@@ -8,6 +8,13 @@ pub(crate) fn time(at: WallMillis) -> Timestamp {
     // Times that no clock shows are the last that one does: year 9999.
     let millis = at.0.min(253_402_300_799_000);
     Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+/// As HTTP's headers have it.
+pub(crate) fn http_time(at: WallMillis) -> Option<String> {
+    let mut text = Vec::new();
+    time(at).format(TimestampFormat::HttpDate, &mut text).ok()?;
+    String::from_utf8(text).ok()
 }
 
 /// S3 tells objects' times to the second in headers: conditions are judged so.

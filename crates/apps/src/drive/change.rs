@@ -3,6 +3,7 @@
 
 use super::objects::uploads::UPLOADS_MAX;
 use super::rows::{PlaceRow, Work, WorkRow};
+use super::rules::{self, Known, Rules};
 use super::walk::Step;
 use super::{DriveError, Drives, Entry, index};
 use crate::store::Store;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use client::ClientError;
 use prost::Message;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use types::{Condition, ItemKey, Refusal, TableId, Test, Transaction, TransactionResult, Update, Version, WallMillis};
 
 const NAMESPACE: &str = "drive";
@@ -74,6 +76,12 @@ pub(super) struct Tables {
     pub uploads: TableId,
     /// upload ‖ number → part.
     pub parts: TableId,
+    /// What holds for the drive as a bucket: see [`super::rules`].
+    pub buckets: TableId,
+    /// key ‖ file → a history whose key has no object: see [`super::succession`].
+    pub gone: TableId,
+    /// file → which of its earlier versions S3 calls `null`.
+    pub nulls: TableId,
 }
 
 /// Sort key of the counter of bytes; folder ids are sixteen bytes long.
@@ -113,6 +121,9 @@ impl Tables {
             about: store.ensure_table(NAMESPACE, "about").await?,
             uploads: store.ensure_table(NAMESPACE, "uploads").await?,
             parts: store.ensure_table(NAMESPACE, "parts").await?,
+            buckets: store.ensure_table(NAMESPACE, "buckets").await?,
+            gone: store.ensure_table(NAMESPACE, "gone").await?,
+            nulls: store.ensure_table(NAMESPACE, "nulls").await?,
         })
     }
 
@@ -171,6 +182,8 @@ pub(super) struct Change {
     bytes: i64,
     uploads: i64,
     received: Option<(Bytes, i64, i64)>,
+    /// The condition that the drive's rules are as they were known, and where they are known.
+    rules: Option<(usize, Arc<Known>)>,
 }
 
 /// What became of a change.
@@ -194,6 +207,7 @@ impl Change {
             bytes: 0,
             uploads: 0,
             received: None,
+            rules: None,
         }
     }
 
@@ -218,12 +232,16 @@ impl Change {
         }
     }
 
-    pub(super) fn unread_table(&self) -> TableId {
-        self.tables.unread
+    /// The drive's rules are still those that are known.
+    pub(super) fn require_rules(&mut self, drives: &Drives, rules: Rules) {
+        if self.rules.is_none() {
+            let at = self.require(self.tables.buckets, Bytes::from_static(rules::VERSIONING), rules.test());
+            self.rules = Some((at, drives.inner.known.clone()));
+        }
     }
 
-    pub(super) fn versions_table(&self) -> TableId {
-        self.tables.versions
+    pub(super) fn unread_table(&self) -> TableId {
+        self.tables.unread
     }
 
     pub(super) fn require_nothing_at(&mut self, key: Bytes) {
@@ -375,7 +393,14 @@ impl Change {
         let transaction = Transaction { operation, partition_key, conditions: self.conditions, updates: self.updates };
         match store.transact(transaction).await {
             Ok(result) => Ok(Commit::Done(result)),
-            Err(ClientError::Refused(Refusal::Condition { index, .. })) => Ok(Commit::Lost(index as usize)),
+            Err(ClientError::Refused(Refusal::Condition { index, .. })) => {
+                if let Some((at, known)) = &self.rules
+                    && *at == index as usize
+                {
+                    known.forget(self.drive);
+                }
+                Ok(Commit::Lost(index as usize))
+            }
             Err(ClientError::Refused(Refusal::Bounds { index, .. }))
                 if matches!(counted.get(index as usize), Some((Counted::EntriesLeft, _))) =>
             {

@@ -6,6 +6,7 @@
 use super::change::{BYTES, FOLDER_ENTRIES_MAX, name_in};
 use super::read::count_in;
 use super::rows::{EntryRow, PlaceRow, Work, WorkRow, decode};
+use super::versions::Kept;
 use super::{DriveError, Drives, Entry, FileInfo, index};
 use crate::{DriveId, FolderId, VersionId};
 use bytes::Bytes;
@@ -33,6 +34,11 @@ struct Rows {
     /// With the names that their places give them.
     trash: Vec<(String, Entry)>,
     versions: Vec<FileInfo>,
+    /// Earlier versions that S3 calls `null`, and the rows that say which they are: file, then the rest of the key.
+    nulls: BTreeSet<Bytes>,
+    said_nulls: BTreeSet<Bytes>,
+    /// Keys where a history was left.
+    gone: i64,
     places: BTreeMap<[u8; 16], PlaceRow>,
     counts: BTreeMap<Bytes, i64>,
     contents: BTreeSet<VersionId>,
@@ -61,6 +67,11 @@ impl Drives {
         rows.check_contents(&mut findings);
         rows.check_counts(&mut findings);
         rows.check_properties(&mut findings);
+        for key in rows.nulls.symmetric_difference(&rows.said_nulls) {
+            findings.push(format!(
+                "of a version without a name it is not known where it is, or where it is there is none: {key:?}"
+            ));
+        }
         findings.truncate(FINDINGS_MAX);
         Ok(findings)
     }
@@ -96,9 +107,17 @@ impl Drives {
                 break;
             }
         }
-        for (_, value) in self.all_rows(drive, tables.versions).await? {
-            rows.versions.push(super::versions::file_in(&value)?);
+        for (key, value) in self.all_rows(drive, tables.versions).await? {
+            let row = Kept::of(key, types::Version::default(), &value)?;
+            if row.is_null() {
+                rows.nulls.insert(row.key.clone());
+            }
+            rows.versions.extend(row.file().cloned());
         }
+        for (key, value) in self.all_rows(drive, tables.nulls).await? {
+            rows.said_nulls.insert([&key[..], &value].concat().into());
+        }
+        rows.gone = self.all_rows(drive, tables.gone).await?.len() as i64;
         for (key, value) in self.all_rows(drive, tables.places).await? {
             rows.places.insert(key[..].try_into().map_err(|_| damaged())?, decode("a place", &value)?);
         }
@@ -265,6 +284,7 @@ impl Rows {
         let parts: u64 = unused.map(|(_, _, size)| size).sum();
         let bytes = self.files().map(|file| file.size as i64).sum::<i64>() + parts as i64;
         entries.insert(Bytes::from_static(BYTES), bytes);
+        entries.insert(FolderId::GONE.bytes(), self.gone);
         let dismantled: BTreeSet<Bytes> = self.dismantled.iter().map(FolderId::bytes).collect();
         let keys: BTreeSet<&Bytes> = entries.keys().chain(self.counts.keys()).collect();
         for key in keys.into_iter().filter(|key| !dismantled.contains(*key)) {
@@ -278,7 +298,8 @@ impl Rows {
             }
             let known = key == BYTES
                 || FolderId::from_slice(key).is_some_and(|folder| {
-                    [FolderId::ROOT, FolderId::FLAT].contains(&folder) || self.places.contains_key(&folder.0)
+                    [FolderId::ROOT, FolderId::FLAT, FolderId::GONE].contains(&folder)
+                        || self.places.contains_key(&folder.0)
                 });
             if !known {
                 findings.push(format!("a counter is left of something that is gone: {key:?}"));

@@ -60,6 +60,11 @@ pub struct FileInfo {
     pub by: Option<UserId>,
     /// It was put together from parts: its hash is that of their blocks' names, not of its bytes.
     pub composed: bool,
+    /// Its place among the versions of its key, in a drive that numbers them: milliseconds since 1970, later than any
+    /// before it. 0: it was put without; see [`super::succession`].
+    pub order: u64,
+    /// It came while versions were kept: it has a name of its own, otherwise it is the one that S3 calls `null`.
+    pub named: bool,
 }
 
 impl Entry {

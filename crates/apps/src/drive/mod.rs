@@ -47,7 +47,9 @@ mod read;
 mod remove;
 mod rename;
 mod rows;
+pub(crate) mod rules;
 mod search;
+mod succession;
 mod sweep;
 pub mod texts;
 mod thumbnails;
@@ -73,6 +75,7 @@ pub use personal::{Placed, Recent, RecentAct, STARS_MAX, Starred};
 pub use put::Before;
 pub use read::LIST_MAX;
 pub use rename::Renamed;
+pub use rules::Versioning;
 pub use search::{Found, SEARCH_MAX};
 pub use texts::{Passage, TextFound};
 pub use thumbnails::{IMAGE_BYTES_MAX, Thumbnail};
@@ -145,6 +148,8 @@ struct Inner {
     keeper: jobs::Keeper,
     studio: thumbnails::Studio,
     notebook: personal::Notebook,
+    /// What holds for drives as buckets, as far as it is known.
+    known: Arc<rules::Known>,
     /// Drives whose index is known to be complete.
     complete: Mutex<HashSet<DriveId>>,
     /// Drives in which something is to be read.
@@ -170,6 +175,7 @@ impl Drives {
                 keeper: jobs::Keeper::default(),
                 studio: thumbnails::Studio::default(),
                 notebook: personal::Notebook::default(),
+                known: Arc::default(),
                 complete: Mutex::default(),
                 waiting: texts::Waiting::default(),
                 gathered: Mutex::default(),

@@ -59,6 +59,11 @@ impl DrivePath {
         self.names.last().map(String::as_str)
     }
 
+    /// As objects have it: without the slash before it.
+    pub(super) fn key(&self) -> String {
+        self.names.join("/")
+    }
+
     /// From the root down.
     pub fn names(&self) -> &[String] {
         &self.names

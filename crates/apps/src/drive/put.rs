@@ -111,18 +111,15 @@ impl Drives {
                 Some(step) => change.require_steps(std::slice::from_ref(step)),
                 None => change.require_nothing_at(super::change::entry_key(parent, &entry.name)),
             }
+            if let Some(row) = &put.earlier {
+                self.require_earlier(put.drive, row, &mut change, &put.path).await?;
+            }
             let own = put.coming().arrive(&mut change, self, *intent);
-            let mut before = Before::Nothing;
-            match (old, old_file) {
-                (Some(step), Some(file)) => {
-                    change.delete_entry(parent, &step.entry);
-                    let kept = self.keep_version(&mut change, put.drive, &step.entry, put.content.hash).await?;
-                    before = if kept { Before::Kept(file.version) } else { Before::Gone };
-                    if let (true, EntryKind::File(new)) = (kept || file.history, &mut entry.kind) {
-                        new.history = true;
-                    }
-                }
-                _ => change.count_entries(parent, 1),
+            let key = &put.path.key();
+            let before = self.succeed(&mut change, (put.drive, key), old.map(|step| &step.entry), &mut entry).await?;
+            match old {
+                Some(step) => change.delete_entry(parent, &step.entry),
+                None => change.count_entries(parent, 1),
             }
             change.put_entry(parent, &entry);
             if let Some(file) = entry.file().filter(|_| old.is_some() || entry.tells_of_text()) {
@@ -173,6 +170,8 @@ pub(super) struct Put {
     condition: PutCondition,
     /// The file that it is a copy of, in which drive, and which of its versions.
     pub source: Option<(DriveId, DrivePath, VersionId)>,
+    /// The row of the earlier version that it is a copy of.
+    pub earlier: Option<Bytes>,
     /// The link that it comes by.
     pub gate: Option<Gate>,
     /// Its hash is that of its blocks' names: see [`FileInfo`].
@@ -200,6 +199,7 @@ impl Put {
             new,
             condition,
             source: None,
+            earlier: None,
             gate: None,
             composed: false,
             about: About::default(),
@@ -227,6 +227,8 @@ impl Put {
             history: false,
             by: self.new.by,
             composed: self.composed,
+            order: 0,
+            named: false,
         };
         Entry {
             name: self.path.name().unwrap_or_default().to_string(),

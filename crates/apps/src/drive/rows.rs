@@ -57,6 +57,10 @@ pub(super) struct EntryFile {
     pub by: Bytes,
     #[prost(bool, tag = "10")]
     pub composed: bool,
+    #[prost(uint64, tag = "11")]
+    pub order: u64,
+    #[prost(bool, tag = "12")]
+    pub named: bool,
 }
 
 /// Where a folder or file is: the reverse of its entry, written in the same transaction.
@@ -124,6 +128,8 @@ impl EntryFile {
             history: file.history,
             by: file.by.map(|by| by.bytes()).unwrap_or_default(),
             composed: file.composed,
+            order: file.order,
+            named: file.named,
         }
     }
 
@@ -140,6 +146,8 @@ impl EntryFile {
             history: self.history,
             by: UserId::from_slice(&self.by),
             composed: self.composed,
+            order: self.order,
+            named: self.named,
         })
     }
 }
@@ -211,6 +219,8 @@ mod tests {
                     id: FileId(ids), version: VersionId(ids), size, hash, mtime, etag, media_type, history: size % 2 == 0,
                     by: (size % 5 == 0).then_some(UserId(ids)),
                     composed: size % 7 == 0,
+                    order: times[1],
+                    named: size % 11 == 0,
                 })
             };
             let entry = Entry {

@@ -215,7 +215,7 @@ impl Drives {
         loop {
             let rows = self.version_rows(drive, file, ENTRIES_AT_ONCE).await?;
             let mut change = self.change_for(drive, task);
-            rows.iter().for_each(|row| change.drop_version(row, true));
+            rows.iter().for_each(|row| change.drop_version(self, row, true));
             if rows.is_empty() {
                 change.delete(self.inner.tables.work, task.key.clone());
             }

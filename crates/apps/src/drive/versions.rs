@@ -2,14 +2,16 @@
 //! as a row under the file's id; rows go when there are too many, and more of them with age.
 
 use super::change::{Change, Commit};
+use super::put::Put;
 use super::rows::{EntryFile, Work, decode};
+use super::succession::{Marker, MarkerRow};
 use super::tries::Tries;
-use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, OpenFile};
+use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, NewFile, OpenFile, PutCondition};
 use crate::{DriveId, FileId, UserId, VersionId};
 use bytes::Bytes;
 use client::Content;
 use prost::Message;
-use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
+use types::{Consistency, Item, ItemKey, Query, Test, Version, WallMillis};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// Rows of one file that are ever looked at together: more than [`super::Settings::versions`].
@@ -27,6 +29,12 @@ struct VersionRow {
     #[prost(uint64, tag = "2")]
     saved: u64,
     // 3 was never written.
+    /// S3 promises to keep it: it is not thinned out.
+    #[prost(bool, tag = "4")]
+    kept: bool,
+    /// Instead of a file: the key had no object then.
+    #[prost(message, optional, tag = "5")]
+    marker: Option<MarkerRow>,
 }
 
 /// A version of a file.
@@ -42,19 +50,55 @@ pub struct OldVersion {
 
 /// An earlier version as read.
 pub(super) struct Kept {
-    key: Bytes,
-    version: Version,
-    file: FileInfo,
-    saved: WallMillis,
+    pub key: Bytes,
+    pub version: Version,
+    pub was: Was,
+    pub saved: WallMillis,
+    /// S3 promises to keep it.
+    pub kept: bool,
 }
 
-/// The file that a row is about.
-pub(super) fn file_in(value: &[u8]) -> Result<FileInfo, DriveError> {
-    let row = decode::<VersionRow>("an earlier version", value)?;
-    row.file.ok_or_else(|| DriveError::Damaged("an earlier version".into()))?.into_info()
+/// What a key was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Was {
+    File(FileInfo),
+    Gone(Marker),
 }
 
-fn version_key(file: FileId, saved: WallMillis, version: VersionId) -> Bytes {
+impl Kept {
+    pub(super) fn read(key: Bytes, item: &Item) -> Result<Kept, DriveError> {
+        Kept::of(key, item.version, &item.value)
+    }
+
+    pub(super) fn of(key: Bytes, version: Version, value: &[u8]) -> Result<Kept, DriveError> {
+        let row = decode::<VersionRow>("an earlier version", value)?;
+        let was = match (row.file, row.marker) {
+            (Some(file), None) => Was::File(file.into_info()?),
+            (None, Some(marker)) => Was::Gone(marker.into_marker(row.saved)?),
+            _ => return Err(DriveError::Damaged("an earlier version".into())),
+        };
+        Ok(Kept { key, version, was, saved: WallMillis(row.saved), kept: row.kept })
+    }
+
+    pub(super) fn file(&self) -> Option<&FileInfo> {
+        if let Was::File(file) = &self.was { Some(file) } else { None }
+    }
+
+    pub(super) fn is(&self, version: VersionId) -> bool {
+        self.file().is_some_and(|file| file.version == version)
+    }
+
+    /// It is the one that S3 calls `null`.
+    pub(super) fn is_null(&self) -> bool {
+        let named = match &self.was {
+            Was::File(file) => file.named,
+            Was::Gone(marker) => marker.named,
+        };
+        self.kept && !named
+    }
+}
+
+pub(super) fn version_key(file: FileId, saved: WallMillis, version: VersionId) -> Bytes {
     [&file.0[..], &saved.0.to_be_bytes(), &version.0].concat().into()
 }
 
@@ -96,23 +140,47 @@ fn surplus(now: WallMillis, saved: &[WallMillis], most: usize) -> Vec<usize> {
 
 /// When what is current now is said to have been saved: later than every version kept before it, whatever the
 /// clocks said, so that versions stay in the order in which they were current.
-fn saved_after(kept: &[Kept], modified: WallMillis) -> WallMillis {
+pub(super) fn saved_after(kept: &[Kept], modified: WallMillis) -> WallMillis {
     kept.first().map_or(modified, |last| modified.max(WallMillis(last.saved.0.saturating_add(1))))
 }
 
 impl Change {
-    fn put_version(&mut self, drives: &Drives, file: &FileInfo, saved: WallMillis) {
-        let row = VersionRow { file: Some(EntryFile::from_info(file)), saved: saved.0 };
-        self.put(drives.inner.tables.versions, version_key(file.id, saved, file.version), row.encode_to_vec());
+    pub(super) fn put_version(&mut self, drives: &Drives, file: &FileInfo, saved: WallMillis, kept: bool) {
+        let row = VersionRow { file: Some(EntryFile::from_info(file)), saved: saved.0, kept, marker: None };
+        let key = version_key(file.id, saved, file.version);
+        if kept && !file.named {
+            self.put(drives.inner.tables.nulls, file.id.bytes(), key.slice(16..));
+        }
+        self.put(drives.inner.tables.versions, key, row.encode_to_vec());
+    }
+
+    /// That a key had no object is an earlier version of it.
+    pub(super) fn keep_marker(&mut self, drives: &Drives, file: FileId, marker: &Marker) {
+        let row = VersionRow { file: None, saved: marker.order, kept: true, marker: Some(MarkerRow::of(marker)) };
+        let key = version_key(file, WallMillis(marker.order), marker.version);
+        if !marker.named {
+            self.put(drives.inner.tables.nulls, file.bytes(), key.slice(16..));
+        }
+        self.put(drives.inner.tables.versions, key, row.encode_to_vec());
+    }
+
+    /// An earlier version is none any more.
+    pub(super) fn take_version(&mut self, drives: &Drives, kept: &Kept) {
+        let table = drives.inner.tables.versions;
+        self.require(table, kept.key.clone(), Test::VersionIs(kept.version));
+        self.delete(table, kept.key.clone());
+        if kept.is_null() {
+            self.delete(drives.inner.tables.nulls, kept.key.slice(..16));
+        }
     }
 
     /// An earlier version goes for good.
-    pub(super) fn drop_version(&mut self, kept: &Kept, at_once: bool) {
-        let table = self.versions_table();
-        self.require(table, kept.key.clone(), Test::VersionIs(kept.version));
-        self.delete(table, kept.key.clone());
-        self.put_work_of_version(kept.file.version, Work::Release, at_once);
-        self.count_bytes(-(kept.file.size as i64));
+    pub(super) fn drop_version(&mut self, drives: &Drives, kept: &Kept, at_once: bool) {
+        self.take_version(drives, kept);
+        if let Some(file) = kept.file() {
+            self.put_work_of_version(file.version, Work::Release, at_once);
+            self.count_bytes(-(file.size as i64));
+        }
     }
 }
 
@@ -123,15 +191,10 @@ impl Drives {
         query.reverse = true;
         query.limit = most;
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
-        let read = page.items.into_iter().map(|at| {
-            let row = decode::<VersionRow>("an earlier version", &at.item.value)?;
-            let file = row.file.ok_or_else(|| DriveError::Damaged("an earlier version".into()))?.into_info()?;
-            Ok(Kept { key: at.sort_key, version: at.item.version, file, saved: WallMillis(row.saved) })
-        });
-        read.collect()
+        page.items.into_iter().map(|at| Kept::read(at.sort_key, &at.item)).collect()
     }
 
-    /// What an entry names becomes an earlier version, if it is worth it: true then.
+    /// What an entry names becomes an earlier version of the drive's own, if it is worth it: true then.
     pub(super) async fn keep_version(
         &self,
         change: &mut Change,
@@ -149,15 +212,16 @@ impl Drives {
         let now = self.now();
         let mut last = old.modified;
         if file.history {
-            let kept = self.version_rows(drive, file.id, ROWS_MAX).await?;
+            let mut kept = self.version_rows(drive, file.id, ROWS_MAX).await?;
             last = saved_after(&kept, last);
+            kept.retain(|row| !row.kept);
             let saved: Vec<_> = std::iter::once(last).chain(kept.iter().map(|row| row.saved)).collect();
             // The first is the one that is being kept.
             for at in surplus(now, &saved, most).into_iter().filter(|at| *at > 0).take(DROPPED_MAX) {
-                change.drop_version(&kept[at - 1], false);
+                change.drop_version(self, &kept[at - 1], false);
             }
         }
-        change.put_version(self, file, last);
+        change.put_version(self, file, last, false);
         change.put(self.inner.tables.due, due_key(now, file.id), Bytes::new());
         Ok(true)
     }
@@ -169,8 +233,10 @@ impl Drives {
         let current = OldVersion { file: file.clone(), saved: entry.modified, current: true };
         let rows = if file.history { self.version_rows(drive, file.id, ROWS_MAX).await? } else { Vec::new() };
         // One that was made current between the two reads is not told twice.
-        let rows = rows.into_iter().filter(|row| row.file.version != file.version);
-        let old = rows.map(|row| OldVersion { file: row.file, saved: row.saved, current: false });
+        let old = rows.iter().filter_map(|row| {
+            let old = row.file().filter(|old| old.version != file.version)?.clone();
+            Some(OldVersion { file: old, saved: row.saved, current: false })
+        });
         Ok(std::iter::once(current).chain(old).collect())
     }
 
@@ -206,7 +272,7 @@ impl Drives {
         path: &str,
         version: VersionId,
         only: Option<VersionId>,
-        _by: Option<UserId>,
+        by: Option<UserId>,
     ) -> Result<(Entry, VersionId), DriveError> {
         let path = DrivePath::parse(path)?;
         let mut tries = Tries::at(&path);
@@ -226,17 +292,24 @@ impl Drives {
                 return Err(DriveError::Changed { path: path.to_string() });
             }
             let rows = self.version_rows(drive, current.id, ROWS_MAX).await?;
-            let Some(row) = rows.iter().find(|row| row.file.version == version) else {
+            let found = rows.iter().find_map(|row| row.file().filter(|it| it.version == version).map(|it| (row, it)));
+            let Some((row, old)) = found else {
                 return Err(DriveError::NoSuchVersion { path: path.to_string() });
             };
+            let rules = self.rules(drive).await?;
+            if rules.numbers() {
+                // Each stays where it is in their order: a copy comes.
+                let entry = self.restore_copy(drive, &path, old, &row.key, current.version, by).await?;
+                return Ok((entry, current.version));
+            }
             let mut change = Change::new(self, drive);
+            change.require_rules(self, rules);
             change.require_steps(walk.steps());
-            change.require(self.inner.tables.versions, row.key.clone(), Test::VersionIs(row.version));
-            change.delete(self.inner.tables.versions, row.key.clone());
-            change.put_version(self, &current, saved_after(&rows, step.entry.modified));
+            change.take_version(self, row);
+            change.put_version(self, &current, saved_after(&rows, step.entry.modified), false);
             change.put(self.inner.tables.due, due_key(self.now(), current.id), Bytes::new());
             change.delete_entry(parent, &step.entry);
-            let file = FileInfo { history: true, ..row.file.clone() };
+            let file = FileInfo { history: true, ..old.clone() };
             let entry = Entry { modified: self.now(), kind: EntryKind::File(file), ..step.entry.clone() };
             change.put_entry(parent, &entry);
             change.unread(current.id);
@@ -260,12 +333,12 @@ impl Drives {
                 ));
             }
             let rows = self.version_rows(drive, current.id, ROWS_MAX).await?;
-            let Some(row) = rows.iter().find(|row| row.file.version == version) else {
+            let Some(row) = rows.iter().find(|row| row.is(version)) else {
                 return Err(DriveError::NoSuchVersion { path: path.to_string() });
             };
             let mut change = Change::new(self, drive);
             let braked = brake.require(&mut change);
-            change.drop_version(row, false);
+            change.drop_version(self, row, false);
             match change.commit(self.store(), &path).await? {
                 Commit::Done(_) => {
                     brake.count();
@@ -275,6 +348,34 @@ impl Drives {
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
+    }
+
+    /// Puts a copy of an earlier version over what is current, if that is still current.
+    async fn restore_copy(
+        &self,
+        drive: DriveId,
+        path: &DrivePath,
+        old: &FileInfo,
+        row: &Bytes,
+        current: VersionId,
+        by: Option<UserId>,
+    ) -> Result<Entry, DriveError> {
+        let key = ItemKey::new(self.inner.tables.contents, drive.bytes(), old.version.bytes());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?;
+        let item = item.ok_or_else(|| DriveError::NoSuchVersion { path: path.to_string() })?;
+        let new = NewFile {
+            mtime: Some(old.mtime),
+            media_type: old.media_type.clone(),
+            etag: Some(old.etag.clone()),
+            version: VersionId::random(),
+            by,
+        };
+        let only = PutCondition::ReplaceIfVersion(current);
+        let mut put = Put::new(drive, path.clone(), Content::decode(&item.value)?, new, only)?;
+        put.composed = old.composed;
+        put.about = self.about(drive, old.version).await?;
+        put.earlier = Some(row.clone());
+        Ok(self.put_or_release(&put).await?.entry)
     }
 
     /// Thins the versions of the files whose time has come.
@@ -289,14 +390,15 @@ impl Drives {
             for at in &page.items {
                 let file = at.sort_key.get(8..).and_then(FileId::from_slice);
                 let file = file.ok_or_else(|| DriveError::Damaged("the key of a file to be thinned".into()))?;
-                let rows = self.version_rows(drive, file, ROWS_MAX).await?;
+                let mut rows = self.version_rows(drive, file, ROWS_MAX).await?;
+                rows.retain(|row| !row.kept);
                 let saved: Vec<_> = rows.iter().map(|row| row.saved).collect();
                 let gone = surplus(now, &saved, self.inner.settings.versions);
                 let mut change = Change::new(self, drive);
                 change.require(tables.due, at.sort_key.clone(), Test::VersionIs(at.item.version));
                 change.delete(tables.due, at.sort_key.clone());
                 for row in gone.iter().take(200) {
-                    change.drop_version(&rows[*row], false);
+                    change.drop_version(self, &rows[*row], false);
                 }
                 if rows.len() > gone.len().min(200) {
                     change.put(tables.due, due_key(now, file), Bytes::new());
@@ -314,7 +416,7 @@ impl Drives {
 }
 
 /// Looked at again in a day or two: one row for all puts of a day.
-fn due_key(now: WallMillis, file: FileId) -> Bytes {
+pub(super) fn due_key(now: WallMillis, file: FileId) -> Bytes {
     let day = (now.0 / DAY + 2) * DAY;
     [&day.to_be_bytes()[..], &file.0].concat().into()
 }

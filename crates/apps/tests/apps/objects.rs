@@ -130,7 +130,7 @@ async fn a_bucket_is_a_map_of_keys() {
                         _ => text,
                     };
                     let gone = drives.delete_object(DRIVE, &key(&text), &ObjectCondition::Any).await.unwrap();
-                    assert_eq!(gone.is_some(), map.remove(&text).is_some(), "seed {seed}: {text:?}");
+                    assert_eq!(gone.object.is_some(), map.remove(&text).is_some(), "seed {seed}: {text:?}");
                 }
                 _ => {
                     let found = drives.open_object(DRIVE, &key(&text)).await.unwrap();
@@ -167,13 +167,13 @@ async fn people_and_programs_see_the_same() {
     // What people take away leaves a folder, which they see: so it is a key.
     drives.trash(DRIVE, "/a/b/c.txt", None, None).await.unwrap();
     assert_eq!(list(&drives, "", "", "", 10).await.0, ["a/b/"]);
-    drives.delete_object(DRIVE, &key("a/b/"), &ObjectCondition::Any).await.unwrap().unwrap();
+    drives.delete_object(DRIVE, &key("a/b/"), &ObjectCondition::Any).await.unwrap().object.unwrap();
     assert_eq!(drives.list(DRIVE, "/", None, 0).await.unwrap().items, []);
     // Folders of people stay when the last object goes.
     drives.make_folder(DRIVE, "/mine").await.unwrap();
     put(&drives, &model, "mine/x", b"x", ObjectCondition::Any).await.unwrap();
     assert_eq!(list(&drives, "", "", "", 10).await.0, ["mine/", "mine/x"]);
-    drives.delete_object(DRIVE, &key("mine/x"), &ObjectCondition::Any).await.unwrap().unwrap();
+    drives.delete_object(DRIVE, &key("mine/x"), &ObjectCondition::Any).await.unwrap().object.unwrap();
     assert_eq!(list(&drives, "", "", "", 10).await.0, ["mine/"]);
     // A file stands in the way of a key: both are there.
     let content = model.store_content(b"a file");

@@ -81,7 +81,7 @@ async fn perform(drives: &Drives, model: &Model, id: PartsId, act: Act) -> Resul
         }
         Act::Abort => drives.abort_upload(DRIVE, id, &key("up")).await,
         Act::Begin => drives.begin_upload(DRIVE, &key("other"), NewUpload::default()).await.map(drop),
-        Act::Tag => drives.tag_object(DRIVE, &key("a/d"), vec![Pair::new("k", "v")]).await.map(drop),
+        Act::Tag => drives.tag_object(DRIVE, &key("a/d"), None, vec![Pair::new("k", "v")]).await.map(drop),
     }
 }
 

@@ -394,7 +394,6 @@ def parts():
 
 def refusals():
     calls = [
-        (A.put_bucket_versioning, {"VersioningConfiguration": {"Status": "Enabled"}}),
         (A.get_bucket_acl, {}),
         (A.get_bucket_lifecycle_configuration, {}),
         (A.get_bucket_website, {}),

@@ -148,6 +148,14 @@ fn boto3_finds_what_s3_promises() {
     });
 }
 
+/// The same of versions, markers and buckets that keep them.
+#[test]
+fn boto3_finds_every_version() {
+    let world = World::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/s3_versions.py");
+    println!("{}", world.ok("python3", &[script]));
+}
+
 #[test]
 fn aws_and_rclone_synchronise_while_nodes_die() {
     let world = World::new();

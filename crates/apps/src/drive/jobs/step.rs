@@ -10,7 +10,7 @@ use crate::drive::change::{Change, Commit, entry_key, name_in, work_key_of_versi
 use crate::drive::contents::{Stored, has_blocks};
 use crate::drive::read::count_in;
 use crate::drive::rows::{Work, decode};
-use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo};
+use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo, Versioning};
 use crate::store::Store;
 use crate::{DriveId, FileId, FolderId, JobId, UserId, VersionId};
 use bytes::Bytes;
@@ -183,6 +183,7 @@ impl Drives {
         });
         let items = self.inner.store.get_many(keys.collect(), Consistency::Strong).await?;
         let now = self.now();
+        let numbered = self.rules(drive).await?.versioning;
         let mut copied = Vec::new();
         for ((key, version, entry), item) in entries.into_iter().zip(items) {
             let (kind, what) = match (&entry.kind, item) {
@@ -194,7 +195,9 @@ impl Drives {
                 (EntryKind::File(file), Some(item)) => {
                     let content = Stored::decode(&item.value)?.content;
                     let (id, version) = (FileId::random(), VersionId::random());
-                    let copy = FileInfo { id, version, history: false, ..file.clone() };
+                    let named = numbered == Versioning::Enabled;
+                    let order = if named { now.0 } else { 0 };
+                    let copy = FileInfo { id, version, history: false, order, named, ..file.clone() };
                     (EntryKind::File(copy), What::File(Stored::new(content)))
                 }
                 (EntryKind::File(_), None) => return Ok(None),

@@ -1,6 +1,7 @@
 //! What is said of an object beside its bytes: one row under its content's version, which nobody reads who only lists.
 
-use super::Object;
+use super::history::Place;
+use super::{Object, VersionName};
 use crate::DriveId;
 use crate::VersionId;
 use crate::drive::change::{Change, Commit};
@@ -109,17 +110,40 @@ impl Drives {
         item.map_or(Ok(About::default()), |item| about_in(&item.value))
     }
 
-    /// Replaces an object's tags.
+    /// Replaces the tags of an object, or of the version of that name.
     pub async fn tag_object(
         &self,
         drive: DriveId,
         key: &super::ObjectKey,
+        name: Option<VersionName>,
         tags: Vec<Pair>,
     ) -> Result<Object, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
             let spot = self.spot(drive, key).await?;
-            let Some(object) = spot.object(key) else { return Err(DriveError::NotFound { path: key.to_string() }) };
+            let mut earlier = None;
+            let object = match name {
+                None => spot.object(key),
+                Some(name) => {
+                    let left = self.left(drive, key.as_str()).await?;
+                    match self.place_of(drive, (key, &spot, &left), name).await? {
+                        Place::Latest(object) => Some(object),
+                        Place::Earlier(_, row) => {
+                            let object = row.file().map(|file| Object::of_version(key.as_str(), file, row.saved));
+                            earlier = Some(row.key);
+                            object
+                        }
+                        Place::Marker(_) | Place::Nowhere => None,
+                    }
+                }
+            };
+            let Some(object) = object else {
+                let path = key.to_string();
+                return Err(match name {
+                    None => DriveError::NotFound { path },
+                    Some(_) => DriveError::NoSuchVersion { path },
+                });
+            };
             let Some(version) = object.version() else {
                 return Err(DriveError::Invalid("a folder has no tags".into()));
             };
@@ -128,7 +152,10 @@ impl Drives {
             let mut about = item.as_ref().map_or(Ok(About::default()), |item| about_in(&item.value))?;
             about.tags.clone_from(&tags);
             let mut change = Change::new(self, drive);
-            spot.require(self, &mut change, key);
+            match &earlier {
+                None => spot.require(self, &mut change, key),
+                Some(row) => self.require_earlier(drive, row, &mut change, key).await?,
+            }
             let as_read = item.map_or(Test::Absent, |item| Test::VersionIs(item.version));
             change.require(row.table, row.sort_key.clone(), as_read);
             change.put(row.table, row.sort_key, Bytes::from(about.encode_to_vec()));

@@ -18,7 +18,7 @@ impl Drives {
         }
         let tables = self.inner.tables;
         let mut change = Change::new(self, drive);
-        for folder in [FolderId::ROOT, FolderId::FLAT] {
+        for folder in [FolderId::ROOT, FolderId::FLAT, FolderId::GONE] {
             let test = match self.counter(drive, folder.bytes()).await? {
                 None => Test::Absent,
                 Some(count @ (0 | CLOSED)) => Test::ValueIs(sortable(count).to_vec().into()),

@@ -6,6 +6,8 @@ use super::{Object, ObjectKey};
 use crate::drive::change::Change;
 use crate::drive::{DriveError, Drives};
 use crate::{DriveId, VersionId};
+use bytes::Bytes;
+use types::{Consistency, ItemKey, Test};
 
 /// What an object is a copy of.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub struct ObjectSource {
     pub key: ObjectKey,
     /// Its content.
     pub version: VersionId,
+    /// The row that names it, where it is not the latest.
+    pub earlier: Option<Bytes>,
 }
 
 impl Drives {
@@ -32,7 +36,7 @@ impl Drives {
             None => None,
             Some(version) => {
                 let key = ObjectKey::parse(&source.object.key)?;
-                Some(ObjectSource { drive: source_drive, key, version })
+                Some(ObjectSource { drive: source_drive, key, version, earlier: source.earlier.clone() })
             }
         };
         let content = source.content.clone();
@@ -47,6 +51,11 @@ impl Drives {
         source: &ObjectSource,
         change: &mut Change,
     ) -> Result<(), DriveError> {
+        if let Some(row) = &source.earlier {
+            let mut other = Change::new(self, source.drive);
+            let rests = if source.drive == drive { change } else { &mut other };
+            return self.require_earlier(source.drive, row, rests, &source.key).await;
+        }
         let spot = self.spot(source.drive, &source.key).await?;
         if spot.object(&source.key).and_then(|object| object.version()) != Some(source.version) {
             return Err(DriveError::Changed { path: source.key.to_string() });
@@ -54,6 +63,22 @@ impl Drives {
         if source.drive == drive {
             spot.require(self, change, &source.key);
         }
+        Ok(())
+    }
+
+    /// The row of an earlier version is there still, as a condition.
+    pub(in crate::drive) async fn require_earlier(
+        &self,
+        drive: DriveId,
+        row: &Bytes,
+        change: &mut Change,
+        said: &(dyn ToString + Sync),
+    ) -> Result<(), DriveError> {
+        let table = self.inner.tables.versions;
+        let key = ItemKey::new(table, drive.bytes(), row.clone());
+        let item = self.inner.store.get(&key, Consistency::Strong).await?;
+        let item = item.ok_or_else(|| DriveError::Changed { path: said.to_string() })?;
+        change.require(table, row.clone(), Test::VersionIs(item.version));
         Ok(())
     }
 }

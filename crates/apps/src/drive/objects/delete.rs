@@ -1,67 +1,318 @@
-//! Taking objects away: for good, as S3 means it.
+//! Taking objects and versions of them away: for good, as S3 means it, or behind a marker where versions are kept.
 
 use super::find::Spot;
+use super::history::Place;
 use super::put::ObjectCondition;
-use super::{Object, ObjectKey};
-use crate::drive::change::{Change, Commit, entry_key};
+use super::{Object, ObjectKey, VersionName};
+use crate::drive::change::{Change, Commit, entry_key, work_key_of_history};
 use crate::drive::read::count_in;
+use crate::drive::rows::Work;
+use crate::drive::succession::{Gone, Left};
 use crate::drive::tries::Tries;
+use crate::drive::versions::{Kept, Was};
 use crate::drive::walk::{Step, Walk};
-use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
-use crate::{DriveId, FolderId};
+use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, FolderInfo};
+use crate::{DriveId, FileId, FolderId};
 use types::transaction::sortable;
-use types::{Consistency, ItemKey, Test};
+use types::{Consistency, ItemKey, Test, WallMillis};
+
+/// What a delete did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// What was taken away, or is an earlier version now.
+    pub object: Option<Object>,
+    /// The marker that came, or, of a delete of one version, that was taken away.
+    pub marker: Option<VersionName>,
+}
 
 impl Drives {
-    /// Takes an object away, past the trash; none: there was none. Folders that were made for it go with the last key.
+    /// Takes an object away, past the trash. Where versions are kept a marker comes in its place, also where there was
+    /// none. Folders that were made for it go with the last key.
     pub async fn delete_object(
         &self,
         drive: DriveId,
         key: &ObjectKey,
         condition: &ObjectCondition,
-    ) -> Result<Option<Object>, DriveError> {
+    ) -> Result<Deleted, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
+            let rules = self.rules(drive).await?;
             let spot = self.spot(drive, key).await?;
             let object = match spot.object(key) {
                 Some(object) if self.is_key(drive, &object.entry).await? => Some(object),
                 _ => None,
             };
             condition.check(key, object.as_ref())?;
-            let Some(object) = object else { return Ok(None) };
             let mut change = Change::new(self, drive);
+            change.require_rules(self, rules);
             spot.require(self, &mut change, key);
-            match &spot {
-                Spot::There(walk) if object.entry.is_folder() => {
+            let mut deleted = Deleted { object, marker: None };
+            match &deleted.object {
+                Some(object) if object.entry.is_folder() => {
+                    let Spot::There(walk) = &spot else { return Ok(Deleted::default()) };
                     if !self.unmake_folder(&mut change, drive, walk).await? {
                         tries.lost(self.store()).await?;
                         continue;
                     }
                 }
-                Spot::There(walk) => {
-                    let (parent, ancestors) = walk.parent()?;
-                    change.delete_entry(parent, &object.entry);
-                    change.leave_to_sweeper(&object.entry, false);
-                    change.count_bytes(-(object.size() as i64));
-                    self.count_off(&mut change, drive, ancestors).await?;
-                }
-                Spot::Flat { .. } => {
-                    change.delete_flat(self, key);
-                    change.leave_to_sweeper(&object.entry, false);
-                    change.count_bytes(-(object.size() as i64));
-                    change.count_entries(FolderId::FLAT, -1);
-                    if key.is_folder() {
-                        // The folder of that name is no key either.
-                        self.imply(&mut change, drive, key).await?;
+                None if !rules.numbers() => return Ok(deleted),
+                object => {
+                    let entry = object.as_ref().map(|object| &object.entry);
+                    if let Some(entry) = entry {
+                        self.take_away(&mut change, drive, key, &spot, entry).await?;
+                    }
+                    match (rules.numbers(), entry) {
+                        (false, Some(entry)) => self.leave_for_good(&mut change, entry),
+                        _ => {
+                            entry.inspect(|entry| self.forget_place(&mut change, entry));
+                            let marker = self.mark_gone(&mut change, rules, (drive, key.as_str()), entry).await?;
+                            deleted.marker = Some(marker.name());
+                        }
                     }
                 }
-                Spot::Tree(_) => return Ok(None),
             }
             match change.commit(self.store(), key).await? {
-                Commit::Done(_) => return Ok(Some(object)),
+                Commit::Done(_) => return Ok(deleted),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
+    }
+
+    /// Takes one version away, for good. Where it was the latest, the one before it is that now: an object comes back, or
+    /// a marker stands there.
+    pub async fn delete_version(
+        &self,
+        drive: DriveId,
+        key: &ObjectKey,
+        name: VersionName,
+        condition: &ObjectCondition,
+    ) -> Result<Deleted, DriveError> {
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let rules = self.rules(drive).await?;
+            if !rules.numbers() {
+                if name != VersionName::Null {
+                    return Ok(Deleted::default());
+                }
+                return self.delete_object(drive, key, condition).await;
+            }
+            let spot = self.spot(drive, key).await?;
+            let left = self.left(drive, key.as_str()).await?;
+            let place = self.place_of(drive, (key, &spot, &left), name).await?;
+            let mut deleted = Deleted::default();
+            let mut change = Change::new(self, drive);
+            change.require_rules(self, rules);
+            match place {
+                Place::Nowhere => {
+                    condition.check(key, None)?;
+                    return Ok(deleted);
+                }
+                Place::Latest(object) if object.entry.is_folder() => {
+                    return self.delete_object(drive, key, condition).await;
+                }
+                Place::Latest(object) => {
+                    condition.check(key, Some(&object))?;
+                    spot.require(self, &mut change, key);
+                    self.drop_latest(&mut change, (drive, key), &spot, &left, &object.entry).await?;
+                    deleted.object = Some(object);
+                }
+                Place::Earlier(file, row) => {
+                    match &row.was {
+                        Was::File(file) => {
+                            let object = Object::of_version(key.as_str(), file, row.saved);
+                            condition.check(key, Some(&object))?;
+                            deleted.object = Some(object);
+                        }
+                        Was::Gone(marker) => {
+                            condition.check(key, None)?;
+                            deleted.marker = Some(marker.name());
+                        }
+                    }
+                    change.drop_version(self, &row, false);
+                    self.end_headless(&mut change, (drive, key), &left, file, &row).await?;
+                }
+                Place::Marker(gone) => {
+                    condition.check(key, None)?;
+                    spot.require(self, &mut change, key);
+                    deleted.marker = gone.marker.as_ref().map(|marker| marker.name());
+                    self.drop_marker(&mut change, (drive, key), &spot, &left, &gone).await?;
+                }
+            }
+            match change.commit(self.store(), key).await? {
+                Commit::Done(_) => return Ok(deleted),
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+
+    /// The object that is there goes for good, and the version before it takes its place.
+    async fn drop_latest(
+        &self,
+        change: &mut Change,
+        (drive, key): (DriveId, &ObjectKey),
+        spot: &Spot,
+        left: &Left,
+        entry: &Entry,
+    ) -> Result<(), DriveError> {
+        let Some(file) = entry.file() else { return Ok(()) };
+        let Some(heir) = self.heir(drive, file.id).await? else {
+            self.take_away(change, drive, key, spot, entry).await?;
+            self.leave_for_good(change, entry);
+            return Ok(());
+        };
+        change.take_version(self, &heir);
+        change.release(file);
+        match heir.was {
+            Was::File(was) => {
+                let entry = revived(&was, heir.saved, entry);
+                match spot {
+                    Spot::There(walk) => {
+                        let (parent, _) = walk.parent()?;
+                        change.delete_entry(parent, &walk.required()?.entry);
+                        change.put_entry(parent, &entry);
+                        change.unread(was.id);
+                    }
+                    _ => change.put_flat(self, key, &entry),
+                }
+            }
+            Was::Gone(marker) => {
+                self.take_away(change, drive, key, spot, entry).await?;
+                self.forget_place(change, entry);
+                let gone = Gone { file: file.id, marker: Some(marker), created: entry.created };
+                let histories: Vec<Gone> = std::iter::once(gone).chain(left.histories.iter().cloned()).collect();
+                change.put_left(self, key.as_str(), left, &histories)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The marker of a history that was left goes. Nothing else being there, the version before it comes back.
+    async fn drop_marker(
+        &self,
+        change: &mut Change,
+        (drive, key): (DriveId, &ObjectKey),
+        spot: &Spot,
+        left: &Left,
+        gone: &Gone,
+    ) -> Result<(), DriveError> {
+        let mut histories: Vec<Gone> = left.histories.iter().filter(|it| it.file != gone.file).cloned().collect();
+        let occupied = match spot.object(key) {
+            Some(object) => !object.entry.is_folder(),
+            None => false,
+        };
+        let heir = self.heir(drive, gone.file).await?;
+        let later = |heir: &Kept| histories.iter().any(|it| it.order() > heir.saved.0);
+        match heir {
+            // Of it there may be versions of the drive's own.
+            None => change.put_work(work_key_of_history(gone.file), Work::Forget, false),
+            Some(heir) => match &heir.was {
+                Was::Gone(marker) => {
+                    change.take_version(self, &heir);
+                    histories.push(Gone { marker: Some(marker.clone()), ..gone.clone() });
+                }
+                Was::File(_) if occupied || later(&heir) => histories.push(Gone { marker: None, ..gone.clone() }),
+                Was::File(was) => {
+                    change.take_version(self, &heir);
+                    self.come_back(change, (drive, key), spot, revived_at(key, was, heir.saved, gone.created)).await?;
+                }
+            },
+        }
+        change.put_left(self, key.as_str(), left, &histories)
+    }
+
+    /// An object is there again, with the folders that it needs.
+    async fn come_back(
+        &self,
+        change: &mut Change,
+        (drive, key): (DriveId, &ObjectKey),
+        spot: &Spot,
+        entry: Entry,
+    ) -> Result<(), DriveError> {
+        match spot {
+            Spot::Tree(walk) if !key.is_folder() => {
+                let (parent, name) = self.make_implied(change, walk, key)?;
+                let entry = Entry { name, ..entry };
+                change.put_entry(parent, &entry);
+                change.count_entries(parent, 1);
+                if let Some(file) = entry.file() {
+                    change.unread(file.id);
+                }
+                self.inner.waiting.add(drive);
+            }
+            _ => {
+                if !matches!(spot, Spot::Flat { .. }) {
+                    Spot::Flat { row: None, obstacle: None }.require(self, change, key);
+                }
+                change.count_entries(FolderId::FLAT, 1);
+                change.put_flat(self, key, &entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// An earlier version goes. If nothing but the list of what was left leads to its history, and it was the last, the
+    /// list does so no more.
+    async fn end_headless(
+        &self,
+        change: &mut Change,
+        (drive, key): (DriveId, &ObjectKey),
+        left: &Left,
+        file: FileId,
+        row: &Kept,
+    ) -> Result<(), DriveError> {
+        let headless = left.histories.iter().any(|gone| gone.file == file && gone.marker.is_none());
+        if !headless {
+            return Ok(());
+        }
+        let rows = self.version_rows(drive, file, 2).await?;
+        if rows.iter().all(|it| it.key == row.key) {
+            let histories: Vec<Gone> = left.histories.iter().filter(|it| it.file != file).cloned().collect();
+            change.put_left(self, key.as_str(), left, &histories)?;
+        }
+        Ok(())
+    }
+
+    /// A file leaves the tree, or the flat list; what it was remains to be kept or released.
+    async fn take_away(
+        &self,
+        change: &mut Change,
+        drive: DriveId,
+        key: &ObjectKey,
+        spot: &Spot,
+        entry: &Entry,
+    ) -> Result<(), DriveError> {
+        match spot {
+            Spot::There(walk) => {
+                let (parent, ancestors) = walk.parent()?;
+                change.delete_entry(parent, entry);
+                self.count_off(change, drive, ancestors).await?;
+            }
+            Spot::Flat { .. } => {
+                change.delete_flat(self, key);
+                change.count_entries(FolderId::FLAT, -1);
+                if key.is_folder() {
+                    // The folder of that name is no key either.
+                    self.imply(change, drive, key).await?;
+                }
+            }
+            Spot::Tree(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A file that was taken out is nowhere; its versions stay.
+    fn forget_place(&self, change: &mut Change, entry: &Entry) {
+        change.delete(self.inner.tables.places, entry.id().to_vec().into());
+        change.delete_properties(entry);
+        if let Some(file) = entry.file() {
+            change.unread(file.id);
+        }
+    }
+
+    /// Nothing of a file that was taken out stays.
+    fn leave_for_good(&self, change: &mut Change, entry: &Entry) {
+        change.leave_to_sweeper(entry, false);
+        change.count_bytes(-(entry.size() as i64));
     }
 
     /// The key that is a folder goes: the folder with it when it is empty, else it is there for others only.
@@ -144,4 +395,22 @@ fn change_to_implied(change: &mut Change, parent: FolderId, step: &Step) {
     debug_assert_eq!(step.key, entry_key(parent, &entry.name));
     change.delete_entry(parent, &step.entry);
     change.put_entry(parent, &entry);
+}
+
+/// An earlier version in the place of what is there.
+fn revived(was: &FileInfo, saved: WallMillis, entry: &Entry) -> Entry {
+    let kind = EntryKind::File(FileInfo { order: saved.0, history: true, ..was.clone() });
+    Entry { modified: saved, kind, ..entry.clone() }
+}
+
+/// The same where nothing is.
+fn revived_at(key: &ObjectKey, was: &FileInfo, saved: WallMillis, created: WallMillis) -> Entry {
+    let nothing = Entry {
+        name: key.to_string(),
+        created,
+        modified: saved,
+        properties: false,
+        kind: EntryKind::File(was.clone()),
+    };
+    revived(was, saved, &nothing)
 }

@@ -1,10 +1,9 @@
 //! Where a key is, or would be put.
 
-use super::about::about_in;
 use super::{About, ObjectKey};
 use crate::drive::change::Change;
 use crate::drive::walk::{Step, Walk};
-use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo};
+use crate::drive::{DriveError, Drives, Entry, FileInfo, FolderInfo, Versioning};
 use crate::{DriveId, VersionId};
 use bytes::Bytes;
 use client::Content;
@@ -33,6 +32,17 @@ pub struct OpenObject {
     pub content: Content,
     /// What is said of it.
     pub about: About,
+    /// The row that names it, where it is an earlier version.
+    pub(super) earlier: Option<Bytes>,
+    /// Are versions kept there?
+    pub versioning: Versioning,
+}
+
+impl OpenObject {
+    /// It is no earlier version.
+    pub fn is_latest(&self) -> bool {
+        self.earlier.is_none()
+    }
 }
 
 impl Object {
@@ -169,20 +179,10 @@ impl Drives {
 
     /// An object with its content.
     pub async fn open_object(&self, drive: DriveId, key: &ObjectKey) -> Result<Option<OpenObject>, DriveError> {
-        let tables = self.inner.tables;
         for _ in 0..LOOKS_MAX {
             let Some(object) = self.object(drive, key).await? else { return Ok(None) };
-            let EntryKind::File(file) = &object.entry.kind else {
-                let content = Content::inline(Bytes::new())?;
-                return Ok(Some(OpenObject { object, content, about: About::default() }));
-            };
-            let row = |table| ItemKey::new(table, drive.bytes(), file.version.bytes());
-            let rows = vec![row(tables.contents), row(tables.about)];
-            let mut rows = self.inner.store.get_many(rows, Consistency::Strong).await?.into_iter();
-            let (content, about) = (rows.next().flatten(), rows.next().flatten());
-            if let Some(item) = content {
-                let about = about.map_or(Ok(About::default()), |item| about_in(&item.value))?;
-                return Ok(Some(OpenObject { object, content: Content::decode(&item.value)?, about }));
+            if let Some(open) = self.open_found(drive, object, None).await? {
+                return Ok(Some(open));
             }
             // Replaced and swept between the two reads.
         }

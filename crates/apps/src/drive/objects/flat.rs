@@ -1,7 +1,9 @@
 //! The rows of keys that cannot be in the tree.
 
 use super::ObjectKey;
-use crate::drive::change::Change;
+use crate::drive::change::{Change, work_key_of_history};
+use crate::drive::rows::Work;
+use crate::drive::succession::Left;
 use crate::drive::{DriveError, Drives, Entry};
 use crate::{DriveId, FolderId};
 use bytes::Bytes;
@@ -23,6 +25,25 @@ impl Drives {
         let key = |sort_key: &[u8]| ObjectKey::parse(&String::from_utf8_lossy(sort_key));
         let keys = page.items.iter().map(|at| key(&at.sort_key)).collect::<Result<_, _>>()?;
         Ok((keys, page.next))
+    }
+}
+
+impl Drives {
+    /// For the end of a drive: what was left at some keys is left to the sweeper. False: there was nothing.
+    pub(crate) async fn clear_left(&self, drive: DriveId, most: u32) -> Result<bool, DriveError> {
+        let query = Query { limit: most, ..Query::all(self.inner.tables.gone, drive.bytes()) };
+        let page = self.store().query(&query, Consistency::Strong).await?;
+        for at in &page.items {
+            let left = Left::read(Some(&at.item))?;
+            let mut change = Change::new(self, drive);
+            for gone in &left.histories {
+                change.put_work(work_key_of_history(gone.file), Work::Forget, false);
+            }
+            change.put_left(self, &String::from_utf8_lossy(&at.sort_key), &left, &[])?;
+            // Where others were first there is something new: the next call sees it.
+            change.commit(self.store(), &drive).await?;
+        }
+        Ok(!page.items.is_empty())
     }
 }
 

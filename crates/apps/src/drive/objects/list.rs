@@ -3,6 +3,7 @@
 use super::Object;
 use super::walk::{KeyWalk, Step, past};
 use crate::DriveId;
+use crate::drive::succession::Left;
 use crate::drive::{DriveError, Drives};
 
 /// Keys and common prefixes in one page.
@@ -32,22 +33,43 @@ pub struct Objects {
     pub next: Option<String>,
 }
 
-impl Objects {
-    fn len(&self) -> usize {
-        self.objects.len() + self.prefixes.len()
-    }
+/// Something in a listing.
+pub(super) enum Listed {
+    Object(Object),
+    Prefix(String),
+    /// What was left at a key, after its object if there is one.
+    Left(String, Left),
 }
 
 impl Drives {
     /// A page of a drive's keys.
     pub async fn list_objects(&self, drive: DriveId, asked: &Listing) -> Result<Objects, DriveError> {
+        let (listed, next) = self.list_keys(drive, asked, false).await?;
+        let mut found = Objects { next, ..Objects::default() };
+        for one in listed {
+            match one {
+                Listed::Object(object) => found.objects.push(object),
+                Listed::Prefix(prefix) => found.prefixes.push(prefix),
+                Listed::Left(..) => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// A page of keys, and where the next begins; with what was left at keys, or without it.
+    pub(super) async fn list_keys(
+        &self,
+        drive: DriveId,
+        asked: &Listing,
+        left: bool,
+    ) -> Result<(Vec<Listed>, Option<String>), DriveError> {
         let limit = asked.limit.min(LIST_MAX);
-        let mut found = Objects::default();
+        let (mut found, mut count) = (Vec::new(), 0);
         if limit == 0 {
-            return Ok(found);
+            return Ok((found, None));
         }
         let mut from = asked.after.as_bytes().max(asked.prefix.as_bytes()).to_vec();
-        let mut walk = KeyWalk::start(self, drive, &asked.prefix, &from, limit + 1).await?;
+        let mut walk = KeyWalk::start(self, drive, &asked.prefix, &from, limit + 1, left).await?;
         let mut last = String::new();
         while let Some(step) = walk.next().await? {
             let key = step.key();
@@ -56,24 +78,25 @@ impl Drives {
             }
             if let Some(common) = asked.common(key) {
                 if *common > *asked.after && last != common {
-                    if found.len() as u32 == limit {
-                        found.next = Some(last);
-                        return Ok(found);
+                    if count == limit {
+                        return Ok((found, Some(last)));
                     }
                     last = common.to_string();
-                    found.prefixes.push(last.clone());
+                    found.push(Listed::Prefix(last.clone()));
+                    count += 1;
                 }
                 // A folder that is not entered is past already.
                 let passed = matches!(&step, Step::Folder(key, _) if key == common);
                 if !passed {
                     let Some(past) = past(common) else { break };
-                    walk = KeyWalk::start(self, drive, &asked.prefix, &past, limit + 1).await?;
+                    walk = KeyWalk::start(self, drive, &asked.prefix, &past, limit + 1, left).await?;
                     from = past;
                 }
                 continue;
             }
-            let (key, entry) = match step {
-                Step::Object(key, entry) => (key, entry),
+            let (key, what) = match step {
+                Step::Object(key, entry) => (key.clone(), Listed::Object(Object { key, entry })),
+                Step::Left(key, left) => (key.clone(), Listed::Left(key, left)),
                 Step::Folder(key, entry) => {
                     let Some(folder) = entry.folder().cloned() else { continue };
                     let has_entries = walk.enter(key.clone(), folder.id, &from).await?;
@@ -82,28 +105,34 @@ impl Drives {
                     if folder.implied && (has_entries || midway) {
                         continue;
                     }
-                    (key, entry)
+                    (key.clone(), Listed::Object(Object { key, entry }))
                 }
             };
             // A key with bytes that ends with a slash comes before the folder of that name.
-            if !key.starts_with(&asked.prefix) || *key <= *asked.after || key == last {
+            if !key.starts_with(&asked.prefix) || *key <= *asked.after {
                 continue;
             }
-            if found.len() as u32 == limit {
-                found.next = Some(last);
-                return Ok(found);
+            if key == last {
+                if matches!(what, Listed::Left(..)) {
+                    found.push(what);
+                }
+                continue;
             }
-            last.clone_from(&key);
-            found.objects.push(Object { key, entry });
+            if count == limit {
+                return Ok((found, Some(last)));
+            }
+            last = key;
+            found.push(what);
+            count += 1;
         }
-        Ok(found)
+        Ok((found, None))
     }
 }
 
 /// It, and of a folder all that is in it, comes before that place.
 fn is_before(step: &Step, from: &[u8]) -> bool {
     match step {
-        Step::Object(key, _) => key.as_bytes() < from,
+        Step::Object(key, _) | Step::Left(key, _) => key.as_bytes() < from,
         Step::Folder(key, _) => key.as_bytes() < from && !from.starts_with(key.as_bytes()),
     }
 }
@@ -115,7 +144,7 @@ impl Listing {
     }
 
     /// The common prefix that stands for the key.
-    fn common<'a>(&self, key: &'a str) -> Option<&'a str> {
+    pub(super) fn common<'a>(&self, key: &'a str) -> Option<&'a str> {
         if self.delimiter.is_empty() {
             return None;
         }

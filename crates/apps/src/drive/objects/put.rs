@@ -140,7 +140,7 @@ impl Drives {
             spot.require(self, &mut change, put.key);
             let entry = match &spot {
                 Spot::There(walk) => self.put_over(put, &mut change, walk).await?,
-                Spot::Tree(walk) => self.put_under(put, &mut change, walk)?,
+                Spot::Tree(walk) => self.put_under(put, &mut change, walk).await?,
                 Spot::Flat { .. } => self.put_beside(put, &mut change, &spot).await?,
             };
             let own = put.coming().arrive(&mut change, self, *intent);
@@ -164,7 +164,8 @@ impl Drives {
     async fn put_over(&self, put: &Putting<'_>, change: &mut Change, walk: &Walk) -> Result<Entry, DriveError> {
         let (parent, _) = walk.parent()?;
         let old = &walk.required()?.entry;
-        let entry = self.replace(put, change, old).await?;
+        let mut entry = put.entry(self.now(), Some(old));
+        self.succeed(change, (put.drive, put.key.as_str()), Some(old), &mut entry).await?;
         change.delete_entry(parent, old);
         change.put_entry(parent, &entry);
         if let Some(file) = entry.file() {
@@ -173,21 +174,11 @@ impl Drives {
         Ok(entry)
     }
 
-    /// The entry that takes an old one's place: what was there is kept as an earlier version.
-    async fn replace(&self, put: &Putting<'_>, change: &mut Change, old: &Entry) -> Result<Entry, DriveError> {
-        let mut entry = put.entry(self.now(), Some(old));
-        let kept = self.keep_version(change, put.drive, old, put.content.hash).await?;
-        let history = old.file().is_some_and(|file| file.history);
-        if let (true, EntryKind::File(new)) = (kept || history, &mut entry.kind) {
-            new.history = true;
-        }
-        Ok(entry)
-    }
-
     /// Where nothing is, with the folders that are missing.
-    fn put_under(&self, put: &Putting<'_>, change: &mut Change, walk: &Walk) -> Result<Entry, DriveError> {
+    async fn put_under(&self, put: &Putting<'_>, change: &mut Change, walk: &Walk) -> Result<Entry, DriveError> {
         let (parent, name) = self.make_implied(change, walk, put.key)?;
-        let entry = Entry { name, ..put.entry(self.now(), None) };
+        let mut entry = Entry { name, ..put.entry(self.now(), None) };
+        self.succeed(change, (put.drive, put.key.as_str()), None, &mut entry).await?;
         change.put_entry(parent, &entry);
         if let Some(file) = entry.file().filter(|_| entry.tells_of_text()) {
             change.unread(file.id);
@@ -198,19 +189,21 @@ impl Drives {
 
     /// Into the flat list.
     async fn put_beside(&self, put: &Putting<'_>, change: &mut Change, spot: &Spot) -> Result<Entry, DriveError> {
-        let entry = match spot {
-            Spot::Flat { row: Some((_, old)), .. } => self.replace(put, change, old).await?,
+        let old = match spot {
+            Spot::Flat { row: Some((_, old)), .. } => Some(old),
             _ => {
                 change.count_entries(FolderId::FLAT, 1);
-                put.entry(self.now(), None)
+                None
             }
         };
+        let mut entry = put.entry(self.now(), old);
+        self.succeed(change, (put.drive, put.key.as_str()), old, &mut entry).await?;
         change.put_flat(self, put.key, &entry);
         Ok(entry)
     }
 
     /// The folders before the last name that the walk did not find; the last of them, and that name.
-    fn make_implied(
+    pub(super) fn make_implied(
         &self,
         change: &mut Change,
         walk: &Walk,
@@ -294,6 +287,8 @@ impl Putting<'_> {
             history: false,
             composed: self.new.composed,
             by: new.by,
+            order: 0,
+            named: false,
         };
         Entry {
             name: old.map_or_else(|| self.key.to_string(), |entry| entry.name.clone()),

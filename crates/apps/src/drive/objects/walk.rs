@@ -2,15 +2,16 @@
 //!
 //! The tree is walked in depth, a frame for each folder on the way. The store gives a folder's entries by name; a folder
 //! sorts as its name with a slash, so it is held back until the entries that come before that (`a-b` before `a/`) have been
-//! given. The flat list is a second stream, merged in.
+//! given. The flat list is a second stream, merged in, and so is the list of what was left at keys.
 
 use crate::drive::change::name_in;
+use crate::drive::succession::Left;
 use crate::drive::{DriveError, Drives, Entry};
 use crate::{DriveId, FolderId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use types::query::prefix_end;
-use types::{Bound, Consistency, ItemKey, Query};
+use types::{Bound, Consistency, Item, ItemKey, Query};
 
 /// What comes next.
 pub(super) enum Step {
@@ -18,12 +19,14 @@ pub(super) enum Step {
     Object(String, Entry),
     /// A folder; its key ends with a slash. What is in it comes only when it is entered.
     Folder(String, Entry),
+    /// What was left at a key, whether or not there is an object. It comes after that.
+    Left(String, Left),
 }
 
 impl Step {
     pub(super) fn key(&self) -> &str {
         match self {
-            Step::Object(key, _) | Step::Folder(key, _) => key,
+            Step::Object(key, _) | Step::Folder(key, _) | Step::Left(key, _) => key,
         }
     }
 }
@@ -36,7 +39,8 @@ pub(super) struct KeyWalk<'a> {
     /// Entries to be read at a time.
     page: u32,
     frames: Vec<Frame>,
-    flat: Flat,
+    flat: Beside<Entry>,
+    left: Beside<Left>,
 }
 
 /// A folder that is being walked.
@@ -51,28 +55,37 @@ struct Frame {
     held: BTreeMap<String, Entry>,
 }
 
-struct Flat {
+/// Rows by keys, beside the tree.
+struct Beside<T> {
     query: Option<Query>,
-    read: VecDeque<(String, Entry)>,
+    read: VecDeque<(String, T)>,
+    decode: fn(&str, &Item) -> Result<T, DriveError>,
 }
 
 impl<'a> KeyWalk<'a> {
-    /// Of keys with the prefix, from `from` on. Keys before it may come still: of folders that it is in.
+    /// Of keys with the prefix, from `from` on; `left`: and of what was left at keys. Keys before it may come still: of
+    /// folders that it is in.
     pub(super) async fn start(
         drives: &'a Drives,
         drive: DriveId,
         prefix: &'a str,
         from: &[u8],
         page: u32,
+        left: bool,
     ) -> Result<KeyWalk<'a>, DriveError> {
         let page = page.clamp(16, super::list::LIST_MAX);
-        let mut query = Query::prefix(drives.inner.tables.flat, drive.bytes(), prefix.as_bytes());
-        if from > prefix.as_bytes() {
-            query.from = Bound::Included(Bytes::copy_from_slice(from));
-        }
-        query.limit = page;
-        let flat = Flat { query: Some(query), read: VecDeque::new() };
-        let mut walk = KeyWalk { drives, drive, prefix, page, frames: Vec::new(), flat };
+        let query = |table| {
+            let mut query = Query::prefix(table, drive.bytes(), prefix.as_bytes());
+            if from > prefix.as_bytes() {
+                query.from = Bound::Included(Bytes::copy_from_slice(from));
+            }
+            query.limit = page;
+            query
+        };
+        let tables = drives.inner.tables;
+        let flat = Beside::of(Some(query(tables.flat)), |key, item| Entry::decode(key, &item.value));
+        let left = Beside::of(left.then(|| query(tables.gone)), |_, item| Left::read(Some(item)));
+        let mut walk = KeyWalk { drives, drive, prefix, page, frames: Vec::new(), flat, left };
         walk.open(FolderId::ROOT, String::new(), from).await?;
         Ok(walk)
     }
@@ -80,8 +93,15 @@ impl<'a> KeyWalk<'a> {
     /// The next key: of folders, before what is in them.
     pub(super) async fn next(&mut self) -> Result<Option<Step>, DriveError> {
         self.flat.fill(self.drives).await?;
+        self.left.fill(self.drives).await?;
         let tree = self.peek_tree().await?;
         let flat = self.flat.read.front();
+        let object = tree.as_ref().into_iter().chain(flat.map(|(key, _)| key)).min();
+        if let Some((left, _)) = self.left.read.front()
+            && object.is_none_or(|object| left < object)
+        {
+            return Ok(self.left.read.pop_front().map(|(key, left)| Step::Left(key, left)));
+        }
         match (tree, flat) {
             (Some(tree), Some((flat, _))) if *flat <= tree => self.next_flat(),
             (None, Some(_)) => self.next_flat(),
@@ -210,7 +230,11 @@ impl Frame {
     }
 }
 
-impl Flat {
+impl<T> Beside<T> {
+    fn of(query: Option<Query>, decode: fn(&str, &Item) -> Result<T, DriveError>) -> Beside<T> {
+        Beside { query, read: VecDeque::new(), decode }
+    }
+
     async fn fill(&mut self, drives: &Drives) -> Result<(), DriveError> {
         while self.read.is_empty() {
             let Some(query) = self.query.take() else { return Ok(()) };
@@ -218,7 +242,7 @@ impl Flat {
             for at in &page.items {
                 let key = std::str::from_utf8(&at.sort_key)
                     .map_err(|_| DriveError::Damaged("the key of an object".into()))?;
-                self.read.push_back((key.to_string(), Entry::decode(key, &at.item.value)?));
+                self.read.push_back((key.to_string(), (self.decode)(key, &at.item)?));
             }
             self.query = page.next.map(|next| query.after(next));
         }

@@ -1,0 +1,157 @@
+//! What holds for a drive as a bucket: whether versions of its objects are kept.
+//!
+//! A row says so. What was read of it is remembered, and every transaction that depends on it rests on the row's being as it
+//! was read: who knows an older state looks again, and nobody acts on it.
+
+use super::change::{Change, Commit};
+use super::rows::decode;
+use super::tries::Tries;
+use super::{DriveError, DrivePath, Drives};
+use crate::DriveId;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use prost::Message;
+use std::collections::HashMap;
+use types::{Consistency, Item, ItemKey, Test, Version};
+
+/// Sort key of the row.
+pub(super) const VERSIONING: &[u8] = b"versioning";
+/// Drives that are remembered.
+const KNOWN_MAX: usize = 10_000;
+
+/// Are versions of objects kept?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioning {
+    /// They never were: the drive's own earlier versions are thinned out, and S3 does not see them.
+    #[default]
+    Off,
+    /// Every put and delete adds one, and none goes by itself.
+    Enabled,
+    /// What is there stays; what comes replaces the one called `null`.
+    Suspended,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct VersioningRow {
+    /// 1: enabled, 2: suspended.
+    #[prost(uint32, tag = "1")]
+    state: u32,
+}
+
+/// A drive's rules, as read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub versioning: Versioning,
+    row: Option<Version>,
+}
+
+impl Rules {
+    pub(super) fn of(item: Option<&Item>) -> Result<Rules, DriveError> {
+        let Some(item) = item else { return Ok(Rules { versioning: Versioning::Off, row: None }) };
+        let versioning = match decode::<VersioningRow>("a bucket's versioning", &item.value)?.state {
+            1 => Versioning::Enabled,
+            2 => Versioning::Suspended,
+            other => return Err(DriveError::Damaged(format!("a bucket's versioning: {other}"))),
+        };
+        Ok(Rules { versioning, row: Some(item.version) })
+    }
+
+    /// Versions have an order, and may have names.
+    pub(super) fn numbers(&self) -> bool {
+        self.versioning != Versioning::Off
+    }
+
+    pub(super) fn test(&self) -> Test {
+        self.row.map_or(Test::Absent, Test::VersionIs)
+    }
+}
+
+/// Rules as they were read last.
+#[derive(Default)]
+pub(super) struct Known {
+    rules: Mutex<HashMap<DriveId, Rules>>,
+}
+
+impl Known {
+    fn learn(&self, drive: DriveId, rules: Rules) {
+        let mut all = self.rules.lock();
+        if all.len() >= KNOWN_MAX {
+            all.clear();
+        }
+        all.insert(drive, rules);
+    }
+
+    pub(super) fn forget(&self, drive: DriveId) {
+        self.rules.lock().remove(&drive);
+    }
+}
+
+impl Drives {
+    pub(super) fn rules_key(&self, drive: DriveId) -> ItemKey {
+        ItemKey::new(self.inner.tables.buckets, drive.bytes(), Bytes::from_static(VERSIONING))
+    }
+
+    /// The drive's rules as they were known lately: for transactions, which rest on them.
+    pub(super) async fn rules(&self, drive: DriveId) -> Result<Rules, DriveError> {
+        let known = self.inner.known.rules.lock().get(&drive).copied();
+        match known {
+            Some(rules) => Ok(rules),
+            None => self.read_rules(drive).await,
+        }
+    }
+
+    pub(super) async fn read_rules(&self, drive: DriveId) -> Result<Rules, DriveError> {
+        let item = self.inner.store.get(&self.rules_key(drive), Consistency::Strong).await?;
+        self.learn_rules(drive, item.as_ref())
+    }
+
+    /// The row was read along with others.
+    pub(super) fn learn_rules(&self, drive: DriveId, item: Option<&Item>) -> Result<Rules, DriveError> {
+        let rules = Rules::of(item)?;
+        self.inner.known.learn(drive, rules);
+        Ok(rules)
+    }
+
+    /// Are versions of objects kept, as it is now?
+    pub async fn versioning(&self, drive: DriveId) -> Result<Versioning, DriveError> {
+        Ok(self.read_rules(drive).await?.versioning)
+    }
+
+    /// The same as it was known lately: to whoever just changed something, as it was then.
+    pub async fn versioning_lately(&self, drive: DriveId) -> Result<Versioning, DriveError> {
+        Ok(self.rules(drive).await?.versioning)
+    }
+
+    /// The drive is no bucket any more, and empty.
+    pub(crate) async fn forget_rules(&self, drive: DriveId) -> Result<(), DriveError> {
+        let mut change = Change::new(self, drive);
+        change.delete(self.inner.tables.buckets, Bytes::from_static(VERSIONING));
+        change.commit(self.store(), &drive).await?;
+        self.inner.known.forget(drive);
+        Ok(())
+    }
+
+    /// Says whether versions of objects are kept from now on. What once kept versions cannot be as if it never had.
+    pub async fn set_versioning(&self, drive: DriveId, versioning: Versioning) -> Result<(), DriveError> {
+        let state = match versioning {
+            Versioning::Off => return Err(DriveError::Invalid("versioning can be suspended, not undone".into())),
+            Versioning::Enabled => 1,
+            Versioning::Suspended => 2,
+        };
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let rules = self.read_rules(drive).await?;
+            let mut change = Change::new(self, drive);
+            change.require_rules(self, rules);
+            let row = VersioningRow { state }.encode_to_vec();
+            change.put(self.inner.tables.buckets, Bytes::from_static(VERSIONING), row);
+            let commit = change.commit(self.store(), &drive).await;
+            // Whatever came of it: what was known is not so any more, or may not be.
+            self.inner.known.forget(drive);
+            match commit? {
+                Commit::Done(_) => return Ok(()),
+                Commit::Lost(_) => tries.lost(self.store()).await?,
+            }
+        }
+    }
+}

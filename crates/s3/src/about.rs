@@ -1,9 +1,8 @@
 //! What clients say of an object in headers.
 
-use crate::errors::{argument, named, refused};
+use crate::errors::{argument, refused};
 use crate::text::plain;
 use apps::drive::objects::{About, Pair};
-use hyper::StatusCode;
 use s3s::dto::{Metadata, TaggingHeader, Timestamp, TimestampFormat};
 use s3s::{S3ErrorCode, S3Result};
 use types::WallMillis;
@@ -76,10 +75,15 @@ impl Kept {
     }
 }
 
-/// Tags within S3's bounds.
+/// An object's tags, within S3's bounds.
 pub(crate) fn valid_tags(tags: Vec<Pair>) -> S3Result<Vec<Pair>> {
-    if tags.len() > TAGS_MAX {
-        return Err(named("BadRequest", StatusCode::BAD_REQUEST, "an object has at most 10 tags"));
+    checked_tags(tags, TAGS_MAX)
+}
+
+/// At most so many tags.
+pub(crate) fn checked_tags(tags: Vec<Pair>, most: usize) -> S3Result<Vec<Pair>> {
+    if tags.len() > most {
+        return Err(refused(S3ErrorCode::InvalidTag, format!("there are more than {most} tags")));
     }
     for (at, tag) in tags.iter().enumerate() {
         let (name, value) = (tag.name.chars().count(), tag.value.chars().count());

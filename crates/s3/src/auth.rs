@@ -97,7 +97,12 @@ impl Gateway {
 
     /// The bucket, if who asks may do that there.
     pub(crate) async fn bucket<T>(&self, request: &S3Request<T>, name: &str, need: Need) -> S3Result<InBucket> {
-        self.again(&request.credentials, &request.extensions, name, need).await
+        let at = self.again(&request.credentials, &request.extensions, name, need).await?;
+        let owner = request.headers.get("x-amz-expected-bucket-owner");
+        if owner.is_some_and(|owner| owner.as_bytes() != at.bucket.drive.to_string().as_bytes()) {
+            return Err(refused(S3ErrorCode::AccessDenied, "the bucket is not whose the request expects it to be"));
+        }
+        Ok(at)
     }
 
     /// The same for a request under way: keys, accounts, members and policies may have changed since it began.

@@ -52,6 +52,7 @@ impl Gateway {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let caller = self.caller(&request).await?;
         may(&caller, Need::Write)?;
+        crate::acl::check_headers(&request.headers)?;
         let name = request.input.bucket;
         if request.input.object_lock_enabled_for_bucket == Some(true) {
             return Err(crate::errors::not_offered("object lock"));

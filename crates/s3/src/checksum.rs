@@ -203,6 +203,9 @@ struct Running {
     wrong: Option<S3Error>,
 }
 
+/// Of a file in a form that says how long one may be.
+pub(crate) const FILE_TOO_LONG: &str = "the file is too long";
+
 /// What S3 calls an error of a body. The library's own have no type that one could ask for.
 fn of_body(said: &str) -> S3Error {
     if said.contains("Sha256Mismatch") {
@@ -211,6 +214,9 @@ fn of_body(said: &str) -> S3Error {
     }
     if said.contains("SignatureMismatch") {
         return refused(S3ErrorCode::SignatureDoesNotMatch, "a chunk of the body, or its end, has another signature");
+    }
+    if said.contains(FILE_TOO_LONG) {
+        return refused(S3ErrorCode::EntityTooLarge, "the file has more bytes than its form may put");
     }
     if said.contains(TOO_LONG) {
         return named("InvalidChunkSizeError", StatusCode::FORBIDDEN, "send signed chunks of at most 8 MiB");

@@ -60,7 +60,8 @@ fn matches(condition: &ETagCondition, object: &Object) -> bool {
     }
 }
 
-fn of(time: &Timestamp) -> i64 {
+/// Seconds since 1970.
+pub(crate) fn of(time: &Timestamp) -> i64 {
     let mut text = Vec::new();
     let told = time.format(TimestampFormat::EpochSeconds, &mut text).ok();
     let text = told.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default();

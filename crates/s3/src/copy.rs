@@ -3,15 +3,20 @@
 use crate::about::Kept;
 use crate::access::Asked;
 use crate::auth::{InBucket, Need};
-use crate::conditions::Conditions;
-use crate::errors::{not_offered, of_drive, refused};
+use crate::conditions::{Conditions, of_write};
+use crate::errors::{argument, not_offered, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::put::{key, new_object, plain_storage};
 use crate::text::{etag, time};
 use crate::versions::{told_version, version};
+use apps::DriveError;
 use apps::drive::objects::{ObjectCondition, OpenObject};
-use hyper::header::{IF_MATCH, IF_NONE_MATCH};
-use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, MetadataDirective, TaggingDirective};
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, ETagCondition, MetadataDirective,
+    TaggingDirective,
+};
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
 
 impl Gateway {
@@ -42,10 +47,8 @@ impl Gateway {
 
     pub(crate) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
-        // The library does not tell of them.
-        if [IF_MATCH, IF_NONE_MATCH].iter().any(|name| request.headers.contains_key(name)) {
-            return Err(not_offered("a copy under a condition on what it replaces"));
-        }
+        crate::acl::check_headers(&request.headers)?;
+        let condition = on_target(&request.headers)?;
         let input = request.input;
         plain_storage(
             input.storage_class.as_ref(),
@@ -98,7 +101,15 @@ impl Gateway {
         let mut new = new_object(&at.caller()?.user, tag, media_type, about);
         new.composed = file.is_some_and(|file| file.composed);
         let to = (at.bucket.drive, &key);
-        let copied = at.drives.copy_object(to, (drive, &source), new, ObjectCondition::Any).await.map_err(of_drive)?;
+        let any = condition == ObjectCondition::Any;
+        let copied =
+            at.drives.copy_object(to, (drive, &source), new, condition).await.map_err(|error| match error {
+                // Nobody set a condition: it is the source that was replaced meanwhile.
+                DriveError::Changed { .. } if any => {
+                    refused(S3ErrorCode::OperationAborted, "the source was replaced or deleted meanwhile: try again")
+                }
+                error => of_drive(error),
+            })?;
         let result = CopyObjectResult {
             e_tag: Some(etag(copied.etag())),
             last_modified: Some(time(copied.modified())),
@@ -111,4 +122,15 @@ impl Gateway {
             ..CopyObjectOutput::default()
         }))
     }
+}
+
+/// Under which condition on what is there already, of which the library does not tell.
+fn on_target(headers: &HeaderMap) -> S3Result<ObjectCondition> {
+    let said = |name: HeaderName| -> S3Result<Option<ETagCondition>> {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        let text = value.to_str().map_err(|_| argument("a condition is no entity tag"))?.trim();
+        let tag = || ETag::Strong(text.trim_matches('"').to_string());
+        Ok(Some(if text == "*" { ETagCondition::Any } else { ETagCondition::ETag(tag()) }))
+    };
+    of_write(said(IF_MATCH)?.as_ref(), said(IF_NONE_MATCH)?.as_ref())
 }

@@ -2,9 +2,10 @@
 
 use crate::errors::{named, refused};
 use hyper::header::{
-    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, StatusCode, Uri};
+use s3s::dto::Range;
 use s3s::host::{S3Host, VirtualHost};
 use s3s::{HttpResponse, S3Error, S3ErrorCode, S3Result};
 
@@ -38,7 +39,7 @@ impl S3Host for Hosts {
 const UNSIGNED: [&str; 2] = ["x-amz-content-sha256", "x-amz-user-agent"];
 
 /// What is refused before anything is looked up.
-pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), S3Error> {
+pub(crate) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), S3Error> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // Names may be percent-encoded, too.
     let pairs: Vec<_> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect();
@@ -47,6 +48,19 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
     if authorization.starts_with("AWS ") || query("AWSAccessKeyId").is_some() || query("Signature").is_some() {
         let what = "signatures of version 2 are not taken: sign with AWS4-HMAC-SHA256";
         return Err(refused(S3ErrorCode::InvalidRequest, what));
+    }
+    if headers.contains_key(AUTHORIZATION) {
+        let date = headers.get("x-amz-date").map(HeaderValue::as_bytes).unwrap_or_default();
+        let is_date = date.len() == 16
+            && date.iter().enumerate().all(|(at, byte)| match at {
+                8 => *byte == b'T',
+                15 => *byte == b'Z',
+                _ => byte.is_ascii_digit(),
+            });
+        if !authorization.starts_with("AWS4-HMAC-SHA256 ") || !is_date {
+            let what = "requests are signed by AWS4-HMAC-SHA256, with x-amz-date as 20260102T030405Z";
+            return Err(refused(S3ErrorCode::AccessDenied, what));
+        }
     }
     if let Some((name, _)) = pairs.iter().enumerate().find_map(|(at, pair)| {
         let again = pairs.iter().take(at).any(|(key, _)| *key == pair.0);
@@ -89,12 +103,26 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
             return Err(refused(S3ErrorCode::AccessDenied, "the host was not signed"));
         }
     }
-    // By its bytes: the library reads forms whole, before it asks who sends them.
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().trim_ascii_start();
-    if *method == Method::POST && kind.get(..10).is_some_and(|begin| begin.eq_ignore_ascii_case(b"multipart/")) {
-        return Err(crate::errors::not_offered("upload by a form"));
+    if headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption")) {
+        return Err(crate::errors::not_offered("encryption that clients ask for"));
     }
     Ok(())
+}
+
+/// A range that is none is as if it had not been said (RFC 9110, section 14.2). What was signed cannot be taken away.
+pub(crate) fn forget_range(headers: &mut HeaderMap, uri: &Uri) {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signed = [text(AUTHORIZATION), uri.query().unwrap_or_default()];
+    let signed = signed.iter().any(|text| text.to_ascii_lowercase().contains("range"));
+    if !signed && headers.contains_key(RANGE) && Range::parse(text(RANGE)).is_err() {
+        headers.remove(RANGE);
+    }
+}
+
+/// A form, by its bytes: the library would read it whole before it asks who sends it.
+pub(crate) fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().trim_ascii_start();
+    *method == Method::POST && kind.get(..10).is_some_and(|begin| begin.eq_ignore_ascii_case(b"multipart/"))
 }
 
 /// From another machine, in the open.
@@ -146,8 +174,11 @@ mod tests {
     fn old_signatures_and_long_lived_urls_are_refused() {
         let check = |uri: &str, authorization: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, authorization.parse().unwrap());
-            check(&Method::GET, &uri.parse().unwrap(), &headers)
+            if !authorization.is_empty() {
+                headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+                headers.insert("x-amz-date", HeaderValue::from_static("20261122T000000Z"));
+            }
+            check(&uri.parse().unwrap(), &headers)
         };
         assert!(check("/a?X-Amz-Expires=604800", "").is_ok());
         for uri in ["/a?X-Amz-Expires=604801", "/a?X-Amz-Expires=0", "/a?X-Amz-Expires=-1", "/a?AWSAccessKeyId=x"] {
@@ -160,9 +191,10 @@ mod tests {
         assert!(check("/", "AWS x:y").is_err());
         let mut chunks = HeaderMap::new();
         chunks.insert("x-amz-content-sha256", HeaderValue::from_static("STREAMING-UNSIGNED-PAYLOAD-TRAILER"));
-        let put = |uri: &str| super::check(&Method::PUT, &uri.parse().unwrap(), &chunks).is_ok();
+        let put = |uri: &str| super::check(&uri.parse().unwrap(), &chunks).is_ok();
         assert!(put("/a") && !put("/a?X-Amz-Signature=0&X-Amz-SignedHeaders=host"));
-        assert!(check("/", "AWS4-HMAC-SHA256 x").is_ok());
+        assert!(check("/", "Basic eDp5").is_err());
+        assert!(check("/", "AWS4-HMAC-SHA256 SignedHeaders=host;x-amz-date").is_ok());
     }
 
     #[test]
@@ -171,11 +203,14 @@ mod tests {
                              SignedHeaders=host;x-amz-date;x-amz-meta-a, Signature=0";
         let asked = |uri: &str, authorization: &str, names: &[&'static str]| {
             let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, authorization.parse().unwrap());
             for name in names {
                 headers.insert(*name, HeaderValue::from_static("x"));
             }
-            check(&Method::PUT, &uri.parse().unwrap(), &headers).is_ok()
+            if !authorization.is_empty() {
+                headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+                headers.insert("x-amz-date", HeaderValue::from_static("20261122T000000Z"));
+            }
+            check(&uri.parse().unwrap(), &headers).is_ok()
         };
         assert!(asked("/", authorization, &["x-amz-date", "x-amz-meta-a", "x-amz-content-sha256", "range"]));
         assert!(!asked("/", authorization, &["x-amz-date", "x-amz-copy-source"]));
@@ -188,14 +223,29 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_refused_however_they_are_written() {
+    fn ranges_that_are_none_are_forgotten_unless_they_were_signed() {
+        let left = |range: &'static str, uri: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RANGE, HeaderValue::from_static(range));
+            forget_range(&mut headers, &uri.parse().unwrap());
+            headers.contains_key(RANGE)
+        };
+        for range in ["bytes=0-4", "bytes=-5", "bytes=5-"] {
+            assert!(left(range, "/a"), "{range}");
+        }
+        for range in ["bytes=a-b", "bytes=5-2", "lines=1-2", "bytes=1-2,5-6"] {
+            assert!(!left(range, "/a") && left(range, "/a?X-Amz-SignedHeaders=host%3Brange"), "{range}");
+        }
+    }
+
+    #[test]
+    fn forms_are_known_however_they_are_written() {
         for kind in
             [&b"multipart/form-data; boundary=x"[..], b" Multipart/Form-Data; boundary=x", b"MULTIPART/x; a=\xff"]
         {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(kind).unwrap());
-            assert!(check(&Method::POST, &"/a".parse().unwrap(), &headers).is_err(), "{kind:?}");
-            assert!(check(&Method::PUT, &"/a".parse().unwrap(), &headers).is_ok());
+            assert!(is_form(&Method::POST, &headers) && !is_form(&Method::PUT, &headers), "{kind:?}");
         }
     }
 }

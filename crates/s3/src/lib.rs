@@ -10,7 +10,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod about;
+mod absent;
 mod access;
+mod acl;
 mod auth;
 mod buckets;
 mod checksum;
@@ -20,12 +22,14 @@ mod copy;
 mod cors;
 mod delete;
 mod errors;
+mod form;
 mod front;
 mod gateway;
 mod list;
 mod listen;
 mod parts;
 mod policy;
+mod post_policy;
 mod put;
 mod read;
 mod rules;

@@ -103,7 +103,7 @@ impl Entry {
         let settings = gateway.settings().clone();
         let mut config = S3Config::default();
         config.xml_max_body_size = XML_BYTES_MAX;
-        // Forms are refused before; should one come through, it is not read.
+        // Forms do not come here; should one, it is not read.
         (config.post_object_max_file_size, config.form_max_parts) = (0, 0);
         let mut builder = S3ServiceBuilder::new(gateway.clone());
         builder.set_auth(gateway.clone());
@@ -169,7 +169,7 @@ impl Entry {
         let page = self.gateway.asking_page(method, uri, headers).filter(|_| safe);
         let asks = *method == Method::OPTIONS;
         let checked = match safe {
-            true => front::check(method, uri, headers),
+            true => front::check(uri, headers),
             false => Err(front::in_the_open()),
         };
         let mut response = match checked {
@@ -177,6 +177,9 @@ impl Entry {
             Ok(()) if asks => {
                 let answer = self.gateway.preflight(uri, headers).await;
                 answer.unwrap_or_else(|error| front::answer(error, &id))
+            }
+            Ok(()) if front::is_form(method, headers) => {
+                self.gateway.form(request).await.unwrap_or_else(|error| front::answer(error, &id))
             }
             Ok(()) => match self.service.call(bounded(request)).await {
                 Ok(response) => response,
@@ -196,7 +199,8 @@ impl Entry {
 
 /// Of which the library holds no more at a time than it should.
 fn bounded(request: Request<Incoming>) -> HttpRequest {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    front::forget_range(&mut head.headers, &head.uri);
     let body = crate::chunks::body(&head.headers, body);
     Request::from_parts(head, body)
 }

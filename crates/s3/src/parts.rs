@@ -25,6 +25,7 @@ use s3s::dto::{
     StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{Body, S3ErrorCode, S3Request, S3Response, S3Result};
+use std::cmp::Ordering;
 use types::WallMillis;
 
 /// Bytes of every part but the last, at least.
@@ -62,6 +63,7 @@ impl Gateway {
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        crate::acl::check_headers(&request.headers)?;
         let input = request.input;
         plain_storage(
             input.storage_class.as_ref(),
@@ -350,21 +352,21 @@ impl Gateway {
         let (limit, encoded) = (most(input.max_uploads, "max-uploads")?, encoded(input.encoding_type.as_ref())?);
         let prefix = input.prefix.clone().unwrap_or_default();
         let delimiter = input.delimiter.clone().unwrap_or_default();
-        let (key_after, id_after) = (input.key_marker.clone().unwrap_or_default(), input.upload_id_marker.clone());
+        let key_after = input.key_marker.clone().unwrap_or_default();
         let all = at.drives.uploads(at.bucket.drive).await.map_err(of_drive)?;
         let owner = self.owner(&at);
         let (mut uploads, mut prefixes): (Vec<MultipartUpload>, Vec<String>) = (Vec::new(), Vec::new());
         let (mut last, mut more) = ((String::new(), String::new()), false);
-        // Behind the upload that is named, or behind all of the key where none is.
-        let mut passing = id_after.is_some();
+        // Behind the upload that is named, which may have ended since, or behind all of the key where none is.
+        let id_after = input.upload_id_marker.as_deref().filter(|text| !text.is_empty());
+        let place_after = id_after.and_then(|text| place_in(text, &all));
         for (id, new) in all {
-            let same = new.key == key_after;
-            let before = new.key < key_after || (same && id_after.is_none() && !key_after.is_empty());
-            if before || !new.key.starts_with(&prefix) {
-                continue;
-            }
-            if same && passing {
-                passing = id_after.as_ref() != Some(&id.to_string());
+            let passed = match new.key.cmp(&key_after) {
+                Ordering::Less => true,
+                Ordering::Equal => place_after.is_none_or(|after| (new.begun, id) <= after),
+                Ordering::Greater => false,
+            };
+            if passed || !new.key.starts_with(&prefix) {
                 continue;
             }
             let rest = &new.key[prefix.len()..];
@@ -374,7 +376,7 @@ impl Gateway {
                 continue;
             }
             if (uploads.len() + prefixes.len()) as i32 >= limit {
-                more = true;
+                more = limit > 0;
                 break;
             }
             match common {
@@ -383,7 +385,7 @@ impl Gateway {
                     prefixes.push(common);
                 }
                 None => {
-                    last = (new.key.clone(), id.to_string());
+                    last = (new.key.clone(), format!("{}.{id}", new.begun));
                     uploads.push(MultipartUpload {
                         checksum_algorithm: named(&new),
                         checksum_type: kind(&new),
@@ -401,19 +403,28 @@ impl Gateway {
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
             common_prefixes: Some(prefixes.collect()),
-            delimiter: input.delimiter,
+            delimiter: input.delimiter.map(|text| shown(text, encoded)),
             encoding_type: input.encoding_type,
             is_truncated: Some(more),
-            key_marker: input.key_marker,
+            key_marker: input.key_marker.map(|text| shown(text, encoded)),
             max_uploads: Some(limit),
             next_key_marker: more.then(|| shown(last.0, encoded)),
             next_upload_id_marker: more.then_some(last.1).filter(|id| !id.is_empty()),
-            prefix: input.prefix,
+            prefix: input.prefix.map(|text| shown(text, encoded)),
             upload_id_marker: input.upload_id_marker,
             uploads: Some(uploads),
             ..ListMultipartUploadsOutput::default()
         }))
     }
+}
+
+/// Where in the order of its key's uploads a marker is: one of ours, which says when it began, or an upload's id.
+fn place_in(marker: &str, all: &[(PartsId, NewUpload)]) -> Option<(u64, PartsId)> {
+    if let Some((begun, id)) = marker.split_once('.') {
+        return Some((begun.parse().ok()?, id.parse().ok()?));
+    }
+    let id: PartsId = marker.parse().ok()?;
+    all.iter().find(|(other, _)| *other == id).map(|(_, new)| (new.begun, id))
 }
 
 /// What the chosen parts make.

@@ -1,6 +1,7 @@
 //! Putting an object in one piece.
 
 use crate::about::{Kept, mtime};
+use crate::acl;
 use crate::auth::{InBucket, Need};
 use crate::checksum::{Said, Sums, Watch, told};
 use crate::conditions::of_write;
@@ -66,6 +67,16 @@ impl Gateway {
         if let Some(room) = usage.room.filter(|room| *room < length) {
             return Err(of_drive(DriveError::Quota { needed: length, room }));
         }
+        self.store_body(at, body, said).await
+    }
+
+    /// The same of a body whose length nobody knows, and somebody else holds to a bound.
+    pub(crate) async fn store_body(
+        &self,
+        at: &InBucket,
+        body: Option<StreamingBlob>,
+        said: Said,
+    ) -> S3Result<(Content, Sums)> {
         let _room = self.upload_room().await?;
         let (watch, body) = Watch::over(body, said);
         match at.drives.store_bytes(body).await {
@@ -76,6 +87,7 @@ impl Gateway {
 
     pub(crate) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        acl::check_headers(&request.headers)?;
         let said = Said::by(&request.headers, request.input.content_length, request.trailing_headers.clone())?;
         let input = request.input;
         plain_storage(
@@ -143,7 +155,7 @@ pub(crate) fn check_type(kind: Option<&String>) -> S3Result<()> {
 
 /// The last step, tried again by itself while a part of the cluster fails over: nobody sends a long body twice for that, and
 /// nobody who put under a condition is told that somebody else was first when it was they.
-async fn put_surely(
+pub(crate) async fn put_surely(
     at: &InBucket,
     key: &ObjectKey,
     content: Content,

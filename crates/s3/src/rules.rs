@@ -1,22 +1,28 @@
 //! Calls about what is said of a bucket: its policy, its rules for pages of other sites, the block of public access, and
 //! access lists, which are as in buckets of S3 without any.
 
+use crate::about::checked_tags;
 use crate::auth::Need;
 use crate::cors;
 use crate::errors::{named, of_account, refused};
 use crate::gateway::Gateway;
 use crate::policy::Policy;
-use apps::accounts::{BucketPolicy, BucketRules, PublicBlock};
+use apps::accounts::{BucketPolicy, BucketRules, BucketTag, PublicBlock};
+use apps::drive::objects::Pair;
 use hyper::StatusCode;
 use s3s::dto::{
     DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput,
-    DeletePublicAccessBlockInput, DeletePublicAccessBlockOutput, GetBucketCorsInput, GetBucketCorsOutput,
-    GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketPolicyStatusInput, GetBucketPolicyStatusOutput,
-    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, PolicyStatus, PublicAccessBlockConfiguration,
-    PutBucketCorsInput, PutBucketCorsOutput, PutBucketPolicyInput, PutBucketPolicyOutput, PutPublicAccessBlockInput,
-    PutPublicAccessBlockOutput,
+    DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeletePublicAccessBlockInput, DeletePublicAccessBlockOutput,
+    GetBucketCorsInput, GetBucketCorsOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketPolicyStatusInput,
+    GetBucketPolicyStatusOutput, GetBucketTaggingInput, GetBucketTaggingOutput, GetPublicAccessBlockInput,
+    GetPublicAccessBlockOutput, PolicyStatus, PublicAccessBlockConfiguration, PutBucketCorsInput, PutBucketCorsOutput,
+    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
+    PutPublicAccessBlockInput, PutPublicAccessBlockOutput, Tag,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+
+/// Tags of a bucket: as S3 has it.
+const BUCKET_TAGS_MAX: usize = 50;
 
 fn no_policy() -> S3Error {
     refused(S3ErrorCode::NoSuchBucketPolicy, "the bucket has no policy")
@@ -164,5 +170,39 @@ impl Gateway {
         let bucket = &request.input.bucket;
         self.rule(&request, bucket, "bucket public access block removed", |rules| rules.block = None).await?;
         Ok(S3Response::new(DeletePublicAccessBlockOutput::default()))
+    }
+
+    pub(crate) async fn bucket_tags(
+        &self,
+        request: S3Request<GetBucketTaggingInput>,
+    ) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+        let at = self.bucket(&request, &request.input.bucket, Need::Manage).await?;
+        let tags = at.place.rules.tags;
+        if tags.is_empty() {
+            return Err(named("NoSuchTagSet", StatusCode::NOT_FOUND, "the bucket has no tags"));
+        }
+        let told = |tag: BucketTag| Tag { key: Some(tag.name), value: Some(tag.value) };
+        Ok(S3Response::new(GetBucketTaggingOutput { tag_set: tags.into_iter().map(told).collect() }))
+    }
+
+    pub(crate) async fn put_bucket_tags(
+        &self,
+        request: S3Request<PutBucketTaggingInput>,
+    ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
+        let said = request.input.tagging.tag_set.iter();
+        let pair = |tag: &Tag| Pair::new(tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default());
+        let pairs = checked_tags(said.map(pair).collect(), BUCKET_TAGS_MAX)?;
+        let tag = |pair: Pair| BucketTag { name: pair.name, value: pair.value };
+        let kept: Vec<BucketTag> = pairs.into_iter().map(tag).collect();
+        self.rule(&request, &request.input.bucket, "bucket tags set", |rules| rules.tags.clone_from(&kept)).await?;
+        Ok(S3Response::new(PutBucketTaggingOutput::default()))
+    }
+
+    pub(crate) async fn delete_bucket_tags(
+        &self,
+        request: S3Request<DeleteBucketTaggingInput>,
+    ) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
+        self.rule(&request, &request.input.bucket, "bucket tags removed", |rules| rules.tags.clear()).await?;
+        Ok(S3Response::new(DeleteBucketTaggingOutput::default()))
     }
 }

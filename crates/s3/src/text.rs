@@ -31,8 +31,7 @@ pub(crate) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => out.push(byte as char),
-            b' ' => out.push('+'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(byte as char),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -65,7 +64,7 @@ fn encoded_text_reads_back() {
     for text in ["a b/ü+%", "", "x\ny"] {
         assert_eq!(plain(&percent(text)).as_deref(), Some(text));
     }
-    assert_eq!(percent("a b/ü"), "a+b/%C3%BC");
+    assert_eq!(percent("a b/ü"), "a%20b/%C3%BC");
     assert_eq!(plain("%"), Some("%".into()));
     assert_eq!(plain("%FF"), None);
 }

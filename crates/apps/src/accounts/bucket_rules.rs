@@ -32,6 +32,20 @@ pub struct BucketRules {
     /// Whose own drive it is; empty: it is shared.
     #[prost(bytes = "bytes", tag = "4")]
     owner: Bytes,
+    /// Tags of the bucket.
+    #[prost(message, repeated, tag = "5")]
+    pub tags: Vec<BucketTag>,
+}
+
+/// A tag of a bucket.
+#[derive(Clone, PartialEq, Message)]
+pub struct BucketTag {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Its value.
+    #[prost(string, tag = "2")]
+    pub value: String,
 }
 
 /// A policy.

@@ -48,7 +48,9 @@ mod users;
 pub use access_keys::{ACCESS_KEY_MARK, ACCESS_KEYS_MAX, AccessCaller, AccessKey, AccessScope};
 pub use app_passwords::{APP_PASSWORDS_MAX, AppCaller, AppPassword, AppScope, Protocol};
 pub use audit::{AUDIT_PAGE_MAX, AuditLine};
-pub use bucket_rules::{BucketKeeper, BucketPolicy, BucketRules, CorsRule, PolicyPerson, PublicBlock, RULES_BYTES_MAX};
+pub use bucket_rules::{
+    BucketKeeper, BucketPolicy, BucketRules, BucketTag, CorsRule, PolicyPerson, PublicBlock, RULES_BYTES_MAX,
+};
 pub use buckets::{Bucket, BucketPlace};
 pub use error::AccountError;
 pub use factor::{FactorState, NewFactor, RECOVERY_CODES};

@@ -121,6 +121,10 @@ def copies():
     assert refused(B.copy_object, Bucket=BUCKET, Key="a/b/c.bin", CopySource=source) == ("InvalidRequest", 400)
     B.copy_object(Bucket=BUCKET, Key="a/b/c.bin", CopySource=source, MetadataDirective="REPLACE", Metadata={"n": "1"})
     assert C.head_object(**source)["Metadata"] == {"n": "1"}
+    on_target = {"Bucket": BUCKET, "Key": "copy of/ü", "CopySource": source}
+    assert refused(A.copy_object, IfNoneMatch="*", **on_target) == ("PreconditionFailed", 412)
+    assert refused(A.copy_object, IfMatch='"x"', **on_target) == ("PreconditionFailed", 412)
+    A.copy_object(IfMatch=copy["ETag"], **on_target)
     wrong = {"Bucket": BUCKET, "Key": "x", "CopySource": source, "CopySourceIfMatch": '"x"'}
     assert refused(B.copy_object, **wrong) == ("PreconditionFailed", 412)
 
@@ -151,6 +155,8 @@ def urls():
     body = A.get_object(Bucket=BUCKET, Key="a/b/c.bin")["Body"].read()
     url = A.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "a/b/c.bin"}, ExpiresIn=60)
     assert urllib.request.urlopen(url).read() == body
+    for given, want in [("bytes=2-5", body[2:6]), ("bytes=5-2", body), ("lines=1", body)]:
+        assert urllib.request.urlopen(urllib.request.Request(url, headers={"Range": given})).read() == want
     url = B.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "by url"}, ExpiresIn=60)
     urllib.request.urlopen(urllib.request.Request(url, data=b"sent", method="PUT"))
     assert C.get_object(Bucket=BUCKET, Key="by url")["Body"].read() == b"sent"
@@ -340,6 +346,94 @@ def pages_of_other_sites():
     assert plain("OPTIONS", f"/{BUCKET}/open/a", **asked)[0] == 403
 
 
+def form(fields, body, name="a name.txt", node=0):
+    """What a browser sends, and gets."""
+    edge, sent = "edge-of-parts", b""
+    for field, value in fields.items():
+        sent += f'--{edge}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
+    sent += f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode() + body
+    sent += f"\r\n--{edge}--\r\n".encode()
+    place = urllib.parse.urlsplit(ENDPOINTS[node])
+    connection = http.client.HTTPConnection(place.hostname, place.port)
+    connection.request("POST", f"/{BUCKET}", sent, {"Content-Type": f"multipart/form-data; boundary={edge}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode(), answer.headers
+
+
+def forms():
+    """Uploads by forms: what the signed policy says is what may come, and nothing else."""
+    def policy(key="in/${filename}", fields=None, conditions=(), **words):
+        every = [*[{name: value} for name, value in (fields or {}).items()], *conditions]
+        return A.generate_presigned_post(BUCKET, key, fields, every, **words)["fields"]
+
+    body = os.urandom(300_000)
+    meta = {"x-amz-meta-colour": "blue", "Content-Type": "image/x-test", "success_action_status": "201"}
+    status, text, _ = form(policy(fields=meta), body)
+    assert status == 201 and "<Key>in/a name.txt</Key>" in text, (status, text)
+    got = B.get_object(Bucket=BUCKET, Key="in/a name.txt")
+    assert (got["Body"].read(), got["Metadata"], got["ContentType"]) == (body, {"colour": "blue"}, "image/x-test")
+    assert got["ETag"].strip('"') == hashlib.md5(body).hexdigest()
+    status, text, _ = form(policy("plain"), b"x", node=1)
+    assert (status, text) == (204, "")
+    to = {"success_action_redirect": "https://page.example/done?a=b"}
+    status, _, headers = form(policy("redirected", to), b"x")
+    assert status == 303 and headers["location"].startswith(to["success_action_redirect"] + "&bucket=" + BUCKET)
+    tags = {"tagging": "<Tagging><TagSet><Tag><Key>k</Key><Value>v w</Value></Tag></TagSet></Tagging>"}
+    assert form(policy("tagged", tags), b"x")[0] == 204
+    assert A.get_object_tagging(Bucket=BUCKET, Key="tagged")["TagSet"] == [{"Key": "k", "Value": "v w"}]
+    # The old signature, as many programs still make it.
+    document = {"expiration": "2040-01-01T00:00:00Z", "conditions": [{"bucket": BUCKET}, ["starts-with", "$key", "old"]]}
+    document = base64.b64encode(json.dumps(document).encode())
+    credentials = boto3.Session().get_credentials()
+    signature = base64.b64encode(hmac.digest(credentials.secret_key.encode(), document, "sha1")).decode()
+    old = {"key": "old", "AWSAccessKeyId": credentials.access_key, "signature": signature, "policy": document.decode()}
+    assert form(old, b"x")[0] == 204
+
+    range_ = [["content-length-range", 10, 1000]]
+    sized, exact = policy("sized", conditions=range_), policy("exact")
+    wrong = [
+        (403, "AccessDenied", {**exact, "key": "other"}, b"x"),
+        (403, "AccessDenied", {**exact, "x-amz-meta-more": "1"}, b"x"),
+        (403, "SignatureDoesNotMatch", {**exact, "policy": sized["policy"]}, b"x"),
+        (403, "SignatureDoesNotMatch", {**old, "signature": "AAAA"}, b"x"),
+        (403, "InvalidAccessKeyId", {**old, "AWSAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, b"x"),
+        (403, "AccessDenied", policy("late", ExpiresIn=-10), b"x"),
+        (403, "AccessDenied", {"key": "unsigned"}, b"x"),
+        (400, "InvalidArgument", {name: value for name, value in exact.items() if name != "key"}, b"x"),
+        (400, "EntityTooSmall", sized, b"x" * 9),
+        (400, "EntityTooLarge", sized, b"x" * 1001),
+        (400, "AccessControlListNotSupported", policy("listed", {"acl": "public-read"}), b"x"),
+        (400, "MalformedPOSTRequest", {f"x-ignore-{n}": "" for n in range(101)}, b"x"),
+    ]
+    for status, code, fields, sent in wrong:
+        answer = form(fields, sent)
+        assert answer[0] == status and f"<Code>{code}</Code>" in answer[1], (status, code, answer)
+    for key in ["sized", "exact", "other", "late", "unsigned", "listed"]:
+        assert refused(C.head_object, Bucket=BUCKET, Key=key)[1] == 404, key
+
+
+def lists_of_rights():
+    """Access lists: none, as in buckets that S3 calls owner enforced."""
+    assert A.get_bucket_acl(Bucket=BUCKET)["Grants"][0]["Permission"] == "FULL_CONTROL"
+    assert B.get_object_acl(Bucket=BUCKET, Key="plain")["Grants"][0]["Permission"] == "FULL_CONTROL"
+    rules = C.get_bucket_ownership_controls(Bucket=BUCKET)["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    A.put_object_acl(Bucket=BUCKET, Key="plain", ACL="private")
+    B.put_object(Bucket=BUCKET, Key="plain", Body=b"x", ACL="bucket-owner-full-control")
+    calls = [
+        (A.put_bucket_acl, {"ACL": "public-read"}),
+        (A.put_object_acl, {"Key": "plain", "ACL": "public-read"}),
+        (A.put_object, {"Key": "plain", "ACL": "public-read"}),
+        (A.put_object, {"Key": "plain", "GrantRead": "uri=http://acs.amazonaws.com/groups/global/AllUsers"}),
+        (A.create_multipart_upload, {"Key": "plain", "ACL": "public-read"}),
+        (A.copy_object, {"Key": "copied", "ACL": "public-read", "CopySource": f"{BUCKET}/plain"}),
+    ]
+    for call, words in calls:
+        assert refused(call, Bucket=BUCKET, **words) == ("AccessControlListNotSupported", 400), words
+    assert refused(A.put_object, Bucket=BUCKET, Key="plain", ServerSideEncryption="AES256") == ("NotImplemented", 501)
+    assert refused(A.head_bucket, Bucket=BUCKET, ExpectedBucketOwner="123456789012")[1] == 403
+
+
 def parts():
     sets = [(None, None), ("CRC32", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT"), ("CRC32C", "FULL_OBJECT"),
             ("SHA256", "COMPOSITE")]
@@ -383,6 +477,28 @@ def parts():
     A.abort_multipart_upload(**upload)
     assert refused(B.list_parts, **upload) == ("NoSuchUpload", 404)
     assert refused(B.upload_part, PartNumber=1, Body=b"x", **upload) == ("NoSuchUpload", 404)
+    begun = []
+    for n in range(7):
+        at = {"Bucket": BUCKET, "Key": ["under way/a", "under way/a", "under way/b/c"][n % 3]}
+        begun.append({**at, "UploadId": A.create_multipart_upload(**at)["UploadId"]})
+    pages = B.get_paginator("list_multipart_uploads").paginate(
+        Bucket=BUCKET, Prefix="under way/", PaginationConfig={"PageSize": 2})
+    found = []
+    for page in pages:
+        assert len(page["Uploads"]) <= 2
+        found += [(it["Key"], it["UploadId"]) for it in page["Uploads"]]
+        if page["IsTruncated"]:
+            # What a page ended with may have gone when the next is asked for.
+            gone = [it for it in begun if it["UploadId"] == found[-1][1]]
+            A.abort_multipart_upload(**gone[0])
+    assert sorted(found) == sorted((it["Key"], it["UploadId"]) for it in begun), found
+    told = C.list_multipart_uploads(Bucket=BUCKET, Prefix="under way/", Delimiter="/", MaxUploads=1)
+    assert told["IsTruncated"] and told["Uploads"][0]["Key"] == "under way/a"
+    for it in begun:
+        try:
+            C.abort_multipart_upload(**it)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "NoSuchUpload"
     at = {"Bucket": BUCKET, "Key": "part of"}
     upload = {**at, "UploadId": A.create_multipart_upload(**at)["UploadId"]}
     source = {"CopySource": {"Bucket": BUCKET, "Key": "multi/None"}, "CopySourceRange": "bytes=10-6000000"}
@@ -394,13 +510,24 @@ def parts():
 
 def refusals():
     calls = [
-        (A.get_bucket_acl, {}),
         (A.get_bucket_lifecycle_configuration, {}),
-        (A.get_bucket_website, {}),
-        (A.put_object_acl, {"Key": "a", "ACL": "public-read"}),
+        (A.put_bucket_request_payment, {"RequestPaymentConfiguration": {"Payer": "Requester"}}),
     ]
     for call, words in calls:
         assert refused(call, Bucket=BUCKET, **words) == ("NotImplemented", 501)
+    none = [
+        (A.get_bucket_website, "NoSuchWebsiteConfiguration"),
+        (B.get_bucket_encryption, "ServerSideEncryptionConfigurationNotFoundError"),
+        (C.get_bucket_replication, "ReplicationConfigurationNotFoundError"),
+        (A.get_bucket_tagging, "NoSuchTagSet"),
+    ]
+    for call, code in none:
+        assert refused(call, Bucket=BUCKET) == (code, 404)
+    assert A.get_bucket_request_payment(Bucket=BUCKET)["Payer"] == "BucketOwner"
+    assert "LoggingEnabled" not in B.get_bucket_logging(Bucket=BUCKET)
+    C.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": [{"Key": "for", "Value": "tea"}]})
+    assert A.get_bucket_tagging(Bucket=BUCKET)["TagSet"] == [{"Key": "for", "Value": "tea"}]
+    A.delete_bucket_tagging(Bucket=BUCKET)
     wrong = {"Bucket": BUCKET, "Key": "x", "Body": b""}
     assert refused(A.put_object, StorageClass="GLACIER", **wrong) == ("InvalidStorageClass", 400)
     assert refused(A.put_object, Metadata={"long": "x" * 3000}, **wrong)[0] == "MetadataTooLarge"
@@ -417,6 +544,6 @@ def the_end():
     assert refused(B.head_bucket, Bucket=BUCKET)[1] == 404
 
 
-for step in [buckets, objects, conditions, copies, listings, urls, chunks, policies, pages_of_other_sites, parts, refusals, the_end]:
+for step in [buckets, objects, conditions, copies, listings, urls, chunks, policies, pages_of_other_sites, forms, lists_of_rights, parts, refusals, the_end]:
     step()
     print(f"{step.__name__}: as it should be")

@@ -1,6 +1,6 @@
 //! What drives keep for an account that goes.
 
-use crate::accounts::{Estate, said_size};
+use crate::accounts::{Estate, Kept};
 use crate::drive::JobState;
 use crate::drive::objects::{ObjectCondition, ObjectKey};
 use crate::{DriveError, DriveId, Drives, UserId};
@@ -140,12 +140,11 @@ impl Drives {
 
 #[async_trait]
 impl Estate for Drives {
-    async fn describe(&self, _: UserId, drive: DriveId) -> Result<String, ClientError> {
+    async fn describe(&self, _: UserId, drive: DriveId) -> Result<Option<Kept>, ClientError> {
         match self.usage(drive).await {
-            Ok(usage) if usage.bytes > 0 => Ok(format!("a drive with {} in files", said_size(usage.bytes))),
-            Ok(_) => Ok(String::new()),
+            Ok(usage) => Ok(Some(usage.bytes).filter(|bytes| *bytes > 0).map(|bytes| Kept::Drive(Some(bytes)))),
             Err(DriveError::Client(error)) => Err(error),
-            Err(_) => Ok("a drive".into()),
+            Err(_) => Ok(Some(Kept::Drive(None))),
         }
     }
 

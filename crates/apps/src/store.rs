@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use std::ops::Range;
 use std::time::Duration;
+use types::limits::KEYS_MAX;
 use types::{
     Consistency, Item, ItemKey, OperationId, Query, QueryPage, TableId, Transaction, TransactionResult, WallMillis,
 };
@@ -42,6 +43,15 @@ pub trait Store: Send + Sync + 'static {
     async fn pause(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
+}
+
+/// Items in the order asked for, as many or as few as there are keys.
+pub(crate) async fn get_all(store: &dyn Store, keys: Vec<ItemKey>) -> Result<Vec<Option<Item>>, ClientError> {
+    let mut found = Vec::with_capacity(keys.len());
+    for part in keys.chunks(KEYS_MAX) {
+        found.extend(store.get_many(part.to_vec(), Consistency::Strong).await?);
+    }
+    Ok(found)
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 mod copies;
 pub mod grpc;
 mod health;
+mod links;
 mod metrics;
 pub mod web;
 

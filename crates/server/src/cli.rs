@@ -76,6 +76,9 @@ pub struct ServerArgs {
     /// gRPC address of a node; give several, by repeating or with commas, to survive the loss of one
     #[arg(long, env = "ATOLL_SERVER", value_name = "HOST:PORT", value_delimiter = ',', global = true)]
     pub server: Vec<String>,
+    /// Certificates of the authorities to believe (PEM), in place of the one that was trusted at the login
+    #[arg(long, env = "ATOLL_CA", value_name = "FILE", global = true)]
+    pub ca: Option<PathBuf>,
     /// Session token to use instead of the stored one
     #[arg(long, env = "ATOLL_TOKEN", value_name = "TOKEN", hide_env_values = true, hide = true, global = true)]
     pub token: Option<String>,
@@ -190,7 +193,7 @@ mod tests {
             "atoll drive add x ada --role edit",
             "atoll drive role x ada manage",
             "atoll drive remove x ada",
-            "atoll drive leave x",
+            "atoll drive leave x --json",
             "atoll drive quota x 20G",
             "atoll drive delete x --yes",
             "atoll ls --drive x /",

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use client::{Client, ClientConfig};
 use futures::future::BoxFuture;
 use gateways::grpc::{self, GrpcState, LocalBlocks};
-use gateways::web::{self, Door, WebState};
+use gateways::web::{self, Door, Shown, WebState};
 use gateways::{Health, HealthCheck, Metrics};
 use node::{Backend, Identity, IdentityError, Node, NodeConfig, NodeError};
 use rpc::wire::Presence;
@@ -90,6 +90,8 @@ pub struct Running {
     pub web_address: String,
     /// Where they find TLS, and the fingerprint of what they are shown.
     pub tls: Option<(u16, String)>,
+    /// Fingerprint of the cluster's authority.
+    pub authority: String,
     node: Arc<Node>,
     gateways: JoinSet<(&'static str, std::io::Result<()>)>,
     stop: watch::Sender<bool>,
@@ -151,8 +153,19 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let metrics = Arc::new(Metrics::default());
     let (watched, counts) = (health.clone(), metrics.clone());
     let state = GrpcState::on_node(client.clone(), apps.clone(), &key, identity.node, blocks, watched, counts);
+    let unusable = |error: web::TlsFailure| Failure::failed(error.to_string());
+    let shown = match &plan.https {
+        Some(https) => Some(https::show(https.source.clone(), &node, &plan.data).await?),
+        None => None,
+    };
+    let own = matches!(&plan.https, Some(Https { source: https::Source::Cluster(_), .. }));
+    let authority = node.authority_certificate();
+    let state = state.certified_by(authority.clone().filter(|_| own).unwrap_or_default());
+    let tls = shown.as_ref().map(Shown::acceptor_of_h2).transpose().map_err(unusable)?;
+    let plain = matches!(plan.plain, Door::Plain);
+    let door = grpc::Door { tls, plain, proxies: plan.proxies.clone() };
     let (grpc, stopped) = (listener(plan.grpc)?, stop_asked(&stop));
-    gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, stopped).await) });
+    gateways.spawn(async move { ("gRPC", grpc::serve(state, grpc, door, stopped).await) });
     let s3_settings = s3::Settings { domains: plan.s3_domains, proxies: plan.proxies.clone() };
     let s3_port = plan.s3.local_addr().map_err(|error| Failure::io("cannot listen", &error))?.port();
     let settings = web::Settings {
@@ -164,14 +177,12 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     };
     let state = WebState::new(client.clone(), apps.clone(), settings, health, metrics);
     let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
-    let (plain, plainly) = (plan.plain, state.clone());
-    let mut s3_door = s3::Door { tls: None, plain: matches!(plain, Door::Plain) };
-    gateways.spawn(async move { ("web", web::serve(plainly, web, plain, stopped).await) });
-    let tls = match plan.https {
+    let (at_plain, plainly) = (plan.plain, state.clone());
+    let mut s3_door = s3::Door { tls: None, plain };
+    gateways.spawn(async move { ("web", web::serve(plainly, web, at_plain, stopped).await) });
+    let tls = match plan.https.zip(shown) {
         None => None,
-        Some(Https { listener: port, port: number, source }) => {
-            let shown = https::show(source, &node, &plan.data).await?;
-            let unusable = |error: web::TlsFailure| Failure::failed(error.to_string());
+        Some((Https { listener: port, port: number, .. }, shown)) => {
             s3_door.tls = Some(shown.acceptor().map_err(unusable)?);
             let (fingerprint, door) = (shown.fingerprint(), Door::Tls(shown));
             let (port, stopped) = (listener(port)?, stop_asked(&stop));
@@ -186,11 +197,13 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     let keeper = apps.accounts.spawn_keeper(REMOVALS_EVERY);
     let reader = apps.drives.spawn_reader(SWEEP_EVERY);
     let nodes = client.layout().nodes.len();
+    let authority = authority.and_then(|pem| client::remote::Shown::of(&pem));
     Ok(Running {
         setup_secret,
         nodes,
         web_address: plan.presence.web,
         tls,
+        authority: authority.map_or_else(String::new, |shown| shown.fingerprint),
         node,
         gateways,
         stop,

@@ -139,6 +139,9 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
     let unchanged = Some("nothing was changed".to_string());
     let next = |text: &str| Some(text.to_string());
     match error {
+        RemoteError::Unreachable { why, .. } if why.contains("certificate") => {
+            (unchanged, next("atoll login HOST:7070, to see whose it is; or --ca FILE, with authority.pem of a node's data folder"))
+        }
         RemoteError::Unreachable { .. } => {
             (unchanged, next("check that a node runs (`atoll up`), or name another one with --server HOST:7070"))
         }

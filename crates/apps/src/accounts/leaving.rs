@@ -8,10 +8,11 @@
 use super::act::Act;
 use super::rows::{RemovalRow, UserRow, decode};
 use super::sessions::after;
-use super::{AccountError, Accounts, By, User};
+use super::{AccountError, Accounts, By, User, said_size};
 use crate::{DriveId, UserId};
 use async_trait::async_trait;
 use client::ClientError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -25,8 +26,8 @@ const PAGE: u32 = 100;
 /// Something that accounts keep elsewhere, such as a drive.
 #[async_trait]
 pub trait Estate: Send + Sync + 'static {
-    /// What would go, for people: `3 files, 2.1 MiB`. Empty: nothing.
-    async fn describe(&self, user: UserId, drive: DriveId) -> Result<String, ClientError>;
+    /// What would go.
+    async fn describe(&self, user: UserId, drive: DriveId) -> Result<Option<Kept>, ClientError>;
 
     /// Takes it away, or a part of it. True once nothing is left; asked again until then, and once more after
     /// that. May be asked by several nodes at once, and after it was broken off anywhere.
@@ -34,6 +35,29 @@ pub trait Estate: Send + Sync + 'static {
 
     /// The same for a drive that was nobody's own.
     async fn clear_drive(&self, drive: DriveId) -> Result<bool, ClientError>;
+}
+
+/// Something that goes with an account. Shown, it speaks English.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A drive with so many bytes in files, where that is known.
+    Drive(Option<u64>),
+    /// Places in so many shared drives.
+    Places(usize),
+    /// Of that shared drive they are the only manager.
+    OnlyManager(String),
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kept::Drive(Some(bytes)) => write!(f, "a drive with {} in files", said_size(*bytes)),
+            Kept::Drive(None) => write!(f, "a drive"),
+            Kept::Places(1) => write!(f, "a place in a shared drive"),
+            Kept::Places(count) => write!(f, "places in {count} shared drives"),
+            Kept::OnlyManager(name) => write!(f, "the drive {name}'s only manager"),
+        }
+    }
 }
 
 /// What goes with an account.
@@ -44,7 +68,7 @@ pub struct Leaving {
     /// Programs that are shut out.
     pub app_passwords: usize,
     /// What is kept in drives, and the like.
-    pub estates: Vec<String>,
+    pub estates: Vec<Kept>,
 }
 
 impl Accounts {
@@ -59,18 +83,11 @@ impl Accounts {
     pub async fn leaving(&self, user: &User) -> Result<Leaving, AccountError> {
         let mut estates = Vec::new();
         for estate in self.inner.estates.get().into_iter().flatten() {
-            let text = estate.describe(user.id, user.drive).await?;
-            if !text.is_empty() {
-                estates.push(text);
-            }
+            estates.extend(estate.describe(user.id, user.drive).await?);
         }
         let held = self.memberships(user.id).await?;
-        match held.count() {
-            0 => {}
-            1 => estates.push("a place in a shared drive".into()),
-            count => estates.push(format!("places in {count} shared drives")),
-        }
-        estates.extend(held.alone().into_iter().map(|name| format!("the drive {name}'s only manager")));
+        estates.extend(Some(held.count()).filter(|count| *count > 0).map(Kept::Places));
+        estates.extend(held.alone().into_iter().map(|name| Kept::OnlyManager(name.to_string())));
         Ok(Leaving {
             sessions: self.sessions(user, None).await?.len(),
             app_passwords: self.app_passwords(user.id).await?.len(),

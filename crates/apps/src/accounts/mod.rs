@@ -54,7 +54,7 @@ pub use bucket_rules::{
 pub use buckets::{Bucket, BucketPlace};
 pub use error::AccountError;
 pub use factor::{FactorState, NewFactor, RECOVERY_CODES};
-pub use leaving::{Estate, Leaving, SETTLED_AFTER};
+pub use leaving::{Estate, Kept, Leaving, SETTLED_AFTER};
 pub use links::{INVITATION_LIFETIME_MAX, Invitation, LinkPurpose, NewInvitation, RESET_LIFETIME};
 pub use password::Cost;
 pub use policy::{Policy, SignUp};

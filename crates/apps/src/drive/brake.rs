@@ -32,8 +32,6 @@ const HELD_MAX: u32 = 100;
 const PAGE: u32 = 100;
 /// By so much may the clocks of two nodes differ.
 const SKEW: Duration = Duration::from_secs(5 * 60);
-/// How long one call goes on putting back.
-const PUTTING_BACK_MS_MAX: u64 = 4000;
 
 /// A program or device that acts for somebody, by a password of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +75,9 @@ struct BrakeRow {
     until: u64,
     #[prost(bytes = "bytes", tag = "4")]
     user: Bytes,
+    /// Putting back has come so far: the last row of the trash that it looked at. Empty: it begins.
+    #[prost(bytes = "bytes", tag = "5")]
+    put_back: Bytes,
 }
 
 /// What programs have removed through this process: since when, how much.
@@ -178,7 +179,8 @@ impl Drives {
                 }
                 State::Free(_) => {}
             }
-            let row = BrakeRow { label: program.label.clone(), since: now.0, until: 0, user: user.bytes() };
+            let (label, user) = (program.label.clone(), user.bytes());
+            let row = BrakeRow { label, since: now.0, until: 0, user, put_back: Bytes::new() };
             let key = self.brake_key(drive, &program.id);
             let mut change = Change::new(self, drive);
             change.require(key.table, key.sort_key.clone(), seen.test());
@@ -198,6 +200,12 @@ impl Drives {
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let held = page.items.iter().filter_map(|at| held(&at.sort_key, &at.item).transpose());
         held.collect()
+    }
+
+    /// One of them.
+    pub async fn held_program(&self, drive: DriveId, program: &str) -> Result<Held, DriveError> {
+        let (key, item) = self.read_held(drive, program).await?;
+        held(&key.sort_key, &item)?.ok_or(DriveError::NotHeld)
     }
 
     /// A held program may go on: for an hour it removes what it likes.
@@ -220,19 +228,45 @@ impl Drives {
     }
 
     /// Brings back, for some seconds, what a held program threw away within the hour before, the latest first: so a folder comes back
-    /// before what was in it. It stays held.
+    /// before what was in it. It stays held. Where there is more, the next call goes on from there.
     pub async fn put_back(&self, drive: DriveId, program: &str, by: Option<UserId>) -> Result<PutBack, DriveError> {
-        let (_, item) = self.read_held(drive, program).await?;
-        let since = decode::<BrakeRow>("a brake", &item.value)?.since;
+        let (key, item) = self.read_held(drive, program).await?;
+        let row = decode::<BrakeRow>("a brake", &item.value)?;
+        let (done, upto) = self.put_back_from(drive, program, by, &row).await?;
+        let put_back = upto.unwrap_or_default();
+        if put_back != row.put_back {
+            // Only where to go on: should it be lost to others, the next call looks at some of it again.
+            let until = after(WallMillis(row.since), HELD);
+            let mut change = Change::new(self, drive);
+            change.require(key.table, key.sort_key.clone(), Test::VersionIs(item.version));
+            change.put_until(key.table, key.sort_key, BrakeRow { put_back, ..row }.encode_to_vec(), Some(until));
+            change.commit(self.store(), &drive).await?;
+        }
+        Ok(done)
+    }
+
+    /// One go at it, and the last row that was looked at, where there is more.
+    async fn put_back_from(
+        &self,
+        drive: DriveId,
+        program: &str,
+        by: Option<UserId>,
+        row: &BrakeRow,
+    ) -> Result<(PutBack, Option<Bytes>), DriveError> {
+        let since = row.since;
         let from = since.saturating_sub(WINDOW.as_millis() as u64);
         let mut query = Query { reverse: true, limit: PAGE, ..Query::all(self.inner.tables.trash, drive.bytes()) };
         query.from = types::Bound::Included(Bytes::copy_from_slice(&from.to_be_bytes()));
         // What others threw away since is not looked at.
         let until = since.saturating_add(SKEW.as_millis() as u64);
-        query.to = types::Bound::Excluded(Bytes::copy_from_slice(&until.to_be_bytes()));
+        query.to = match row.put_back.is_empty() {
+            true => types::Bound::Excluded(Bytes::copy_from_slice(&until.to_be_bytes())),
+            false => types::Bound::Excluded(row.put_back.clone()),
+        };
         let (begun, mut done) = (self.now(), PutBack::default());
         loop {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            // A page is done whole: what went in its last millisecond and is on the next one comes back after it.
             let mut thrown = Vec::new();
             for at in &page.items {
                 thrown.extend(self.thrown_by(&at.sort_key, &at.item, program)?);
@@ -250,13 +284,11 @@ impl Drives {
                         done.left += 1;
                     }
                 }
-                if self.now().0.saturating_sub(begun.0) >= PUTTING_BACK_MS_MAX {
-                    return Ok(PutBack { more: true, ..done });
-                }
             }
-            let Some(next) = page.next else { return Ok(done) };
-            if self.now().0.saturating_sub(begun.0) >= PUTTING_BACK_MS_MAX {
-                return Ok(PutBack { more: true, ..done });
+            let Some(next) = page.next else { return Ok((done, None)) };
+            if u128::from(self.now().0.saturating_sub(begun.0)) >= self.inner.settings.putting_back.as_millis() {
+                let last = page.items.last().map(|at| at.sort_key.clone());
+                return Ok((PutBack { more: true, ..done }, last));
             }
             query = query.after(next);
         }

@@ -121,7 +121,7 @@ pub struct Job {
     pub id: JobId,
     /// How it is.
     pub state: JobState,
-    /// What is copied.
+    /// What is copied: its path, or its name alone where that is in another drive.
     pub from: String,
     /// Where to; once done, where it is.
     pub to: String,
@@ -376,7 +376,11 @@ fn told(id: JobId, row: JobRow) -> Job {
         id,
         state,
         made: row.folder[..].try_into().unwrap_or_default(),
-        from: row.from,
+        // Where it lies in another drive is not for everybody in this one.
+        from: match row.source_drive.is_empty() {
+            true => row.from,
+            false => row.from.rsplit('/').next().unwrap_or_default().to_string(),
+        },
         to: row.to,
         done: row.done,
         found: row.found.max(row.done),

@@ -111,6 +111,8 @@ pub struct Settings {
     pub versions: usize,
     /// What a program may remove of a drive within an hour, by way of one node; 0 is no limit.
     pub brake: u32,
+    /// How long one call goes on putting back what a program removed.
+    pub putting_back: Duration,
 }
 
 impl Default for Settings {
@@ -123,6 +125,7 @@ impl Default for Settings {
             trash: Duration::from_secs(30 * 24 * 60 * 60),
             versions: 100,
             brake: 500,
+            putting_back: Duration::from_secs(4),
         }
     }
 }

@@ -10,9 +10,11 @@ use super::tries::Tries;
 use super::walk::Walk;
 use super::{Clash, DriveError, DrivePath, Drives, Entry};
 use crate::page::{Page, cursor_after, place_of};
+use crate::store::get_all;
 use crate::{DriveId, FolderId, TrashId, UserId};
 use bytes::Bytes;
 use prost::Message;
+use std::collections::{BTreeSet, HashMap};
 use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
 
 /// Rows in one page of the trash.
@@ -371,22 +373,53 @@ impl Drives {
 
     /// Where a folder or file is; none when it is not in the tree. True at no certain moment: walk there.
     pub async fn locate(&self, drive: DriveId, id: impl Into<[u8; 16]>) -> Result<Option<DrivePath>, DriveError> {
-        let mut at: [u8; 16] = id.into();
-        let mut names = Vec::new();
-        while at != FolderId::ROOT.0 {
-            if names.len() > super::path::DEPTH_MAX {
-                return Ok(None);
-            }
-            let key = ItemKey::new(self.inner.tables.places, drive.bytes(), at.to_vec());
-            let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? else { return Ok(None) };
-            let row = decode::<PlaceRow>("a place", &item.value)?;
-            names.push(row.name);
-            at = row.parent[..].try_into().map_err(|_| damaged())?;
-        }
-        // Moved deeper than allowed while we looked: not there for us.
-        let path = names.iter().rev().try_fold(DrivePath::root(), |path, name| path.join(name));
-        Ok(path.ok())
+        Ok(self.locate_all(drive, &[id.into()]).await?.pop().flatten())
     }
+
+    /// The same of many, in their order: each level above them is read at once.
+    pub(super) async fn locate_all(
+        &self,
+        drive: DriveId,
+        ids: &[[u8; 16]],
+    ) -> Result<Vec<Option<DrivePath>>, DriveError> {
+        let mut places: HashMap<[u8; 16], Option<([u8; 16], String)>> = HashMap::new();
+        let mut asked: BTreeSet<[u8; 16]> = ids.iter().copied().collect();
+        for _ in 0..=super::path::DEPTH_MAX {
+            asked.retain(|id| *id != FolderId::ROOT.0 && !places.contains_key(id));
+            if asked.is_empty() {
+                break;
+            }
+            let key = |id: &[u8; 16]| ItemKey::new(self.inner.tables.places, drive.bytes(), id.to_vec());
+            let found = get_all(&*self.inner.store, asked.iter().map(key).collect()).await?;
+            for (id, item) in std::mem::take(&mut asked).into_iter().zip(found) {
+                let place = match item {
+                    None => None,
+                    Some(item) => {
+                        let row = decode::<PlaceRow>("a place", &item.value)?;
+                        let parent: [u8; 16] = row.parent[..].try_into().map_err(|_| damaged())?;
+                        asked.insert(parent);
+                        Some((parent, row.name))
+                    }
+                };
+                places.insert(id, place);
+            }
+        }
+        Ok(ids.iter().map(|id| path_by(&places, *id)).collect())
+    }
+}
+
+/// The path that these places make; none where one is missing, or when it was moved deeper than allowed while we looked.
+fn path_by(places: &HashMap<[u8; 16], Option<([u8; 16], String)>>, mut at: [u8; 16]) -> Option<DrivePath> {
+    let mut names = Vec::new();
+    while at != FolderId::ROOT.0 {
+        let (parent, name) = places.get(&at)?.as_ref()?;
+        names.push(name);
+        if names.len() > super::path::DEPTH_MAX {
+            return None;
+        }
+        at = *parent;
+    }
+    names.iter().rev().try_fold(DrivePath::root(), |path, name| path.join(name)).ok()
 }
 
 impl Change {

@@ -3,7 +3,7 @@
 use crate::model::{Fault, Handle, Model};
 use crate::people::{PASSWORD, from, new_user, node, on, set_up};
 use async_trait::async_trait;
-use atoll_apps::accounts::{AppScope, Estate, Policy, Protocol, SETTLED_AFTER};
+use atoll_apps::accounts::{AppScope, Estate, Kept, Policy, Protocol, SETTLED_AFTER};
 use atoll_apps::drive::{self, Clash, JobState, NewFile, PutCondition};
 use atoll_apps::store::Store;
 use atoll_apps::{AccountError, Accounts, Device, DriveId, Drives, Role, User, UserId};
@@ -23,8 +23,8 @@ struct Shelf {
 
 #[async_trait]
 impl Estate for Shelf {
-    async fn describe(&self, _: UserId, _: DriveId) -> Result<String, ClientError> {
-        Ok("three books".into())
+    async fn describe(&self, _: UserId, _: DriveId) -> Result<Option<Kept>, ClientError> {
+        Ok(Some(Kept::Drive(Some(3))))
     }
 
     async fn clear(&self, _: UserId, drive: DriveId) -> Result<bool, ClientError> {
@@ -78,7 +78,7 @@ async fn an_account_goes_at_once_and_the_rest_follows() {
     let session = accounts.sign_in("ada", PASSWORD, Device::default()).await.unwrap();
     let leaving = accounts.leaving(&ada).await.unwrap();
     assert_eq!((leaving.sessions, leaving.app_passwords), (4, 1));
-    assert_eq!(leaving.estates, ["three books"]);
+    assert_eq!(leaving.estates, [Kept::Drive(Some(3))]);
     let wrong = accounts.delete_account(&ada, "wrong", None).await;
     assert_eq!(wrong, Err(AccountError::WrongCredentials));
     accounts.delete_account(&ada, PASSWORD, None).await.unwrap();

@@ -112,6 +112,33 @@ async fn what_a_held_program_removed_comes_back_as_it_was() {
     whole(&drives).await;
 }
 
+/// Each call goes on where the last one ended, past what stays in the trash.
+#[tokio::test]
+async fn putting_back_much_takes_several_calls_and_looks_at_nothing_twice() {
+    let (model, drives) = fresh().await;
+    for n in 0..250 {
+        put(&model, &drives, &format!("/f{n}"), "text").await;
+    }
+    let program = strict(&model, 250).await.for_program(laptop(), ADA);
+    for n in 0..250 {
+        program.trash(D, &format!("/f{n}"), None, Some(ADA)).await.unwrap();
+        model.advance(Duration::from_millis(2));
+    }
+    put(&model, &drives, "/g", "text").await;
+    held(program.trash(D, "/g", None, Some(ADA)).await);
+    let hurry = Settings { putting_back: Duration::ZERO, ..settings() };
+    let hurried = Drives::open_store(Handle::new(&model, 9), hurry).await.unwrap();
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let done = hurried.put_back(D, "0123456789abcdef", Some(ADA)).await.unwrap();
+        told.push((done.restored, done.left, done.more));
+    }
+    assert_eq!(told, [(100, 0, true), (100, 0, true), (50, 0, false), (0, 0, false)]);
+    assert_eq!(tree(&drives).await.len(), 251);
+    held(program.trash(D, "/f1", None, None).await);
+    whole(&drives).await;
+}
+
 /// The trash is the way back: a program that empties it is stopped as well, and what it did counts.
 #[tokio::test]
 async fn a_program_does_not_empty_the_trash_unseen() {

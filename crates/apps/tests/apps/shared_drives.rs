@@ -188,7 +188,8 @@ async fn there_are_bounds() {
     accounts.delete_drive(&root, drive.id).await.unwrap();
     assert_eq!(accounts.carry_on_drives().await.unwrap(), 1);
     assert_eq!(wrong(&model), Vec::<String>::new());
-    let told = accounts.leaving(&ada).await.unwrap().estates.join("; ");
+    let told = accounts.leaving(&ada).await.unwrap().estates;
+    let told = told.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     assert_eq!(told, "places in 100 shared drives; the drive one's only manager; the drive one's only manager");
     accounts.remove_user(&root, "ada").await.unwrap();
     assert_eq!(may(&accounts, &root, first.id).await, Some(Manage), "who removes the account takes over");

@@ -142,6 +142,9 @@ impl Remote {
         let reply = self.look(message, |channel, request| async move { service(channel).who_am_i(request).await });
         let reply = reply.await?;
         self.heard_the_time(reply.now_ms, began.elapsed());
+        if !reply.authority.is_empty() {
+            self.shared.gateways.trust().learn(&reply.authority);
+        }
         self.shared.gateways.heard_of(reply.gateways);
         account(reply.account)
     }

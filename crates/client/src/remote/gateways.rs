@@ -5,7 +5,7 @@
 //! begins with a hello, which shows no token: it tells whether this is the
 //! cluster that is meant, and whether the gateway lives and can serve.
 
-use super::{Options, RemoteError};
+use super::{GatewayAddress, Options, RemoteError, Trust};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use parking_lot::RwLock;
@@ -30,13 +30,17 @@ pub(super) struct Gateways {
     /// Where the members' gateways are, as was heard last; empty: nothing was heard.
     members: RwLock<Vec<String>>,
     options: Options,
+    trust: Trust,
     /// The cluster that all of them must belong to; if nobody said, the first that answers decides.
     cluster: Arc<OnceLock<ClusterId>>,
 }
 
 /// One gateway.
 pub(super) struct Gateway {
+    /// As it is written down.
     address: String,
+    at: GatewayAddress,
+    trust: Trust,
     endpoint: Endpoint,
     slot: Mutex<Slot>,
     avoid: Duration,
@@ -86,6 +90,7 @@ impl Gateways {
     /// The addresses must be readable; whether somebody answers there is seen later.
     pub(super) fn new(
         addresses: &[String],
+        trust: Trust,
         cluster: Option<ClusterId>,
         options: Options,
     ) -> Result<Gateways, RemoteError> {
@@ -93,10 +98,14 @@ impl Gateways {
             return Err(RemoteError::Invalid("no gateway's address was given".into()));
         }
         let cluster = Arc::new(cluster.map_or_else(OnceLock::new, OnceLock::from));
-        let known = addresses.iter().take(GATEWAYS_MAX).map(|address| Gateway::new(address, options, cluster.clone()));
-        let known = known.collect::<Result<Vec<_>, _>>()?;
+        let made = |address: &String| Gateway::new(address, &trust, options, cluster.clone());
+        let known = addresses.iter().take(GATEWAYS_MAX).map(made).collect::<Result<Vec<_>, _>>()?;
         let (known, members) = (RwLock::new(known), RwLock::default());
-        Ok(Gateways { known, preferred: AtomicUsize::new(0), members, options, cluster })
+        Ok(Gateways { known, preferred: AtomicUsize::new(0), members, options, trust, cluster })
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The cluster that they belong to, once it is known.
@@ -150,11 +159,12 @@ impl Gateways {
 
     /// The gateway with that address; none when it cannot be read or there are too many.
     pub(super) fn named(&self, address: &str) -> Option<Arc<Gateway>> {
-        let find = |known: &[Arc<Gateway>]| known.iter().find(|gateway| gateway.address == bare(address)).cloned();
+        let at: GatewayAddress = address.parse().ok()?;
+        let find = |known: &[Arc<Gateway>]| known.iter().find(|gateway| gateway.at == at).cloned();
         if let Some(gateway) = find(&self.known.read()) {
             return Some(gateway);
         }
-        let made = Gateway::new(address, self.options, self.cluster.clone()).ok()?;
+        let made = Gateway::new(address, &self.trust, self.options, self.cluster.clone()).ok()?;
         let mut known = self.known.write();
         if let Some(gateway) = find(&known) {
             return Some(gateway);
@@ -167,22 +177,17 @@ impl Gateways {
     }
 }
 
-/// Without `http://`, as nodes announce themselves.
-fn bare(address: &str) -> &str {
-    address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/')
-}
-
 impl Gateway {
-    fn new(address: &str, options: Options, cluster: Arc<OnceLock<ClusterId>>) -> Result<Arc<Gateway>, RemoteError> {
+    fn new(
+        address: &str,
+        trust: &Trust,
+        options: Options,
+        cluster: Arc<OnceLock<ClusterId>>,
+    ) -> Result<Arc<Gateway>, RemoteError> {
         let invalid = |why: &str| RemoteError::Invalid(format!("{address:?} is not the address of a gateway: {why}"));
-        if address.starts_with("https://") {
-            return Err(invalid("TLS is not offered here yet"));
-        }
-        let bare = bare(address);
-        if !bare.contains(':') {
-            return Err(invalid("it has no port; an address looks like host:7070"));
-        }
-        let endpoint = Endpoint::from_shared(format!("http://{bare}"))
+        let at: GatewayAddress = address.parse()?;
+        // TLS is made below the transport.
+        let endpoint = Endpoint::from_shared(format!("http://{}", at.authority()))
             .map_err(|error| invalid(&error.to_string()))?
             .connect_timeout(options.connect)
             .tcp_nodelay(true)
@@ -195,7 +200,9 @@ impl Gateway {
             .user_agent(concat!("atoll/", env!("CARGO_PKG_VERSION")))
             .map_err(|error| invalid(&error.to_string()))?;
         Ok(Arc::new(Gateway {
-            address: bare.to_string(),
+            address: at.to_string(),
+            at,
+            trust: trust.clone(),
             endpoint,
             slot: Mutex::default(),
             avoid: options.avoid,
@@ -205,7 +212,20 @@ impl Gateway {
         }))
     }
 
-    /// `host:port`.
+    /// Connects, and shakes hands where TLS is spoken.
+    async fn dial(&self) -> Result<Channel, tonic::transport::Error> {
+        if !self.at.tls() {
+            return self.endpoint.connect().await;
+        }
+        let (trust, at) = (self.trust.clone(), self.at.clone());
+        let connector = tower::service_fn(move |_| {
+            let (trust, at) = (trust.clone(), at.clone());
+            async move { trust.connect(&at).await }
+        });
+        self.endpoint.connect_with_connector(connector).await
+    }
+
+    /// As it is written down.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -226,7 +246,7 @@ impl Gateway {
         let made = async {
             let channel = match held {
                 Some(channel) => channel,
-                None => self.endpoint.connect().await.map_err(|error| NoLink::Silent(innermost(&error)))?,
+                None => self.dial().await.map_err(|error| NoLink::Silent(innermost(&error)))?,
             };
             self.greet(channel.clone()).await.map(|()| channel)
         };
@@ -269,7 +289,7 @@ impl Gateway {
     /// A connection for what a gateway answers that cannot serve: how things are, as far as it knows.
     async fn look(&self) -> Option<Link> {
         let made = async {
-            let channel = self.endpoint.connect().await.ok()?;
+            let channel = self.dial().await.ok()?;
             match self.greet(channel.clone()).await {
                 Ok(()) | Err(NoLink::Idle(_)) => Some(Link { channel, generation: 0, serving: false }),
                 Err(_) => None,
@@ -379,14 +399,19 @@ mod tests {
     use super::*;
 
     fn gateways(addresses: &[&str]) -> Result<Gateways, RemoteError> {
-        Gateways::new(&addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), None, Options::default())
+        Gateways::new(
+            &addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Trust::system().unwrap(),
+            None,
+            Options::default(),
+        )
     }
 
     #[tokio::test]
     async fn addresses_are_read_with_and_without_a_scheme() {
         let known = gateways(&["a:7070", "http://b:7071/"]).unwrap();
-        assert_eq!((known.at(0).address(), known.at(1).address()), ("a:7070", "b:7071"));
-        for wrong in ["", "a", "https://a:7070", "a b:7070"] {
+        assert_eq!((known.at(0).address(), known.at(1).address()), ("a:7070", "http://b:7071"));
+        for wrong in ["", "a", "ftp://a:7070", "a b:7070"] {
             assert!(matches!(gateways(&[wrong]), Err(RemoteError::Invalid(_))), "{wrong:?}");
         }
         assert!(matches!(gateways(&[]), Err(RemoteError::Invalid(_))));
@@ -405,7 +430,7 @@ mod tests {
     #[tokio::test]
     async fn only_those_given_are_tried_where_that_is_wanted() {
         let options = Options { roam: false, ..Options::default() };
-        let known = Gateways::new(&["a:1".to_string()], None, options).expect("an address");
+        let known = Gateways::new(&["a:1".to_string()], Trust::system().unwrap(), None, options).expect("an address");
         known.heard_of(["b:2".to_string()]);
         assert_eq!(known.addresses(), ["a:1"]);
     }

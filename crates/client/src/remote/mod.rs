@@ -15,6 +15,7 @@
 
 mod accounts;
 mod acts;
+mod address;
 mod blocks;
 mod call;
 mod cluster;
@@ -29,6 +30,7 @@ mod layout;
 pub mod links;
 mod personal;
 mod tables;
+mod trust;
 mod upload;
 mod users;
 mod watch;
@@ -42,6 +44,8 @@ pub use crate::overview::{
 };
 pub use accounts::{Account, SignedIn};
 pub use acts::{Act, Clash, Done, Found, HeldProgram, Job, JobState, PastVersion, Trashed};
+pub use address::GatewayAddress;
+pub use trust::{Shown, Trust, shown_by};
 /// Accounts as `atoll.v1` has them.
 pub mod people {
     pub use rpc::grpc::v1::{
@@ -144,8 +148,7 @@ impl std::fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// Connects to the first of the addresses (`host:port` or `http://host:port`)
-    /// that answers. A token that is no longer good is an error.
+    /// Connects to the first of the addresses (see [`GatewayAddress`]) that answers. A token that is no longer good is an error.
     pub async fn connect(addresses: Vec<String>, token: Option<String>) -> Result<Remote, RemoteError> {
         Remote::with_options(addresses, token, Options::default()).await
     }
@@ -166,8 +169,19 @@ impl Remote {
         token: Option<String>,
         options: Options,
     ) -> Result<Remote, RemoteError> {
+        Remote::trusting(Trust::system()?, addresses, cluster, token, options).await
+    }
+
+    /// The same, believing those certificates.
+    pub async fn trusting(
+        trust: Trust,
+        addresses: Vec<String>,
+        cluster: Option<ClusterId>,
+        token: Option<String>,
+        options: Options,
+    ) -> Result<Remote, RemoteError> {
         let shared = Shared {
-            gateways: Gateways::new(&addresses, cluster, options)?,
+            gateways: Gateways::new(&addresses, trust, cluster, options)?,
             options,
             token: RwLock::new(token),
             clock_offset: AtomicI64::new(0),
@@ -185,6 +199,11 @@ impl Remote {
     /// The cluster that this is a connection to.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.shared.gateways.cluster()
+    }
+
+    /// The cluster's own authority (PEM), if it was heard of by a way that was trusted without it.
+    pub fn learned_authority(&self) -> Option<String> {
+        self.shared.gateways.trust().learned()
     }
 
     /// The gateways that are known, the one that answered last first.

@@ -114,6 +114,7 @@ impl Accounts for GrpcState {
             account: Some(account(&caller.user)),
             now_ms: self.inner.backend.now().0,
             gateways: self.gateways(),
+            authority: self.inner.authority.clone(),
         }))
     }
 

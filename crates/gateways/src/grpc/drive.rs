@@ -1,6 +1,7 @@
 //! Files and folders of the caller's drive.
 
 use super::GrpcState;
+use super::accounts::by;
 use super::drive_acts::cursor;
 use super::guard::place;
 use super::problems::{Explain, invalid, status};
@@ -198,8 +199,13 @@ impl Drive for GrpcState {
     }
 
     async fn let_go(&self, request: Request<v1::LetGoRequest>) -> Result<Response<v1::Empty>, Status> {
-        let place = place(&request)?;
-        self.inner.drives.let_go(place.drive, &request.into_inner().id).await.map_err(status)?;
+        let (place, by) = (place(&request)?, by(&request)?);
+        let id = request.into_inner().id;
+        let label = self.inner.drives.held_program(place.drive, &id).await.map_err(status)?.program.label;
+        let shared = place.shared.as_ref().map(|it| it.name.as_str());
+        // Written before it is done, for it may then remove what it likes.
+        self.note_link(&by, shared, "held program let go", &label).await?;
+        self.inner.drives.let_go(place.drive, &id).await.map_err(status)?;
         Ok(Response::new(v1::Empty {}))
     }
 

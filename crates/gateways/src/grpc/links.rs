@@ -5,6 +5,7 @@ use super::accounts::by;
 use super::drive::path;
 use super::guard::place;
 use super::problems::{invalid, status};
+use crate::links::judged;
 use apps::LinkId;
 use apps::accounts::By;
 use apps::drive::{Link, LinkMode, NewLink};
@@ -57,6 +58,7 @@ impl GrpcState {
         let asked = request.into_inner();
         let only = Some(asked.path.as_str()).filter(|path| !path.is_empty()).map(path).transpose()?;
         let links = self.inner.drives.links(place.drive, only).await.map_err(status)?;
+        let links = judged(&self.inner.accounts, place.shared.as_ref(), links).await.map_err(status)?;
         let now = self.inner.backend.now();
         Ok(v1::ListLinksReply { links: links.into_iter().map(|link| told(link, now)).collect(), web: self.web() })
     }
@@ -91,7 +93,7 @@ impl GrpcState {
         Ok(v1::Empty {})
     }
 
-    async fn note_link(&self, by: &By, shared: Option<&str>, act: &str, what: &str) -> Result<(), Status> {
+    pub(super) async fn note_link(&self, by: &By, shared: Option<&str>, act: &str, what: &str) -> Result<(), Status> {
         let what = shared.map_or(what.to_string(), |drive| format!("{drive}: {what}"));
         self.inner.accounts.note_link(by, act, &what).await.map_err(status)
     }

@@ -44,6 +44,7 @@ mod watch;
 mod tests;
 
 pub use backend::Backend;
+pub use connections::Door;
 
 use crate::{Health, HealthCheck, Metrics};
 use apps::Quotas;
@@ -95,6 +96,8 @@ struct Inner {
     guard: guard::Bulkheads,
     health: HealthCheck,
     metrics: Arc<Metrics>,
+    /// Certificate of the authority that made the gateways' certificates, if that is the cluster's own; else empty.
+    authority: String,
     /// Ends the streams that have no end of their own.
     closing: CancellationToken,
 }
@@ -127,6 +130,14 @@ impl GrpcState {
         }
     }
 
+    /// The same, whose callers are told of that authority. Before it is shared.
+    pub fn certified_by(self, authority: String) -> GrpcState {
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) => GrpcState { inner: Arc::new(Inner { authority, ..inner }) },
+            Err(inner) => GrpcState { inner },
+        }
+    }
+
     /// On any backend.
     pub fn with_backend(
         backend: Arc<dyn Backend>,
@@ -147,6 +158,7 @@ impl GrpcState {
             guard: guard::Bulkheads::default(),
             health: Arc::new(|| Health { ready: true, ..Health::default() }),
             metrics: Arc::default(),
+            authority: String::new(),
             closing: CancellationToken::new(),
         };
         GrpcState { inner: Arc::new(inner) }
@@ -205,6 +217,7 @@ pub fn router(state: GrpcState) -> axum::Router {
 pub async fn serve(
     state: GrpcState,
     listener: TcpListener,
+    door: Door,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
     let closing = state.inner.closing.clone();
@@ -216,7 +229,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(16 * 1024)
         .add_routes(Routes::from(router(state)))
-        .serve_with_incoming_shutdown(connections::incoming(listener), closing.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(connections::incoming(listener, door), closing.clone().cancelled_owned());
     tokio::pin!(server, shutdown);
     tokio::select! {
         ended = &mut server => return ended.map_err(std::io::Error::other),

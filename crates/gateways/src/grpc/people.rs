@@ -66,7 +66,7 @@ pub(super) fn leaving(leaving: Leaving) -> v1::Leaving {
     v1::Leaving {
         sessions: leaving.sessions as u32,
         app_passwords: leaving.app_passwords as u32,
-        estates: leaving.estates,
+        estates: leaving.estates.iter().map(ToString::to_string).collect(),
     }
 }
 

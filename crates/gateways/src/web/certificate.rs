@@ -53,13 +53,22 @@ impl Shown {
         digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
-    /// TLS 1.2 and 1.3, HTTP/1.1.
+    /// TLS 1.2 and 1.3, for HTTP/1.1.
     pub fn acceptor(&self) -> Result<TlsAcceptor, TlsFailure> {
+        self.acceptor_of(b"http/1.1")
+    }
+
+    /// The same, for HTTP/2.
+    pub fn acceptor_of_h2(&self) -> Result<TlsAcceptor, TlsFailure> {
+        self.acceptor_of(b"h2")
+    }
+
+    fn acceptor_of(&self, protocol: &[u8]) -> Result<TlsAcceptor, TlsFailure> {
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth();
         let mut config = config.with_cert_resolver(self.0.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }

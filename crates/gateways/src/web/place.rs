@@ -16,6 +16,7 @@ use axum::response::Response;
 pub(super) const PARAMETER: &str = "drive";
 
 /// Somebody, in a drive where they may do what was asked for.
+#[derive(Clone)]
 pub(super) struct InDrive {
     pub caller: Caller,
     pub drive: DriveId,

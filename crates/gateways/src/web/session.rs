@@ -19,6 +19,7 @@ const TOKEN_BYTES_MAX: usize = 256;
 const LABEL_CHARS_MAX: usize = 200;
 
 /// Someone signed in, who asks for JSON or for a file.
+#[derive(Clone)]
 pub(super) struct Caller {
     pub user: User,
     /// What they showed. A secret.

@@ -386,12 +386,84 @@ async fn links_lead_into_shared_drives_while_their_makers_may_write_there() {
     assert_eq!(sent.status, StatusCode::GONE, "{:?}", sent.body);
     role("edit").await;
     assert_eq!(guest.get(&format!("{link}/file")).await.text(), "tea");
+    let works = async || {
+        let links = ada.get(&format!("{api}/links")).await.json();
+        links["links"].as_array().unwrap().iter().map(|link| link["works"] == true).collect::<Vec<_>>()
+    };
+    assert_eq!(works().await, [true, true]);
     ada.send("DELETE", &format!("{api}/members/ben"), &[], "").await;
     assert_eq!(guest.get(&link).await.status, StatusCode::GONE);
+    // Its list does not say otherwise.
+    assert_eq!(works().await, [false, false]);
+    let page = ada.get(&format!("/drives/{drive}/share")).await;
+    assert!(page.text().contains("who made it may not change what is in this drive"), "{}", page.text());
     // Another member takes it back.
     let links = ada.get(&format!("{api}/links")).await.json();
     let id = links["links"][0]["id"].as_str().unwrap();
     let gone = ada.send("DELETE", &format!("{api}/links?id={id}"), &[], "").await;
     assert_eq!(gone.status, StatusCode::OK, "{:?}", gone.body);
+    world.stop().await;
+}
+
+/// Who looks at a file and is shown it has seen it once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_look_counts_once() {
+    let world = World::new().await;
+    let ada = with_files(&world).await;
+    let link = make(&ada, json!({"path": "/private/shared/sub/b.txt"})).await;
+    let mut guest = world.stranger();
+    let page = guest.get(&at(&link)).await;
+    guest.take_cookie(&page);
+    assert_eq!(guest.get(&format!("{}/show", at(&link))).await.text(), "0123456789");
+    guest.get(&at(&link)).await;
+    let links = ada.get("/api/v1/drive/links").await.json();
+    assert_eq!(links["links"][0]["downloads"], 1);
+    world.stop().await;
+}
+
+/// A form that shows a day sends it back: the hour that was set elsewhere stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn changing_one_thing_by_the_form_prolongs_nothing() {
+    let world = World::new().await;
+    let ada = with_files(&world).await;
+    // Noon of a day to come.
+    let noon = 4_102_444_800_000u64 + 12 * 3_600_000;
+    let link = make(&ada, json!({"path": "/private/shared", "expires": noon})).await;
+    let id = link["id"].as_str().unwrap();
+    let change = async |expires: &str| {
+        let form = format!("id={id}&path=%2Fprivate%2Fshared&expires={expires}&downloads=5&bytes=&password=");
+        assert_eq!(ada.form("/share/change", &form).await.status, StatusCode::SEE_OTHER);
+        let link = ada.get("/api/v1/drive/links").await.json()["links"][0].clone();
+        (link["expires"].as_u64(), link["downloads_max"].as_u64())
+    };
+    assert_eq!(change("2100-01-01").await, (Some(noon), Some(5)));
+    assert_eq!(change("2100-01-02").await, (Some(noon + 36 * 3_600_000), Some(5)));
+    assert_eq!(change("").await, (None, Some(5)));
+    world.stop().await;
+}
+
+/// An archive under way ends, not whole, once its link is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_breaks_off_when_its_link_is_taken_back() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::new().await;
+    let ada = with_files(&world).await;
+    let noise: Vec<u8> = (0..24_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    assert!(ada.put("/private/shared/large", noise).await.status.is_success());
+    let link = make(&ada, json!({"path": "/private/shared"})).await;
+    let mut slow = tokio::net::TcpStream::connect(&world.host).await.unwrap();
+    let request = format!("GET {}/archive HTTP/1.1\r\nhost: {}\r\n\r\n", at(&link), world.host);
+    slow.write_all(request.as_bytes()).await.unwrap();
+    let mut some = vec![0; 100_000];
+    slow.read_exact(&mut some).await.unwrap();
+    let gone = ada.send("DELETE", &format!("/api/v1/drive/links?id={}", link["id"].as_str().unwrap()), &[], "").await;
+    assert_eq!(gone.status, StatusCode::OK);
+    // It is asked about every five seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let mut rest = Vec::new();
+    // The connection may be reset rather than ended.
+    let _ = slow.read_to_end(&mut rest).await;
+    assert!(rest.len() < 20_000_000, "{} bytes came", rest.len());
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it does not look whole");
     world.stop().await;
 }

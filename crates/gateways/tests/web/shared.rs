@@ -117,6 +117,13 @@ async fn every_call_asks_for_the_role() {
         by.json("PATCH", &format!("/api/v1/drives/{drive}"), json!({ "quota": quota })).await.status
     };
     assert_eq!(quota(&ben, json!(8)).await, StatusCode::FORBIDDEN);
+    // Both in one, or none of them.
+    let both = json!({"name": "Coffee club", "quota": 9});
+    let refused = ben.json("PATCH", &format!("/api/v1/drives/{drive}"), both.clone()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(ben.get(&format!("/api/v1/drives/{drive}")).await.json()["name"], "Tea club");
+    let done = ada.json("PATCH", &format!("/api/v1/drives/{drive}"), both).await.json();
+    assert_eq!((&done["name"], &done["quota"]), (&json!("Coffee club"), &json!(9)));
     assert_eq!(quota(&ada, json!(8)).await, StatusCode::OK);
     let full = ben.send("PUT", &format!("/api/v1/drives/{drive}/file?path=/b"), &[], "more than that").await;
     assert_eq!(full.kind(), "quota", "{:?}", full.body);
@@ -156,6 +163,9 @@ async fn what_is_in_one_drive_is_copied_into_another() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(ada.get(&format!("/api/v1/drives/{tea}/file?path=/d/long")).await.text(), long);
+    // Where it lay in one's own drive is nobody's business here.
+    let jobs = ada.get(&format!("/api/v1/drives/{tea}/jobs")).await.json();
+    assert_eq!((&jobs["jobs"][0]["from"], &jobs["jobs"][0]["to"]), (&json!("d"), &json!("/d")));
     // The source may go: the copy stays.
     ada.send("DELETE", "/api/v1/drive/file?path=/d&recursive=true&permanent=true", &[], "").await;
     assert_eq!(ada.get(&format!("/api/v1/drives/{tea}/file?path=/d/long")).await.text(), long);

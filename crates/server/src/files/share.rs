@@ -123,9 +123,10 @@ async fn make(args: ShareArgs) -> Outcome {
     }
 }
 
-/// The whole address, by the first node that tells where its pages are. From other machines plain HTTP is sent on to HTTPS.
+/// The whole address, by the first node that tells where its pages are, and whether by HTTPS.
 fn address(of: &Links, link: &GuestLink) -> String {
     match of.web.first() {
+        Some(web) if web.contains("://") => format!("{web}{}", link.address),
         Some(web) => format!("http://{web}{}", link.address),
         None => link.address.clone(),
     }

@@ -27,6 +27,9 @@ pub struct DriveCommandArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: DriveCommand,
+    /// As JSON
+    #[arg(long, global = true)]
+    pub json: bool,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -38,18 +41,12 @@ pub enum DriveCommand {
     Create {
         /// What it is called
         name: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
     },
     /// List the shared drives that you are in
     List {
         /// All there are (for administrators)
         #[arg(long)]
         all: bool,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Give a drive another name
     Rename {
@@ -70,9 +67,6 @@ pub enum DriveCommand {
     Members {
         /// Which
         drive: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Add somebody to a drive
     Add {
@@ -151,16 +145,15 @@ fn quota(text: &str) -> Result<Quota, String> {
 /// Does it.
 pub async fn run(args: DriveCommandArgs) -> Outcome {
     let remote = session::connect(&args.server).await?;
+    let json = args.json;
     match args.command {
-        DriveCommand::Create { name, json } => {
+        DriveCommand::Create { name } => {
             let made = remote.create_drive(&name).await?;
-            if json {
-                return output::json(&drive_json(&made));
-            }
             let name = plain(&made.name);
-            output::line(format!("Made the drive {name}. Add people: atoll drive add '{name}' WHOM --role edit"))
+            let said = format!("Made the drive {name}. Add people: atoll drive add '{name}' WHOM --role edit");
+            told(json, drive_json(&made), said)
         }
-        DriveCommand::List { all, json } => {
+        DriveCommand::List { all } => {
             let drives = if all { remote.all_drives().await? } else { remote.drives().await? };
             list(&drives, json)
         }
@@ -168,48 +161,51 @@ pub async fn run(args: DriveCommandArgs) -> Outcome {
             let id = find_drive(&remote, &drive).await?.to_string();
             let changed =
                 remote.change_drive(ChangeDriveRequest { id, name: Some(name), ..Default::default() }).await?;
-            output::line(format!("{} is now {}", plain(&drive), plain(&changed.name)))
+            told(json, drive_json(&changed), format!("{} is now {}", plain(&drive), plain(&changed.name)))
         }
         DriveCommand::Delete { drive, yes } => {
             let id = find_drive(&remote, &drive).await?;
             let name = plain(&drive);
             confirm(&format!("Everything in the drive {name} goes for good, for all its members."), yes)?;
             remote.delete_drive(id).await?;
-            output::line(format!("The drive {name} is deleted"))
+            told(json, json!({"id": id.to_string(), "deleted": true}), format!("The drive {name} is deleted"))
         }
-        DriveCommand::Members { drive, json } => {
-            members(&remote.members(find_drive(&remote, &drive).await?).await?, json)
-        }
-        DriveCommand::Add { drive, name, role } => {
-            let id = find_drive(&remote, &drive).await?;
-            let added = remote.put_member(id, &name, role.word(), Membership::New).await?;
-            output::line(format!("{} may {} the drive {}", added.name, may(role), plain(&drive)))
-        }
-        DriveCommand::Role { drive, name, role } => {
-            let id = find_drive(&remote, &drive).await?;
-            let changed = remote.put_member(id, &name, role.word(), Membership::There).await?;
-            output::line(format!("{} may {} the drive {}", changed.name, may(role), plain(&drive)))
-        }
-        DriveCommand::Remove { drive, name } => {
-            remote.remove_member(find_drive(&remote, &drive).await?, &name).await?;
-            output::line(format!("{} is not in the drive {} any more", plain(&name), plain(&drive)))
-        }
-        DriveCommand::Leave { drive } => leave(&remote, &drive).await,
+        DriveCommand::Members { drive } => members(&remote.members(find_drive(&remote, &drive).await?).await?, json),
+        DriveCommand::Add { drive, name, role } => put(&remote, (&drive, &name, role), Membership::New, json).await,
+        DriveCommand::Role { drive, name, role } => put(&remote, (&drive, &name, role), Membership::There, json).await,
+        DriveCommand::Remove { drive, name } => remove(&remote, &drive, Some(&name), json).await,
+        DriveCommand::Leave { drive } => remove(&remote, &drive, None, json).await,
         DriveCommand::Quota { drive, quota } => {
             let id = find_drive(&remote, &drive).await?.to_string();
             let quota_default = quota.0.is_none();
             let change = ChangeDriveRequest { id, quota: quota.0, quota_default, ..Default::default() };
             let changed = remote.change_drive(change).await?;
-            output::line(format!("The drive {} may hold: {}", plain(&drive), held(changed.quota)))
+            let said = format!("The drive {} may hold: {}", plain(&drive), held(changed.quota));
+            told(json, drive_json(&changed), said)
         }
     }
 }
 
-async fn leave(remote: &Remote, drive: &str) -> Outcome {
+fn told(json: bool, value: Value, said: String) -> Outcome {
+    if json { output::json(&value) } else { output::line(said) }
+}
+
+async fn put(remote: &Remote, (drive, name, role): (&str, &str, DriveRole), new: Membership, json: bool) -> Outcome {
     let id = find_drive(remote, drive).await?;
-    let own = remote.who_am_i().await?.name;
-    remote.remove_member(id, &own).await?;
-    output::line(format!("You are not in the drive {} any more", plain(drive)))
+    let member = remote.put_member(id, name, role.word(), new).await?;
+    told(json, member_json(&member), format!("{} may {} the drive {}", member.name, may(role), plain(drive)))
+}
+
+/// Takes somebody out; without a name, oneself.
+async fn remove(remote: &Remote, drive: &str, name: Option<&str>, json: bool) -> Outcome {
+    let id = find_drive(remote, drive).await?;
+    let (name, who) = match name {
+        Some(name) => (name.to_string(), format!("{} is", plain(name))),
+        None => (remote.who_am_i().await?.name, "You are".to_string()),
+    };
+    remote.remove_member(id, &name).await?;
+    let gone = json!({"id": id.to_string(), "name": name, "member": false});
+    told(json, gone, format!("{who} not in the drive {} any more", plain(drive)))
 }
 
 /// Text of others, harmless on a terminal.
@@ -234,6 +230,12 @@ fn drive_json(drive: &DriveInfo) -> Value {
     json!({"id": drive.id, "name": drive.name, "role": role, "quota": drive.quota, "made": drive.made_ms})
 }
 
+fn member_json(it: &MemberInfo) -> Value {
+    json!({
+        "name": it.name, "display_name": it.display_name, "role": it.role, "disabled": it.disabled, "since": it.since_ms,
+    })
+}
+
 fn list(drives: &[DriveInfo], json: bool) -> Outcome {
     if json {
         return output::json(&drives.iter().map(drive_json).collect::<Vec<Value>>());
@@ -248,13 +250,7 @@ fn list(drives: &[DriveInfo], json: bool) -> Outcome {
 
 fn members(members: &[MemberInfo], json: bool) -> Outcome {
     if json {
-        let row = |it: &MemberInfo| {
-            json!({
-                "name": it.name, "display_name": it.display_name, "role": it.role, "disabled": it.disabled,
-                "since": it.since_ms,
-            })
-        };
-        return output::json(&members.iter().map(row).collect::<Vec<Value>>());
+        return output::json(&members.iter().map(member_json).collect::<Vec<Value>>());
     }
     let mut text = output::table(["name", "shown as", "may", "since", ""]);
     for it in members {

@@ -45,6 +45,9 @@ pub struct Session {
     /// Which cluster it is good for; the token is shown to no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Certificate of the authority that was trusted at the login (PEM); none: those that this machine trusts anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// Whose it is.
     pub user: String,
     /// What proves it. A secret.
@@ -141,6 +144,12 @@ impl Credentials {
         }
     }
 
+    /// Whom the session's gateways are certified by, heard by a way that was trusted without it. True when that is news.
+    pub fn learned(&mut self, token: &str, authority: &str) -> bool {
+        let found = self.sessions.iter_mut().find(|session| session.token == token && session.authority.is_none());
+        found.map(|session| session.authority = Some(authority.to_string())).is_some()
+    }
+
     /// Puts a new token in place of one that has ended. False when that one is not stored here.
     pub fn replace(&mut self, old: &str, new: &str) -> bool {
         let found = self.sessions.iter_mut().find(|session| session.token == old);
@@ -190,7 +199,14 @@ mod tests {
         let mut stored = Credentials::load_from(&path).expect("nothing is fine");
         for (address, token) in [("a:1", "1"), ("b:1", "2"), ("a:1", "3")] {
             let addresses = vec![address.into()];
-            stored.remember(Session { addresses, given: vec![], cluster: None, user: "u".into(), token: token.into() });
+            stored.remember(Session {
+                addresses,
+                given: vec![],
+                cluster: None,
+                authority: None,
+                user: "u".into(),
+                token: token.into(),
+            });
         }
         stored.save_to(&path).expect("save");
         let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;

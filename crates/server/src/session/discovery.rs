@@ -1,6 +1,7 @@
 //! From a web address to gRPC's, for people who give `atoll login` what their browser shows.
 
 use super::normal;
+use client::remote::GatewayAddress;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
@@ -23,10 +24,13 @@ struct Discovery {
 /// Where gRPC listens on those machines that answer here for the web.
 pub async fn grpc_addresses(web: &[String]) -> Vec<String> {
     let asked = web.iter().map(|address| async move {
-        let told = tokio::time::timeout(PATIENCE, ask(address)).await.ok()?.ok()?.grpc?;
+        let address: GatewayAddress = address.parse().ok()?;
+        let told = tokio::time::timeout(PATIENCE, ask(address.authority())).await.ok()?.ok()?.grpc?;
+        let told: GatewayAddress = told.parse().ok()?;
         // The machine was reached by this name: by the one that it gives itself, it may not be.
-        let (host, (_, port)) = (address.rsplit_once(':')?.0, told.rsplit_once(':')?);
-        Some([normal(&format!("{host}:{port}")).ok()?, normal(&told).ok()?])
+        let (host, (_, port)) = (address.authority().rsplit_once(':')?.0, told.authority().rsplit_once(':')?);
+        let by_name = GatewayAddress::new(format!("{host}:{port}"), told.tls() && address.tls());
+        Some([normal(&by_name.to_string()).ok()?, normal(&told.to_string()).ok()?])
     });
     let mut found: Vec<String> = Vec::new();
     for address in futures::future::join_all(asked).await.into_iter().flatten().flatten() {

@@ -1,12 +1,12 @@
 //! `login`, `logout`, `whoami`.
 
-use super::{Credentials, DEFAULT_SERVER, Session, choose, connect, discovery, normal};
+use super::{Credentials, DEFAULT_SERVER, Session, authority, choose, connect, discovery, normal};
 use crate::cli::ServerArgs;
 use crate::demo::state;
 use crate::failure::{Failure, Outcome};
 use crate::{output, people};
 use clap::Args;
-use client::remote::{Options, Remote, RemoteError};
+use client::remote::{GatewayAddress, Options, Remote, RemoteError, Shown, Trust, shown_by};
 use serde_json::json;
 use std::io::{IsTerminal, Read};
 use types::ClusterId;
@@ -20,6 +20,10 @@ const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
   atoll login files.example:7070 --user ada
   atoll login                      in a demo's folder: as the demo's user, nothing to type
   atoll login h:7070 --user ada --password-stdin < secret.txt
+  atoll login h:7070 --ca authority.pem          with a copy of a node's authority.pem
+
+A cluster's own authority is shown by its fingerprint the first time, to be compared with what
+`atoll up` printed there; http://HOST:7070 goes without TLS.
 
 The session is kept in ~/.config/atoll/credentials.json, for your eyes only;
 ATOLL_CONFIG_DIR names another folder for it.")]
@@ -36,6 +40,9 @@ pub struct LoginArgs {
     /// A code of your second factor, or a recovery code; asked for when it is needed
     #[arg(long, env = "ATOLL_CODE", hide_env_values = true)]
     pub code: Option<String>,
+    /// Trust the cluster's own authority if it has this fingerprint (SHA-256), without asking
+    #[arg(long, value_name = "SHA256")]
+    pub fingerprint: Option<String>,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -64,6 +71,8 @@ struct Target {
     given: Vec<String>,
     /// A demo's password is for its own cluster alone.
     cluster: Option<ClusterId>,
+    /// The authority that was trusted here before.
+    authority: Option<String>,
     user: Option<String>,
     password: Option<String>,
 }
@@ -80,6 +89,7 @@ fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
                 addresses,
                 given: Vec::new(),
                 cluster: demo.cluster(),
+                authority: None,
                 user: args.user.clone().or(Some(demo.state.user)),
                 password: own.then_some(demo.state.password),
             });
@@ -93,7 +103,8 @@ fn target(args: &LoginArgs, stored: &Credentials) -> Outcome<Target> {
         None => vec![DEFAULT_SERVER.to_string()],
     };
     let user = args.user.clone().or_else(|| session.map(|session| session.user.clone()));
-    Ok(Target { addresses, given, cluster: None, user, password: None })
+    let authority = session.and_then(|session| session.authority.clone());
+    Ok(Target { addresses, given, cluster: None, authority, user, password: None })
 }
 
 /// Signs in and remembers the session.
@@ -101,7 +112,8 @@ pub async fn run(args: LoginArgs) -> Outcome {
     let mut stored = Credentials::load()?;
     let target = target(&args, &stored)?;
     let typed = target.given;
-    let remote = reach(target.addresses, target.cluster).await?;
+    let authority = authority(&args.server)?.or(target.authority);
+    let (remote, authority) = reach(&args, target.addresses, target.cluster, authority).await?;
     let given = args.code.clone();
     let (user, password) = tokio::task::spawn_blocking(move || secrets(&args, target.user, target.password))
         .await
@@ -123,20 +135,84 @@ pub async fn run(args: LoginArgs) -> Outcome {
     let addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
     let at = addresses.join(", ");
     let user = signed_in.account.name.clone();
-    stored.remember(Session { addresses, given: typed, cluster, user, token: signed_in.token });
+    stored.remember(Session { addresses, given: typed, cluster, authority, user, token: signed_in.token });
     stored.save()?;
     output::line(format!("Logged in as {} at {at}.", signed_in.account.name))
 }
 
-/// A connection to a gateway at these addresses, or at those to which they lead when they are web addresses.
-async fn reach(addresses: Vec<String>, cluster: Option<ClusterId>) -> Outcome<Remote> {
-    let connect = |addresses| Remote::at(addresses, cluster, None, Options::default());
-    match connect(addresses.clone()).await {
-        Err(error @ RemoteError::Unreachable { .. }) => match discovery::grpc_addresses(&addresses).await {
-            found if found.is_empty() => Err(error.into()),
-            found => Ok(connect(found).await?),
-        },
-        other => Ok(other?),
+/// A connection to a gateway at these addresses, or at those to which they lead when they are web addresses; and the
+/// authority that is trusted from now on.
+async fn reach(
+    args: &LoginArgs,
+    addresses: Vec<String>,
+    cluster: Option<ClusterId>,
+    authority: Option<String>,
+) -> Outcome<(Remote, Option<String>)> {
+    let error = match connect_to(&addresses, cluster, authority.as_deref()).await {
+        Err(error @ RemoteError::Unreachable { .. }) => error,
+        other => return Ok((other?, authority)),
+    };
+    for address in &addresses {
+        if let Some(shown) = unknown(address, authority.as_deref()).await? {
+            let authority = decide(args, address, shown, authority.as_deref()).await?;
+            return Ok((connect_to(&addresses, cluster, Some(&authority)).await?, Some(authority)));
+        }
+    }
+    match discovery::grpc_addresses(&addresses).await {
+        found if found.is_empty() => Err(error.into()),
+        found => Ok((connect_to(&found, cluster, authority.as_deref()).await?, authority)),
+    }
+}
+
+async fn connect_to(
+    addresses: &[String],
+    cluster: Option<ClusterId>,
+    authority: Option<&str>,
+) -> Result<Remote, RemoteError> {
+    let trust = authority.map_or_else(Trust::system, Trust::authority)?;
+    Remote::trusting(trust, addresses.to_vec(), cluster, None, Options::default()).await
+}
+
+/// The authority that is shown there and that nobody here trusts.
+async fn unknown(address: &str, trusted: Option<&str>) -> Outcome<Option<Shown>> {
+    let address: GatewayAddress = address.parse()?;
+    if !address.tls() {
+        return Ok(None);
+    }
+    let known = trusted.and_then(Shown::of);
+    Ok(shown_by(&address).await.filter(|shown| known.as_ref().is_none_or(|known| known.pem != shown.pem)))
+}
+
+/// Whether to trust it: for a person, or a fingerprint that they gave, to say.
+async fn decide(args: &LoginArgs, address: &str, shown: Shown, trusted: Option<&str>) -> Outcome<String> {
+    let Shown { pem, fingerprint } = shown;
+    let refuse = |why: String| Failure::failed(why).safe("nothing was sent there");
+    if trusted.is_some() {
+        return Err(refuse(format!(
+            "{address} shows another authority than the one that is trusted (now SHA-256 {fingerprint}): somebody may \
+             be in between"
+        ))
+        .next("ask who runs it; if the cluster was made anew: atoll logout, then log in again"));
+    }
+    if let Some(expected) = &args.fingerprint {
+        let digits = |text: &str| text.replace(':', "").to_ascii_uppercase();
+        return match digits(expected) == digits(&fingerprint) {
+            true => Ok(pem),
+            false => Err(refuse(format!("{address} shows an authority with another fingerprint: {fingerprint}"))),
+        };
+    }
+    let question = format!(
+        "{address} has a certificate by an authority that is not known here, SHA-256\n  {fingerprint}\n\
+         `atoll up` prints it there. Is it the same, and is it to be trusted?"
+    );
+    if !(std::io::stdin().is_terminal() && output::watched()) {
+        return Err(refuse(format!("{address} has a certificate by an authority that is not known here"))
+            .next(format!("if `atoll up` printed the same there, add: --fingerprint {fingerprint}  (or --ca FILE)")));
+    }
+    let answer = tokio::task::spawn_blocking(move || inquire::Confirm::new(&question).with_default(false).prompt());
+    match answer.await.map_err(|error| Failure::failed(error.to_string()))? {
+        Ok(true) => Ok(pem),
+        _ => Err(refuse("not logged in: the authority is not trusted".into())),
     }
 }
 

@@ -3,7 +3,8 @@
 //! **Owns** `credentials.json` and the choice between it, flags and variables.
 //! **Invariant**: a stored token is sent only to addresses that it was stored
 //! with, or that its cluster told, and only to that cluster: no configuration file,
-//! variable or stranger on a port that was left can lead it elsewhere.
+//! variable or stranger on a port that was left can lead it elsewhere. No certificate is believed because it is shown: an
+//! authority is trusted at the login, by who compares its fingerprint or names its file, and kept with the session.
 //! **Leaves to others**: retries and failover (`client::remote`).
 
 mod credentials;
@@ -16,11 +17,13 @@ use crate::cli::{DriveArgs, ServerArgs};
 use crate::demo::state;
 use crate::failure::{Failure, Outcome};
 use client::remote::shared::DriveInfo;
-use client::remote::{Options, Remote, RemoteError, SharedDriveId};
+use client::remote::{GatewayAddress, Options, Remote, RemoteError, SharedDriveId, Trust};
 use types::ClusterId;
 
 /// The address when nothing says otherwise.
 const DEFAULT_SERVER: &str = "127.0.0.1:7070";
+/// Bytes in a file of certificates.
+const CA_BYTES_MAX: u64 = 1 << 20;
 /// Addresses remembered of a cluster.
 const ADDRESSES_MAX: usize = 32;
 
@@ -33,7 +36,8 @@ pub async fn connect(args: &ServerArgs) -> Outcome<Remote> {
     // The next command begins with whoever answered this one, and knows all that this one heard of.
     let mut addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
     addresses.truncate(ADDRESSES_MAX);
-    if args.server.is_empty() && stored.moved(&token, &addresses) {
+    let learned = remote.learned_authority().is_some_and(|pem| stored.learned(&token, &pem));
+    if args.server.is_empty() && (stored.moved(&token, &addresses) || learned) {
         // Only a convenience: a folder that cannot be written stops nobody.
         if let Err(error) = stored.save() {
             tracing::debug!("addresses were not remembered: {error}");
@@ -91,6 +95,8 @@ pub struct Chosen {
     pub addresses: Vec<String>,
     /// Which cluster it must be.
     pub cluster: Option<ClusterId>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// The session's token.
     pub token: String,
 }
@@ -98,7 +104,7 @@ pub struct Chosen {
 impl Chosen {
     /// The connection.
     pub async fn connect(self) -> Result<Remote, RemoteError> {
-        Remote::at(self.addresses, self.cluster, Some(self.token), Options::default()).await
+        Remote::trusting(self.trust, self.addresses, self.cluster, Some(self.token), Options::default()).await
     }
 }
 
@@ -112,12 +118,15 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<Chosen> {
     let named: Vec<String> = args.server.iter().map(|address| normal(address)).collect::<Outcome<_>>()?;
     if let Some(token) = &args.token {
         let addresses = if named.is_empty() { vec![DEFAULT_SERVER.to_string()] } else { named };
-        return Ok(Chosen { addresses, cluster: None, token: token.clone() });
+        return Ok(Chosen { addresses, cluster: None, trust: trust(args, None)?, token: token.clone() });
     }
-    let of = |session: &Session, addresses| Chosen {
-        addresses,
-        cluster: session.cluster.as_deref().and_then(cluster_of),
-        token: session.token.clone(),
+    let of = |session: &Session, addresses| {
+        Ok(Chosen {
+            addresses,
+            cluster: session.cluster.as_deref().and_then(cluster_of),
+            trust: trust(args, session.authority.as_deref())?,
+            token: session.token.clone(),
+        })
     };
     if named.is_empty() {
         let session = stored.current().ok_or_else(|| {
@@ -128,7 +137,7 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<Chosen> {
             };
             Failure::failed("you are not logged in").next(hint)
         })?;
-        return Ok(of(session, session.addresses.clone()));
+        return of(session, session.addresses.clone());
     }
     let session = stored.of(&named).ok_or_else(|| {
         Failure::failed(format!("you are not logged in at {}", named.join(", ")))
@@ -139,16 +148,40 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<Chosen> {
     let mut addresses: Vec<String> = named.into_iter().filter(|address| session.addresses.contains(address)).collect();
     let others: Vec<String> = session.addresses.iter().filter(|other| !addresses.contains(other)).cloned().collect();
     addresses.extend(others);
-    Ok(of(session, addresses))
+    of(session, addresses)
 }
 
-/// One spelling per address: `host:port`, the default port added, any `http://` dropped. Of an `https://` address the
-/// host counts: TLS is for browsers, and what this program speaks is on its own port there.
+/// Whose certificates are believed: those that a file names, else those of the authority that was trusted at the login,
+/// else those that this machine's system trusts.
+pub fn trust(args: &ServerArgs, trusted: Option<&str>) -> Outcome<Trust> {
+    Ok(match authority(args)?.as_deref().or(trusted) {
+        Some(pem) => Trust::authority(pem)?,
+        None => Trust::system()?,
+    })
+}
+
+/// What the file with authorities' certificates says, where one is named.
+pub fn authority(args: &ServerArgs) -> Outcome<Option<String>> {
+    let Some(path) = &args.ca else { return Ok(None) };
+    let read = || -> std::io::Result<String> {
+        match std::fs::metadata(path)?.len() {
+            0..=CA_BYTES_MAX => std::fs::read_to_string(path),
+            _ => Err(std::io::Error::other("it is too large for certificates")),
+        }
+    };
+    let pem = read().map_err(|error| Failure::io(format!("cannot read {}", path.display()), &error))?;
+    Trust::authority(&pem)?;
+    Ok(Some(pem))
+}
+
+/// One spelling per address, see [`GatewayAddress`], the default port added. Of an address that browsers use the host
+/// counts: what this program speaks is on its own port there.
 pub fn normal(address: &str) -> Outcome<String> {
     let text = address.trim().trim_end_matches('/');
-    let (text, for_browsers) = match text.strip_prefix("https://") {
-        Some(text) => (text, true),
-        None => (text.trim_start_matches("http://"), false),
+    let (scheme, text) = match text.split_once("://") {
+        Some(("https", text)) => ("https://", text),
+        Some(("http", text)) => ("http://", text),
+        _ => ("", text),
     };
     let bad = || {
         Failure::usage(format!("{address:?} is not an address"))
@@ -161,12 +194,16 @@ pub fn normal(address: &str) -> Outcome<String> {
         Some(bracket) => text[bracket..].find(':').map(|colon| bracket + colon),
         None => text.find(':'),
     };
-    match port_at {
-        None => Ok(format!("{text}:7070")),
-        Some(colon) if text[colon + 1..].parse::<u16>().is_ok_and(|port| port > 0) && colon > 0 => {
-            Ok(if for_browsers { format!("{}:7070", &text[..colon]) } else { text.to_string() })
-        }
-        Some(_) => Err(bad()),
+    let (host, port) = match port_at {
+        None => (text, None),
+        Some(colon) => (&text[..colon], Some(text[colon + 1..].parse::<u16>().map_err(|_| bad())?)),
+    };
+    let browsers = scheme == "https://" && matches!(port, None | Some(443 | 8443));
+    match port {
+        Some(0) => Err(bad()),
+        _ if host.is_empty() => Err(bad()),
+        _ if browsers => Ok(format!("{host}:7070")),
+        _ => Ok(format!("{scheme}{host}:{}", port.unwrap_or(7070)).parse::<GatewayAddress>()?.to_string()),
     }
 }
 
@@ -176,11 +213,12 @@ mod tests {
 
     fn session(address: &str, token: &str) -> Session {
         let addresses = vec![address.into(), "other:7070".into()];
-        Session { addresses, given: vec![], cluster: Some("0a".into()), user: "u".into(), token: token.into() }
+        let cluster = Some("0a".into());
+        Session { addresses, given: vec![], cluster, authority: None, user: "u".into(), token: token.into() }
     }
 
     fn args(server: &[&str]) -> ServerArgs {
-        ServerArgs { server: server.iter().map(|text| text.to_string()).collect(), token: None }
+        ServerArgs { server: server.iter().map(|text| text.to_string()).collect(), ..ServerArgs::default() }
     }
 
     #[test]
@@ -189,13 +227,13 @@ mod tests {
         stored.remember(session("a:7070", "A"));
         stored.remember(Session { cluster: Some("0b".into()), ..session("b:7070", "B") });
         assert_eq!(choose(&args(&[]), &stored).expect("current").token, "B");
-        let chosen = choose(&args(&["http://a"]), &stored).expect("named");
+        let chosen = choose(&args(&["a"]), &stored).expect("named");
         assert_eq!((chosen.addresses[0].as_str(), chosen.token.as_str()), ("a:7070", "A"));
         assert_eq!(chosen.cluster, Some(ClusterId(10)));
         assert_eq!(choose(&args(&["evil:7070"]), &stored).expect_err("stranger").code(), 1);
         let chosen = choose(&args(&["evil:7070", "a:7070"]), &stored).expect("one is known");
         assert!(!chosen.addresses.contains(&"evil:7070".to_string()));
-        let with_token = ServerArgs { server: vec!["evil:1".into()], token: Some("T".into()) };
+        let with_token = ServerArgs { server: vec!["evil:1".into()], token: Some("T".into()), ca: None };
         assert_eq!(choose(&with_token, &stored).expect("explicit").token, "T");
     }
 
@@ -214,7 +252,11 @@ mod tests {
     fn addresses_have_one_spelling() {
         for (text, want) in [
             ("a", "a:7070"),
-            ("http://a:1/", "a:1"),
+            ("http://a:1/", "http://a:1"),
+            ("http://localhost:1", "localhost:1"),
+            ("https://a:1", "a:1"),
+            ("https://a", "a:7070"),
+            ("https://localhost:7070", "https://localhost:7070"),
             ("https://a:8443/", "a:7070"),
             ("https://[::1]:8443", "[::1]:7070"),
             ("[::1]", "[::1]:7070"),

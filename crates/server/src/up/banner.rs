@@ -16,6 +16,8 @@ struct About<'a> {
     id: u64,
     web_elsewhere: &'a str,
     tls: Option<(u16, &'a str)>,
+    /// Fingerprint of the cluster's own.
+    authority: &'a str,
     setup_secret: Option<&'a str>,
     nodes: usize,
 }
@@ -26,6 +28,7 @@ impl<'a> About<'a> {
             id: running.id().0,
             web_elsewhere: &running.web_address,
             tls: running.tls.as_ref().map(|(port, fingerprint)| (*port, fingerprint.as_str())),
+            authority: &running.authority,
             setup_secret: running.setup_secret.as_deref(),
             nodes: running.nodes,
         }
@@ -38,6 +41,7 @@ fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
     let grpc = crate::ports::join(&host, args.grpc_port);
     let s3 = crate::ports::join(&host, args.s3_port);
     let elsewhere = match about.tls {
+        _ if about.web_elsewhere.starts_with("https://") => Some(about.web_elsewhere.to_string()),
         Some((port, _)) => {
             let host = about.web_elsewhere.rsplit_once(':').map_or(about.web_elsewhere, |(host, _)| host);
             Some(format!("https://{host}:{port}"))
@@ -51,6 +55,8 @@ fn text(args: &UpArgs, data: &Path, about: &About<'_>) -> String {
             ("Certificate", format!("SHA-256 {fingerprint}")),
             ("", "compare it where a browser warns, once; or import the authority that signed it:".to_string()),
             ("", data.join("authority.pem").display().to_string()),
+            ("Authority", format!("SHA-256 {}", about.authority)),
+            ("", "compare it at the first `atoll login` from another machine".to_string()),
         ],
     });
     let mut rows = vec![
@@ -88,7 +94,14 @@ mod tests {
     fn the_first_words_say_what_a_newcomer_needs() {
         let Command::Up(args) = Cli::parse_from(["atoll", "up", "--web-port", "81"]).command else { panic!() };
         let tls = Some((8443, "AB:CD"));
-        let mut about = About { id: 1, web_elsewhere: "10.0.0.5:81", tls, setup_secret: Some("s3cret"), nodes: 1 };
+        let mut about = About {
+            id: 1,
+            web_elsewhere: "10.0.0.5:81",
+            tls,
+            authority: "EF:01",
+            setup_secret: Some("s3cret"),
+            nodes: 1,
+        };
         let first = text(&args, Path::new("/d"), &about);
         for words in [
             "/d",
@@ -96,6 +109,7 @@ mod tests {
             "https://10.0.0.5:8443",
             "SHA-256 AB:CD",
             "/d/authority.pem",
+            "SHA-256 EF:01",
             "http://localhost:81/setup/s3cret",
             "join-token",
             "No redundancy yet: add 2 machines",

@@ -131,7 +131,7 @@ async fn by_cluster(node: &Node, names: &[String]) -> Outcome<Shown> {
     loop {
         match node.server_certificate(names) {
             Ok(Some(own)) => {
-                let shown = Shown::new(own.certificate.as_bytes(), own.key.as_bytes());
+                let shown = Shown::new(chain(node, &own.certificate).as_bytes(), own.key.as_bytes());
                 return shown.map_err(|error| failed(error.to_string()));
             }
             Ok(None) if begun.elapsed() > AUTHORITY_WITHIN => {
@@ -143,13 +143,19 @@ async fn by_cluster(node: &Node, names: &[String]) -> Outcome<Shown> {
     }
 }
 
+/// With the authority's: so that who does not know that yet can look at it, and compare it.
+fn chain(node: &Node, own: &str) -> String {
+    [own, &node.authority_certificate().unwrap_or_default()].concat()
+}
+
 async fn renew(shown: Shown, node: std::sync::Weak<Node>, names: Vec<String>) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
         let Some(node) = node.upgrade() else { return };
         match node.server_certificate(&names) {
             Ok(Some(own)) => {
-                if let Err(error) = shown.replace(own.certificate.as_bytes(), own.key.as_bytes()) {
+                let chain = chain(&node, &own.certificate);
+                if let Err(error) = shown.replace(chain.as_bytes(), own.key.as_bytes()) {
                     tracing::error!(%error, "the certificate for browsers cannot be renewed");
                 }
             }

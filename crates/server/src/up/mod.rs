@@ -15,6 +15,8 @@ use crate::compose::{self, FirstAdmin, Plan};
 use crate::failure::{Failure, Outcome};
 use crate::{cli, lock, ports};
 use clap::Args;
+use client::remote::GatewayAddress;
+use gateways::web::Door;
 use node::Backend;
 use rpc::wire::Presence;
 use std::net::IpAddr;
@@ -55,17 +57,17 @@ pub struct UpArgs {
     /// Port for browsers on other machines, encrypted [default: 8443, unless only this machine is listened to]
     #[arg(long, env = "ATOLL_HTTPS_PORT", value_name = "PORT", value_parser = cli::port)]
     pub https_port: Option<u16>,
-    /// Certificate to show to browsers, with those that sign it (PEM); read again when it changes [default: one
+    /// Certificate to show to browsers and programs, with those that sign it (PEM); read again when it changes [default: one
     /// that the cluster makes]
     #[arg(long, env = "ATOLL_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// That certificate's private key (PEM)
     #[arg(long, env = "ATOLL_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Answer browsers on other machines without encryption: on a network that you trust
+    /// Answer browsers and programs on other machines without encryption: on a network that you trust
     #[arg(long, env = "ATOLL_PLAIN_HTTP")]
     pub plain_http: bool,
-    /// Port for gRPC: this command line, and other programs
+    /// Port for gRPC: this command line, and other programs (plain for this machine, encrypted for others)
     #[arg(long, env = "ATOLL_GRPC_PORT", value_name = "PORT", default_value = "7070", value_parser = cli::port)]
     pub grpc_port: u16,
     /// Port for S3 (plain for this machine, encrypted for others)
@@ -121,6 +123,12 @@ pub async fn run(args: UpArgs) -> Outcome {
     let s3 = ports::claim(args.listen, args.s3_port, "--s3-port")?;
     let advertise = args.advertise.clone().unwrap_or_else(|| ports::own_address(args.listen).to_string());
     let (https, plain) = https::claim(&args, &advertise)?;
+    let tls = !matches!(plain, Door::Plain);
+    let pages = match &https {
+        Some(https) if tls => format!("https://{}", ports::join(&advertise, https.port)),
+        _ => ports::join(&advertise, args.web_port),
+    };
+    let grpc_address = GatewayAddress::new(ports::join(&advertise, args.grpc_port), tls);
     let plan = Plan {
         data: data.clone(),
         https,
@@ -132,8 +140,8 @@ pub async fn run(args: UpArgs) -> Outcome {
         s3_domains: args.s3_domain.clone(),
         presence: Presence {
             address: ports::join(&advertise, args.node_port),
-            grpc: ports::join(&advertise, args.grpc_port),
-            web: ports::join(&advertise, args.web_port),
+            grpc: grpc_address.to_string(),
+            web: pages,
             zone: args.zone.clone(),
             capacity: args.capacity,
             release: env!("CARGO_PKG_VERSION").to_string(),

@@ -2,6 +2,7 @@
 
 use crate::demo::{atoll, machine, text, wait_for};
 use rpc::tls::{Authority, Validity};
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,13 +27,14 @@ struct Ports {
     https: u16,
     grpc: u16,
     node: u16,
+    s3: u16,
 }
 
 impl Ports {
     fn free() -> Ports {
-        let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("0.0.0.0:0").unwrap()).collect();
+        let held: Vec<TcpListener> = (0..5).map(|_| TcpListener::bind("0.0.0.0:0").unwrap()).collect();
         let port = |nth: usize| held[nth].local_addr().unwrap().port();
-        Ports { web: port(0), https: port(1), grpc: port(2), node: port(3) }
+        Ports { web: port(0), https: port(1), grpc: port(2), node: port(3), s3: port(4) }
     }
 }
 
@@ -47,6 +49,7 @@ fn up(folder: &Path, ports: &Ports, more: &[&str]) -> Running {
         ("--https-port", ports.https),
         ("--grpc-port", ports.grpc),
         ("--node-port", ports.node),
+        ("--s3-port", ports.s3),
     ] {
         command.arg(flag).arg(port.to_string());
     }
@@ -118,6 +121,76 @@ fn browsers_elsewhere_are_answered_over_tls_by_a_certificate_of_the_clusters_own
         let page = curl(&[&format!("http://{own}:{}/login", ports.web)]);
         assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     }
+}
+
+/// The command line, with sessions of its own in that folder.
+fn run(home: &Path, words: &[&str], input: &str) -> (i32, String) {
+    let mut command = atoll();
+    command.args(words).env("ATOLL_CONFIG_DIR", home).current_dir(home).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code().unwrap_or(-1), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn the_command_line_comes_over_tls_and_trusts_nobody_unasked() {
+    let _machine = machine();
+    let Some(own) = own_address() else { return println!("there is no network: nothing was tried") };
+    let temp = tempfile::tempdir().unwrap();
+    let ports = Ports::free();
+    let node = up(temp.path(), &ports, &[]);
+    let there = format!("{own}:{}", ports.grpc);
+    let homes = ["stranger", "compared", "imported", "here"].map(|name| {
+        let home = temp.path().join(name);
+        std::fs::create_dir(&home).unwrap();
+        home
+    });
+    let password = "correct-horse-battery\n";
+    let login = |home: &Path, more: &[&str]| {
+        run(home, &[&["login", "--user", "ada", "--password-stdin"][..], more].concat(), password)
+    };
+    let authority = node.said.split("Authority").nth(1).expect("the authority's fingerprint is told");
+    let authority = authority.split_whitespace().nth(1).unwrap();
+
+    // Nobody said that this authority may be trusted: nothing is sent, and nothing kept.
+    let (code, said) = login(&homes[0], &[&there]);
+    assert!(code == 1 && said.contains("nothing was sent there") && said.contains(authority), "{code}: {said}");
+    let (code, said) = login(&homes[0], &[&there, "--fingerprint", &authority.replace(':', "").replace('A', "B")]);
+    assert!(code == 1 && said.contains("another fingerprint"), "{code}: {said}");
+    // In the open nobody from elsewhere is answered.
+    let (code, said) = login(&homes[0], &[&format!("http://{there}")]);
+    assert!(code == 1, "{said}");
+    assert!(!homes[0].join("credentials.json").exists());
+
+    // Compared, or imported; and from then on without a word.
+    assert_eq!(login(&homes[1], &[&there, "--fingerprint", &authority.to_lowercase()]).0, 0);
+    let pem = temp.path().join("data/authority.pem");
+    assert_eq!(login(&homes[2], &[&there, "--ca", pem.to_str().unwrap()]).0, 0);
+    for home in &homes[1..3] {
+        let file = home.join("large");
+        std::fs::write(&file, vec![7; 3 << 20]).unwrap();
+        let name = format!("/{}", home.file_name().unwrap().to_str().unwrap());
+        assert_eq!(run(home, &["upload", "large", &name], "").0, 0);
+        let (code, said) = run(home, &["download", &name, "back"], "");
+        assert!(code == 0 && std::fs::read(home.join("back")).unwrap() == vec![7; 3 << 20], "{said}");
+        let (_, said) = run(home, &["whoami", "--json"], "");
+        assert!(said.contains(&there), "it goes by the address that it knows: {said}");
+    }
+    // A cluster that took its place is not believed, although it has the same address.
+    drop(node);
+    std::fs::remove_dir_all(temp.path().join("data")).unwrap();
+    let _other = up(temp.path(), &ports, &[]);
+    let (code, said) = run(&homes[1], &["ls"], "");
+    assert!(code == 1 && said.contains("certificate"), "{code}: {said}");
+    let (code, said) = login(&homes[1], &[&there]);
+    assert!(code == 1 && said.contains("another authority"), "{code}: {said}");
+    // On this machine nobody else hears; there it is told of the authority, and goes to the others from then on.
+    assert_eq!(login(&homes[3], &[&format!("127.0.0.1:{}", ports.grpc)]).0, 0);
+    assert_eq!(run(&homes[3], &["ls"], "").0, 0);
+    let kept = std::fs::read_to_string(homes[3].join("credentials.json")).unwrap();
+    assert!(kept.contains("BEGIN CERTIFICATE"), "{kept}");
+    assert_eq!(run(&homes[3], &["ls", "--server", &there], "").0, 0);
 }
 
 #[test]

@@ -21,6 +21,10 @@ pub enum NewMember {
     Either,
 }
 
+fn said_quota(quota: Option<u64>) -> String {
+    quota.map_or("as for all".to_string(), |bytes| bytes.to_string())
+}
+
 fn named(line: AuditRow, row: &DriveRow, drive: DriveId, more: &str) -> AuditRow {
     line.detail(format!("{}{}{more} ({drive})", row.name, if more.is_empty() { "" } else { ": " }))
 }
@@ -76,6 +80,34 @@ impl Accounts {
         Err(AccountError::Conflict)
     }
 
+    /// Renames a drive, or sets what it may hold, or both, as one act; absent stays.
+    pub async fn alter_drive(
+        &self,
+        by: impl Into<By>,
+        drive: DriveId,
+        name: Option<&str>,
+        quota: Option<Option<u64>>,
+    ) -> Result<(), AccountError> {
+        match (name, quota) {
+            (None, None) => Ok(()),
+            (Some(name), None) => self.rename_drive(by, drive, name).await,
+            (None, Some(quota)) => self.set_drive_quota(by, drive, quota).await,
+            (Some(name), Some(quota)) => {
+                let (by, name) = (by.into(), valid_drive_name(name)?);
+                self.change_drive(&by, drive, |row, user| {
+                    if !user.administers() {
+                        return Err(AccountError::Forbidden { what: "set what a drive may hold" });
+                    }
+                    let more = format!("was {}; quota {}", row.name, said_quota(quota));
+                    row.name.clone_from(&name);
+                    row.quota = quota;
+                    Ok(("drive renamed", more))
+                })
+                .await
+            }
+        }
+    }
+
     /// Renames a drive. Its managers may, and administrators.
     pub async fn rename_drive(&self, by: impl Into<By>, drive: DriveId, name: &str) -> Result<(), AccountError> {
         let (by, name) = (by.into(), valid_drive_name(name)?);
@@ -100,7 +132,7 @@ impl Accounts {
                 return Err(AccountError::Forbidden { what: "set what a drive may hold" });
             }
             row.quota = quota;
-            Ok(("drive quota", quota.map_or("as for all".to_string(), |bytes| bytes.to_string())))
+            Ok(("drive quota", said_quota(quota)))
         })
         .await
     }

@@ -8,6 +8,7 @@ use super::{ADMINISTRATORS_DRIVES_MAX, DriveRole};
 use crate::accounts::act::Act;
 use crate::accounts::rows::decode;
 use crate::accounts::{AccountError, Accounts};
+use crate::store::get_all;
 use crate::{DriveId, UserId};
 use types::transaction::from_sortable;
 use types::{Consistency, Test, Version};
@@ -52,13 +53,17 @@ impl Accounts {
     pub(in crate::accounts) async fn memberships(&self, user: UserId) -> Result<Memberships, AccountError> {
         // First: what comes later makes it another.
         let counted = self.inner.store.get(&self.count_item(drives_key(user)), Consistency::Strong).await?;
+        let drives = self.drive_ids_of(user).await?;
+        let keys = |drive: &DriveId| {
+            [self.member_item(*drive, user), self.drive_row_key(*drive), self.count_item(managers_key(*drive))]
+        };
+        let rows = get_all(&*self.inner.store, drives.iter().flat_map(keys).collect()).await?;
         let mut held = Vec::new();
-        for drive in self.drive_ids_of(user).await? {
-            let keys = [self.member_item(drive, user), self.drive_row_key(drive), self.count_item(managers_key(drive))];
-            let [Some(member), row, managers] = self.read_all(keys).await? else { continue };
+        for (drive, found) in drives.into_iter().zip(rows.chunks(3)) {
+            let [Some(member), row, managers] = found else { continue };
             let manages = decode::<MemberRow>("a member of a drive", &member.value)?.manages();
-            let row = row.map(|item| decode("a drive", &item.value)).transpose()?;
-            let managers = managers.map(|item| {
+            let row = row.as_ref().map(|item| decode("a drive", &item.value)).transpose()?;
+            let managers = managers.as_ref().map(|item| {
                 let damaged = |_| AccountError::Damaged("a count".into());
                 let bytes = item.value[..].try_into().map_err(damaged)?;
                 Ok::<_, AccountError>((from_sortable(bytes), item.version))

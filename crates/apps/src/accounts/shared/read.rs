@@ -5,8 +5,10 @@ use super::{ADMINISTRATORS_DRIVES_MAX, ALL_DRIVES_MAX, DriveRole, MEMBERS_MAX, M
 use crate::accounts::rows::{UserRow, decode};
 use crate::accounts::{AccountError, Accounts, EVERYONE, User};
 use crate::page::{Page, cursor_after, place_of};
+use crate::store::get_all;
 use crate::{DriveId, UserId};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use types::{Condition, Consistency, Item, ItemKey, Query, TableId, Test, Version, WallMillis};
 
 /// Keys asked for at a time.
@@ -81,17 +83,42 @@ impl Accounts {
     /// The shared drives that somebody is in, by name.
     pub async fn drives_of(&self, user: &User) -> Result<Vec<SharedDrive>, AccountError> {
         let tables = &self.inner.tables;
+        let ids = self.drive_ids_of(user.id).await?;
+        let keys = |id: &DriveId| {
+            [self.key(tables.drives, id.bytes()), self.key(tables.drive_members, member_key(*id, user.id))]
+        };
+        let rows = get_all(&*self.inner.store, ids.iter().flat_map(keys).collect()).await?;
         let mut drives = Vec::new();
-        for id in self.drive_ids_of(user.id).await? {
-            let keys = [self.key(tables.drives, id.bytes()), self.key(tables.drive_members, member_key(id, user.id))];
+        for (id, found) in ids.into_iter().zip(rows.chunks(2)) {
             // One that goes away just now is not there any more.
-            if let [Some(row), Some(member)] = self.read_all(keys).await? {
+            if let [Some(row), Some(member)] = found {
                 let role = decode::<MemberRow>("a member of a drive", &member.value)?.role().into();
                 drives.push(decode::<DriveRow>("a drive", &row.value)?.told(id, Some(role)));
             }
         }
         drives.sort_by_cached_key(|drive| (drive.name.to_lowercase(), drive.id));
         Ok(drives)
+    }
+
+    /// Those of these people who may do that in the drive, disabled accounts not among them.
+    pub async fn who_may(
+        &self,
+        drive: DriveId,
+        people: BTreeSet<UserId>,
+        needs: DriveRole,
+    ) -> Result<BTreeSet<UserId>, AccountError> {
+        let keys = |id: &UserId| [self.member_item(drive, *id), self.user_key(*id)];
+        let rows = get_all(&*self.inner.store, people.iter().flat_map(keys).collect()).await?;
+        let mut may = BTreeSet::new();
+        for (id, found) in people.into_iter().zip(rows.chunks(2)) {
+            if let [Some(member), Some(user)] = found {
+                let role = DriveRole::from(decode::<MemberRow>("a member of a drive", &member.value)?.role());
+                if role >= needs && !decode::<UserRow>("a user", &user.value)?.disabled {
+                    may.insert(id);
+                }
+            }
+        }
+        Ok(may)
     }
 
     pub(super) async fn drive_ids_of(&self, user: UserId) -> Result<Vec<DriveId>, AccountError> {

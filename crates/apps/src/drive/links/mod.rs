@@ -18,6 +18,7 @@ use super::change::{Change, Commit};
 use super::rows::decode;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives};
+use crate::store::get_all;
 use crate::{DriveId, LinkId, UserId};
 use bytes::Bytes;
 use prost::Message;
@@ -99,12 +100,15 @@ pub struct Link {
     pub received: u64,
     /// Bytes that it takes.
     pub bytes_max: Option<u64>,
+    /// Who made it may not change what is in the drive any more, and so lets nobody in: for the gateways to find out.
+    pub stopped: bool,
 }
 
 impl Link {
     /// Does it work at that moment?
     pub fn works(&self, now: WallMillis) -> bool {
         self.path.is_some()
+            && !self.stopped
             && self.expires.is_none_or(|at| at > now)
             && self.downloads_max.is_none_or(|max| self.downloads < max)
     }
@@ -178,7 +182,7 @@ impl Drives {
             Some(path) => Some(self.stat(drive, path).await?.id()),
             None => None,
         };
-        let mut links = Vec::new();
+        let mut rows = Vec::new();
         for at in self.link_rows(drive).await? {
             // One that cannot be read does not hide the others.
             let row = match decode::<LinkRow>("a link", &at.item.value) {
@@ -189,8 +193,9 @@ impl Drives {
                     continue;
                 }
             };
-            links.extend(self.link_of(drive, &at.sort_key, row).await?);
+            rows.push((at.sort_key, row));
         }
+        let mut links = self.links_of(drive, rows).await?;
         links.sort_by_key(|link| (std::cmp::Reverse(link.created), link.id));
         Ok(links)
     }
@@ -205,7 +210,7 @@ impl Drives {
     /// One link.
     pub async fn link(&self, drive: DriveId, id: LinkId) -> Result<Link, DriveError> {
         let (_, row) = self.link_row(drive, id).await?;
-        self.link_of(drive, &id.0, row).await?.ok_or(DriveError::NoSuchLink)
+        self.links_of(drive, vec![(id.bytes(), row)]).await?.pop().ok_or(DriveError::NoSuchLink)
     }
 
     /// Changes a link. Who is downloading goes on.
@@ -297,23 +302,31 @@ impl Drives {
         Ok((item.version, decode("a link", &item.value)?))
     }
 
-    /// As its owner sees it; none for one of a newer release.
-    async fn link_of(&self, drive: DriveId, key: &[u8], row: LinkRow) -> Result<Option<Link>, DriveError> {
-        let id = LinkId::from_slice(key).ok_or_else(damaged)?;
-        let counts = [Counter::Downloads, Counter::Bytes]
-            .map(|counter| ItemKey::new(self.inner.tables.link_counts, drive.bytes(), counter_key(id, counter)));
-        let counts = self.inner.store.get_many(counts.to_vec(), Consistency::Strong).await?;
-        let count = |item: Option<&Option<Item>>| match item {
-            Some(Some(item)) => super::read::count_in(&item.value).map(|count| count.max(0) as u64),
-            _ => Ok(0),
-        };
-        let counts = (count(counts.first())?, count(counts.get(1))?);
-        let entry: [u8; 16] = row.entry[..].try_into().map_err(|_| damaged())?;
-        let path = self.locate(drive, crate::FileId(entry)).await?.map(|path| path.to_string());
-        if row.mode() == ModeRow::Unknown {
-            return Ok(None);
+    /// As their owner sees them, but for those of a newer release. Read together: there may be many.
+    async fn links_of(&self, drive: DriveId, rows: Vec<(Bytes, LinkRow)>) -> Result<Vec<Link>, DriveError> {
+        let mut ids = Vec::with_capacity(rows.len());
+        let mut entries = Vec::with_capacity(rows.len());
+        for (key, row) in &rows {
+            ids.push(LinkId::from_slice(key).ok_or_else(damaged)?);
+            entries.push(row.entry[..].try_into().map_err(|_| damaged())?);
         }
-        seen(drive, id, row, path, counts).map(Some)
+        let key = |(id, counter)| ItemKey::new(self.inner.tables.link_counts, drive.bytes(), counter_key(id, counter));
+        let counts = ids.iter().flat_map(|id| [(*id, Counter::Downloads), (*id, Counter::Bytes)]).map(key).collect();
+        let counts = get_all(&*self.inner.store, counts).await?;
+        let count = |item: &Option<Item>| match item {
+            Some(item) => super::read::count_in(&item.value).map(|count| count.max(0) as u64),
+            None => Ok(0),
+        };
+        let paths = self.locate_all(drive, &entries).await?;
+        let mut links = Vec::with_capacity(rows.len());
+        for ((((_, row), id), counts), path) in rows.into_iter().zip(ids).zip(counts.chunks(2)).zip(paths) {
+            let [downloads, received] = counts else { return Err(damaged()) };
+            if row.mode() != ModeRow::Unknown {
+                let path = path.map(|path| path.to_string());
+                links.push(seen(drive, id, row, path, (count(downloads)?, count(received)?))?);
+            }
+        }
+        Ok(links)
     }
 }
 
@@ -339,6 +352,7 @@ fn seen(
         received,
         bytes_max: row.bytes_max,
         name: row.name,
+        stopped: false,
     })
 }
 

@@ -296,6 +296,7 @@ impl accounts_server::Accounts for Scripted {
             account: Some(v1::Account::default()),
             now_ms: super::super::local_millis().saturating_add_signed(self.script.ahead_ms),
             gateways: self.script.gateways.clone(),
+            authority: String::new(),
         }))
     }
 }

@@ -7,7 +7,7 @@ mod life;
 mod memory;
 mod shared;
 
-use super::{GrpcState, serve};
+use super::{Door, GrpcState, serve};
 use apps::{Apps, Device, NewUser, Role, Settings};
 use client::ClusterKey;
 use client::remote::{Options, Remote};
@@ -64,7 +64,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(state, listener, stop.clone().cancelled_owned()));
+        let serving = tokio::spawn(serve(state, listener, Door::open(), stop.clone().cancelled_owned()));
         self.gateways.push(Gateway { address, stop, serving });
         let addresses: Vec<String> = self.gateways.iter().map(|gateway| gateway.address.clone()).collect();
         self.memory.set_gateways(&addresses);

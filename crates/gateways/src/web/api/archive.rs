@@ -9,9 +9,9 @@ use crate::web::WebState;
 use crate::web::place::{InDrive, Viewer};
 use crate::web::problem::Problem;
 use crate::web::text::words;
-use crate::web::zip::{Top, archive};
+use crate::web::zip::{Still, Top, archive};
 use apps::drive::DrivePath;
-use apps::{DriveError, DriveId, FolderId};
+use apps::{DriveError, DriveId, DriveRole, FolderId};
 use axum::Form;
 use axum::body::Body;
 use axum::extract::rejection::{FormRejection, QueryRejection};
@@ -21,6 +21,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use types::{Action, Classify};
 use utoipa::{IntoParams, ToSchema};
 
 /// Things in one archive, beside what is in them.
@@ -104,7 +105,22 @@ async fn answer(state: &WebState, at: &InDrive, pairs: Pairs, method: &Method) -
         }
         _ => whole.to_string(),
     };
-    send(state, &state.inner.archives, (drive, tops), &name, method).await
+    send(state, &state.inner.archives, (drive, tops), still(state, at), &name, method).await
+}
+
+/// The caller is signed in, and in the drive. Where that cannot be told just now, it is taken to be so.
+fn still(state: &WebState, at: &InDrive) -> Still {
+    let (state, at) = (state.clone(), at.clone());
+    Box::new(move || {
+        let (state, at) = (state.clone(), at.clone());
+        Box::pin(async move {
+            let allowed = async {
+                state.inner.accounts.authenticate(&at.caller.token).await?;
+                at.still(&state, DriveRole::View).await
+            };
+            allowed.await.map_err(|error| error.action()) != Err(Action::Rejected)
+        })
+    })
 }
 
 /// The archive as an answer: how long it will be is not known. `archives`: how many there may be at a time.
@@ -112,13 +128,14 @@ pub(in crate::web) async fn send(
     state: &WebState,
     archives: &Arc<Semaphore>,
     (drive, tops): (DriveId, Vec<Top>),
+    still: Still,
     name: &str,
     method: &Method,
 ) -> Result<Response, Problem> {
     let mut response = (StatusCode::OK, Body::empty()).into_response();
     if *method != Method::HEAD {
         let room = crate::web::room_to_keep(archives).await?;
-        *response.body_mut() = Body::from_stream(archive(state.inner.drives.clone(), drive, tops, room));
+        *response.body_mut() = Body::from_stream(archive(state.inner.drives.clone(), drive, tops, still, room));
     }
     let headers: &mut HeaderMap = response.headers_mut();
     put(headers, header::CONTENT_TYPE, "application/zip");

@@ -163,12 +163,7 @@ pub(in crate::web) async fn change(
 ) -> Result<Json<DriveJson>, Problem> {
     let Json(asked) = body?;
     let (id, accounts) = (drive(&id)?, &state.inner.accounts);
-    if let Some(name) = &asked.name {
-        accounts.rename_drive(caller.by(), id, name).await?;
-    }
-    if let Some(quota) = asked.quota {
-        accounts.set_drive_quota(caller.by(), id, quota).await?;
-    }
+    accounts.alter_drive(caller.by(), id, asked.name.as_deref(), asked.quota).await?;
     Ok(Json(accounts.shared_drive(&caller.user, id).await?.into()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::acts::Nothing;
 use crate::web::WebState;
-use crate::web::place::{Editor, Viewer};
+use crate::web::place::{Editor, InDrive, Viewer};
 use crate::web::problem::Problem;
 use apps::drive::{Held, PutBack};
 use axum::Json;
@@ -61,8 +61,18 @@ pub(in crate::web) async fn let_go(
     Editor(at): Editor,
     body: Result<Json<WhichProgram>, JsonRejection>,
 ) -> Result<Json<Nothing>, Problem> {
-    state.inner.drives.let_go(at.drive, &body?.0.id).await?;
+    let_go_on(&state, &at, &body?.0.id).await?;
     Ok(Json(Nothing {}))
+}
+
+/// The same for a page. The log says who did it.
+pub(in crate::web) async fn let_go_on(state: &WebState, at: &InDrive, id: &str) -> Result<(), Problem> {
+    let drives = &state.inner.drives;
+    // Written before it is done, for it may then remove what it likes.
+    let label = drives.held_program(at.drive, id).await?.program.label;
+    let what = at.shared.as_ref().map_or(label.clone(), |shared| format!("{}: {label}", shared.name));
+    state.inner.accounts.note_link(&at.caller.by(), "held program let go", &what).await?;
+    Ok(drives.let_go(at.drive, id).await?)
 }
 
 /// Puts back what a held program threw away within the hour before it was held.

@@ -6,8 +6,8 @@ use crate::web::WebState;
 use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
 
-use apps::LinkId;
 use apps::drive::{Link, LinkChange, LinkMode, NewLink};
+use apps::{DriveError, LinkId};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
@@ -210,7 +210,13 @@ pub(in crate::web) async fn change_of(
     let (drives, drive) = (&state.inner.drives, at.drive);
     let link = drives.link(drive, id).await?;
     note(state, at, "link into the drive changed", &link.name).await?;
-    Ok(drives.change_link(drive, id, &change).await?)
+    let changed = drives.change_link(drive, id, &change).await?;
+    judged(state, at, vec![changed]).await?.pop().ok_or_else(|| DriveError::NoSuchLink.into())
+}
+
+/// Links, each knowing whether it lets anybody in.
+pub(in crate::web) async fn judged(state: &WebState, at: &InDrive, links: Vec<Link>) -> Result<Vec<Link>, Problem> {
+    Ok(crate::links::judged(&state.inner.accounts, at.shared.as_ref(), links).await?)
 }
 
 /// Takes a link back, with its line in the log.
@@ -242,6 +248,7 @@ pub(in crate::web) async fn list(
 ) -> Result<Json<Links>, Problem> {
     let Query(asked) = query?;
     let links = state.inner.drives.links(at.drive, asked.path.as_deref()).await?;
+    let links = judged(&state, &at, links).await?;
     let now = state.inner.client.now();
     Ok(Json(Links { links: links.into_iter().map(|link| json(link, now)).collect() }))
 }

@@ -18,8 +18,9 @@ pub(super) use archive::send as send_archive;
 pub(super) use description::document;
 pub(super) use download::send as send_file;
 pub(super) use drive::{OrderJson, stars};
+pub(super) use held::let_go_on;
 pub(crate) use links::address as link_address;
-pub(super) use links::{Change, Make, ModeJson, change_of, make, take_back};
+pub(super) use links::{Change, Make, ModeJson, change_of, judged, make, take_back};
 pub(super) use thumbnail::answer as send_thumbnail;
 pub(super) use upload::{drain, media_type, whole};
 

@@ -38,9 +38,14 @@ impl Proof {
         (until > now.0 && sealed == seal(link, &guest, until)).then_some(Proof { guest })
     }
 
-    /// A fresh one, set for the link's addresses.
-    pub fn give(response: &mut Response, link: &LinkFound, token: &str, now: WallMillis, tls: bool) {
-        let guest: [u8; 16] = rand::random();
+    /// Of a guest who was never here.
+    pub fn fresh() -> Proof {
+        Proof { guest: rand::random() }
+    }
+
+    /// Sets it for the link's addresses.
+    pub fn give(&self, response: &mut Response, link: &LinkFound, token: &str, now: WallMillis, tls: bool) {
+        let guest = self.guest;
         let until = now.0 + LIFETIME.as_millis() as u64;
         let sealed = seal(link, &guest, until);
         let secure = if tls { "; Secure" } else { "" };

@@ -4,7 +4,7 @@ use super::{Guest, Place, refused};
 use crate::web::api::{send_archive, send_file, send_thumbnail};
 use crate::web::problem::Problem;
 use crate::web::stage;
-use crate::web::zip::Top;
+use crate::web::zip::{Still, Top};
 use crate::web::{WebState, text::words};
 use apps::DriveError;
 use apps::drive::Started;
@@ -103,9 +103,24 @@ pub(in crate::web) async fn archive(
         let started = begin(&state, &guest, query, &method, &HeaderMap::new()).await?;
         let name = started.entry.name.clone();
         let tops = vec![Top::Of(started.parent, started.entry)];
-        send_archive(&state, &state.inner.guests.archives, (guest.link.drive, tops), &name, &method).await
+        let (archives, still) = (&state.inner.guests.archives, still(&state, &token, &headers));
+        send_archive(&state, archives, (guest.link.drive, tops), still, &name, &method).await
     };
     answer(done.await, &token)
+}
+
+/// The link lets its guest in. Where that cannot be told just now, it is taken to be so.
+fn still(state: &WebState, token: &str, headers: &HeaderMap) -> Still {
+    let (state, token, headers) = (state.clone(), token.to_string(), headers.clone());
+    Box::new(move || {
+        let (state, token, headers) = (state.clone(), token.clone(), headers.clone());
+        Box::pin(async move {
+            match Guest::again(&state, &token, &headers).await {
+                Ok(_) => true,
+                Err(problem) => !problem.status.is_client_error(),
+            }
+        })
+    })
 }
 
 /// Looking at the headers alone is no download.

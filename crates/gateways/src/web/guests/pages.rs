@@ -134,13 +134,16 @@ pub(in crate::web) async fn show(
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let asked = query.map(|Query(asked)| asked).unwrap_or_default();
-    let guest = match Guest::come(&state, &token, &headers, &device).await {
+    let mut guest = match Guest::come(&state, &token, &headers, &device).await {
         Ok(guest) => guest,
         Err(problem) => return refused(problem, None),
     };
     if guest.locked() {
         return render(StatusCode::OK, &Password { frame: Frame::new(), error: "" });
     }
+    // Before the page is made: what it shows counts for the guest who then asks for it, once.
+    let fresh = guest.proof.is_none().then(Proof::fresh);
+    guest.proof = guest.proof.or(fresh);
     let mut response = match page(&state, &guest, &asked).await {
         Ok(response) => response,
         Err(DriveError::NotFound { .. } | DriveError::NotAFolder { .. } | DriveError::BadPath { .. }) => {
@@ -149,8 +152,8 @@ pub(in crate::web) async fn show(
         Err(DriveError::BadName { .. } | DriveError::BadCursor) => return over(StatusCode::NOT_FOUND, Some(&guest)),
         Err(error) => return refused(error.into(), None),
     };
-    if guest.proof.is_none() {
-        Proof::give(&mut response, &guest.link, &token, state.inner.client.now(), state.tls);
+    if let Some(proof) = fresh {
+        proof.give(&mut response, &guest.link, &token, state.inner.client.now(), state.tls);
     }
     response
 }
@@ -280,7 +283,7 @@ pub(in crate::web) async fn unlock(
     match done.await {
         Ok((guest, true)) => {
             let mut response = Redirect::to(&guest.address("")).into_response();
-            Proof::give(&mut response, &guest.link, &token, state.inner.client.now(), state.tls);
+            Proof::fresh().give(&mut response, &guest.link, &token, state.inner.client.now(), state.tls);
             response
         }
         Ok((_, false)) => {

@@ -156,19 +156,19 @@ async fn page(
             };
             render(status, &page)
         }
-        Err(error) => failed(error.into()),
+        Err(problem) => failed(problem),
     }
 }
 
-async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<(Option<DrivePath>, bool, Vec<Link>), DriveError> {
+async fn read(state: &WebState, at: &InDrive, path: &str) -> Result<(Option<DrivePath>, bool, Vec<Link>), Problem> {
     let (drives, drive) = (&state.inner.drives, at.drive);
     let path = DrivePath::parse(path)?;
     if path.is_root() {
-        return Ok((None, false, drives.links(drive, None).await?));
+        return Ok((None, false, api::judged(state, at, drives.links(drive, None).await?).await?));
     }
     let entry = drives.stat(drive, &path.to_string()).await?;
     let links = drives.links(drive, Some(&path.to_string())).await?;
-    Ok((Some(path), entry.is_folder(), links))
+    Ok((Some(path), entry.is_folder(), api::judged(state, at, links).await?))
 }
 
 fn row(link: Link, site: &str, now: WallMillis) -> Row {
@@ -176,6 +176,8 @@ fn row(link: Link, site: &str, now: WallMillis) -> Row {
     let mut words = Vec::new();
     if link.path.is_none() {
         words.push(text.link_gone.to_string());
+    } else if link.stopped {
+        words.push(text.link_maker_out.to_string());
     } else if !link.works(now) {
         words.push(text.link_over.to_string());
     }
@@ -206,13 +208,17 @@ fn row(link: Link, site: &str, now: WallMillis) -> Row {
         drop_box: link.mode == LinkMode::DropBox,
         words: words.join(" · "),
         password: link.password,
-        // The last day on which it works.
-        expires: link.expires.map_or(String::new(), |at| {
-            format::date(WallMillis(at.0.saturating_sub(1))).split(' ').next().unwrap_or_default().to_string()
-        }),
+        expires: last_day(link.expires),
         downloads: link.downloads_max.map_or(String::new(), |max| max.to_string()),
         bytes: link.bytes_max.map_or(String::new(), |max| max.to_string()),
     }
+}
+
+/// The last day on which it works, as the date field has it.
+fn last_day(expires: Option<WallMillis>) -> String {
+    expires.map_or(String::new(), |at| {
+        format::date(WallMillis(at.0.saturating_sub(1))).split(' ').next().unwrap_or_default().to_string()
+    })
 }
 
 /// Makes a link, and leads back to what there is.
@@ -248,13 +254,16 @@ pub(in crate::web) async fn change(
             (None, "") => None,
             (None, password) => Some(Some(password.to_string())),
         };
+        let id = typed.id.ok_or(DriveError::NoSuchLink)?;
+        // A form sends all that it shows: a day that stayed as it was is no later end of an hour that was set elsewhere.
+        let shown = last_day(state.inner.drives.link(at.drive, id).await?.expires);
         let asked = api::Change {
             password,
-            expires: Some(typed.expires()?),
+            expires: if typed.expires.trim() == shown { None } else { Some(typed.expires()?) },
             downloads: Some(typed.downloads()?),
             bytes: Some(typed.bytes()?),
         };
-        api::change_of(&state, &at, typed.id.ok_or(DriveError::NoSuchLink)?, asked).await.map(drop)
+        api::change_of(&state, &at, id, asked).await.map(drop)
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::web::api;
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
@@ -269,7 +270,7 @@ pub(in crate::web) async fn let_go(
         Ok(Form(asked)) => asked.id,
         Err(error) => return failed(Problem::bad_request(error.body_text())),
     };
-    match state.inner.drives.let_go(at.drive, &id).await {
+    match api::let_go_on(&state, &at, &id).await {
         Ok(()) => Redirect::to(&format!("{}/trash?done=let-go", at.base())).into_response(),
         Err(error) => refused(&state, &at, error).await,
     }

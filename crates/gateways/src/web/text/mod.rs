@@ -12,6 +12,7 @@ mod german_errors;
 pub use english::{ENGLISH, Text};
 pub use german::GERMAN;
 
+use apps::accounts::Kept;
 use apps::{AccountError, DriveError};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
@@ -114,6 +115,18 @@ pub fn client_error(error: &ClientError) -> String {
     match Language::now() {
         Language::English => error.to_string(),
         Language::German => german_errors::client(error),
+    }
+}
+
+/// What goes with an account.
+pub fn kept(kept: &Kept) -> String {
+    let text = words();
+    match kept {
+        Kept::Drive(Some(bytes)) => fill(text.kept_drive_with, &[("size", &super::format::size(*bytes))]),
+        Kept::Drive(None) => text.kept_drive.to_string(),
+        Kept::Places(1) => text.kept_place.to_string(),
+        Kept::Places(count) => fill(text.kept_places, &[("count", &count.to_string())]),
+        Kept::OnlyManager(name) => fill(text.kept_only_manager, &[("name", name)]),
     }
 }
 

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use client::ClientError;
 use format::{Zip, ZipError};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use names::Names;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Folders within each other: as many as a path has.
@@ -24,6 +25,9 @@ const DEPTH_MAX: usize = apps::drive::path::DEPTH_MAX;
 const WAITING: usize = 2;
 /// A receiver that takes nothing for so long has gone.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// How often it is asked whether the archive may still be read: it may take hours.
+const STILL_EVERY: Duration = Duration::from_secs(5);
 
 /// What goes in at the top: where it is, and its name there.
 #[derive(Clone, Debug)]
@@ -51,6 +55,8 @@ enum Broken {
     NoName,
     #[error("nobody takes it any more")]
     Unwanted,
+    #[error("whoever asked for it may not read it any more")]
+    Forbidden,
 }
 
 /// A piece of an archive on its way.
@@ -61,17 +67,21 @@ enum Piece {
     Broken(Broken),
 }
 
-/// The archive, as it comes into being. `room` is held until it has ended.
+/// Whether whoever asked may still read it, as far as that can be told.
+pub(super) type Still = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// The archive, as it comes into being. `room` is held until it has ended; `still` is asked now and then.
 pub(super) fn archive(
     drives: Drives,
     drive: DriveId,
     tops: Vec<Top>,
+    still: Still,
     room: OwnedSemaphorePermit,
 ) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let _room = room;
-        let mut writer = Writer { drives, drive, zip: Zip::default(), sender };
+        let mut writer = Writer { drives, drive, zip: Zip::default(), sender, still, asked: Instant::now() };
         let last = match writer.all(tops).await {
             Ok(()) => Piece::Last(writer.zip.finish()),
             Err(broken) => Piece::Broken(broken),
@@ -98,6 +108,9 @@ struct Writer {
     drive: DriveId,
     zip: Zip,
     sender: mpsc::Sender<Piece>,
+    still: Still,
+    /// When that was asked last.
+    asked: Instant,
 }
 
 impl Writer {
@@ -184,6 +197,12 @@ impl Writer {
     }
 
     async fn send(&mut self, piece: Bytes) -> Result<(), Broken> {
+        if self.asked.elapsed() >= STILL_EVERY {
+            if !(self.still)().await {
+                return Err(Broken::Forbidden);
+            }
+            self.asked = Instant::now();
+        }
         self.sender.send_timeout(Piece::More(piece), SILENCE_MAX).await.map_err(|_| Broken::Unwanted)
     }
 }

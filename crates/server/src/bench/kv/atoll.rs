@@ -17,12 +17,12 @@ struct Atoll {
 
 /// Connections, spread over the nodes.
 pub async fn connect(server: &ServerArgs, table: &str, connections: usize) -> Outcome<Vec<Arc<dyn Store>>> {
-    let Chosen { addresses, cluster, token } = choose(server, &Credentials::load()?)?;
+    let Chosen { addresses, cluster, trust, token } = choose(server, &Credentials::load()?)?;
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for n in 0..connections {
         let mut turned = addresses.clone();
         turned.rotate_left(n % addresses.len().max(1));
-        let remote = Remote::at(turned, cluster, Some(token.clone()), Options::default()).await?;
+        let remote = Remote::trusting(trust.clone(), turned, cluster, Some(token.clone()), Options::default()).await?;
         if n == 0 {
             remote.create_table(table, TableKind::Strong, true).await?;
         }

@@ -32,12 +32,13 @@ impl FileLoad {
 
     /// Connects: each client by itself, the nodes in turn.
     pub async fn work(&self, server: &ServerArgs) -> Outcome<Arc<dyn Work>> {
-        let Chosen { addresses, cluster, token } = choose(server, &Credentials::load()?)?;
+        let Chosen { addresses, cluster, trust, token } = choose(server, &Credentials::load()?)?;
         let mut remotes = Vec::new();
         for n in 0..usize::from(self.load.pace.clients) {
             let mut turned = addresses.clone();
             turned.rotate_left(n % addresses.len().max(1));
-            remotes.push(Remote::at(turned, cluster, Some(token.clone()), Options::default()).await?);
+            remotes
+                .push(Remote::trusting(trust.clone(), turned, cluster, Some(token.clone()), Options::default()).await?);
         }
         Ok(Arc::new(FileWork { remotes, load: self.clone() }))
     }

@@ -314,6 +314,6 @@ pub(super) struct Leaving {
 impl From<accounts::Leaving> for Leaving {
     fn from(leaving: accounts::Leaving) -> Leaving {
         let accounts::Leaving { sessions, app_passwords, estates } = leaving;
-        Leaving { sessions, app_passwords, estates }
+        Leaving { sessions, app_passwords, estates: estates.iter().map(crate::web::text::kept).collect() }
     }
 }

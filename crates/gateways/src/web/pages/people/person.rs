@@ -7,7 +7,7 @@ use super::list::{Person, address};
 use super::{allowed, link, quota, role};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::{fill, words};
+use crate::web::text::{fill, kept, words};
 use crate::web::{WebState, format};
 use apps::AccountError;
 use apps::accounts::{UserChange, typed_size};
@@ -85,7 +85,7 @@ async fn page(
         quota: user.quota.map(typed_size).unwrap_or_default(),
         factor: factor_words,
         has_factor: factor.since.is_some(),
-        keeps: leaving.estates,
+        keeps: leaving.estates.iter().map(kept).collect(),
     };
     render(status, &page)
 }

@@ -7,7 +7,7 @@ use super::{done, form};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, Visitor};
-use crate::web::text::{self, Language, fill, words};
+use crate::web::text::{self, Language, fill, kept, words};
 use apps::accounts::said_size;
 use apps::{AccountError, User};
 use askama::Template;
@@ -184,7 +184,7 @@ async fn leave_page(state: &WebState, user: &User, status: StatusCode, say: impl
     };
     let text = words();
     let counted = |text, count: usize| fill(text, &[("count", &count.to_string())]);
-    let mut goes = leaving.estates;
+    let mut goes: Vec<String> = leaving.estates.iter().map(kept).collect();
     goes.push(counted(text.leave_sessions, leaving.sessions));
     goes.push(counted(text.leave_app_passwords, leaving.app_passwords));
     let place = say(Place::at(user, Section::Profile));

@@ -113,12 +113,14 @@ impl Drives {
         Ok(item.map(|item| item.value.to_vec().into()))
     }
 
-    /// Changes properties of what is at a path, all or none. The drive itself has none.
+    /// Changes properties of what is at a path, all or none; `only`: of that alone, by its id or the version of its content.
+    /// The drive itself has none.
     pub async fn change_properties(
         &self,
         drive: DriveId,
         path: &DrivePath,
         changes: &[PropertyChange],
+        only: Option<[u8; 16]>,
     ) -> Result<(), DriveError> {
         if path.is_root() {
             return Err(DriveError::Invalid("the drive itself has no properties of this kind".into()));
@@ -128,6 +130,7 @@ impl Drives {
             let walk = self.walk(drive, path).await?;
             let step = walk.required()?;
             let mut entry = step.entry.clone();
+            entry.must_be(only, path)?;
             let (parent, ancestors) = walk.parent()?;
             let key = self.properties_key(drive, entry.id());
             let item = self.inner.store.get(&key, Consistency::Strong).await?;

@@ -445,10 +445,11 @@ fn damaged() -> DriveError {
 }
 
 impl Entry {
-    /// Is it still the one that was meant?
+    /// Is it still the one that was meant: by its id, or by the version of its content?
     pub(super) fn must_be(&self, only: Option<[u8; 16]>, path: &DrivePath) -> Result<(), DriveError> {
+        let is = |meant| meant == self.id() || self.file().is_some_and(|file| file.version.0 == meant);
         match only {
-            Some(id) if id != self.id() => Err(DriveError::Changed { path: path.to_string() }),
+            Some(meant) if !is(meant) => Err(DriveError::Changed { path: path.to_string() }),
             _ => Ok(()),
         }
     }

@@ -147,11 +147,6 @@ impl WebState {
     async fn quota(&self, user: &User) -> Result<Option<u64>, AccountError> {
         self.inner.quotas.of(&self.inner.accounts, user).await
     }
-
-    /// The drives, held to what this person may keep in their own.
-    async fn drives_for(&self, user: &User) -> Result<Drives, AccountError> {
-        Ok(self.inner.drives.within(self.quota(user).await?))
-    }
 }
 
 /// One of so many that there may be at a time; who waits for long is told so.

@@ -1,6 +1,7 @@
 //! WebDAV over a real node: what any client of the standard may ask.
 
 use crate::world::{Answer, PASSWORD, World};
+use apps::accounts::shared::NewMember;
 use apps::accounts::{AppScope, Protocol};
 use apps::{Device, DriveId};
 use base64::Engine;
@@ -329,5 +330,91 @@ async fn a_client_that_deletes_everything_is_held() {
     assert!(ben.form("/trash/let-go", &format!("id={id}")).await.header("location").ends_with("done=let-go"));
     assert_eq!(mine.status("DELETE", "/still-writes", &[], "").await, 204);
     assert!(!ben.get("/trash").await.text().contains(r#"data-testid="held""#));
+    world.stop().await;
+}
+
+/// `If` counts for what only looks, too (RFC 4918, section 10.4), and for giving locks back and renewing them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_if_header_holds_for_every_method() {
+    let world = World::new().await;
+    let ben = client(&world, "ben", true).await;
+    let etag = ben.send("PUT", "/f", &[], "text").await.header("etag").to_string();
+    let (good, bad) = (format!("([{etag}])"), "([\"other\"])".to_string());
+    let token = ben.lock("/f", "0", "exclusive").await.ok().expect("a lock");
+    for (method, path) in [("GET", "/f"), ("HEAD", "/f"), ("PROPFIND", "/f"), ("GET", "/none")] {
+        let refused = ben.status(method, path, &[("depth", "0"), ("if", &bad)], "").await;
+        assert_eq!(refused, if path == "/f" { 412 } else { 404 }, "{method} {path}");
+    }
+    for method in ["GET", "PROPFIND"] {
+        assert!([200, 207].contains(&ben.status(method, "/f", &[("depth", "0"), ("if", &good)], "").await));
+    }
+    let renew = async |etag: &str| ben.status("LOCK", "/f", &[("if", &format!("({token} {etag})"))], "").await;
+    assert_eq!(renew("[\"other\"]").await, 412);
+    assert_eq!(renew(&format!("[{etag}]")).await, 200);
+    assert_eq!(ben.status("UNLOCK", "/f", &[("lock-token", &token), ("if", &bad)], "").await, 412);
+    assert_eq!(ben.status("UNLOCK", "/f", &[("lock-token", &token), ("if", &good)], "").await, 204);
+    // What goes, goes as it was looked at.
+    assert_eq!(ben.status("DELETE", "/f", &[("if-match", "\"other\"")], "").await, 412);
+    assert_eq!(ben.status("DELETE", "/f", &[("if-match", &etag)], "").await, 204);
+    world.stop().await;
+}
+
+/// Shared drives beside one's own, for their members as far as they may.
+#[tokio::test(flavor = "multi_thread")]
+async fn shared_drives_are_folders_for_their_members() {
+    let world = World::new().await;
+    let accounts = &world.apps.accounts;
+    let ada = accounts.find("ada").await.unwrap();
+    let tea = accounts.make_drive(&ada, "Tea & club").await.unwrap();
+    let twins = [accounts.make_drive(&ada, "Twin").await.unwrap(), accounts.make_drive(&ada, "Twin").await.unwrap()];
+    let (ada_client, ben) = (client(&world, "ada", true).await, client(&world, "ben", true).await);
+    let send = async |by: &Client<'_>, method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let mut all = vec![("authorization", by.authorization.as_str())];
+        all.extend_from_slice(headers);
+        world.send(method, &format!("/dav/drives{path}"), &all, body.to_string()).await
+    };
+    let status = async |by: &Client<'_>, method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        send(by, method, path, headers, body).await.status.as_u16()
+    };
+    let deep = [("depth", "1")];
+    // By name where that is clear, by id where it is not.
+    let listed = send(&ada_client, "PROPFIND", "/", &deep, "").await;
+    for href in ["/dav/drives/Tea%20%26%20club/".to_string(), format!("/dav/drives/{}/", twins[0].id)] {
+        assert!(listed.text().contains(&href), "{}", listed.text());
+    }
+    assert!(listed.text().contains("<D:displayname>Tea &amp; club</D:displayname>"), "{}", listed.text());
+    assert_eq!(status(&ada_client, "PROPFIND", "/Twin/", &deep, "").await, 409);
+    assert_eq!(status(&ada_client, "MKCOL", "/Tea%20%26%20club/menus", &[], "").await, 201);
+    assert_eq!(status(&ada_client, "PUT", "/Tea%20%26%20club/menus/a.txt", &[], "tea").await, 201);
+    let by_id = format!("/{}/menus/a.txt", tea.id);
+    assert_eq!(send(&ada_client, "GET", &by_id, &[], "").await.text(), "tea");
+    let listed = send(&ada_client, "PROPFIND", "/Tea%20%26%20club/menus", &deep, "").await;
+    assert!(listed.text().contains("/dav/drives/Tea%20%26%20club/menus/a.txt</D:href>"), "{}", listed.text());
+    assert_eq!(status(&ada_client, "PUT", "/x", &[], "x").await, 404, "no drive is made so");
+    assert_eq!(status(&ada_client, "DELETE", "/Tea%20%26%20club/", &[], "").await, 403);
+
+    // To who is no member it is not there; who may look may not change.
+    assert_eq!(status(&ben, "GET", &by_id, &[], "").await, 404);
+    assert!(!send(&ben, "PROPFIND", "/", &deep, "").await.text().contains("Tea"));
+    let role = async |role: &str| {
+        accounts.put_member(&ada, tea.id, "ben", role.parse().unwrap(), NewMember::Either).await.unwrap();
+    };
+    role("view").await;
+    assert_eq!(send(&ben, "GET", &by_id, &[], "").await.text(), "tea");
+    for (method, path) in [("PUT", by_id.as_str()), ("DELETE", &by_id), ("MKCOL", "/Tea%20%26%20club/new")] {
+        assert_eq!(status(&ben, method, path, &[], "").await, 403, "{method}");
+    }
+    role("edit").await;
+    assert_eq!(status(&ben, "PUT", &by_id, &[], "green tea").await, 204);
+    // Within a drive things are moved and copied, from one to another they are not.
+    let to = |path: &str| format!("http://{}/dav{path}", world.host);
+    let within = to("/drives/Tea%20%26%20club/b.txt");
+    assert_eq!(status(&ben, "COPY", "/Tea%20%26%20club/menus/a.txt", &[("destination", &within)], "").await, 201);
+    let across = to("/home/b.txt");
+    for method in ["COPY", "MOVE"] {
+        assert_eq!(status(&ben, method, "/Tea%20%26%20club/b.txt", &[("destination", &across)], "").await, 502);
+    }
+    accounts.remove_member(&ada, tea.id, "ben").await.unwrap();
+    assert_eq!(status(&ben, "GET", &by_id, &[], "").await, 404);
     world.stop().await;
 }

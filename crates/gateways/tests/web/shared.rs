@@ -303,3 +303,34 @@ async fn it_is_told_who_did_what() {
     assert!(!ben.get("/details?path=/own").await.text().contains(" · Ben"));
     world.stop().await;
 }
+
+/// A request that comes slowly is judged when it has come.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_taken_out_while_a_request_comes_does_nothing_by_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    let drive = make(&ada, "Tea").await;
+    assert_eq!(set(&ada, &drive, "ben", "edit").await, StatusCode::OK);
+    let body = json!({"path": "/made"}).to_string();
+    let head = format!(
+        "POST /api/v1/drives/{drive}/folder HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncookie: {1}\r\n\
+         content-type: application/json\r\ncontent-length: {2}\r\nconnection: close\r\n\r\n",
+        world.host,
+        ben.cookie,
+        body.len()
+    );
+    let mut slow = tokio::net::TcpStream::connect(&world.host).await.unwrap();
+    slow.write_all(format!("{head}{}", &body[..5]).as_bytes()).await.unwrap();
+    // Long enough for it to be looked at, were it not waited for.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let gone = ada.send("DELETE", &format!("/api/v1/drives/{drive}/members/ben"), &[], "").await;
+    assert_eq!(gone.status, 204);
+    slow.write_all(&body.as_bytes()[5..]).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let listed = ada.get(&format!("/api/v1/drives/{drive}/list?path=/")).await.json();
+    assert_eq!(listed["entries"], json!([]));
+    world.stop().await;
+}

@@ -17,7 +17,7 @@ use types::WallMillis;
 use utoipa::{IntoParams, ToSchema};
 
 /// Bytes of a batch: so many acts with long paths.
-pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(in crate::web) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What to do with a name that is taken.
 #[derive(Clone, Copy, Default, Serialize, Deserialize, ToSchema)]

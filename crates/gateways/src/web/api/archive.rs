@@ -93,7 +93,7 @@ async fn answer(state: &WebState, at: &InDrive, pairs: Pairs, method: &Method) -
         };
         let found = drives.look_inside(drive, folder, name).await?;
         let (entry, _) = found.ok_or_else(|| DriveError::NotFound { path: path.to_string() })?;
-        tops.push(Top::Of(folder, entry));
+        tops.push(Top::Of(folder, Box::new(entry)));
         last = Some((parent, folder));
     }
     let name = match &paths[..] {

@@ -14,6 +14,7 @@ mod personal;
 mod thumbnail;
 mod upload;
 
+pub(super) use acts::BATCH_BYTES_MAX;
 pub(super) use archive::send as send_archive;
 pub(super) use description::document;
 pub(super) use download::send as send_file;

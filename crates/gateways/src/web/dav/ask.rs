@@ -2,13 +2,13 @@
 
 use super::answer::Refusal;
 use super::condition::{self, State};
-use super::place::{Place, href};
+use super::place::{Place, Root};
 use crate::web::WebState;
 use crate::web::session::From as CameFrom;
 use apps::accounts::Protocol;
 use apps::drive::locks::{Lock, barrier};
 use apps::drive::{DrivePath, Entry};
-use apps::{AccountError, Device, DriveError, DriveId, Drives, User};
+use apps::{AccountError, Device, DriveError, DriveId, DriveRole, Drives, SharedDrive, User};
 use axum::extract::FromRequestParts;
 use axum::http::header::{self, HeaderMap};
 use axum::http::request::Parts;
@@ -28,7 +28,11 @@ pub(super) struct Ask {
     pub state: WebState,
     pub user: User,
     pub headers: HeaderMap,
+    /// In which drive; of the lists, one's own.
+    pub root: Root,
     pub drive: DriveId,
+    /// None: their own.
+    shared: Option<SharedDrive>,
     /// For the program that asks.
     drives: Drives,
     /// May change things.
@@ -48,7 +52,7 @@ pub(super) struct Touched<'a> {
 }
 
 impl Ask {
-    pub async fn new(state: WebState, mut parts: Parts) -> Result<Ask, Refusal> {
+    pub async fn new(state: WebState, mut parts: Parts, place: &Place) -> Result<Ask, Refusal> {
         let Ok(CameFrom(device)) = CameFrom::from_request_parts(&mut parts, &state).await;
         let credentials = basic(&parts.headers).ok_or_else(unauthorized)?;
         let (name, secret) = &credentials;
@@ -57,9 +61,39 @@ impl Ask {
             Err(AccountError::WrongAppPassword) => return Err(unauthorized()),
             Err(error) => return Err(error.into()),
         };
-        let (drive, write) = (caller.user.drive, caller.write);
+        let (root, shared) = match place {
+            Place::In(root @ Root::Shared(named), _) => {
+                (root.clone(), Some(shared_drive(&state, &caller.user, named).await?))
+            }
+            _ => (Root::Home, None),
+        };
+        let drive = shared.as_ref().map_or(caller.user.drive, |shared| shared.id);
+        let write = caller.write;
         let drives = state.inner.drives.for_program(Some(caller.program()), caller.user.id);
-        Ok(Ask { state, user: caller.user, headers: parts.headers, drive, drives, write, credentials, device })
+        let (user, headers) = (caller.user, parts.headers);
+        Ok(Ask { state, user, headers, root, drive, shared, drives, write, credentials, device })
+    }
+
+    /// Bytes that may be kept there.
+    pub async fn quota(&self) -> Result<Option<u64>, Refusal> {
+        Ok(match &self.shared {
+            None => self.state.quota(&self.user).await?,
+            Some(shared) => self.state.inner.quotas.of_drive(&self.state.inner.accounts, shared).await?,
+        })
+    }
+
+    /// The shared drives that they are in, each with what its folder is called: its name where that is clear.
+    pub async fn shared_drives(&self) -> Result<Vec<(Root, SharedDrive)>, Refusal> {
+        let all = self.state.inner.accounts.drives_of(&self.user).await?;
+        let clear = |name: &str| {
+            let plain = !name.contains('/') && name != "." && name != ".." && name.parse::<DriveId>().is_err();
+            plain && all.iter().filter(|drive| drive.name == name).count() == 1
+        };
+        let named = |drive: &SharedDrive| match clear(&drive.name) {
+            true => drive.name.clone(),
+            false => drive.id.to_string(),
+        };
+        Ok(all.iter().map(|drive| (Root::Shared(named(drive)), drive.clone())).collect())
     }
 
     pub fn drives(&self) -> &Drives {
@@ -72,6 +106,13 @@ impl Ask {
         let deadline = Instant::now() + ASK_AGAIN_WITHIN;
         loop {
             let found = self.state.inner.accounts.authenticate_app(name, secret, Protocol::Webdav, &self.device).await;
+            let found = match (found, &self.shared) {
+                (Ok(caller), Some(shared)) if caller.write => {
+                    let accounts = &self.state.inner.accounts;
+                    accounts.drive_for(&self.user, shared.id, DriveRole::Edit).await.map(|_| caller)
+                }
+                (found, _) => found,
+            };
             match found {
                 Ok(caller) if caller.write => return Ok(()),
                 Ok(_) => return Err(read_only()),
@@ -99,12 +140,23 @@ impl Ask {
         if !self.write {
             return Err(read_only());
         }
+        let refuse = |status, why: &str| Err(Refusal::new(status, why));
         match place {
-            Place::Home(path) => Ok(path.clone()),
-            Place::Top | Place::Nowhere => Err(Refusal::new(
+            Place::In(root, path) if *root == self.root => {
+                let role = self.shared.as_ref().map(|shared| shared.role);
+                match role.is_none_or(|role| role >= Some(DriveRole::Edit)) {
+                    true => Ok(path.clone()),
+                    false => refuse(StatusCode::FORBIDDEN, "you may look at what is in this drive, and not change it"),
+                }
+            }
+            Place::In(..) => refuse(
+                StatusCode::BAD_GATEWAY,
+                "that is in another drive: from one to the other things are copied on the web page, or by `atoll cp`",
+            ),
+            Place::Top | Place::Drives | Place::Nowhere => refuse(
                 StatusCode::FORBIDDEN,
-                "the list of drives is not changed by WebDAV; write into /dav/home/",
-            )),
+                "the list of drives is not changed by WebDAV; write into /dav/home/, or a drive in /dav/drives/",
+            ),
         }
     }
 
@@ -131,6 +183,25 @@ impl Ask {
         }
     }
 
+    /// Does the `If` header hold, where there is one? For what changes nothing at the path.
+    pub async fn if_holds(&self, path: &DrivePath, entry: Option<&Entry>) -> Result<(), Refusal> {
+        if !self.headers.contains_key("if") {
+            return Ok(());
+        }
+        let locks = self.drives().locks(self.drive).await?;
+        self.dav_conditions(path, entry, &locks).await.map(drop)
+    }
+
+    /// What a change of the entry rests on: on its content, where the request has conditions, else on its being that.
+    pub fn only(&self, entry: &Entry) -> [u8; 16] {
+        let named =
+            [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE, HeaderName::from_static("if")];
+        match entry.file() {
+            Some(file) if named.iter().any(|name| self.headers.contains_key(name)) => file.version.0,
+            _ => entry.id(),
+        }
+    }
+
     /// Do the conditions of the request hold, and is nothing in the way? `entry` is what is at the request's own
     /// `path`. The locks that were looked at.
     pub async fn may_change(
@@ -147,7 +218,7 @@ impl Ask {
             let here = barrier(&locks, one.path, one.deep, self.user.id, &shown);
             let there = || parent.as_ref().and_then(|parent| barrier(&locks, parent, false, self.user.id, &shown));
             if let Some(lock) = here.or_else(there) {
-                return Err(Refusal::locked(lock, &href(&lock.asked.path, false)));
+                return Err(Refusal::locked(lock, &self.root.href(&lock.asked.path, false)));
             }
         }
         Ok(locks)
@@ -198,9 +269,9 @@ impl Ask {
             let other = match &list.resource {
                 None => None,
                 Some(reference) => match Place::refer(reference, self.header(header::HOST)?) {
-                    Ok(Place::Home(other)) => Some(other),
+                    Ok(Place::In(root, other)) if root == self.root => Some(other),
                     // Nothing holds of what is not here.
-                    Ok(Place::Top | Place::Nowhere) | Err(_) => continue,
+                    Ok(_) | Err(_) => continue,
                 },
             };
             let there = match &other {
@@ -218,6 +289,23 @@ impl Ask {
             }
         }
         Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "no list of the If header holds"))
+    }
+}
+
+/// The drive of that name or id, if this person is in it. To others it is not there.
+async fn shared_drive(state: &WebState, user: &User, named: &str) -> Result<SharedDrive, Refusal> {
+    let accounts = &state.inner.accounts;
+    if let Ok(id) = named.parse::<DriveId>() {
+        return Ok(accounts.drive_for(user, id, DriveRole::View).await?);
+    }
+    let mut found: Vec<_> = accounts.drives_of(user).await?.into_iter().filter(|it| it.name == named).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(drive), true) => Ok(drive),
+        (Some(_), false) => {
+            let message = format!("several drives are called {named}: name one by its id, as /dav/drives/ has it");
+            Err(Refusal::new(StatusCode::CONFLICT, message))
+        }
+        (None, _) => Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such drive")),
     }
 }
 

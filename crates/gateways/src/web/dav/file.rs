@@ -21,11 +21,12 @@ const FOLDER: &str = "This is a folder, as programs see it by WebDAV.\n\
 
 pub(super) async fn get(ask: &Ask, place: &Place, method: &Method) -> Result<Response, Refusal> {
     let path = match place {
-        Place::Home(path) => path,
-        Place::Top => return Ok(FOLDER.into_response()),
+        Place::In(_, path) => path,
+        Place::Top | Place::Drives => return Ok(FOLDER.into_response()),
         Place::Nowhere => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such drive")),
     };
     let entry = ask.found(path).await?;
+    ask.if_holds(path, Some(&entry)).await?;
     if entry.is_folder() {
         return Ok(FOLDER.into_response());
     }
@@ -68,7 +69,7 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
         version: VersionId::random(),
         by: Some(ask.user.id),
     };
-    let quota = ask.state.quota(&ask.user).await?;
+    let quota = ask.quota().await?;
     let (drive, wanted) = (ask.drive, condition(ask, there.as_ref()));
     let mut upload = Upload { drive, quota, path: path.to_string(), new, condition: wanted, again: false };
     upload.check(&ask.state).await.map_err(Refusal::overtaken)?;

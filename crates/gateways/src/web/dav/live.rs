@@ -1,7 +1,7 @@
 //! Properties that are known here (RFC 4918, section 15; RFC 4331), and the elements of an answer about one resource.
 
 use super::answer::element;
-use super::place::{href, top};
+use super::place::Root;
 use super::xml::{DAV, Element};
 use crate::web::format;
 use apps::drive::locks::Lock;
@@ -44,6 +44,7 @@ pub(super) enum Wanted {
 
 /// A resource, with what is to be known to tell of it.
 pub(super) struct Resource<'a> {
+    pub root: &'a Root,
     pub path: &'a DrivePath,
     pub entry: &'a Entry,
     pub properties: &'a [Property],
@@ -104,7 +105,7 @@ impl Resource<'_> {
         let file = self.entry.file();
         let text = match name {
             "creationdate" => format::machine_second(self.entry.created),
-            "displayname" => self.path.name().unwrap_or(super::place::HOME).to_string(),
+            "displayname" => self.path.name().unwrap_or(self.root.name()).to_string(),
             "getcontentlength" => file?.size.to_string(),
             "getcontenttype" => file?.media_type.clone().unwrap_or_else(|| "application/octet-stream".into()),
             "getetag" => format!("\"{}\"", file?.etag),
@@ -118,7 +119,7 @@ impl Resource<'_> {
             "resourcetype" => return Some("<D:resourcetype/>".into()),
             "supportedlock" => return Some(format!("<D:supportedlock>{SUPPORTED}</D:supportedlock>")),
             "lockdiscovery" => {
-                return Some(discovery(self.locks.iter().filter(|lock| lock.covers(self.path)), self.now));
+                return Some(discovery(self.locks.iter().filter(|lock| lock.covers(self.path)), self.root, self.now));
             }
             _ => return None,
         };
@@ -153,15 +154,15 @@ impl Resource<'_> {
                 usual().chain(by_name).chain(dead()).for_each(|name| tell(name, false));
             }
         }
-        response(&href(self.path, self.entry.is_folder()), &found, &missing)
+        response(&self.root.href(self.path, self.entry.is_folder()), &found, &missing)
     }
 }
 
-/// The `response` element about the list of drives.
-pub(super) fn response_of_top(wanted: &Wanted) -> String {
+/// The `response` element about a list of drives, or a drive of which nothing more is told.
+pub(super) fn response_of_list(href: &str, shown: &str, wanted: &Wanted) -> String {
     let known = [
-        ("resourcetype", "<D:resourcetype><D:collection/></D:resourcetype>"),
-        ("displayname", "<D:displayname>Atoll</D:displayname>"),
+        ("resourcetype", "<D:resourcetype><D:collection/></D:resourcetype>".to_string()),
+        ("displayname", element("displayname", shown)),
     ];
     let of = |name: &(String, String)| known.iter().find(|(known, _)| name.0 == DAV && name.1 == *known);
     let (mut found, mut missing) = (String::new(), String::new());
@@ -177,7 +178,7 @@ pub(super) fn response_of_top(wanted: &Wanted) -> String {
         Wanted::All(_) => known.iter().for_each(|(_, xml)| found.push_str(xml)),
         Wanted::Names => known.iter().for_each(|(name, _)| found.push_str(&empty(DAV, name))),
     }
-    response(&top(), &found, &missing)
+    response(href, &found, &missing)
 }
 
 /// What there is and what is missing of a resource. A response has at least one of them (RFC 4918, section 14.24).
@@ -197,7 +198,7 @@ pub(super) fn propstat(properties: &str, status: &str) -> String {
 }
 
 /// The locks that hold (RFC 4918, section 15.8).
-pub(super) fn discovery<'a>(locks: impl Iterator<Item = &'a Lock>, now: WallMillis) -> String {
+pub(super) fn discovery<'a>(locks: impl Iterator<Item = &'a Lock>, root: &Root, now: WallMillis) -> String {
     let mut out = "<D:lockdiscovery>".to_string();
     for lock in locks {
         let asked = &lock.asked;
@@ -210,7 +211,7 @@ pub(super) fn discovery<'a>(locks: impl Iterator<Item = &'a Lock>, now: WallMill
             if asked.note.is_empty() { element("owner", &asked.name) } else { asked.note.clone() },
             lock.until.0.saturating_sub(now.0).div_ceil(1000),
             element("href", &lock.token),
-            element("href", &href(&asked.path, false)),
+            element("href", &root.href(&asked.path, false)),
         ));
     }
     out + "</D:lockdiscovery>"
@@ -259,6 +260,7 @@ mod tests {
         let dead = Property { namespace: "u".into(), name: "x".into(), xml: "<x xmlns=\"u\">v</x>".into() };
         let usage = Usage { bytes: 7, room: None };
         let resource = Resource {
+            root: &Root::Home,
             path: &path,
             entry: &entry,
             properties: &[dead],

@@ -4,7 +4,6 @@ use super::answer::Refusal;
 use super::ask::{Ask, Touched};
 use super::condition;
 use super::live::discovery;
-use super::place::href;
 use super::tree::{Depth, depth};
 use super::xml::{self, Element};
 use apps::DriveError;
@@ -23,6 +22,8 @@ const LEAST: Duration = Duration::from_secs(1);
 pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result<Response, Refusal> {
     let lasts = lasts(ask.header("timeout")?);
     if document.is_empty() {
+        let there = ask.find(path).await?;
+        ask.if_holds(path, there.as_ref()).await?;
         return refresh(ask, path, lasts).await;
     }
     let read = xml::parse(document).map_err(Refusal::bad)?;
@@ -54,7 +55,7 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
     };
     let lock = match ask.drives().lock(ask.drive, asked).await.map_err(Refusal::too_many)? {
         Ok(lock) => lock,
-        Err(other) => return Err(Refusal::lock_conflicts(&other, &href(&other.asked.path, false))),
+        Err(other) => return Err(Refusal::lock_conflicts(&other, &ask.root.href(&other.asked.path, false))),
     };
     let status = match there {
         Some(_) => StatusCode::OK,
@@ -75,7 +76,7 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
 }
 
 async fn hold_name(ask: &Ask, path: &DrivePath) -> Result<(), Refusal> {
-    let drives = ask.state.drives_for(&ask.user).await?;
+    let drives = ask.drives().within(ask.quota().await?);
     let (nothing, new) = (Content::inline(bytes::Bytes::new())?, NewFile::default());
     match drives.put_file(ask.drive, &path.to_string(), nothing, new, PutCondition::CreateNew).await {
         // Somebody was faster: the name is held as well.
@@ -106,6 +107,7 @@ pub(super) async fn unlock(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
     let token = ask.header(HeaderName::from_static("lock-token"))?;
     let token = token.and_then(|text| text.strip_prefix('<')?.strip_suffix('>'));
     let token = token.ok_or_else(|| Refusal::bad("the request needs a Lock-Token: <…>"))?;
+    ask.if_holds(path, ask.find(path).await?.as_ref()).await?;
     if ask.drives().unlock(ask.drive, path, ask.user.id, token).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -123,7 +125,7 @@ pub(super) async fn unlock(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
 }
 
 fn told(ask: &Ask, status: StatusCode, lock: &Lock) -> Response {
-    let discovery = discovery(std::iter::once(lock), ask.state.inner.client.now());
+    let discovery = discovery(std::iter::once(lock), &ask.root, ask.state.inner.client.now());
     let body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:prop xmlns:D=\"DAV:\">{discovery}</D:prop>\n");
     let mut response = (status, body).into_response();
     let value = HeaderValue::from_static("application/xml; charset=utf-8");

@@ -1,4 +1,4 @@
-//! WebDAV (RFC 4918, classes 1, 2 and 3) under `/dav/`: one's own drive as a folder of any file manager.
+//! WebDAV (RFC 4918, classes 1, 2 and 3) under `/dav/`: one's own drive, and shared ones, as folders of any file manager.
 //!
 //! People come in by name and app password. Locks and properties are the drive's (`apps::drive::{locks, properties}`):
 //! every gateway knows of them. A lock is kept by those who come by WebDAV; elsewhere nothing is overwritten for
@@ -53,7 +53,7 @@ async fn answer(state: WebState, request: Request) -> Result<Response, Refusal> 
     }
     let (parts, body) = request.into_parts();
     let place = Place::parse(parts.uri.path())?;
-    let ask = Ask::new(state, parts).await?;
+    let ask = Ask::new(state, parts, &place).await?;
     match method.as_str() {
         "GET" | "HEAD" => file::get(&ask, &place, &method).await,
         "PROPFIND" => propfind::propfind(ask, &place, &document(body).await?).await,

@@ -1,4 +1,5 @@
-//! Where a request's address leads. `/dav/` has one collection, `home`, which is the caller's own drive.
+//! Where a request's address leads. `/dav/` has two collections: `home`, which is the caller's own drive, and `drives`, in which
+//! are the shared drives that they are in, by name or id.
 
 use super::answer::Refusal;
 use crate::web::url::encode;
@@ -8,17 +9,56 @@ use axum::http::{StatusCode, Uri};
 
 const PREFIX: &str = "/dav";
 /// The name of one's own drive.
-pub(super) const HOME: &str = "home";
+const HOME: &str = "home";
+/// The name of the list of shared drives.
+pub(super) const DRIVES: &str = "drives";
+
+/// A drive, as addresses have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// One's own.
+    Home,
+    /// A shared one, by its name or id.
+    Shared(String),
+}
 
 /// What an address names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The list of drives.
+    /// The list of what there is.
     Top,
-    /// In one's own drive.
-    Home(DrivePath),
+    /// The list of shared drives.
+    Drives,
+    /// In a drive.
+    In(Root, DrivePath),
     /// Nothing can be there.
     Nowhere,
+}
+
+impl Root {
+    /// What the drive's folder is called.
+    pub fn name(&self) -> &str {
+        match self {
+            Root::Home => HOME,
+            Root::Shared(name) => name,
+        }
+    }
+
+    /// The address of what is at a path of the drive; folders end in a slash.
+    pub fn href(&self, path: &DrivePath, folder: bool) -> String {
+        let mut out = match self {
+            Root::Home => format!("{PREFIX}/{HOME}"),
+            Root::Shared(name) => format!("{PREFIX}/{DRIVES}/{}", encode(name)),
+        };
+        for name in path.names() {
+            out.push('/');
+            out.push_str(&encode(name));
+        }
+        if folder {
+            out.push('/');
+        }
+        out
+    }
 }
 
 impl Place {
@@ -36,9 +76,14 @@ impl Place {
             return Ok(Place::Top);
         }
         let mut names = rest.split('/').map(|name| decode(name).ok_or_else(bad));
-        if names.next().transpose()?.as_deref() != Some(HOME) {
-            return Ok(Place::Nowhere);
-        }
+        let root = match names.next().transpose()?.as_deref() {
+            Some(HOME) => Root::Home,
+            Some(DRIVES) => match names.next().transpose()? {
+                None => return Ok(Place::Drives),
+                Some(name) => Root::Shared(name),
+            },
+            _ => return Ok(Place::Nowhere),
+        };
         let mut place = DrivePath::root();
         for name in names {
             place = place.join(&name?).map_err(|error| match error {
@@ -46,7 +91,7 @@ impl Place {
                 _ => bad(),
             })?;
         }
-        Ok(Place::Home(place))
+        Ok(Place::In(root, place))
     }
 
     /// Of a `Destination` or a tag of an `If`: a path, or an address of this very server.
@@ -68,22 +113,14 @@ impl Place {
     }
 }
 
-/// The address of what is at a path of one's own drive; folders end in a slash.
-pub(super) fn href(path: &DrivePath, folder: bool) -> String {
-    let mut out = format!("{PREFIX}/{HOME}");
-    for name in path.names() {
-        out.push('/');
-        out.push_str(&encode(name));
-    }
-    if folder {
-        out.push('/');
-    }
-    out
-}
-
-/// The address of the list of drives.
+/// The address of the list of what there is.
 pub(super) fn top() -> String {
     format!("{PREFIX}/")
+}
+
+/// The address of the list of shared drives.
+pub(super) fn drives() -> String {
+    format!("{PREFIX}/{DRIVES}/")
 }
 
 fn decode(name: &str) -> Option<String> {
@@ -109,7 +146,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn home(path: &str) -> Place {
-        Place::Home(DrivePath::parse(path).unwrap())
+        Place::In(Root::Home, DrivePath::parse(path).unwrap())
+    }
+
+    fn shared(name: &str, path: &str) -> Place {
+        Place::In(Root::Shared(name.into()), DrivePath::parse(path).unwrap())
     }
 
     #[test]
@@ -120,6 +161,9 @@ mod tests {
             ("/dav/home", home("/")),
             ("/dav/home/", home("/")),
             ("/dav/home/a%20b/%C3%A9/", home("/a b/é")),
+            ("/dav/drives/", Place::Drives),
+            ("/dav/drives/Tea%20club/", shared("Tea club", "/")),
+            ("/dav/drives/a%2Fb/x", shared("a/b", "/x")),
             ("/dav/others/x", Place::Nowhere),
         ] {
             assert_eq!(Place::parse(address).unwrap(), place, "{address}");
@@ -146,7 +190,9 @@ mod tests {
         fn addresses_read_back(names in prop::collection::vec("[^/\u{0}]{1,20}", 0..4), folder: bool) {
             let path = names.iter().try_fold(DrivePath::root(), |path, name| path.join(name));
             if let Ok(path) = path {
-                prop_assert_eq!(Place::parse(&href(&path, folder)).unwrap(), Place::Home(path));
+                for root in [Root::Home, Root::Shared("a/b %".into())] {
+                    prop_assert_eq!(Place::parse(&root.href(&path, folder)).unwrap(), Place::In(root, path.clone()));
+                }
             }
         }
 

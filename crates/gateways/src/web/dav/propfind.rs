@@ -2,8 +2,8 @@
 
 use super::answer::Refusal;
 use super::ask::Ask;
-use super::live::{Resource, Wanted, response_of_top};
-use super::place::Place;
+use super::live::{Resource, Wanted, response_of_list};
+use super::place::{self, Place, Root};
 use super::tree::{Depth, depth};
 use super::xml;
 use apps::FolderId;
@@ -63,25 +63,25 @@ pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result
             Wanted::parse(&read).ok_or_else(|| Refusal::bad("the request is no propfind as RFC 4918 has it"))?
         }
     };
-    let (path, before) = match place {
+    let path = match place {
         Place::Nowhere => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such drive")),
-        Place::Top if !deep => return Ok(multistatus_of(&response_of_top(&wanted))),
-        Place::Top => (DrivePath::root(), response_of_top(&wanted)),
-        Place::Home(path) => (path.clone(), String::new()),
+        Place::Top | Place::Drives => return list(&ask, place, &wanted, deep).await,
+        Place::In(_, path) => path.clone(),
     };
     let room = crate::web::room_to_keep(&ask.state.inner.listings).await?;
     let entry = ask.found(&path).await?;
+    ask.if_holds(&path, Some(&entry)).await?;
     let folder = entry.folder().map(|folder| folder.id);
     let usage = match wanted.quota() {
-        true => Some(ask.state.drives_for(&ask.user).await?.usage(ask.drive).await?),
+        true => Some(ask.drives().within(ask.quota().await?).usage(ask.drive).await?),
         false => None,
     };
     let locks = ask.drives().locks(ask.drive).await?;
     let now = ask.state.inner.client.now();
     let telling = Arc::new(Telling { ask, wanted, locks, usage, now, _room: room });
     let own = telling.tell(&[(path.clone(), entry)]).await?;
-    let first = HEAD.to_string() + &before + &own;
-    let Some(folder) = folder.filter(|_| deep && *place != Place::Top) else {
+    let first = HEAD.to_string() + &own;
+    let Some(folder) = folder.filter(|_| deep) else {
         return Ok(multistatus(Body::from(first + TAIL)));
     };
     // The first page before anything is said: until then a failure can be told as one.
@@ -97,6 +97,24 @@ pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result
         std::future::ready((!over).then_some(page))
     });
     Ok(multistatus(Body::from_stream(ended)))
+}
+
+/// The list of what there is, or of the shared drives that they are in.
+async fn list(ask: &Ask, place: &Place, wanted: &Wanted, deep: bool) -> Result<Response, Refusal> {
+    let drives = || response_of_list(&place::drives(), place::DRIVES, wanted);
+    let mut told = match place {
+        Place::Drives => drives(),
+        _ => response_of_list(&place::top(), "Atoll", wanted),
+    };
+    if deep && *place == Place::Drives {
+        for (root, drive) in ask.shared_drives().await? {
+            told += &response_of_list(&root.href(&DrivePath::root(), true), &drive.name, wanted);
+        }
+    } else if deep {
+        told += &response_of_list(&Root::Home.href(&DrivePath::root(), true), Root::Home.name(), wanted);
+        told += &drives();
+    }
+    Ok(multistatus_of(&told))
 }
 
 fn pages(
@@ -148,7 +166,8 @@ impl Telling {
         };
         let told = entries.iter().zip(&properties).map(|((path, entry), properties)| {
             let usage = self.usage.as_ref();
-            Resource { path, entry, properties, locks: &self.locks, usage, now: self.now }.response(&self.wanted)
+            let root = &self.ask.root;
+            Resource { root, path, entry, properties, locks: &self.locks, usage, now: self.now }.response(&self.wanted)
         });
         Ok(told.collect())
     }

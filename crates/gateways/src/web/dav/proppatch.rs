@@ -3,7 +3,6 @@
 use super::answer::{Refusal, element};
 use super::ask::{Ask, Touched};
 use super::live::{empty, is_protected, propstat};
-use super::place::href;
 use super::propfind::multistatus_of;
 use super::xml::{self, Element};
 use apps::DriveError;
@@ -26,10 +25,10 @@ pub(super) async fn proppatch(ask: &Ask, path: &DrivePath, document: &[u8]) -> R
         to.push_str(&empty(&namespace, &name));
     }
     let stats = if protected.is_empty() {
-        match ask.drives().change_properties(ask.drive, path, &changes).await {
+        match ask.drives().change_properties(ask.drive, path, &changes, Some(ask.only(&entry))).await {
             Ok(()) => propstat(&fine, "200 OK"),
             Err(DriveError::Invalid(_)) => propstat(&fine, "507 Insufficient Storage"),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Refusal::overtaken(error)),
         }
     } else {
         let why = "<D:error><D:cannot-modify-protected-property/></D:error></D:propstat>";
@@ -37,7 +36,7 @@ pub(super) async fn proppatch(ask: &Ask, path: &DrivePath, document: &[u8]) -> R
         let others = if fine.is_empty() { String::new() } else { propstat(&fine, "424 Failed Dependency") };
         refused + &others
     };
-    let href = element("href", &href(path, entry.is_folder()));
+    let href = element("href", &ask.root.href(path, entry.is_folder()));
     Ok(multistatus_of(&format!("<D:response>{href}{stats}</D:response>\n")))
 }
 

@@ -40,7 +40,8 @@ pub(super) async fn delete(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
         return Err(Refusal::bad("a folder goes with all that is in it: Depth is infinity"));
     }
     let locks = ask.may_change(path, Some(&there), &[Touched { path, deep: true, member: true }]).await?;
-    ask.drives().trash(ask.drive, &path.to_string(), Some(there.id()), Some(ask.user.id)).await?;
+    let only = Some(ask.only(&there));
+    ask.drives().trash(ask.drive, &path.to_string(), only, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
     forget_locks(ask, path, &locks).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -103,7 +104,7 @@ pub(super) async fn rename(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
 
 /// Blocks are shared. What a folder's copy replaces goes to the trash first.
 pub(super) async fn copy(ask: &Ask, place: &Place) -> Result<Response, Refusal> {
-    let Place::Home(path) = place else {
+    let Place::In(_, path) = place else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "the list of drives cannot be copied"));
     };
     let entry = ask.found(path).await?;
@@ -153,13 +154,13 @@ async fn copy_alone(ask: &Ask, entry: &Entry, to: &DrivePath) -> Result<(), Refu
     let own = drives.properties(ask.drive, &[entry]).await?.remove(0);
     let own: Vec<_> = own.into_iter().map(PropertyChange::Set).collect();
     if !own.is_empty() {
-        drives.change_properties(ask.drive, to, &own).await?;
+        drives.change_properties(ask.drive, to, &own, None).await?;
     }
     Ok(())
 }
 
 async fn copy_whole(ask: &Ask, from: &DrivePath, to: &str, clash: Clash) -> Result<(), Refusal> {
-    let drives = ask.drives().within(ask.state.quota(&ask.user).await?);
+    let drives = ask.drives().within(ask.quota().await?);
     let act = Act::Copy { drive: None, from: from.to_string(), to: to.to_string(), clash };
     let done = drives.act(ask.drive, &act, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
     let Some(job) = done.job else { return Ok(()) };

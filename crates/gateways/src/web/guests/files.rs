@@ -102,7 +102,7 @@ pub(in crate::web) async fn archive(
         let guest = Guest::let_in(&state, &token, &headers, &device).await?;
         let started = begin(&state, &guest, query, &method, &HeaderMap::new()).await?;
         let name = started.entry.name.clone();
-        let tops = vec![Top::Of(started.parent, started.entry)];
+        let tops = vec![Top::Of(started.parent, Box::new(started.entry))];
         let (archives, still) = (&state.inner.guests.archives, still(&state, &token, &headers));
         send_archive(&state, archives, (guest.link.drive, tops), still, &name, &method).await
     };

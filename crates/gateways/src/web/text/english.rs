@@ -422,7 +422,7 @@ texts! {
     copies_silent_one: "(1 machine did not answer)",
     copies_silent: "({silent} machines did not answer)",
     copies_part: "in the first {size}",
-    copies_verified: "All of these verified since",
+    copies_verified: "Checksums verified",
     copies_verify: "Verify now",
     copies_verifying: "Verifying every copy",
     copies_mending: "what was damaged is being mended",

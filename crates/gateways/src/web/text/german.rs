@@ -409,7 +409,7 @@ pub static GERMAN: Text = Text {
     copies_silent_one: "(1 Rechner hat nicht geantwortet)",
     copies_silent: "({silent} Rechner haben nicht geantwortet)",
     copies_part: "in den ersten {size}",
-    copies_verified: "Alle davon geprüft seit",
+    copies_verified: "Prüfsummen geprüft",
     copies_verify: "Jetzt prüfen",
     copies_verifying: "Alle Kopien werden geprüft",
     copies_mending: "was beschädigt war, wird erneuert",

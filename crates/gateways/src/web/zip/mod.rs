@@ -33,7 +33,7 @@ const STILL_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) enum Top {
     /// An entry of a folder.
-    Of(apps::FolderId, Entry),
+    Of(apps::FolderId, Box<Entry>),
     /// Everything in a folder, without a folder around it.
     All(FolderInfo),
 }
@@ -121,7 +121,7 @@ impl Writer {
                 Top::All(folder) => self.inside(folder.id, String::new(), 1).await?,
                 Top::Of(parent, entry) => {
                     let name = names.unique(&entry.name);
-                    self.entry(parent, entry, name, 1).await?;
+                    self.entry(parent, *entry, name, 1).await?;
                 }
             }
         }

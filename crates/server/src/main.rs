@@ -65,6 +65,9 @@ fn run(cli: Cli) -> Outcome {
     if let Command::Witness = cli.command {
         return node::witness(std::io::stdin().lock()).map_err(|error| Failure::io("no witness", &error));
     }
+    if let Command::ReadDocument = cli.command {
+        std::process::exit(extract::serve().into());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -102,7 +105,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Table(args) => table::run(args).await,
             Command::Cluster(args) => cluster::run(args).await,
             Command::Bench(args) => bench::run(args).await,
-            Command::Witness | Command::Completions { .. } => Ok(()),
+            Command::Witness | Command::ReadDocument | Command::Completions { .. } => Ok(()),
         }
     });
     // A thread that waits for standard input must not hold up the exit.

@@ -16,11 +16,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("control", &["types", "rpc", "storage", "placement", "replication"]),
     ("node", &["types", "rpc", "storage", "placement", "replication", "control"]),
     ("client", &["types", "rpc", "placement"]),
-    ("apps", &["types", "client"]),
+    ("extract", &[]),
+    ("apps", &["types", "client", "extract"]),
     ("multipart", &[]),
     ("gateways", &["types", "rpc", "client", "apps", "multipart"]),
     ("s3", &["types", "client", "apps", "multipart"]),
-    ("server", &["types", "rpc", "storage", "control", "node", "client", "apps", "gateways", "s3"]),
+    ("server", &["types", "rpc", "storage", "control", "node", "client", "extract", "apps", "gateways", "s3"]),
     ("simulator", &["types", "rpc", "storage", "placement", "replication", "control"]),
 ];
 

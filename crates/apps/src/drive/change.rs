@@ -320,8 +320,8 @@ impl Change {
     pub(super) fn leave_to_sweeper(&mut self, entry: &Entry, at_once: bool) {
         self.delete(self.tables.places, entry.id().to_vec().into());
         self.delete_properties(entry);
+        self.text_changes(Some(entry), None);
         if let Some(file) = entry.file() {
-            self.unread(file.id);
             self.put_work_of_version(file.version, Work::Release, at_once);
             if file.history {
                 self.put(self.tables.work, work_key_of_history(file.id), WorkRow::encoded(Work::Forget, at_once));

@@ -72,6 +72,7 @@ impl Drives {
                 "of a version without a name it is not known where it is, or where it is there is none: {key:?}"
             ));
         }
+        self.check_texts(drive, rows.entries(), &mut findings).await?;
         findings.truncate(FINDINGS_MAX);
         Ok(findings)
     }
@@ -148,7 +149,7 @@ impl Drives {
         Ok(rows)
     }
 
-    async fn all_rows(&self, drive: DriveId, table: TableId) -> Result<Vec<(Bytes, Bytes)>, DriveError> {
+    pub(super) async fn all_rows(&self, drive: DriveId, table: TableId) -> Result<Vec<(Bytes, Bytes)>, DriveError> {
         let mut query = Query::all(table, drive.bytes());
         let mut rows = Vec::new();
         loop {
@@ -227,18 +228,20 @@ impl Rows {
 
     /// Whatever says that it has properties has a row of them, and nothing else has.
     fn check_properties(&self, findings: &mut Vec<String>) {
-        let entries = self.entries.iter().map(|it| &it.entry).chain(self.trash.iter().map(|(_, entry)| entry));
         let said: BTreeSet<Bytes> =
-            entries.filter(|entry| entry.properties).map(|entry| Bytes::copy_from_slice(&entry.id())).collect();
+            self.entries().filter(|entry| entry.properties).map(|entry| Bytes::copy_from_slice(&entry.id())).collect();
         for id in said.symmetric_difference(&self.properties) {
             let what = if said.contains(id) { "are said to be there and are not" } else { "belong to nothing" };
             findings.push(format!("the properties of {id:?} {what}"));
         }
     }
 
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|it| &it.entry).chain(self.trash.iter().map(|(_, entry)| entry))
+    }
+
     fn files(&self) -> impl Iterator<Item = &FileInfo> {
-        let entries = self.entries.iter().map(|it| &it.entry).chain(self.trash.iter().map(|(_, entry)| entry));
-        entries.filter_map(Entry::file).chain(&self.versions)
+        self.entries().filter_map(Entry::file).chain(&self.versions)
     }
 
     /// Every file and earlier version has a content of its own; every content has one of them, or work.

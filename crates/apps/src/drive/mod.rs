@@ -113,6 +113,8 @@ pub struct Settings {
     pub brake: u32,
     /// How long one call goes on putting back what a program removed.
     pub putting_back: Duration,
+    /// What reads the text of documents; none: they wait for a process that has it.
+    pub documents: Option<extract::Program>,
 }
 
 impl Default for Settings {
@@ -126,6 +128,7 @@ impl Default for Settings {
             versions: 100,
             brake: 500,
             putting_back: Duration::from_secs(4),
+            documents: None,
         }
     }
 }
@@ -157,6 +160,10 @@ struct Inner {
     complete: Mutex<HashSet<DriveId>>,
     /// Drives in which something is to be read.
     waiting: texts::Waiting,
+    /// Files that could not be read.
+    later: texts::Later,
+    searches: texts::Searches,
+    documents: Option<extract::Extractor>,
     /// Drives whose files of before are known to have been read, or to be unread.
     gathered: Mutex<HashSet<DriveId>>,
 }
@@ -166,6 +173,7 @@ impl Drives {
     pub async fn open_store(store: Arc<dyn Store>, settings: Settings) -> Result<Drives, ClientError> {
         let tables = Tables::open(&*store).await?;
         let quota = settings.quota;
+        let documents = settings.documents.clone().map(extract::Extractor::new);
         Ok(Drives {
             quota,
             program: None,
@@ -181,6 +189,9 @@ impl Drives {
                 known: Arc::default(),
                 complete: Mutex::default(),
                 waiting: texts::Waiting::default(),
+                later: texts::Later::default(),
+                searches: texts::Searches::default(),
+                documents,
                 gathered: Mutex::default(),
             }),
         })

@@ -122,9 +122,7 @@ impl Drives {
                 None => change.count_entries(parent, 1),
             }
             change.put_entry(parent, &entry);
-            if let Some(file) = entry.file().filter(|_| old.is_some() || entry.tells_of_text()) {
-                change.unread(file.id);
-            }
+            change.text_changes(old.as_ref().map(|step| &step.entry), Some(&entry));
             change.count_bytes(put.content.size as i64);
             change.put_about(self, put.new.version, &put.about);
             match change.commit(self.store(), &put.path).await? {

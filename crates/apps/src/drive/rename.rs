@@ -117,10 +117,7 @@ impl Drives {
             }
             change.delete_entry(old_parent, &moved.entry);
             change.put_entry(new_parent, &entry);
-            // By its new name it is a text, or is none any more.
-            if let Some(file) = entry.file().filter(|_| entry.tells_of_text() != moved.entry.tells_of_text()) {
-                change.unread(file.id);
-            }
+            change.name_changes(&moved.entry, &entry);
             change.count_entries(old_parent, -1);
             change.count_entries(new_parent, 1);
             match change.commit(self.store(), to).await? {

@@ -256,9 +256,7 @@ impl Drives {
             }
             change.delete(self.inner.tables.trash, id.bytes());
             change.put_entry(parent, &entry);
-            if let Some(file) = entry.file().filter(|_| entry.tells_of_text() != held.trashed.entry.tells_of_text()) {
-                change.unread(file.id);
-            }
+            change.name_changes(&held.trashed.entry, &entry);
             change.count_entries(parent, 1);
             match change.commit(self.store(), &place).await? {
                 Commit::Done(_) => {

@@ -312,7 +312,7 @@ impl Drives {
             let file = FileInfo { history: true, ..old.clone() };
             let entry = Entry { modified: self.now(), kind: EntryKind::File(file), ..step.entry.clone() };
             change.put_entry(parent, &entry);
-            change.unread(current.id);
+            change.text_changes(Some(&step.entry), Some(&entry));
             match change.commit(self.store(), &path).await? {
                 Commit::Done(_) => return Ok((entry, current.version)),
                 Commit::Lost(_) => tries.lost(self.store()).await?,

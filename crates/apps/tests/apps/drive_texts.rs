@@ -335,3 +335,92 @@ async fn nothing_of_texts_stays_of_a_drive_that_goes() {
         assert_eq!(model.count("drive", table), 0, "{table}");
     }
 }
+
+#[tokio::test]
+async fn a_file_whose_holders_are_silent_keeps_no_other_waiting() {
+    let model = Model::new();
+    let handle = Handle::new(&model, 0);
+    let drives = open(&handle).await;
+    assert_eq!(found(&drives, "reef").await, [""; 0], "the drive is gathered by now");
+    let mut silent = Vec::new();
+    for n in 0..20 {
+        put(&drives, &model, &format!("/{n}.txt"), &format!("reef {n}")).await;
+        silent.push(model.store_content(format!("reef {n}").as_bytes()).hash);
+    }
+    handle.silence(&silent[..19]);
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "reef").await, ["/19.txt"]);
+    // They answer again: the next round looks, but not at once, or at what is put meanwhile.
+    handle.silence(&[]);
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "reef").await, ["/19.txt"]);
+    put(&drives, &model, "/0.txt", "reef again").await;
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "reef").await.len(), 2);
+    model.advance(Duration::from_secs(61));
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "reef").await.len(), 20);
+    assert_exact(&model, &drives, "silence").await;
+}
+
+/// No test by itself: what reads documents for the tests is this program, told to run this and nothing else.
+#[test]
+fn reads_documents_as_a_child() {
+    if std::env::var_os("ATOLL_TEST_READS").is_some() {
+        std::process::exit(extract::serve().into());
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_read_by_a_child_and_again_by_another_name() {
+    let arguments = ["--exact", "drive_texts::reads_documents_as_a_child"].map(Into::into).to_vec();
+    let variables = vec![("ATOLL_TEST_READS".into(), "1".into())];
+    let documents = extract::Program { path: std::env::current_exe().unwrap(), arguments, variables };
+    let model = Model::new();
+    let without = open(&Handle::new(&model, 0)).await;
+    let settings = Settings { grace: GRACE, documents: Some(documents), ..Settings::default() };
+    let drives = Drives::open_store(Handle::new(&model, 0), settings).await.unwrap();
+    put(&drives, &model, "/a.html", "<p class=tidal>tide &amp; r<b>eef</b>s").await;
+    put(&drives, &model, "/b.pdf", "%PDF- of nothing").await;
+    put(&drives, &model, "/c.txt", "creme").await;
+    // Who has no child leaves documents to others.
+    without.read_texts(D).await.unwrap();
+    assert_eq!(model.count("drive", "unread"), 2);
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(model.count("drive", "unread"), 0);
+    assert_eq!((found(&drives, "reefs").await, found(&drives, "tidal").await), (vec!["/a.html".into()], vec![]));
+    drives.rename(D, "/a.html", "/a.txt", RenameCondition::MustNotExist).await.unwrap();
+    drives.read_texts(D).await.unwrap();
+    assert_eq!((found(&drives, "reefs").await, found(&drives, "tidal").await), (vec![], vec!["/a.txt".into()]));
+    drives.rename(D, "/a.txt", "/a.htm", RenameCondition::MustNotExist).await.unwrap();
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "reefs").await, ["/a.htm"]);
+    drives.remove(D, "/a.htm", false).await.unwrap();
+    empty_all(&model, &drives).await;
+    assert_exact(&model, &drives, "documents").await;
+}
+
+/// A release before this one read plain text only, and said that all was read.
+#[tokio::test]
+async fn documents_of_before_are_read_once_somebody_looks() {
+    let (model, drives) = fresh().await;
+    put(&drives, &model, "/a.pdf", "%PDF-").await;
+    put(&drives, &model, "/b.jpg", "no text").await;
+    model.clear("drive", "unread");
+    found(&drives, "reef").await;
+    assert_eq!(model.count("drive", "unread"), 1);
+    model.clear("drive", "unread");
+    found(&drives, "reef").await;
+    assert_eq!(model.count("drive", "unread"), 0, "once");
+}
+
+/// What has no text leaves no work.
+#[tokio::test]
+async fn what_tells_of_no_text_is_not_looked_at() {
+    let (model, drives) = fresh().await;
+    put(&drives, &model, "/a.jpg", "one").await;
+    put(&drives, &model, "/a.jpg", "two").await;
+    drives.rename(D, "/a.jpg", "/b.png", RenameCondition::MustNotExist).await.unwrap();
+    drives.remove(D, "/b.png", false).await.unwrap();
+    assert_eq!(model.count("drive", "unread"), 0);
+}

@@ -3,7 +3,7 @@
 //! The list is short on purpose. What is not on it is plain bytes, and leaves as an attachment. Nothing that can
 //! carry a script (HTML, SVG, XML) is ever anything but text.
 
-use apps::VersionId;
+use apps::{DriveId, VersionId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
@@ -120,19 +120,19 @@ pub(super) fn text(head: &[u8], whole: bool) -> Option<&str> {
 
 /// Kinds of contents that were looked at: those who seek in a film ask for parts of it again and again.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<VersionId, Media>>);
+pub(super) struct Known(Mutex<HashMap<(DriveId, VersionId), Media>>);
 
 impl Known {
-    pub fn get(&self, version: VersionId) -> Option<Media> {
-        self.0.lock().get(&version).copied()
+    pub fn get(&self, drive: DriveId, version: VersionId) -> Option<Media> {
+        self.0.lock().get(&(drive, version)).copied()
     }
 
-    pub fn learn(&self, version: VersionId, media: Media) {
+    pub fn learn(&self, drive: DriveId, version: VersionId, media: Media) {
         let mut known = self.0.lock();
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert(version, media);
+        known.insert((drive, version), media);
     }
 }
 

@@ -70,6 +70,9 @@ const DOWNLOADS_MAX: usize = 128;
 /// Archives made at a time; each keeps its directory in memory, up to 32 MiB. Others wait.
 const ARCHIVES_MAX: usize = 8;
 
+/// Texts made into HTML at a time; others wait a little, and are then shown as they stand.
+const RENDERINGS_MAX: usize = 2;
+
 /// The same for guests, so that they do not keep out who has an account.
 const GUEST_UPLOADS_MAX: usize = 8;
 const GUEST_DOWNLOADS_MAX: usize = 64;
@@ -113,6 +116,7 @@ struct Inner {
     downloads: Arc<Semaphore>,
     listings: Arc<Semaphore>,
     archives: Arc<Semaphore>,
+    renderings: Arc<Semaphore>,
     guests: guests::Guests,
     known: media::Known,
 }
@@ -132,6 +136,7 @@ impl WebState {
             downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
             archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
+            renderings: Arc::new(Semaphore::new(RENDERINGS_MAX)),
             guests: guests::Guests::default(),
             known: media::Known::default(),
         };

@@ -2,13 +2,17 @@
 
 use super::media::{HEAD_BYTES_MAX, Media, text};
 use super::{WebState, markdown};
+use apps::DriveId;
 use apps::drive::OpenFile;
 use bytes::BytesMut;
 use client::ClientError;
 use futures::TryStreamExt;
+use std::time::Duration;
 
 /// Bytes that tell the kind of a file that a page shows by itself; texts are read further.
 const MARK_BYTES: u64 = 4096;
+/// How long one waits for others' Markdown to be rendered.
+const RENDERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is shown of a file.
 #[derive(Default)]
@@ -26,14 +30,29 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Of a file whose bytes a page gets at `src`.
-    pub async fn of(state: &WebState, open: &OpenFile, src: String) -> Result<Stage, ClientError> {
-        let name = open.entry.name.clone();
-        let head = head(state, open, HEAD_BYTES_MAX).await?;
-        let whole = head.len() as u64 == open.file.size;
-        let media = Media::of(&head, whole);
-        state.inner.known.learn(open.file.version, media);
-        let mut stage = Stage { name, src, cut: !whole, ..Stage::default() };
+    /// Of a file of that drive, whose bytes a page gets at `src`.
+    pub async fn of(state: &WebState, drive: DriveId, open: &OpenFile, src: String) -> Result<Stage, ClientError> {
+        let (known, version) = (&state.inner.known, open.file.version);
+        let mut stage = Stage { name: open.entry.name.clone(), src, ..Stage::default() };
+        let mut media = match known.get(drive, version) {
+            Some(media) => media,
+            None => by_mark(state, open).await?,
+        };
+        if media == Media::Text {
+            let head = head(state, open, HEAD_BYTES_MAX).await?;
+            let whole = head.len() as u64 == open.file.size;
+            stage.cut = !whole;
+            // What stands further on may be no text at all.
+            media = Media::of(&head, whole);
+            let shown = text(&head, whole).unwrap_or_default();
+            if whole && markdown::is_named_so(&stage.name) {
+                stage.html = rendered(state, shown).await.unwrap_or_default();
+            }
+            if stage.html.is_empty() {
+                stage.text = shown.to_string();
+            }
+        }
+        known.learn(drive, version, media);
         stage.kind = match media {
             Media::Image(_) => "image",
             Media::Audio(_) => "audio",
@@ -41,34 +60,40 @@ impl Stage {
             Media::Pdf => "pdf",
             Media::Empty => "empty",
             Media::Other => "",
-            Media::Text => {
-                let shown = text(&head, whole).unwrap_or_default();
-                let rendered = if whole && markdown::is_named_so(&stage.name) { markdown::render(shown) } else { None };
-                match rendered {
-                    Some(html) => {
-                        stage.html = html;
-                        "markdown"
-                    }
-                    None => {
-                        stage.text = shown.to_string();
-                        "text"
-                    }
-                }
-            }
+            Media::Text if stage.html.is_empty() => "text",
+            Media::Text => "markdown",
         };
         Ok(stage)
     }
 }
 
-/// What the file is.
-pub(super) async fn media(state: &WebState, open: &OpenFile) -> Result<Media, ClientError> {
+/// Markdown as HTML; none where it would be too much, or others' takes its time.
+async fn rendered(state: &WebState, markdown: &str) -> Option<String> {
+    let room = tokio::time::timeout(RENDERED_WITHIN, state.inner.renderings.clone().acquire_owned());
+    let room = room.await.ok()?.ok()?;
+    let markdown = markdown.to_string();
+    // Whoever waits may go; the work goes on, and takes its room along.
+    let rendering = tokio::task::spawn_blocking(move || {
+        let html = markdown::render(&markdown);
+        drop(room);
+        html
+    });
+    rendering.await.ok()?
+}
+
+async fn by_mark(state: &WebState, open: &OpenFile) -> Result<Media, ClientError> {
+    let head = head(state, open, MARK_BYTES).await?;
+    Ok(Media::of(&head, head.len() as u64 == open.file.size))
+}
+
+/// What a file of that drive is.
+pub(super) async fn media(state: &WebState, drive: DriveId, open: &OpenFile) -> Result<Media, ClientError> {
     let version = open.file.version;
-    if let Some(media) = state.inner.known.get(version) {
+    if let Some(media) = state.inner.known.get(drive, version) {
         return Ok(media);
     }
-    let head = head(state, open, MARK_BYTES).await?;
-    let media = Media::of(&head, head.len() as u64 == open.file.size);
-    state.inner.known.learn(version, media);
+    let media = by_mark(state, open).await?;
+    state.inner.known.learn(drive, version, media);
     Ok(media)
 }
 

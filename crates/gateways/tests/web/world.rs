@@ -71,7 +71,9 @@ impl World {
         let credentials = node.credentials();
         let config = ClientConfig::new(vec![node_address], credentials);
         let client = Client::connect(config).await.unwrap();
-        let apps = Apps::open(client.clone()).await.unwrap();
+        let drives = apps::drive::Settings { documents: Some(reads_documents()), ..Default::default() };
+        let settings = apps::Settings { drives, ..Default::default() };
+        let apps = Apps::with_store(Arc::new(client.clone()), settings).await.unwrap();
         let ready = Arc::new(AtomicBool::new(true));
         // So that callers can say where they are.
         let proxies = vec![[127, 0, 0, 1].into()];
@@ -184,6 +186,23 @@ impl Browser<'_> {
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         let entries = answer.json()["entries"].as_array().unwrap().clone();
         entries.iter().map(|entry| entry["name"].as_str().unwrap().to_string()).collect()
+    }
+}
+
+/// This program, told to run [`reads_documents_as_a_child`] and nothing else.
+fn reads_documents() -> extract::Program {
+    extract::Program {
+        path: std::env::current_exe().unwrap(),
+        arguments: ["--exact", "world::reads_documents_as_a_child"].map(Into::into).to_vec(),
+        variables: vec![("ATOLL_TEST_READS".into(), "1".into())],
+    }
+}
+
+/// No test by itself: see [`reads_documents`].
+#[test]
+fn reads_documents_as_a_child() {
+    if std::env::var_os("ATOLL_TEST_READS").is_some() {
+        std::process::exit(extract::serve().into());
     }
 }
 

@@ -396,7 +396,7 @@ pub async fn jobs(args: JobsArgs) -> Outcome {
 /// Find files and folders by their names, in any case
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  atoll find report           names that have it anywhere\n  atoll find --begins rep     names that begin so: faster in a large drive\n  atoll find --text tide reef  files of plain text in which all these words stand"
+    after_help = "Examples:\n  atoll find report           names that have it anywhere\n  atoll find --begins rep     names that begin so: faster in a large drive\n  atoll find --text tide reef  texts, PDFs, pages and office files in which all these words stand"
 )]
 pub struct FindArgs {
     /// A part of the name; with --text, words or their beginnings

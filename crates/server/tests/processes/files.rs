@@ -102,6 +102,9 @@ fn words_are_found_whichever_node_dies() {
     let file = folder.path().join("notes.txt");
     std::fs::write(&file, "The tide comes in over the réef.\n").unwrap();
     demo.ok(&["upload", file.to_str().unwrap(), "/"]);
+    let page = folder.path().join("page.html");
+    std::fs::write(&page, "<title>Lagoons</title><p>of the world").unwrap();
+    demo.ok(&["upload", page.to_str().unwrap(), "/"]);
     // Before it is read, or after.
     demo.kill(2);
     let found = wait_for("the words to be found", Duration::from_secs(60), || {
@@ -109,6 +112,11 @@ fn words_are_found_whichever_node_dies() {
         Some(text(&output.stdout)).filter(|said| said.contains("/notes.txt"))
     });
     assert!(found.contains("The tide comes in over the réef."), "{found}");
+    // A document, too, which a process of its own reads.
+    wait_for("the page to be found", Duration::from_secs(90), || {
+        let output = demo.run(&["find", "--text", "lagoons", "world"]);
+        Some(text(&output.stdout)).filter(|said| said.contains("/page.html"))
+    });
     let said: serde_json::Value = serde_json::from_str(&demo.ok(&["find", "--text", "reef", "--json"])).unwrap();
     assert!(
         said[0]["passage"].as_array().unwrap().iter().any(|it| it["text"] == "réef" && it["hit"] == true),

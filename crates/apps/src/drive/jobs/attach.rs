@@ -42,14 +42,16 @@ impl Drives {
                     let entry = Entry { name, created: now, modified: now, properties: false, kind };
                     self.with_properties_of(drive, &read.row, entry, &mut change).await?
                 }
-                false => Entry { name, ..self.take_out(drive, made, &read.row.file, &mut change).await? },
+                false => {
+                    let made = self.take_out(drive, made, &read.row.file, &mut change).await?;
+                    let entry = Entry { name, ..made.clone() };
+                    change.name_changes(&made, &entry);
+                    entry
+                }
             };
             change.require_steps(ancestors);
             change.require_nothing_at(entry_key(parent, &entry.name));
             change.put_entry(parent, &entry);
-            if let Some(file) = entry.file().filter(|_| entry.tells_of_text()) {
-                change.unread(file.id);
-            }
             change.count_entries(parent, 1);
             let folder = Bytes::copy_from_slice(&entry.id());
             let row = JobRow { state: State::Done as i32, to: place.to_string(), folder, ..read.row.clone() };

@@ -287,9 +287,7 @@ impl Drives {
             row.bytes += copy.size();
             change.count_bytes(copy.size() as i64);
             change.put_entry(step.target, copy);
-            if let Some(file) = copy.file().filter(|_| copy.tells_of_text()) {
-                change.unread(file.id);
-            }
+            change.text_changes(None, Some(copy));
             if let Some(row) = properties {
                 change.put_properties(self, copy, row.clone());
             }

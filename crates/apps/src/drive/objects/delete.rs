@@ -164,15 +164,15 @@ impl Drives {
         change.release(file);
         match heir.was {
             Was::File(was) => {
-                let entry = revived(&was, heir.saved, entry);
+                let next = revived(&was, heir.saved, entry);
                 match spot {
                     Spot::There(walk) => {
                         let (parent, _) = walk.parent()?;
                         change.delete_entry(parent, &walk.required()?.entry);
-                        change.put_entry(parent, &entry);
-                        change.unread(was.id);
+                        change.put_entry(parent, &next);
+                        change.text_changes(Some(entry), Some(&next));
                     }
-                    _ => change.put_flat(self, key, &entry),
+                    _ => change.put_flat(self, key, &next),
                 }
             }
             Was::Gone(marker) => {
@@ -234,9 +234,7 @@ impl Drives {
                 let entry = Entry { name, ..entry };
                 change.put_entry(parent, &entry);
                 change.count_entries(parent, 1);
-                if let Some(file) = entry.file() {
-                    change.unread(file.id);
-                }
+                change.text_changes(None, Some(&entry));
                 self.inner.waiting.add(drive);
             }
             _ => {
@@ -304,9 +302,7 @@ impl Drives {
     fn forget_place(&self, change: &mut Change, entry: &Entry) {
         change.delete(self.inner.tables.places, entry.id().to_vec().into());
         change.delete_properties(entry);
-        if let Some(file) = entry.file() {
-            change.unread(file.id);
-        }
+        change.text_changes(Some(entry), None);
     }
 
     /// Nothing of a file that was taken out stays.

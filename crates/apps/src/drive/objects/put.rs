@@ -168,9 +168,7 @@ impl Drives {
         self.succeed(change, (put.drive, put.key.as_str()), Some(old), &mut entry).await?;
         change.delete_entry(parent, old);
         change.put_entry(parent, &entry);
-        if let Some(file) = entry.file() {
-            change.unread(file.id);
-        }
+        change.text_changes(Some(old), Some(&entry));
         Ok(entry)
     }
 
@@ -180,9 +178,7 @@ impl Drives {
         let mut entry = Entry { name, ..put.entry(self.now(), None) };
         self.succeed(change, (put.drive, put.key.as_str()), None, &mut entry).await?;
         change.put_entry(parent, &entry);
-        if let Some(file) = entry.file().filter(|_| entry.tells_of_text()) {
-            change.unread(file.id);
-        }
+        change.text_changes(None, Some(&entry));
         change.count_entries(parent, 1);
         Ok(entry)
     }

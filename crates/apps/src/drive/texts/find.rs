@@ -8,8 +8,11 @@ use crate::drive::{DriveError, Drives, Entry};
 use crate::page::{Page, cursor_after, place_of};
 use crate::{DriveId, FileId, FolderId};
 use bytes::Bytes;
+use client::ClientError;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use types::limits::KEYS_MAX;
 use types::{Consistency, ItemKey, Query};
 
@@ -22,9 +25,21 @@ const ASKED_WORDS_MAX: usize = 8;
 const ROWS_MAX: usize = 50_000;
 /// Files put in order: of more, only some are found.
 const FILES_MAX: usize = KEYS_MAX;
+/// Searches at a time by this process, for each may look at rows of eight words; others wait so long.
+const AT_ONCE: usize = 4;
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of a passage, before and after the first word found.
 const BEFORE: usize = 60;
 const AFTER: usize = 180;
+
+/// How many search at a time.
+pub(in crate::drive) struct Searches(Semaphore);
+
+impl Default for Searches {
+    fn default() -> Searches {
+        Searches(Semaphore::new(AT_ONCE))
+    }
+}
 
 /// A file found by words in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +100,8 @@ impl Drives {
                 place.ok_or(DriveError::BadCursor)? as usize
             }
         };
+        let room = tokio::time::timeout(ROOM_WITHIN, self.inner.searches.0.acquire()).await;
+        let _room = room.map_err(|_| ClientError::Busy)?.map_err(|_| ClientError::Busy)?;
         self.gather_texts(drive).await?;
         let files = self.files_with(drive, &wanted).await?;
         let mut found = self.candidates(drive, &wanted, files).await?;

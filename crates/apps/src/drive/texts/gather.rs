@@ -7,9 +7,11 @@ use bytes::Bytes;
 use types::{Consistency, ItemKey, Query};
 
 /// The row that says that all files of before are unread, or have been read. Files' ids are sixteen bytes long.
-const COMPLETE: &[u8] = b"!";
+const COMPLETE: &[u8] = b"!2";
 /// How far that has come: the last of the entries' keys.
-const REACHED: &[u8] = b"?";
+const REACHED: &[u8] = b"?2";
+/// The same of a release that read plain text only.
+const OF_PLAIN_TEXT: [&[u8]; 2] = [b"!", b"?"];
 /// Entries that are looked at in one transaction.
 const AT_ONCE: u32 = 900;
 /// How long one call goes on; the next goes on from there.
@@ -37,15 +39,14 @@ impl Drives {
             for at in &page.items {
                 let entry = Entry::decode(name_in(&at.sort_key)?, &at.item.value)?;
                 // No condition: a row too many is a look too many.
-                if let Some(file) = entry.file().filter(|_| entry.tells_of_text()) {
-                    change.unread(file.id);
-                }
+                change.text_changes(None, Some(&entry));
             }
             match &page.next {
                 Some(next) => change.put(texts, Bytes::from_static(REACHED), next.clone()),
                 None => {
                     change.put(texts, Bytes::from_static(COMPLETE), vec![1]);
                     change.delete(texts, Bytes::from_static(REACHED));
+                    OF_PLAIN_TEXT.into_iter().for_each(|key| change.delete(texts, Bytes::from_static(key)));
                 }
             }
             change.commit(self.store(), &drive).await?;
@@ -69,7 +70,7 @@ impl Drives {
     /// The drive goes: nothing is kept of how far its files were gathered.
     pub(crate) async fn forget_gathered(&self, drive: DriveId) -> Result<(), DriveError> {
         let mut change = Change::new(self, drive);
-        for key in [COMPLETE, REACHED] {
+        for key in [COMPLETE, REACHED].into_iter().chain(OF_PLAIN_TEXT) {
             change.delete(self.inner.tables.texts, Bytes::from_static(key));
         }
         change.commit(self.store(), &drive).await?;

@@ -9,12 +9,16 @@
 //! those of the text in its row, those of the text before as long as that is named there, and no others. So each step can
 //! be repeated, and two who read the same file do not disturb each other: a step rests on that row.
 
+mod check;
 mod find;
 mod gather;
+mod later;
 mod read;
 mod words;
 
+pub(super) use find::Searches;
 pub use find::{FOUND_MAX, Passage, TextFound};
+pub(super) use later::Later;
 
 use super::Entry;
 use super::change::Change;
@@ -25,8 +29,8 @@ use prost::Message;
 use std::collections::BTreeSet;
 use tokio::sync::Notify;
 
-/// Bytes of a file that are read: its beginning.
-pub const TEXT_BYTES_MAX: u64 = 128 * 1024;
+/// Bytes of a file of plain text that are read: its beginning. Of documents, as many bytes of text are kept.
+pub const TEXT_BYTES_MAX: u64 = extract::TEXT_BYTES_MAX as u64;
 /// Drives that wait to be read at once; those beyond wait for the next round.
 const WAITING_MAX: usize = 1000;
 /// What files of plain text are called.
@@ -35,6 +39,30 @@ const NAMES: [&str; 44] = [
     "js", "json", "kt", "log", "lua", "markdown", "md", "mjs", "org", "php", "pl", "py", "rb", "rs", "rst", "sh",
     "sql", "srt", "tex", "text", "toml", "ts", "tsv", "txt", "vcf", "yaml", "yml",
 ];
+/// What documents are called that a child process reads ([`extract`]).
+const DOCUMENTS: [&str; 25] = [
+    "docm", "docx", "dotm", "dotx", "epub", "htm", "html", "odg", "odp", "ods", "odt", "otp", "ots", "ott", "pdf",
+    "potx", "ppsm", "ppsx", "pptm", "pptx", "rtf", "xhtml", "xlsm", "xlsx", "xltx",
+];
+/// Types of documents, or how those of office programs begin.
+const DOCUMENT_TYPES: [&str; 8] = [
+    "application/epub+zip",
+    "application/pdf",
+    "application/rtf",
+    "application/vnd.oasis.opendocument.",
+    "application/vnd.openxmlformats-officedocument.",
+    "application/xhtml+xml",
+    "text/html",
+    "text/rtf",
+];
+
+/// How the text of a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As it stands.
+    Plain,
+    Document,
+}
 
 /// What is kept of a file's text.
 #[derive(Clone, PartialEq, Message)]
@@ -50,6 +78,9 @@ struct TextRow {
     /// Not all words are as they should be yet.
     #[prost(bool, tag = "4")]
     unsettled: bool,
+    /// It was read as a document.
+    #[prost(bool, tag = "5")]
+    document: bool,
 }
 
 /// Drives in which this process has put something to be read.
@@ -70,18 +101,71 @@ impl Waiting {
 }
 
 impl Entry {
-    /// Is it, by name or type, a file of plain text?
+    /// By its name, or else by its type.
+    fn way_of_text(&self) -> Option<Way> {
+        let file = self.file()?;
+        if let Some(end) = self.name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()) {
+            if DOCUMENTS.contains(&&*end) {
+                return Some(Way::Document);
+            }
+            if NAMES.contains(&&*end) {
+                return Some(Way::Plain);
+            }
+        }
+        let kind = file.media_type.as_deref()?.split(';').next().unwrap_or_default().trim();
+        match DOCUMENT_TYPES.iter().any(|begin| kind.starts_with(begin)) {
+            true => Some(Way::Document),
+            false => kind.starts_with("text/").then_some(Way::Plain),
+        }
+    }
+
+    /// Is it, by name or type, a file whose text is read?
     pub(super) fn tells_of_text(&self) -> bool {
-        let Some(file) = self.file() else { return false };
-        let kind = file.media_type.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-        let end = self.name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
-        (kind.starts_with("text/") && kind != "text/html") || end.is_some_and(|end| NAMES.contains(&&*end))
+        self.way_of_text().is_some()
     }
 }
 
 impl Change {
+    /// A file comes, goes or gets another content: what was read of it does not hold.
+    pub(super) fn text_changes(&mut self, old: Option<&Entry>, new: Option<&Entry>) {
+        let told = [old, new].into_iter().flatten().find(|entry| entry.tells_of_text());
+        if let Some(file) = told.and_then(Entry::file) {
+            self.unread(file.id);
+        }
+    }
+
+    /// A file gets another name, by which it may be read another way, or no more.
+    pub(super) fn name_changes(&mut self, old: &Entry, new: &Entry) {
+        if old.way_of_text() != new.way_of_text() {
+            self.text_changes(Some(old), Some(new));
+        }
+    }
+
     /// The file is to be read, or what was read of it forgotten.
-    pub(super) fn unread(&mut self, file: FileId) {
+    fn unread(&mut self, file: FileId) {
         self.put(self.unread_table(), file.bytes(), Bytes::new());
     }
+}
+
+#[cfg(test)]
+#[test]
+fn a_name_tells_more_than_a_type() {
+    let way = |name: &str, kind: Option<&str>| {
+        let file = super::rows::EntryFile {
+            id: Bytes::from(vec![1; 16]),
+            version: Bytes::from(vec![1; 16]),
+            hash: Bytes::from(vec![1; 32]),
+            media_type: kind.unwrap_or_default().into(),
+            ..Default::default()
+        };
+        let row = super::rows::EntryRow { file: Some(file), ..Default::default() };
+        row.into_entry(name).unwrap().way_of_text()
+    };
+    assert_eq!(way("a.PDF", None), Some(Way::Document));
+    assert_eq!(way("a.txt", Some("text/html")), Some(Way::Plain));
+    assert_eq!(way("a", Some("text/html; charset=utf-8")), Some(Way::Document));
+    assert_eq!(way("a", Some("application/vnd.oasis.opendocument.text")), Some(Way::Document));
+    assert_eq!(way("a", Some("text/x-whatever")), Some(Way::Plain));
+    assert_eq!(way("a.jpg", Some("image/jpeg")), None);
+    assert_eq!(way("pdf", None), None);
 }

@@ -1,10 +1,11 @@
 //! Reading texts, by the rows of `unread`.
 
-use super::{TEXT_BYTES_MAX, TextRow, words};
+use super::{TEXT_BYTES_MAX, TextRow, Way, words};
 use crate::drive::change::{Change, Commit, entry_key};
 use crate::drive::rows::{PlaceRow, decode};
 use crate::drive::{DriveError, Drives, Entry};
 use crate::{DriveId, FileId, FolderId, TrashId};
+use client::{ClientError, Content};
 use futures::StreamExt;
 use prost::Message;
 use rand::Rng;
@@ -16,7 +17,14 @@ const PAGE: u32 = 200;
 /// Words that one transaction adds or takes away.
 const WORDS_AT_ONCE: usize = 900;
 /// Reading so much takes much less.
-const READ_WITHIN: Duration = Duration::from_secs(60);
+const READ_WITHIN: Duration = Duration::from_secs(30);
+
+/// What came of a file.
+enum Turn {
+    Done,
+    /// What it says is not to be had now: others may be.
+    Later(String),
+}
 
 /// Where a file is.
 enum Place {
@@ -27,7 +35,8 @@ enum Place {
 }
 
 impl Drives {
-    /// Reads what is unread in the drive. A file that cannot be read does not keep the others; it stays unread.
+    /// Reads what is unread in the drive. A file that cannot be read does not keep the others; it stays unread, and is tried
+    /// again by and by.
     pub async fn read_texts(&self, drive: DriveId) -> Result<(), DriveError> {
         let mut query = Query { limit: PAGE, ..Query::all(self.inner.tables.unread, drive.bytes()) };
         let mut failed = None;
@@ -35,8 +44,16 @@ impl Drives {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
             for at in &page.items {
                 let Some(file) = FileId::from_slice(&at.sort_key) else { continue };
-                match self.read_text(drive, file, at.item.version).await {
-                    Ok(()) => {}
+                let (later, row) = (&self.inner.later, at.item.version);
+                if later.waits(drive, file, row, self.now()) {
+                    continue;
+                }
+                match self.read_text(drive, file, row).await {
+                    Ok(Turn::Done) => later.was_read(drive, file),
+                    Ok(Turn::Later(why)) => {
+                        tracing::info!(%drive, %file, why, "the text of a file is read later");
+                        later.put_off(drive, file, row, self.now());
+                    }
                     // The next would fare no better.
                     Err(error) if error.action() != Action::Rejected => return Err(error),
                     Err(error) => failed = failed.or(Some(error)),
@@ -75,7 +92,7 @@ impl Drives {
         })
     }
 
-    async fn read_text(&self, drive: DriveId, file: FileId, unread: Version) -> Result<(), DriveError> {
+    async fn read_text(&self, drive: DriveId, file: FileId, unread: Version) -> Result<Turn, DriveError> {
         let key = ItemKey::new(self.inner.tables.texts, drive.bytes(), file.bytes());
         let mut kept = None;
         if let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? {
@@ -84,7 +101,7 @@ impl Drives {
             kept = match row.unsettled {
                 true => match self.settle(drive, file, row, item.version).await? {
                     Some(settled) => Some(settled),
-                    None => return Ok(()),
+                    None => return Ok(Turn::Done),
                 },
                 false => Some((row, item.version)),
             };
@@ -92,19 +109,23 @@ impl Drives {
         let mut next = TextRow::default();
         match self.place_of_file(drive, file).await? {
             // The row stays, and leads here again.
-            Place::Moving => return Ok(()),
-            Place::At(entry) if entry.tells_of_text() => {
-                let Some(info) = entry.file() else { return Ok(()) };
-                next.version = info.version.bytes();
-                if kept.as_ref().is_none_or(|(row, _)| row.version != next.version) {
-                    let Some(open) = self.open_entry(drive, &entry, info.clone()).await? else { return Ok(()) };
-                    let text = tokio::time::timeout(READ_WITHIN, self.plain_text(open.content)).await;
-                    next.text = text.map_err(|_| client::ClientError::Busy)??;
+            Place::Moving => return Ok(Turn::Done),
+            Place::At(entry) => {
+                if let (Some(way), Some(info)) = (entry.way_of_text(), entry.file()) {
+                    (next.version, next.document) = (info.version.bytes(), way == Way::Document);
+                    if kept.as_ref().is_none_or(|(row, _)| !row.is_read_as(&next)) {
+                        let open = self.open_entry(drive, &entry, info.clone()).await?;
+                        let Some(open) = open else { return Ok(Turn::Done) };
+                        next.text = match self.text_of(open.content, way).await {
+                            Ok(text) => text,
+                            Err(why) => return Ok(Turn::Later(why)),
+                        };
+                    }
                 }
             }
-            Place::At(_) | Place::Gone => {}
+            Place::Gone => {}
         }
-        let same = kept.as_ref().map_or(next.text.is_empty(), |(row, _)| row.version == next.version);
+        let same = kept.as_ref().map_or(next.text.is_empty(), |(row, _)| row.is_read_as(&next));
         if !same {
             next.unsettled = true;
             let test = kept.as_ref().map_or(Test::Absent, |(_, at)| Test::VersionIs(*at));
@@ -114,10 +135,10 @@ impl Drives {
             change.require(self.inner.tables.unread, file.bytes(), Test::VersionIs(unread));
             change.put(self.inner.tables.texts, file.bytes(), next.encode_to_vec());
             // Another reads it too, or it was put again.
-            let Commit::Done(done) = change.commit(self.store(), &drive).await? else { return Ok(()) };
+            let Commit::Done(done) = change.commit(self.store(), &drive).await? else { return Ok(Turn::Done) };
             kept = match self.settle(drive, file, next, done.version).await? {
                 Some(settled) => Some(settled),
-                None => return Ok(()),
+                None => return Ok(Turn::Done),
             };
         }
         let mut change = Change::new(self, drive);
@@ -129,7 +150,7 @@ impl Drives {
             change.delete(self.inner.tables.texts, file.bytes());
         }
         change.commit(self.store(), &drive).await?;
-        Ok(())
+        Ok(Turn::Done)
     }
 
     /// Brings the words of a file to what its row says. None: the row has changed.
@@ -193,8 +214,24 @@ impl Drives {
         Ok(entry.map_or(Place::Moving, |entry| Place::At(Box::new(entry))))
     }
 
+    /// The text of a content, or its beginning; none is empty. Or why that is not known now.
+    async fn text_of(&self, content: Content, way: Way) -> Result<String, String> {
+        match way {
+            Way::Plain => match tokio::time::timeout(READ_WITHIN, self.plain_text(content)).await {
+                Ok(text) => text.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("it did not come within {} seconds", READ_WITHIN.as_secs())),
+            },
+            Way::Document if content.size > extract::DOCUMENT_BYTES_MAX => Ok(String::new()),
+            Way::Document => {
+                let documents = self.inner.documents.as_ref().ok_or("this process reads plain text only")?;
+                let size = content.size;
+                documents.text(self.read(content, 0..size)).await.map_err(|error| error.to_string())
+            }
+        }
+    }
+
     /// The beginning of a content, where it is text.
-    async fn plain_text(&self, content: client::Content) -> Result<String, DriveError> {
+    async fn plain_text(&self, content: Content) -> Result<String, ClientError> {
         let size = content.size.min(TEXT_BYTES_MAX);
         let mut chunks = self.read(content, 0..size);
         let mut bytes = Vec::new();
@@ -202,6 +239,13 @@ impl Drives {
             bytes.extend_from_slice(&chunk);
         }
         Ok(decoded(&bytes, size == TEXT_BYTES_MAX))
+    }
+}
+
+impl TextRow {
+    /// Are both of the same content, read in the same way?
+    fn is_read_as(&self, other: &TextRow) -> bool {
+        self.version == other.version && self.document == other.document
     }
 }
 

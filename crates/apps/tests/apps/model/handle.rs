@@ -53,11 +53,13 @@ struct Inner {
     committed: Option<u64>,
     /// At most so many other tasks go first at each call.
     yields: u32,
+    /// Contents whose holders do not answer.
+    silent: Vec<[u8; 32]>,
 }
 
 impl Handle {
     pub fn new(model: &Arc<Model>, seed: u64) -> Arc<Handle> {
-        let inner = Inner { rng: ChaCha8Rng::seed_from_u64(seed), calls: 0, fault: None, committed: None, yields: 0 };
+        let inner = Inner { rng: ChaCha8Rng::seed_from_u64(seed), calls: 0, fault: None, committed: None, yields: 0, silent: Vec::new() };
         Arc::new(Handle {
             model: model.clone(),
             inner: Mutex::new(inner),
@@ -102,6 +104,11 @@ impl Handle {
     /// Until the planned pause is reached.
     pub async fn until_paused(&self) {
         self.paused.notified().await;
+    }
+
+    /// From now on: who holds these does not answer.
+    pub fn silence(&self, contents: &[[u8; 32]]) {
+        self.inner.lock().silent = contents.to_vec();
     }
 
     pub fn resume(&self) {
@@ -246,6 +253,10 @@ impl Store for Handle {
     }
 
     fn read_blob(&self, content: Content, range: Range<u64>) -> ByteStream {
+        if self.inner.lock().silent.contains(&content.hash) {
+            let silence = ClientError::Unreachable { tried: Vec::new(), why: "silence".into() };
+            return Box::pin(futures::stream::iter([Err(silence)]));
+        }
         self.model.read_blob(content, range)
     }
 

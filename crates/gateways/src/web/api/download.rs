@@ -92,7 +92,7 @@ pub(in crate::web) async fn view(
 ) -> Result<Response, Problem> {
     let Query(asked) = query?;
     let open = open(&state, at.drive, &asked).await?;
-    let shown = stage::media(&state, &open).await?.inline();
+    let shown = stage::media(&state, at.drive, &open).await?.inline();
     send(&state.inner.drives, &state.inner.downloads, open, shown, &method, &headers).await
 }
 

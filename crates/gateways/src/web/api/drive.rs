@@ -421,7 +421,7 @@ pub(in crate::web) async fn search(
     Ok(Json(FoundPage { found: found.collect(), next: page.next }))
 }
 
-/// Files of plain text by the words in them.
+/// Texts, PDFs, pages and office files by the words in them.
 #[utoipa::path(get, path = "/search/text", tag = "files", params(FindText), responses((status = 200, body = TextPage)))]
 pub(in crate::web) async fn find_text(
     State(state): State<WebState>,

@@ -62,7 +62,7 @@ pub(in crate::web) async fn show(
         };
         let open = started.open;
         let open = open.ok_or_else(|| DriveError::NotFound { path: String::new() })?;
-        let shown = stage::media(&state, &open).await?.inline();
+        let shown = stage::media(&state, guest.link.drive, &open).await?.inline();
         send_file(&state.inner.drives, &state.inner.guests.downloads, open, shown, &method, &headers).await
     };
     answer(done.await, &token)

@@ -193,7 +193,7 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
         let stage = match link.bounds_downloads() {
             true => None,
             false => match guest.look(state, &path.to_string()).await?.open {
-                Some(open) => Some(Stage::of(state, &open, within("show", &path)).await?),
+                Some(open) => Some(Stage::of(state, link.drive, &open, within("show", &path)).await?),
                 None => None,
             },
         };

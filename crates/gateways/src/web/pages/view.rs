@@ -10,7 +10,7 @@ use crate::web::stage::Stage;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
 use apps::drive::{DrivePath, OpenFile, RecentAct};
-use apps::{DriveError, User};
+use apps::{DriveError, DriveId, User};
 use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -77,7 +77,7 @@ async fn page(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
     let folder = path.parent().unwrap_or_default();
     let (spot, user) = (Spot::of(at), &at.caller.user);
     let (stage, (previous, next)) =
-        futures::try_join!(stage(state, &spot, &path, &open), beside(state, at, &path, &folder, from))?;
+        futures::try_join!(stage(state, at.drive, &spot, &path, &open), beside(state, at, &path, &folder, from))?;
     let sorted = from.as_chosen();
     let leads = |name: String| -> Result<Beside, DriveError> {
         let url = url::view(&spot.base, &folder.join(&name)?) + &sorted;
@@ -105,8 +105,14 @@ async fn page(state: &WebState, at: &InDrive, path: &str, from: &From) -> Result
     Ok(render(StatusCode::OK, &page))
 }
 
-async fn stage(state: &WebState, spot: &Spot, path: &DrivePath, open: &OpenFile) -> Result<Stage, DriveError> {
-    Ok(Stage::of(state, open, url::shown(&spot.base, path)).await?)
+async fn stage(
+    state: &WebState,
+    drive: DriveId,
+    spot: &Spot,
+    path: &DrivePath,
+    open: &OpenFile,
+) -> Result<Stage, DriveError> {
+    Ok(Stage::of(state, drive, open, url::shown(&spot.base, path)).await?)
 }
 
 /// Names of the files before and after it, as the folder's page has them.

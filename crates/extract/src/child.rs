@@ -1,0 +1,59 @@
+//! The child: takes a document from its standard input, which is a socket, and answers there with its text.
+
+use crate::formats;
+use crate::text::{Stop, Text};
+use crate::{DOCUMENT_BYTES_MAX, TEXT_BYTES_MAX};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+/// Bytes that it may have in memory, itself among them.
+const MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Seconds of one core.
+const CPU_SECONDS_MAX: u64 = 20;
+/// How much it gives way: as much as there is.
+const NICE: i32 = 19;
+
+/// Exit codes: the document was read, it is none that can be, or nothing is known of it.
+pub(crate) const READ: u8 = 0;
+pub(crate) const UNREADABLE: u8 = 10;
+const FAILED: u8 = 11;
+
+/// Reads one document; what the process ends with then. Before that, it takes from itself whatever it does not need.
+#[must_use]
+pub fn serve() -> u8 {
+    match limit().and_then(|()| answer()) {
+        Ok(true) => READ,
+        Ok(false) => UNREADABLE,
+        Err(_) => FAILED,
+    }
+}
+
+/// What is over these limits ends the process; nothing is cleaned up, for there is nothing.
+fn limit() -> io::Result<()> {
+    let at_most = |what, most| setrlimit(what, Rlimit { current: Some(most), maximum: Some(most) });
+    at_most(Resource::As, MEMORY_BYTES_MAX)?;
+    // The first is a signal of its own, by which its parent knows why.
+    setrlimit(Resource::Cpu, Rlimit { current: Some(CPU_SECONDS_MAX), maximum: Some(CPU_SECONDS_MAX + 5) })?;
+    at_most(Resource::Fsize, 0)?;
+    at_most(Resource::Core, 0)?;
+    at_most(Resource::Nofile, 16)?;
+    nice(NICE)?;
+    Ok(())
+}
+
+/// True: it was read, to its end or until there was enough.
+fn answer() -> io::Result<bool> {
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut document = Vec::new();
+    (&socket).take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut document)?;
+    if document.len() as u64 > DOCUMENT_BYTES_MAX {
+        return Ok(false);
+    }
+    let mut text = Text::new(&mut socket, TEXT_BYTES_MAX);
+    let read = formats::read(&document, &mut text);
+    // What came before it went wrong is text all the same.
+    let _nobody_is_there = text.flush();
+    Ok(!matches!(read, Err(Stop::Unreadable)))
+}

@@ -188,7 +188,10 @@ async fn what_is_not_of_the_document_is_an_error() {
         [("/nowhere", &[][..]), ("/bin/sh", &["-c", "exit 2"]), ("/bin/sh", &["-c", "echo half >&0; kill -TERM $$"])]
     {
         let outcome = text(&running(path, arguments), b"<p>a").await;
-        assert!(matches!(outcome, Err(ExtractError::Process(_) | ExtractError::Ended(_))), "{arguments:?}: {outcome:?}");
+        assert!(
+            matches!(outcome, Err(ExtractError::Process(_) | ExtractError::Ended(_))),
+            "{arguments:?}: {outcome:?}"
+        );
     }
     let broken = stream::iter([Ok(Bytes::from_static(b"<p>a")), Err("lost")]);
     let outcome = extractor().text(broken).await;

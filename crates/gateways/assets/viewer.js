@@ -1,4 +1,4 @@
-// A file's page: the files beside it and its folder by keys; pages of a PDF.
+// A file's page: the files beside it and its folder by keys; pages of a PDF; code in colours.
 const link = (id) => document.getElementById(id);
 const keys = { ArrowLeft: "previous", ArrowRight: "next", Escape: "back" };
 
@@ -17,4 +17,5 @@ document.addEventListener("keydown", (event) => {
 });
 
 if (document.getElementById("pages")) import("./pages.js");
+if (document.querySelector("pre[data-code]")) import("./code.js");
 document.documentElement.dataset.ready = "true";

@@ -2,6 +2,7 @@
 
 use super::change::{entry_key, name_in};
 use super::index::{self, ORDERED_BYTES};
+use super::walk::Walk;
 use super::{DriveError, DrivePath, Drives, Entry, Order};
 use crate::DriveId;
 use types::{Consistency, Query, QueryPage};
@@ -22,7 +23,17 @@ impl Drives {
         if path.is_root() {
             return Ok((None, None));
         }
-        let walk = self.walk(drive, &path).await?;
+        self.beside_at(drive, &self.walk(drive, &path).await?, order, reverse).await
+    }
+
+    /// The same where a walk has led to.
+    pub(super) async fn beside_at(
+        &self,
+        drive: DriveId,
+        walk: &Walk,
+        order: Order,
+        reverse: bool,
+    ) -> Result<(Option<String>, Option<String>), DriveError> {
         let entry = &walk.required()?.entry;
         let (parent, _) = walk.parent()?;
         let tables = self.inner.tables;

@@ -57,7 +57,8 @@ mod tests {
             <w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:instrText>PAGE</w:instrText><w:t>last</w:t></w:p>\
             </w:body></w:document>";
         let notes = "<w:footnotes><w:p><w:t>a note</w:t></w:p></w:footnotes>";
-        let bytes = packed(&[("[Content_Types].xml", ""), ("word/document.xml", document), ("word/footnotes.xml", notes)]);
+        let bytes =
+            packed(&[("[Content_Types].xml", ""), ("word/document.xml", document), ("word/footnotes.xml", notes)]);
         assert_eq!(text_of(&bytes), ("Grüße & more right\nlast\na note".into(), true));
     }
 

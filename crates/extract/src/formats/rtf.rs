@@ -5,8 +5,19 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 
 /// Groups whose content is not text.
 const HIDDEN: [&str; 13] = [
-    "colortbl", "datastore", "fonttbl", "generator", "info", "latentstyles", "listtable", "object", "pict", "rsidtbl",
-    "stylesheet", "themedata", "xmlnstbl",
+    "colortbl",
+    "datastore",
+    "fonttbl",
+    "generator",
+    "info",
+    "latentstyles",
+    "listtable",
+    "object",
+    "pict",
+    "rsidtbl",
+    "stylesheet",
+    "themedata",
+    "xmlnstbl",
 ];
 /// Groups within groups; what is deeper is none.
 const DEPTH_MAX: usize = 1000;
@@ -78,7 +89,8 @@ impl State {
             return Ok(rest);
         }
         let (word, rest) = rest.split_at(letters);
-        let digits = rest.iter().enumerate().take_while(|(n, byte)| byte.is_ascii_digit() || (*n == 0 && **byte == b'-'));
+        let digits =
+            rest.iter().enumerate().take_while(|(n, byte)| byte.is_ascii_digit() || (*n == 0 && **byte == b'-'));
         let (number, mut rest) = rest.split_at(digits.count().min(12));
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse::<i64>().ok());
         rest = rest.strip_prefix(b" ").unwrap_or(rest);

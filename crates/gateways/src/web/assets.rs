@@ -23,6 +23,8 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "acts.js",
     "api.js",
     "chooser.js",
+    "code.js",
+    "colours.js",
     "conflicts.js",
     "copies.js",
     "details.js",
@@ -58,6 +60,7 @@ macro_rules! vendored {
 
 const WASM: &str = "application/wasm";
 const VENDORED: &[(&str, &str, &[u8])] = vendored![
+    "highlight/highlight.min.js": SCRIPT,
     "pdfjs/pdf.min.mjs": SCRIPT,
     "pdfjs/pdf.worker.min.mjs": SCRIPT,
     "pdfjs/jbig2.wasm": WASM,

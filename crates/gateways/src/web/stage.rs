@@ -14,6 +14,14 @@ const MARK_BYTES: u64 = 4096;
 /// How long one waits for others' Markdown to be rendered.
 const RENDERED_WITHIN: Duration = Duration::from_secs(2);
 
+/// What source files are called that the browser shows in colours: each a name of its language, too.
+const CODE: [&str; 50] = [
+    "bash", "c", "cc", "cpp", "cs", "css", "cxx", "diff", "go", "gql", "graphql", "h", "hpp", "htm", "html", "ini",
+    "java", "js", "json", "jsx", "kt", "kts", "less", "lua", "mjs", "mk", "patch", "php", "pl", "pm", "py", "r", "rb",
+    "rs", "rss", "scss", "sh", "sql", "svg", "swift", "toml", "ts", "tsx", "vb", "wat", "xml", "xsd", "xsl", "yaml",
+    "yml",
+];
+
 /// What is shown of a file.
 #[derive(Default)]
 pub(super) struct Stage {
@@ -23,6 +31,8 @@ pub(super) struct Stage {
     /// Where a page gets the bytes.
     pub src: String,
     pub text: String,
+    /// Of a text that is source code, what it is called by its end.
+    pub code: &'static str,
     /// Markdown as HTML that does nothing ([`markdown`]).
     pub html: String,
     /// The text goes on.
@@ -50,6 +60,8 @@ impl Stage {
             }
             if stage.html.is_empty() {
                 stage.text = shown.to_string();
+                let end = stage.name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
+                stage.code = CODE.into_iter().find(|code| *code == end).unwrap_or_default();
             }
         }
         known.learn(drive, version, media);

@@ -107,11 +107,7 @@ async fn documents_are_found_by_the_words_in_them() {
     let sheet = "<row><c t=\"s\"><v>0</v></c></row>";
     ada.put(
         "/sheet.xlsx",
-        packed(&[
-            ("xl/workbook.xml", "<w/>"),
-            ("xl/sharedStrings.xml", strings),
-            ("xl/worksheets/sheet1.xml", sheet),
-        ]),
+        packed(&[("xl/workbook.xml", "<w/>"), ("xl/sharedStrings.xml", strings), ("xl/worksheets/sheet1.xml", sheet)]),
     )
     .await;
     let slide = "<p:sld><a:p><a:t>Lagoon!</a:t></a:p></p:sld>";
@@ -123,7 +119,8 @@ async fn documents_are_found_by_the_words_in_them() {
     let mut paths: Vec<String> =
         until_found(&ada, "LAGOON", 8).await.iter().map(|it| it["path"].as_str().unwrap().to_string()).collect();
     paths.sort();
-    let all = ["bomb.docx", "letter.docx", "open.odt", "page.html", "paper.pdf", "rich.rtf", "sheet.xlsx", "slides.pptx"];
+    let all =
+        ["bomb.docx", "letter.docx", "open.odt", "page.html", "paper.pdf", "rich.rtf", "sheet.xlsx", "slides.pptx"];
     assert_eq!(paths, all.map(|name| format!("/{name}")));
     assert_eq!(found(&ada, "reef").await.len(), 0, "a script is no text of a page");
     let page = ada.get("/search?text=blue+lagoon").await;

@@ -3,7 +3,7 @@
 use super::super::change::Change;
 use super::super::put::Put;
 use super::super::walk::Walk;
-use super::super::{DriveError, DrivePath, Drives, Entry, NewFile, OpenFile, PutCondition, Usage};
+use super::super::{DriveError, DrivePath, Drives, Entry, NewFile, OpenFile, Order, PutCondition, Usage};
 use super::rows::LinkToken;
 use super::{Counter, LinkMode, Tries, counter_key, damaged, mode_of};
 use crate::drive::path::numbered;
@@ -14,10 +14,10 @@ use client::{ClientError, Content};
 use std::time::Duration;
 use types::{Condition, Consistency, ItemKey, Refusal, Test, Transaction, Update, Version, WallMillis};
 
-/// How long a guest's download, once counted, can be resumed without being counted again.
 /// Names that are tried for what comes into a drop-box: so many in their order, then others.
 const PLAIN_NUMBERS: usize = 3;
 const NAMES_TRIED: usize = 12;
+/// How long a guest's download, once counted, can be resumed without being counted again.
 const RESUMED_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A link that works, found by its token.
@@ -128,6 +128,21 @@ impl Drives {
         let entry = self.guest_stat(link, path).await?;
         let folder = entry.folder().ok_or_else(|| DriveError::NotAFolder { path: path.to_string() })?;
         self.folder_page(link.drive, folder.id, cursor, limit).await
+    }
+
+    /// Names of the files before and after the one at the path, by name.
+    pub async fn guest_beside(
+        &self,
+        link: &LinkFound,
+        path: &str,
+    ) -> Result<(Option<String>, Option<String>), DriveError> {
+        link.must_be(LinkMode::View)?;
+        let path = DrivePath::parse(path)?;
+        // What the link itself leads to stands alone.
+        if path.is_root() {
+            return Ok((None, None));
+        }
+        self.beside_at(link.drive, &self.guest_walk(link, &path).await?, Order::Name, false).await
     }
 
     /// What a download would give, without beginning one.

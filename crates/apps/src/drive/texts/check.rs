@@ -24,9 +24,10 @@ impl Drives {
             let Some(file) = FileId::from_slice(&key).filter(|file| !unread.contains(file)) else { continue };
             let row = decode::<TextRow>("a text", &value)?;
             let entry = files.get(&file.0);
-            let is_its = entry.and_then(|entry| Some((entry.file()?, entry.way_of_text()?))).is_some_and(|(it, way)| {
-                row.version == it.version.bytes() && row.document == (way == Way::Document) && !row.unsettled
-            });
+            let is_its =
+                entry.and_then(|entry| Some((entry.file()?, entry.way_of_text()?))).is_some_and(|(it, way)| {
+                    row.version == it.version.bytes() && row.document == (way == Way::Document) && !row.unsettled
+                });
             if !is_its {
                 findings.push(format!("the text of {file} is not that of the file, and nobody is to read it"));
             }

@@ -59,7 +59,14 @@ struct Inner {
 
 impl Handle {
     pub fn new(model: &Arc<Model>, seed: u64) -> Arc<Handle> {
-        let inner = Inner { rng: ChaCha8Rng::seed_from_u64(seed), calls: 0, fault: None, committed: None, yields: 0, silent: Vec::new() };
+        let inner = Inner {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            calls: 0,
+            fault: None,
+            committed: None,
+            yields: 0,
+            silent: Vec::new(),
+        };
         Arc::new(Handle {
             model: model.clone(),
             inner: Mutex::new(inner),

@@ -2,6 +2,7 @@
 
 use super::cookie::Proof;
 use super::{Guest, Place, refused};
+use crate::web::pages::view::{Beside, neighbours};
 use crate::web::pages::{Frame, render};
 use crate::web::problem::Problem;
 use crate::web::session::From;
@@ -58,6 +59,8 @@ struct FilePage {
     up: Option<String>,
     /// None where downloads are counted: looking would be one.
     stage: Option<Stage>,
+    previous: Option<Beside>,
+    next: Option<Beside>,
 }
 
 #[derive(Template)]
@@ -197,6 +200,14 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
                 None => None,
             },
         };
+        let (previous, next) = match stage {
+            Some(_) => beside(state, guest, &path).await?,
+            None => (None, None),
+        };
+        let leads = |name: String| -> Result<Beside, DriveError> {
+            let path = path.parent().unwrap_or_default().join(&name)?;
+            Ok(Beside { name: shown(&name), url: guest.address(&path.to_string()) })
+        };
         let page = FilePage {
             frame: Frame::new(),
             name: shown(&entry.name),
@@ -208,13 +219,15 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
             file: within("file", &path),
             up: path.parent().map(|folder| guest.address(&folder.to_string())),
             stage,
+            previous: previous.map(leads).transpose()?,
+            next: next.map(leads).transpose()?,
         };
         return Ok(render(StatusCode::OK, &page));
     }
     let cursor = Some(asked.cursor.as_str()).filter(|cursor| !cursor.is_empty() && cursor.len() <= CURSOR_BYTES_MAX);
     let mut listed = drives.guest_list(link, &path.to_string(), cursor, ENTRIES_MAX).await?;
     if listed.next.is_none() && cursor.is_none() {
-        listed.items.sort_by_cached_key(|entry| (entry.file().is_some(), entry.name.to_lowercase()));
+        in_order(&mut listed.items);
     }
     let row = |entry: &Entry| {
         let path = path.join(&entry.name)?;
@@ -258,6 +271,28 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
             .map(|next| format!("{here}{}cursor={}", if here.contains('?') { "&" } else { "?" }, url::encode(&next))),
     };
     Ok(render(StatusCode::OK, &page))
+}
+
+/// Folders first, then by name, as far as a page has them all.
+fn in_order(entries: &mut [Entry]) {
+    entries.sort_by_cached_key(|entry| (entry.file().is_some(), entry.name.to_lowercase()));
+}
+
+/// Names of the files before and after it, as the folder's page has them.
+async fn beside(
+    state: &WebState,
+    guest: &Guest,
+    path: &DrivePath,
+) -> Result<(Option<String>, Option<String>), DriveError> {
+    let (drives, link) = (&state.inner.drives, &guest.link);
+    // What the link itself leads to stands alone.
+    let Some(folder) = path.parent() else { return Ok((None, None)) };
+    let mut listed = drives.guest_list(link, &folder.to_string(), None, ENTRIES_MAX).await?;
+    if listed.next.is_some() {
+        return drives.guest_beside(link, &path.to_string()).await;
+    }
+    in_order(&mut listed.items);
+    Ok(neighbours(listed.items, path.name()))
 }
 
 /// The password is typed.

@@ -9,7 +9,7 @@ use crate::web::problem::Problem;
 use crate::web::stage::Stage;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::drive::{DrivePath, OpenFile, RecentAct};
+use apps::drive::{DrivePath, Entry, OpenFile, RecentAct};
 use apps::{DriveError, DriveId, User};
 use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -44,9 +44,16 @@ struct ViewPage<'a> {
 }
 
 /// The file before or after.
-struct Beside {
-    name: String,
-    url: String,
+pub(in crate::web) struct Beside {
+    pub name: String,
+    pub url: String,
+}
+
+/// Names of the files before and after that one, in the order of their folder's entries.
+pub(in crate::web) fn neighbours(entries: Vec<Entry>, name: Option<&str>) -> (Option<String>, Option<String>) {
+    let names: Vec<String> = entries.into_iter().filter(|entry| !entry.is_folder()).map(|entry| entry.name).collect();
+    let Some(here) = names.iter().position(|it| Some(it.as_str()) == name) else { return (None, None) };
+    (here.checked_sub(1).and_then(|before| names.get(before)).cloned(), names.get(here + 1).cloned())
 }
 
 pub(in crate::web) async fn show(
@@ -128,13 +135,7 @@ async fn beside(
         let mut page = drives.list_by(at.drive, &folder.to_string(), order, false, None, ENTRIES_MAX).await?;
         if page.next.is_none() {
             in_shown_order(&mut page.items, from.reverse);
-            let names: Vec<String> =
-                page.items.into_iter().filter(|entry| !entry.is_folder()).map(|entry| entry.name).collect();
-            let Some(here) = names.iter().position(|name| Some(name.as_str()) == path.name()) else {
-                return Ok((None, None));
-            };
-            let before = here.checked_sub(1).and_then(|before| names.get(before));
-            return Ok((before.cloned(), names.get(here + 1).cloned()));
+            return Ok(neighbours(page.items, path.name()));
         }
     }
     match drives.beside(at.drive, &path.to_string(), order, from.reverse).await {

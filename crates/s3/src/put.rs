@@ -166,7 +166,10 @@ pub(crate) async fn put_surely(
     loop {
         let put = at.drives.put_object(at.bucket.drive, key, content.clone(), new.clone(), condition.clone());
         let error = match put.await {
-            Ok(put) => return Ok(put),
+            Ok(put) => {
+                at.drives.thumbnail_soon(at.bucket.drive, &put.entry);
+                return Ok(put);
+            }
             Err(error) => error,
         };
         match (&error, error.action()) {

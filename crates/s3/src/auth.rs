@@ -4,6 +4,7 @@
 use super::gateway::Gateway;
 use crate::access::Asked;
 use crate::errors::{of_account, refused};
+use crate::listen::PEER;
 use crate::policy::{Policy, Verdict, Who};
 use apps::accounts::{AccessCaller, Bucket, BucketKeeper, BucketPlace};
 use apps::{AccountError, Device, DriveRole, Drives};
@@ -53,6 +54,11 @@ impl InBucket {
     }
 }
 
+/// From where a request comes.
+pub(crate) fn device() -> Device {
+    Device { address: PEER.try_with(|peer| *peer).ok(), ..Device::default() }
+}
+
 fn unsigned() -> S3Error {
     refused(S3ErrorCode::AccessDenied, "sign the request with an access key")
 }
@@ -78,7 +84,7 @@ fn judge(policy: Option<&Policy>, place: &BucketPlace, caller: Option<&AccessCal
 #[async_trait]
 impl S3Auth for Gateway {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let caller = self.accounts().access_key(access_key, &Device::default()).await.map_err(of_account)?;
+        let caller = self.accounts().access_key(access_key, &device()).await.map_err(of_account)?;
         Ok(SecretKey::from(caller.secret.as_str()))
     }
 }
@@ -91,7 +97,7 @@ impl Gateway {
 
     async fn signed_by(&self, credentials: &Option<Credentials>) -> S3Result<Option<AccessCaller>> {
         let Some(credentials) = credentials else { return Ok(None) };
-        let caller = self.accounts().access_key(&credentials.access_key, &Device::default()).await;
+        let caller = self.accounts().access_key(&credentials.access_key, &device()).await;
         caller.map(Some).map_err(of_account)
     }
 

@@ -11,6 +11,7 @@ use s3s::dto::{
     ListBucketsOutput, Owner,
 };
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
+use types::{Action, Classify};
 
 /// What every bucket's place is called.
 pub(crate) const REGION: &str = "us-east-1";
@@ -60,6 +61,14 @@ impl Gateway {
         if !caller.scope.buckets.is_empty() {
             return Err(refused(S3ErrorCode::AccessDenied, "this access key is for certain buckets only"));
         }
+        if [".-", "-."].iter().any(|pair| name.contains(pair)) {
+            let what = "a bucket's name has letters or digits on both sides of a dot";
+            return Err(refused(S3ErrorCode::InvalidBucketName, what));
+        }
+        // One of theirs that has no name yet may be called so.
+        if self.accounts().bucket(&caller.user, &name).await.is_ok() {
+            return Err(refused(S3ErrorCode::BucketAlreadyOwnedByYou, format!("the bucket {name} is there already")));
+        }
         match self.accounts().make_bucket(&caller.user, &name).await {
             Ok(_) => {}
             Err(AccountError::NameTaken { .. }) => {
@@ -85,7 +94,14 @@ impl Gateway {
             let what = "the bucket holds objects, or versions of some, or its trash does: see it on the pages, and by list-object-versions";
             return Err(refused(S3ErrorCode::BucketNotEmpty, what));
         }
-        self.accounts().delete_drive(&at.caller()?.user, at.bucket.drive).await.map_err(of_account)?;
+        if let Err(error) = self.accounts().delete_drive(&at.caller()?.user, at.bucket.drive).await {
+            // It surely stays: then it is to be of use. Where nobody knows, deleting it again goes on with it; where
+            // somebody else deletes it, nothing may come in.
+            if error.action() == Action::Rejected && !matches!(error, AccountError::NotFound { .. }) {
+                at.drives.open_again(at.bucket.drive).await.map_err(of_drive)?;
+            }
+            return Err(of_account(error));
+        }
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 

@@ -6,13 +6,12 @@
 use crate::about::Kept;
 use crate::access::Asked;
 use crate::acl;
-use crate::auth::Need;
+use crate::auth::{Need, device};
 use crate::checksum::{FILE_TOO_LONG, Said};
 use crate::errors::{named, of_account, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::post_policy::PostPolicy;
 use crate::put::{PUT_MAX, check_type, key, new_object, put_surely};
-use apps::Device;
 use apps::accounts::AccessCaller;
 use apps::drive::objects::{Checksum, ObjectCondition};
 use base64::Engine;
@@ -181,7 +180,7 @@ fn verified(algorithm: hmac::Algorithm, key: &[u8], policy: &str, signature: &[u
 impl Gateway {
     /// Who signed the policy.
     async fn signer(&self, fields: &Fields, policy: &str) -> S3Result<AccessCaller> {
-        let caller = async |id: &str| self.accounts().access_key(id, &Device::default()).await.map_err(of_account);
+        let caller = async |id: &str| self.accounts().access_key(id, &device()).await.map_err(of_account);
         let Some(signature) = fields.get("x-amz-signature") else {
             let id = fields.get("awsaccesskeyid").ok_or_else(|| missing("x-amz-signature"))?;
             let signature = fields.get("signature").ok_or_else(|| missing("signature"))?;

@@ -83,7 +83,7 @@ impl Gateway {
             next_marker: page.next.map(|next| shown(next, encoded)),
             contents: Some(self.contents(page.objects, owner, encoded)),
             common_prefixes: Some(prefixes(page.prefixes, encoded)),
-            delimiter: input.delimiter.map(|delimiter| shown(delimiter, encoded)),
+            delimiter: input.delimiter.filter(|it| !it.is_empty()).map(|delimiter| shown(delimiter, encoded)),
             encoding_type: input.encoding_type,
             ..ListObjectsOutput::default()
         }))
@@ -121,7 +121,7 @@ impl Gateway {
             next_continuation_token: page.next.map(|next| URL_SAFE_NO_PAD.encode(next)),
             contents: Some(self.contents(page.objects, owner, encoded)),
             common_prefixes: Some(prefixes(page.prefixes, encoded)),
-            delimiter: input.delimiter.map(|delimiter| shown(delimiter, encoded)),
+            delimiter: input.delimiter.filter(|it| !it.is_empty()).map(|delimiter| shown(delimiter, encoded)),
             encoding_type: input.encoding_type,
             start_after: input.start_after.map(|after| shown(after, encoded)),
             ..ListObjectsV2Output::default()

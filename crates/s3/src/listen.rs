@@ -37,6 +37,11 @@ const XML_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How a TLS connection begins.
 const HANDSHAKE: u8 = 0x16;
 
+tokio::task_local! {
+    /// From where the request comes that this task answers: the library asks for keys without a word of that.
+    pub(crate) static PEER: IpAddr;
+}
+
 /// How connections come in.
 #[derive(Clone)]
 pub struct Door {
@@ -122,26 +127,26 @@ impl Entry {
         };
         match (&self.door.tls, begins) {
             (Some(tls), HANDSHAKE) => match tokio::time::timeout(HEAD_WITHIN, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak(stream, true, closing).await,
+                Ok(Ok(stream)) => self.speak(stream, (peer, true), closing).await,
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             },
             _ => {
                 let near = peer.is_loopback() || self.proxies.contains(&peer);
-                self.speak(stream, self.door.plain || near, closing).await;
+                self.speak(stream, (peer, self.door.plain || near), closing).await;
             }
         }
     }
 
     /// `safe`: what is said here nobody else hears, or may hear.
-    async fn speak<S>(self: &Arc<Entry>, stream: S, safe: bool, closing: CancellationToken)
+    async fn speak<S>(self: &Arc<Entry>, stream: S, (peer, safe): (IpAddr, bool), closing: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let entry = self.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let entry = entry.clone();
-            async move { entry.answer(request, safe).await }
+            async move { PEER.scope(peer, entry.answer(request, safe)).await }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

@@ -118,16 +118,30 @@ impl Accounts {
         self.note(line.detail(format!("{label}: {id}"))).await?;
         let table = self.inner.tables.access_keys;
         let key = Bytes::copy_from_slice(&own);
-        let absent = Condition { table, sort_key: key.clone(), test: Test::Absent };
-        let updates = vec![self.count_access_keys(1), put(table, key, &row, None)];
-        match self.transact(by.user.id.bytes(), vec![absent], updates).await {
-            Ok(Ok(_)) => Ok((access_key(id, row), secret)),
-            Ok(Err(_)) => Err(AccountError::Conflict),
-            Err(error) if super::is_bound(&error) => {
-                Err(AccountError::TooMany { what: "access keys", max: ACCESS_KEYS_MAX })
+        for _ in 0..super::TRIES_OF_A_CHANGE {
+            let mut conditions = vec![Condition { table, sort_key: key.clone(), test: Test::Absent }];
+            // Those that ended with an earlier generation make room.
+            let mut updates = Vec::new();
+            for at in self.rows_of(table, by.user.id).await? {
+                let old: AccessKeyRow = decode("an access key", &at.item.value)?;
+                if old.generation != user_row.app_generation {
+                    conditions.push(Condition { table, sort_key: at.sort_key.clone(), test: Test::Present });
+                    updates.push(Update::Delete { table, sort_key: at.sort_key });
+                }
             }
-            Err(error) => Err(error),
+            let delta = 1 - updates.len() as i64;
+            updates.push(self.count_access_keys(delta));
+            updates.push(put(table, key.clone(), &row, None));
+            match self.transact(by.user.id.bytes(), conditions, updates).await {
+                Ok(Ok(_)) => return Ok((access_key(id, row), secret)),
+                Ok(Err(_)) => {}
+                Err(error) if super::is_bound(&error) => {
+                    return Err(AccountError::TooMany { what: "access keys", max: ACCESS_KEYS_MAX });
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Err(AccountError::Conflict)
     }
 
     /// One's access keys, the newest first.

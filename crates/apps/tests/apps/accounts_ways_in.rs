@@ -3,8 +3,8 @@
 use crate::model::{Handle, Model};
 use crate::people::{PASSWORD, from, new_user, node, on, set_up, unbase32};
 use atoll_apps::accounts::{
-    APP_PASSWORDS_MAX, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol, RECOVERY_CODES, SESSIONS_MAX,
-    SignUp, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
+    ACCESS_KEYS_MAX, APP_PASSWORDS_MAX, AccessScope, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol,
+    RECOVERY_CODES, SESSIONS_MAX, SignUp, TRIES_MAX, TRIES_WINDOW, UserChange, code_now,
 };
 use atoll_apps::{AccountError, Accounts, Device, Role, Token, User};
 use std::sync::Arc;
@@ -268,6 +268,46 @@ async fn app_passwords_open_what_they_say() {
     assert_eq!(accounts.app_passwords(ada.id).await.unwrap(), []);
     accounts.create_app_password(&ada, "new", scope(&[Protocol::Grpc], true)).await.unwrap();
     assert_eq!(model.count("accounts", "app_passwords"), 1);
+}
+
+/// Access keys: as many as there may be; those that a reset has ended open nothing and make room.
+#[tokio::test]
+async fn access_keys_end_with_the_password_that_was_reset() {
+    let (model, accounts, root) = set_up().await;
+    accounts.derive_access_keys_from(&[7; 32]);
+    let ada = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    let scope = || AccessScope { read: true, write: true, buckets: Vec::new() };
+    let mut ids = Vec::new();
+    for n in 0..ACCESS_KEYS_MAX {
+        if n % 10 == 9 {
+            // Making them is bounded in time, too.
+            model.advance(Duration::from_secs(24 * 3600));
+        }
+        ids.push(accounts.create_access_key(&ada, "x", scope()).await.unwrap().0.id);
+    }
+    model.advance(Duration::from_secs(24 * 3600));
+    let one_more = accounts.create_access_key(&ada, "x", scope()).await;
+    assert!(matches!(one_more, Err(AccountError::TooMany { .. })), "{one_more:?}");
+    let at = Device { address: Some([10, 0, 0, 1].into()), ..Device::default() };
+    accounts.access_key(&ids[0], &at).await.unwrap();
+    let link = accounts.make_reset_link(&root.user, "ada").await.unwrap();
+    accounts.reset_password(link.as_str(), PASSWORD, Device::default()).await.unwrap();
+    assert_eq!(accounts.access_keys(ada.id).await.unwrap(), []);
+    assert!(accounts.access_key(&ids[0], &at).await.is_err());
+    accounts.create_access_key(&ada, "new", scope()).await.unwrap();
+    assert_eq!(model.count("accounts", "access_keys"), 1);
+}
+
+/// A bucket's name that is somebody's own is for their own drive.
+#[tokio::test]
+async fn nobody_takes_a_bucket_of_somebody_elses_name() {
+    let (_, accounts, root) = set_up().await;
+    let ada = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    let ben = accounts.create_user(&root.user, new_user("ben", Role::User)).await.unwrap();
+    let taken = accounts.make_bucket(&ben, "ada").await;
+    assert!(matches!(taken, Err(AccountError::NameTaken { .. })), "{taken:?}");
+    accounts.make_bucket(&ben, "adas").await.unwrap();
+    assert_eq!(accounts.bucket(&ada, "ada").await.unwrap().drive, ada.drive);
 }
 
 fn invitation(role: Role) -> NewInvitation {

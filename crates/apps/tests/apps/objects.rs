@@ -1,8 +1,8 @@
 //! Objects against a simple map: random puts, deletes and what people do to the same files, then listings of every kind.
 
-use crate::model::{Handle, Model};
+use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::objects::{Listing, NewObject, ObjectCondition, ObjectKey};
-use atoll_apps::drive::{NewFile, PutCondition, Settings};
+use atoll_apps::drive::{Clash, NewFile, PutCondition, Settings};
 use atoll_apps::{DriveError, DriveId, Drives};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -206,6 +206,50 @@ async fn of_many_conditional_puts_one_wins() {
         let drives = drives(&model, 999).await;
         drives.sweep(DRIVE).await.unwrap();
         assert_eq!(drives.check(DRIVE).await.unwrap(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_drive_closes_when_it_is_empty_and_opens_again() {
+    let model = Model::new();
+    let drives = drives(&model, 1).await;
+    put(&drives, &model, "a", b"one", ObjectCondition::Any).await.unwrap();
+    assert!(!drives.close_empty(DRIVE).await.unwrap());
+    let trashed = drives.trash(DRIVE, "/a", None, None).await.unwrap();
+    assert!(!drives.close_empty(DRIVE).await.unwrap(), "somebody may want it back");
+    drives.restore(DRIVE, trashed.id, None, Clash::Fail, None).await.unwrap();
+    drives.delete_object(DRIVE, &key("a"), &ObjectCondition::Any).await.unwrap();
+    for _ in 0..2 {
+        assert!(drives.close_empty(DRIVE).await.unwrap());
+        assert!(put(&drives, &model, "b", b"two", ObjectCondition::Any).await.is_err());
+    }
+    for _ in 0..2 {
+        drives.open_again(DRIVE).await.unwrap();
+    }
+    put(&drives, &model, "b", b"two", ObjectCondition::Any).await.unwrap();
+    put(&drives, &model, "b//c", b"two", ObjectCondition::Any).await.unwrap();
+    drives.open_again(DRIVE).await.unwrap();
+    assert_eq!(drives.check(DRIVE).await.unwrap(), Vec::<String>::new());
+}
+
+/// What is thrown away between the look into the trash and the closing is not lost: it stays open.
+#[tokio::test]
+async fn a_drive_does_not_close_over_what_was_just_thrown_away() {
+    for pause in 0..8 {
+        let model = Model::new();
+        let (other, handle) = (drives(&model, 1).await, Handle::new(&model, 2));
+        put(&other, &model, "a", b"one", ObjectCondition::Any).await.unwrap();
+        let closer = Drives::open_store(handle.clone(), Settings::default()).await.unwrap();
+        handle.plan(Some((pause, Fault::Pause)));
+        let closing = tokio::spawn(async move { closer.close_empty(DRIVE).await });
+        // Where it makes fewer calls than that, it ends without a pause.
+        let paused = tokio::time::timeout(Duration::from_millis(200), handle.until_paused()).await.is_ok();
+        other.trash(DRIVE, "/a", None, None).await.ok();
+        if paused {
+            handle.resume();
+        }
+        assert!(!closing.await.unwrap().unwrap(), "at call {pause}");
+        put(&other, &model, "b", b"two", ObjectCondition::Any).await.unwrap();
     }
 }
 

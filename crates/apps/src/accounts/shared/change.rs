@@ -54,7 +54,11 @@ impl Accounts {
             }
             let act = Act::default().when(self.user_is(by.user.id, version));
             let act = match bucket {
-                Some(bucket) if self.bucket_is_taken(bucket).await? => {
+                // Somebody's name is for their own drive, though nobody may have asked for that by S3 yet.
+                Some(bucket)
+                    if self.bucket_is_taken(bucket).await?
+                        || (bucket != by.user.name && self.find_row(bucket).await?.is_some()) =>
+                {
                     return Err(AccountError::NameTaken { name: bucket.to_string() });
                 }
                 Some(bucket) => act.name_bucket(self, bucket, drive),

@@ -96,6 +96,11 @@ fn files_are_shown_and_found_again() {
         let text = Locator::Css("[data-testid=stage-text]");
         let text = browser.wait().at_most(SOON).for_element(text).await.unwrap().text().await.unwrap();
         assert_eq!(text, "<script>document.title = 1</script>");
+        // In colours it is text all the same.
+        let coloured = "const it = document.querySelector('pre.plain-text'); \
+                        return it && it.querySelector('.hljs-name') ? it.textContent : null;";
+        assert_eq!(until(&browser, "the code has no colours", coloured).await, json!(text));
+        assert_ne!(browser.title().await.unwrap(), "1");
         browser.close().await.unwrap();
     });
 

@@ -100,6 +100,9 @@ calls! {
     get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = block;
     put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = put_block;
     delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = delete_block;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = put_lifecycle;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = delete_lifecycle;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = put_versioning;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list_versions;
     get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = bucket_acl;

@@ -25,6 +25,7 @@ mod errors;
 mod form;
 mod front;
 mod gateway;
+mod lifecycle;
 mod list;
 mod listen;
 mod parts;

@@ -6,6 +6,7 @@ use crate::checksum::{Algorithm, told};
 use crate::conditions::Conditions;
 use crate::errors::{argument, named, of_drive, refused};
 use crate::gateway::Gateway;
+use crate::lifecycle::expiration;
 use crate::put::{key, part_number};
 use crate::text::{etag, time};
 use crate::versions::{told_version, version};
@@ -121,6 +122,7 @@ impl Gateway {
             last_modified: Some(time(open.object.modified())),
             metadata: metadata(about),
             version_id: told_version(open.versioning, &open.object),
+            expiration: expiration(&open),
             parts_count: extent.parts,
             tag_count: i32::try_from(about.tags.len()).ok().filter(|count| *count > 0),
             checksum_crc32: checksum.checksum_crc32,
@@ -166,6 +168,7 @@ impl Gateway {
             last_modified: Some(time(open.object.modified())),
             metadata: metadata(about),
             version_id: told_version(open.versioning, &open.object),
+            expiration: expiration(&open),
             parts_count: extent.parts,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,

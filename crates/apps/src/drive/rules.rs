@@ -4,6 +4,8 @@
 //! was read: who knows an older state looks again, and nobody acts on it.
 
 use super::change::{Change, Commit};
+use super::objects::expiry::PASS;
+use super::objects::lifecycle::LIFECYCLE;
 use super::rows::decode;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives};
@@ -125,7 +127,9 @@ impl Drives {
     /// The drive is no bucket any more, and empty.
     pub(crate) async fn forget_rules(&self, drive: DriveId) -> Result<(), DriveError> {
         let mut change = Change::new(self, drive);
-        change.delete(self.inner.tables.buckets, Bytes::from_static(VERSIONING));
+        for row in [VERSIONING, LIFECYCLE, PASS] {
+            change.delete(self.inner.tables.buckets, Bytes::from_static(row));
+        }
         change.commit(self.store(), &drive).await?;
         self.inner.known.forget(drive);
         Ok(())

@@ -14,15 +14,17 @@ const ROUNDS_MAX: usize = 10;
 const DRIVES_MAX: usize = 100_000;
 
 impl Drives {
-    /// Empties the trash of what has been there for long enough, and thins versions: how much went.
+    /// Empties the trash of what has been there for long enough, thins versions, and takes away what a lifecycle ends: how
+    /// much went.
     pub async fn tidy(&self, drive: DriveId) -> Result<u64, DriveError> {
         let keep = self.inner.settings.trash.as_millis() as u64;
         let long_ago = WallMillis(self.now().0.saturating_sub(keep));
         let emptied = self.empty_of(drive, long_ago).await;
         // Whatever came of the trash.
         let thinned = self.thin_due(drive).await?;
+        let expired = self.expire_of(drive).await;
         let links = self.tidy_links(drive).await?;
-        Ok(emptied? + thinned + links)
+        Ok(emptied? + thinned + links + expired?)
     }
 
     async fn empty_of(&self, drive: DriveId, until: WallMillis) -> Result<u64, DriveError> {
@@ -37,12 +39,25 @@ impl Drives {
         Ok(removed)
     }
 
+    async fn expire_of(&self, drive: DriveId) -> Result<u64, DriveError> {
+        let mut removed = 0;
+        for _ in 0..ROUNDS_MAX {
+            let expired = self.expire(drive).await?;
+            removed += expired.removed;
+            if !expired.more {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Tidies every drive that has something to be tidied. One that cannot be does not keep others waiting.
     pub async fn tidy_all(&self) -> Result<u64, DriveError> {
         let tables = self.inner.tables;
         let mut drives = self.drives_in(tables.trash).await?;
         drives.extend(self.drives_in(tables.due).await?);
         drives.extend(self.drives_in(tables.links).await?);
+        drives.extend(self.drives_in(tables.buckets).await?);
         let mut sum = 0;
         for drive in drives {
             match self.tidy(drive).await {

@@ -22,6 +22,7 @@ mod drive_thumbnails;
 mod model;
 mod objects;
 mod objects_crash;
+mod objects_lifecycle;
 mod objects_versions;
 mod one_node;
 mod people;

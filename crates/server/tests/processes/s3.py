@@ -510,7 +510,6 @@ def parts():
 
 def refusals():
     calls = [
-        (A.get_bucket_lifecycle_configuration, {}),
         (A.put_bucket_request_payment, {"RequestPaymentConfiguration": {"Payer": "Requester"}}),
     ]
     for call, words in calls:

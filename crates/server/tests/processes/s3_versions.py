@@ -1,6 +1,5 @@
-"""Versions of objects, call by call, through three nodes in turn. Run by s3.rs."""
+"""Versions of objects and buckets' lifecycles, call by call, through three nodes in turn. Run by s3.rs."""
 
-import io
 import os
 
 import boto3
@@ -239,6 +238,46 @@ def many_at_once():
     assert {get("race", it) for it in ids} == {str(n) for n in range(60)}
 
 
+def lifecycle():
+    assert refused(A.get_bucket_lifecycle_configuration, Bucket=BUCKET) == ("NoSuchLifecycleConfiguration", 404)
+    tag = {"Key": "a", "Value": "b"}
+    rules = [
+        {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "log/"}, "Expiration": {"Days": 3}},
+        {"ID": "by date", "Status": "Disabled", "Filter": {"Tag": tag}, "Expiration": {"Date": "2030-01-01T00:00:00Z"}},
+        {"ID": "several", "Status": "Enabled", "Expiration": {"Days": 400},
+         "Filter": {"And": {"Prefix": "x", "Tags": [tag], "ObjectSizeGreaterThan": 10, "ObjectSizeLessThan": 20}}},
+        {"ID": "earlier", "Status": "Enabled", "Filter": {"Prefix": "none/"},
+         "NoncurrentVersionExpiration": {"NoncurrentDays": 5, "NewerNoncurrentVersions": 2},
+         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+        {"ID": "old form", "Status": "Enabled", "Prefix": "old/", "Expiration": {"ExpiredObjectDeleteMarker": True}},
+    ]
+    A.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": rules})
+    told = B.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert told[1]["Expiration"].pop("Date").isoformat() == "2030-01-01T00:00:00+00:00"
+    rules[1]["Expiration"].pop("Date")
+    assert told == rules, told
+    A.put_object(Bucket=BUCKET, Key="log/x", Body=b"x")
+    head = C.head_object(Bucket=BUCKET, Key="log/x")
+    assert 'rule-id="logs"' in head["Expiration"] and " 00:00:00 GMT" in head["Expiration"]
+    assert "Expiration" not in C.head_object(Bucket=BUCKET, Key="many")
+    one = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+
+    def put(*rules):
+        return refused(A.put_bucket_lifecycle_configuration, Bucket=BUCKET, LifecycleConfiguration={"Rules": list(rules)})
+
+    assert put(one, one) == ("InvalidArgument", 400)
+    assert put({**one, "ID": "x" * 256}) == ("InvalidArgument", 400)
+    assert put({**one, "Status": "enabled"}) == ("MalformedXML", 400)
+    assert put({**one, "Expiration": {"Days": 0}}) == ("InvalidArgument", 400)
+    assert put({**one, "Expiration": {"Date": "2030-01-01T01:00:00Z"}}) == ("InvalidArgument", 400)
+    assert put({**one, "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}) == ("NotImplemented", 501)
+    assert put() == ("MalformedXML", 400)
+    # What was refused changed nothing.
+    assert len(B.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]) == 5
+    C.delete_bucket_lifecycle(Bucket=BUCKET)
+    assert refused(B.get_bucket_lifecycle_configuration, Bucket=BUCKET) == ("NoSuchLifecycleConfiguration", 404)
+
+
 def emptying():
     assert refused(A.delete_bucket, Bucket=BUCKET) == ("BucketNotEmpty", 409)
     for it in boto3.resource("s3", endpoint_url=ENDPOINTS[1]).Bucket(BUCKET).object_versions.all():
@@ -249,6 +288,6 @@ def emptying():
 
 if __name__ == "__main__":
     for step in (turning_on, puts_and_reads, deletes, deletes_of_many, copies_and_parts, conditions, suspended,
-                 listings, many_at_once, emptying):
+                 listings, many_at_once, lifecycle, emptying):
         step()
         print(step.__name__, "holds")

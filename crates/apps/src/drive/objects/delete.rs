@@ -13,8 +13,9 @@ use crate::drive::versions::{Kept, Was};
 use crate::drive::walk::{Step, Walk};
 use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, FolderInfo};
 use crate::{DriveId, FileId, FolderId};
+use bytes::Bytes;
 use types::transaction::sortable;
-use types::{Consistency, ItemKey, Test, WallMillis};
+use types::{Consistency, ItemKey, Test, Version, WallMillis};
 
 /// What a delete did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,17 @@ impl Drives {
         key: &ObjectKey,
         condition: &ObjectCondition,
     ) -> Result<Deleted, DriveError> {
+        self.delete_object_if(drive, key, condition, None).await
+    }
+
+    /// The same, while that row of the bucket's is as it was read.
+    pub(super) async fn delete_object_if(
+        &self,
+        drive: DriveId,
+        key: &ObjectKey,
+        condition: &ObjectCondition,
+        rests: Option<(Bytes, Version)>,
+    ) -> Result<Deleted, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
             let rules = self.rules(drive).await?;
@@ -45,6 +57,7 @@ impl Drives {
             condition.check(key, object.as_ref())?;
             let mut change = Change::new(self, drive);
             change.require_rules(self, rules);
+            let rested = self.rest_on(&mut change, &rests);
             spot.require(self, &mut change, key);
             let mut deleted = Deleted { object, marker: None };
             match &deleted.object {
@@ -73,6 +86,7 @@ impl Drives {
             }
             match change.commit(self.store(), key).await? {
                 Commit::Done(_) => return Ok(deleted),
+                Commit::Lost(at) if Some(at) == rested => return Err(DriveError::Changed { path: key.to_string() }),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
@@ -87,6 +101,18 @@ impl Drives {
         name: VersionName,
         condition: &ObjectCondition,
     ) -> Result<Deleted, DriveError> {
+        self.delete_version_if(drive, key, name, condition, None).await
+    }
+
+    /// The same, while that row of the bucket's is as it was read.
+    pub(super) async fn delete_version_if(
+        &self,
+        drive: DriveId,
+        key: &ObjectKey,
+        name: VersionName,
+        condition: &ObjectCondition,
+        rests: Option<(Bytes, Version)>,
+    ) -> Result<Deleted, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
             let rules = self.rules(drive).await?;
@@ -94,7 +120,7 @@ impl Drives {
                 if name != VersionName::Null {
                     return Ok(Deleted::default());
                 }
-                return self.delete_object(drive, key, condition).await;
+                return self.delete_object_if(drive, key, condition, rests).await;
             }
             let spot = self.spot(drive, key).await?;
             let left = self.left(drive, key.as_str()).await?;
@@ -102,13 +128,14 @@ impl Drives {
             let mut deleted = Deleted::default();
             let mut change = Change::new(self, drive);
             change.require_rules(self, rules);
+            let rested = self.rest_on(&mut change, &rests);
             match place {
                 Place::Nowhere => {
                     condition.check(key, None)?;
                     return Ok(deleted);
                 }
                 Place::Latest(object) if object.entry.is_folder() => {
-                    return self.delete_object(drive, key, condition).await;
+                    return self.delete_object_if(drive, key, condition, rests).await;
                 }
                 Place::Latest(object) => {
                     condition.check(key, Some(&object))?;
@@ -140,9 +167,15 @@ impl Drives {
             }
             match change.commit(self.store(), key).await? {
                 Commit::Done(_) => return Ok(deleted),
+                Commit::Lost(at) if Some(at) == rested => return Err(DriveError::Changed { path: key.to_string() }),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
+    }
+
+    fn rest_on(&self, change: &mut Change, rests: &Option<(Bytes, Version)>) -> Option<usize> {
+        let (row, version) = rests.as_ref()?;
+        Some(change.require(self.inner.tables.buckets, row.clone(), Test::VersionIs(*version)))
     }
 
     /// The object that is there goes for good, and the version before it takes its place.

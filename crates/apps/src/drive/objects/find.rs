@@ -36,9 +36,16 @@ pub struct OpenObject {
     pub(super) earlier: Option<Bytes>,
     /// Are versions kept there?
     pub versioning: Versioning,
+    /// When it goes by the bucket's lifecycle, and by which rule.
+    pub(super) expires: Option<(WallMillis, String)>,
 }
 
 impl OpenObject {
+    /// When it goes by the bucket's lifecycle, and by which rule.
+    pub fn expiry(&self) -> Option<(WallMillis, String)> {
+        self.expires.clone()
+    }
+
     /// It is no earlier version.
     pub fn is_latest(&self) -> bool {
         self.earlier.is_none()

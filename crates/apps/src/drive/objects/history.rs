@@ -2,6 +2,7 @@
 
 use super::about::about_in;
 use super::find::Spot;
+use super::lifecycle::lifecycle_in;
 use super::{About, Object, ObjectKey, OpenObject};
 use crate::drive::succession::{Gone, Left, Marker};
 use crate::drive::versions::{Kept, Was, version_key};
@@ -194,18 +195,32 @@ impl Drives {
             let item = self.inner.store.get(&rules, Consistency::Strong).await?;
             let versioning = self.learn_rules(drive, item.as_ref())?.versioning;
             let content = Content::inline(Bytes::new())?;
-            return Ok(Some(OpenObject { object, content, about: About::default(), earlier, versioning }));
+            return Ok(Some(OpenObject {
+                object,
+                content,
+                about: About::default(),
+                earlier,
+                versioning,
+                expires: None,
+            }));
         };
         let row = |table| ItemKey::new(table, drive.bytes(), version.bytes());
-        let rows = vec![row(tables.contents), row(tables.about), rules];
+        let rows = vec![row(tables.contents), row(tables.about), rules, self.lifecycle_key(drive)];
         let rows = self.inner.store.get_many(rows, Consistency::Strong).await?;
-        let [content, about, rules] = &rows[..] else {
+        let [content, about, rules, lifecycle] = &rows[..] else {
             return Err(DriveError::Damaged("the store answered for other keys than were asked".into()));
         };
         let versioning = self.learn_rules(drive, rules.as_ref())?.versioning;
         let Some(item) = content else { return Ok(None) };
         let about = about.as_ref().map_or(Ok(About::default()), |item| about_in(&item.value))?;
-        Ok(Some(OpenObject { object, content: Content::decode(&item.value)?, about, earlier, versioning }))
+        let content = Content::decode(&item.value)?;
+        let mut expires = None;
+        if let (Some(row), None) = (lifecycle, &earlier) {
+            let rules = lifecycle_in(&row.value)?;
+            let expiry = rules.expiry(&object.key, object.size(), object.entry.modified, &about.tags);
+            expires = expiry.map(|(at, rule)| (at, rule.to_string()));
+        }
+        Ok(Some(OpenObject { object, content, about, earlier, versioning, expires }))
     }
 }
 

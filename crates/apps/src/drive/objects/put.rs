@@ -9,7 +9,7 @@ use crate::drive::intent::{Coming, version_used};
 use crate::drive::tries::Tries;
 use crate::drive::walk::Walk;
 use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, FolderInfo, NewFile};
-use crate::{DriveId, FileId, FolderId};
+use crate::{DriveId, FileId, FolderId, VersionId};
 use client::Content;
 use types::{Version, WallMillis};
 
@@ -36,6 +36,8 @@ pub enum ObjectCondition {
     Is(String),
     /// Only if there is one.
     Present,
+    /// Only if there is one, of this content.
+    Version(VersionId),
 }
 
 impl ObjectCondition {
@@ -45,9 +47,14 @@ impl ObjectCondition {
         match (self, there) {
             (ObjectCondition::Any, _) | (ObjectCondition::Absent, None) | (ObjectCondition::Present, Some(_)) => Ok(()),
             (ObjectCondition::Absent, Some(_)) => Err(DriveError::Exists { path: path() }),
-            (ObjectCondition::Is(_) | ObjectCondition::Present, None) => Err(DriveError::NotFound { path: path() }),
+            (ObjectCondition::Is(_) | ObjectCondition::Present | ObjectCondition::Version(_), None) => {
+                Err(DriveError::NotFound { path: path() })
+            }
             (ObjectCondition::Is(etag), Some(there)) if there.etag() == *etag => Ok(()),
-            (ObjectCondition::Is(_), Some(_)) => Err(DriveError::Changed { path: path() }),
+            (ObjectCondition::Version(wanted), Some(there)) if there.version() == Some(*wanted) => Ok(()),
+            (ObjectCondition::Is(_) | ObjectCondition::Version(_), Some(_)) => {
+                Err(DriveError::Changed { path: path() })
+            }
         }
     }
 }

@@ -259,6 +259,11 @@ impl Key {
 }
 
 impl ListedVersion {
+    /// When it came here, whatever time the object itself says.
+    pub(super) fn came(&self) -> WallMillis {
+        self.object.as_ref().map_or(self.at, |object| object.entry.modified)
+    }
+
     /// Its place as a name, for the next page: also of what has no name, and though it be gone by then.
     fn marker(&self) -> VersionName {
         VersionName::Named(self.place.0, self.place.1)

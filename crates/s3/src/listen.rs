@@ -4,6 +4,7 @@
 use crate::front::{self, Hosts};
 use crate::gateway::Gateway;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -173,6 +174,7 @@ impl Entry {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let page = self.gateway.asking_page(method, uri, headers).filter(|_| safe);
         let asks = *method == Method::OPTIONS;
+        let expects = headers.contains_key(EXPECT);
         let checked = match safe {
             true => front::check(uri, headers),
             false => Err(front::in_the_open()),
@@ -196,6 +198,11 @@ impl Entry {
         };
         if let Some(page) = page.filter(|_| !asks) {
             self.gateway.show(page, response.headers_mut()).await;
+        }
+        if expects && !response.status().is_success() {
+            // Whoever waited to be asked for the body does not send it now: on this connection the next request would be
+            // taken for it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         front::sign(&mut response, &id);
         Ok(response)

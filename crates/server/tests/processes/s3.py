@@ -96,7 +96,9 @@ def conditions():
     assert refused(B.get_object, IfNoneMatch=tag, **at) == ("304", 304)
     assert refused(B.get_object, IfMatch='"x"', **at) == ("PreconditionFailed", 412)
     assert refused(B.put_object, Body=b"x", IfNoneMatch="*", **at) == ("PreconditionFailed", 412)
-    assert refused(B.put_object, Body=b"x", IfMatch='"x"', **at) == ("PreconditionFailed", 412)
+    # Again and again: a refused body, which was not sent, is not looked for in the next request.
+    for _ in range(50):
+        assert refused(B.put_object, Body=b"x", IfMatch='"x"', **at) == ("PreconditionFailed", 412)
     assert refused(B.put_object, Bucket=BUCKET, Key="none", Body=b"x", IfMatch='"x"') == ("NoSuchKey", 404)
 
     def race(n):

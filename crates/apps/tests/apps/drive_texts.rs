@@ -99,6 +99,7 @@ async fn assert_exact(model: &Model, drives: &Drives, context: &str) {
     assert_eq!(model.count("drive", "words"), words, "{context}");
     // With the row that says that nothing of before is left.
     assert_eq!(model.count("drive", "texts"), texts.count() + 1, "{context}");
+    assert_eq!(drives.check(D).await.unwrap(), [""; 0], "{context}");
 }
 
 async fn empty_all(model: &Model, drives: &Drives) {
@@ -423,4 +424,15 @@ async fn what_tells_of_no_text_is_not_looked_at() {
     drives.rename(D, "/a.jpg", "/b.png", RenameCondition::MustNotExist).await.unwrap();
     drives.remove(D, "/b.png", false).await.unwrap();
     assert_eq!(model.count("drive", "unread"), 0);
+}
+
+#[tokio::test]
+async fn words_that_are_lost_are_told_of() {
+    let (model, drives) = fresh().await;
+    put(&drives, &model, "/a.txt", "tide reef").await;
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(drives.check(D).await.unwrap(), [""; 0]);
+    model.clear("drive", "words");
+    let told = drives.check(D).await.unwrap();
+    assert!(told.len() == 1 && told[0].starts_with("2 words of "), "{told:?}");
 }

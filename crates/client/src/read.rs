@@ -23,8 +23,11 @@ const PARTITIONS_AT_ONCE: usize = 16;
 impl Client {
     /// One item.
     pub async fn get(&self, key: &ItemKey, consistency: Consistency) -> Result<Option<Item>, ClientError> {
-        let mut items = self.get_many(vec![key.clone()], consistency).await?;
-        Ok(items.pop().flatten())
+        let partition = partition_of(&key.partition_key, self.layout().partition_count());
+        match self.read(partition, Read::Items(vec![key.clone()]), consistency).await? {
+            ReadReply::Items { mut items, .. } if items.len() == 1 => Ok(items.pop().flatten()),
+            _ => Err(strange_reply()),
+        }
     }
 
     /// Items in the order asked for, of any partitions. Those of one partition are a snapshot, as long

@@ -6,6 +6,15 @@
 use crate::RpcError;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use std::cell::Cell;
+
+/// What a thread keeps at most to encode the next message in.
+const SCRATCH_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// A message's length is not known before it is encoded: it grows here, where there is room already.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Encodes a message.
 ///
@@ -13,8 +22,16 @@ use serde::{Serialize, de::DeserializeOwned};
 /// When the type cannot be encoded at all (a sequence that does not know its
 /// length), which is a mistake in the program and independent of the value.
 pub fn encode<T: Serialize + ?Sized>(message: &T) -> Bytes {
-    match postcard::to_stdvec(message) {
-        Ok(bytes) => bytes.into(),
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    match postcard::to_extend(message, scratch) {
+        // A large one is not copied once more.
+        Ok(bytes) if bytes.len() > SCRATCH_MAX => bytes.into(),
+        Ok(scratch) => {
+            let bytes = Bytes::copy_from_slice(&scratch);
+            SCRATCH.set(scratch);
+            bytes
+        }
         Err(error) => panic!("{} cannot be encoded: {error}", std::any::type_name::<T>()),
     }
 }
@@ -65,6 +82,30 @@ mod tests {
             prop_assert_eq!(&rest[..], &payload[..]);
             prop_assert!(rest.is_empty() || rest.as_ptr_range().end == body.as_ptr_range().end);
         }
+    }
+
+    #[test]
+    fn messages_of_any_length_follow_each_other() {
+        for length in [0, 1, 100, SCRATCH_MAX - 2, SCRATCH_MAX, 3 * SCRATCH_MAX, 5] {
+            let message = vec![length as u8; length];
+            assert_eq!(decode::<Vec<u8>>(&encode(&message)).unwrap(), message, "{length}");
+            assert!(SCRATCH.take().capacity() <= 2 * SCRATCH_MAX);
+        }
+    }
+
+    /// One that encodes another while it is encoded.
+    struct Nested;
+
+    impl Serialize for Nested {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            (1u8, encode("inner"), 2u8).serialize(serializer)
+        }
+    }
+
+    #[test]
+    fn a_message_may_hold_another_encoded() {
+        let (one, inner, two) = decode::<(u8, Bytes, u8)>(&encode(&Nested)).unwrap();
+        assert_eq!((one, decode::<String>(&inner).unwrap(), two), (1, "inner".into(), 2));
     }
 
     #[test]

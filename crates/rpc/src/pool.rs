@@ -89,6 +89,10 @@ impl Pool {
         let Inner { config, places } = &*self.inner;
         let mut places = places.lock();
         if let Some(place) = places.get_mut(address) {
+            // Nearly always; to look at the reason would copy it.
+            if !place.connection.is_closed() {
+                return Ok(place.connection.clone());
+            }
             let Phase::Closed { why, at, lived } = place.connection.phase() else {
                 return Ok(place.connection.clone());
             };

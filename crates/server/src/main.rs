@@ -39,6 +39,10 @@ use failure::{Failure, Outcome};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// Requests and replies are made on one thread and freed on another all the time, which the C library's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match parse(std::env::args_os().collect()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,6 +15,8 @@ pub(crate) struct Batch<'a> {
     view: View,
     rows: Rows,
     counts: BTreeMap<(PartitionId, TableId), u64>,
+    /// Where each partition is after it.
+    ends: BTreeMap<PartitionId, MetaRow>,
     forgotten: &'a mut Forgotten,
 }
 
@@ -24,7 +26,7 @@ pub(crate) type Forgotten = BTreeMap<PartitionId, Vec<u8>>;
 
 impl<'a> Batch<'a> {
     pub fn new(tables: &Tables, forgotten: &'a mut Forgotten) -> Batch<'a> {
-        Batch { view: tables.view(), rows: Rows::new(), counts: BTreeMap::new(), forgotten }
+        Batch { view: tables.view(), rows: Rows::new(), counts: BTreeMap::new(), ends: BTreeMap::new(), forgotten }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
@@ -64,8 +66,7 @@ impl<'a> Batch<'a> {
         if let Some(before) = forget_before(entry) {
             self.forget(partition, before)?;
         }
-        let meta = MetaRow { version: entry.version, time: entry.time };
-        self.rows.insert(keys::kind(partition, keys::META), Some(meta.encode()?));
+        self.ends.insert(partition, MetaRow { version: entry.version, time: entry.time });
         Ok(())
     }
 
@@ -156,6 +157,9 @@ impl<'a> Batch<'a> {
         for ((partition, table), count) in std::mem::take(&mut self.counts) {
             let value = if count == 0 { None } else { Some(rows::encode_count(count)?) };
             self.rows.insert(keys::count(partition, table), value);
+        }
+        for (partition, end) in self.ends {
+            self.rows.insert(keys::kind(partition, keys::META), Some(end.encode()?));
         }
         Ok(self.rows)
     }

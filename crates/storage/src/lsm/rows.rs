@@ -7,6 +7,7 @@
 use crate::StorageError;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use types::{HybridTime, Item, Outcome, PartitionId, Version, WallMillis};
 
 const FORMAT: u8 = 1;
@@ -23,12 +24,20 @@ pub(crate) fn unreadable(what: &str) -> StorageError {
     StorageError::Damaged(format!("tables: a row of kind {what} is unreadable"))
 }
 
+thread_local! {
+    /// Where rows are put together, so that what the tables keep of them is as long as they are.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 fn encode<T: Serialize>(row: &T, tail: &[u8]) -> Result<Bytes, StorageError> {
-    let mut out = Vec::with_capacity(ITEM_HEADER_MAX + tail.len());
+    let mut out = SCRATCH.take();
+    out.clear();
     out.push(FORMAT);
-    postcard::to_io(row, &mut out).map_err(std::io::Error::other)?;
+    let mut out = postcard::to_extend(row, out).map_err(std::io::Error::other)?;
     out.extend_from_slice(tail);
-    Ok(out.into())
+    let bytes = Bytes::copy_from_slice(&out);
+    SCRATCH.set(out);
+    Ok(bytes)
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<(T, &'a [u8]), StorageError> {

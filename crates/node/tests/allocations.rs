@@ -19,7 +19,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 const REQUESTS: u64 = 2000;
 /// Requests under way: enough that messages travel together, as under load.
 const TOGETHER: usize = 16;
-/// Allocations that one may make: what it took when this was written, and a fifth for what runs beside it.
+/// Allocations that one may make: what it took when this was written, and a fifth.
 const PUT_MAX: u64 = 140;
 const GET_MAX: u64 = 33;
 
@@ -31,12 +31,15 @@ async fn start(folder: &Path, join: Option<JoinToken>) -> (Node, String) {
     (Node::start(config, listener).await.unwrap(), address)
 }
 
-/// Allocations for each request.
+/// Allocations for each request, without those that are made meanwhile whether anything is asked or not.
 async fn counted<F: Future<Output = ()>>(count: u64, request: impl Fn(u64) -> F) -> u64 {
     let blocks = || dhat::HeapStats::get().total_blocks;
-    let before = blocks();
+    let (before, begun) = (blocks(), Instant::now());
     stream::iter(0..count).map(request).buffer_unordered(TOGETHER).for_each(|()| std::future::ready(())).await;
-    (blocks() - before) / count
+    let (made, took) = (blocks() - before, begun.elapsed());
+    let before = blocks();
+    tokio::time::sleep(took).await;
+    made.saturating_sub(blocks() - before) / count
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

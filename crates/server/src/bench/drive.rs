@@ -48,8 +48,12 @@ struct Schedule {
 impl Schedule {
     /// When the next request is due; none when time is over.
     fn next(&self) -> Option<Instant> {
+        let now = Instant::now();
+        if now >= self.end {
+            return None;
+        }
         let due = match self.every {
-            None => Instant::now(),
+            None => now,
             Some(every) => {
                 let nth = self.sent.fetch_add(1, Ordering::Relaxed);
                 self.start + Duration::from_nanos((every.as_nanos() as u64).saturating_mul(nth))
@@ -57,6 +61,27 @@ impl Schedule {
         };
         (due < self.end).then_some(due)
     }
+
+    /// Requests that were due before the end, and that nobody took.
+    fn behind(&self) -> u64 {
+        let Some(every) = self.every else { return 0 };
+        let due = (self.end - self.start).as_nanos().div_ceil(every.as_nanos().max(1)) as u64;
+        due.saturating_sub(self.sent.load(Ordering::Relaxed))
+    }
+}
+
+/// What a client saw.
+struct Seen {
+    kinds: Vec<Kind>,
+    /// Longest time without a success.
+    stall: Duration,
+    /// Its last request came to nothing.
+    stuck: bool,
+}
+
+fn kinds(work: &dyn Work) -> Outcome<Vec<Kind>> {
+    let named = work.kinds().iter().enumerate();
+    named.map(|(n, name)| Kind::new(name, work.in_vain() != Some(n))).collect()
 }
 
 /// Puts there what is needed, warms up, measures. `at_begin` runs when measuring begins, `at_end` when it ends.
@@ -81,23 +106,24 @@ pub async fn drive<B>(
     let begun = at_begin();
     tokio::time::sleep_until(schedule.end).await;
     at_end(begun)?;
-    let kinds = work.kinds().iter().map(|name| Kind::new(name)).collect::<Outcome<Vec<_>>>()?;
-    let mut measured = Measured { kinds, took: pace.duration, stalls: Vec::new() };
+    let behind = schedule.behind();
+    let mut measured = Measured { kinds: kinds(&*work)?, took: pace.duration, stalls: Vec::new(), stuck: 0, behind };
     for client in clients {
-        let (kinds, stall) = client.await.map_err(|error| Failure::failed(format!("a client failed: {error}")))??;
+        let Seen { kinds, stall, stuck } =
+            client.await.map_err(|error| Failure::failed(format!("a client failed: {error}")))??;
         for (all, one) in measured.kinds.iter_mut().zip(&kinds) {
             all.add(one)?;
         }
         measured.stalls.push(stall);
+        measured.stuck += usize::from(stuck);
     }
     measured.stalls.sort_unstable();
     Ok(measured)
 }
 
-async fn client(work: Arc<dyn Work>, nth: usize, schedule: Arc<Schedule>) -> Outcome<(Vec<Kind>, Duration)> {
-    let mut kinds = work.kinds().iter().map(|name| Kind::new(name)).collect::<Outcome<Vec<_>>>()?;
+async fn client(work: Arc<dyn Work>, nth: usize, schedule: Arc<Schedule>) -> Outcome<Seen> {
+    let mut seen = Seen { kinds: kinds(&*work)?, stall: Duration::ZERO, stuck: false };
     let mut random = SmallRng::from_os_rng();
-    let mut stall = Duration::ZERO;
     // Since when this client has been without an answer that it can use.
     let mut since = None;
     while let Some(due) = schedule.next() {
@@ -105,16 +131,79 @@ async fn client(work: Arc<dyn Work>, nth: usize, schedule: Arc<Schedule>) -> Out
         let waiting: Instant = *since.get_or_insert(due);
         let Request { kind, result } = work.request(nth, &mut random).await;
         let ended = Instant::now();
-        let missed = result.is_err();
-        // By its end: what ends in the measured time is what that time has achieved.
-        if ended >= schedule.begin && ended < schedule.end {
-            stall = stall.max(ended - waiting.max(schedule.begin).min(ended));
-            kinds[kind].record(ended - due, result);
+        seen.stuck = result.is_err();
+        let (from, to) = (waiting.max(schedule.begin), ended.min(schedule.end));
+        seen.stall = seen.stall.max(to.saturating_duration_since(from));
+        // By its end: what ends in the measured time is what that time has achieved. What comes to nothing is told
+        // whenever it does.
+        if ended >= schedule.begin && (ended < schedule.end || seen.stuck) {
+            seen.kinds[kind].record(ended - due, result);
         }
-        match missed {
+        match seen.stuck {
             false => since = None,
             true => tokio::time::sleep(AFTER_A_MISS).await,
         }
     }
-    Ok((kinds, stall))
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::work::Miss;
+    use super::*;
+
+    /// Takes so long for each request; from then on nothing succeeds.
+    struct Slow {
+        takes: Duration,
+        dies_after: Option<Duration>,
+        begun: Instant,
+    }
+
+    #[async_trait::async_trait]
+    impl Work for Slow {
+        fn kinds(&self) -> &'static [&'static str] {
+            &["put"]
+        }
+
+        async fn prepare(&self) -> Result<(), Miss> {
+            Ok(())
+        }
+
+        async fn request(&self, _: usize, _: &mut SmallRng) -> Request {
+            tokio::time::sleep(self.takes).await;
+            let dead = self.dies_after.is_some_and(|after| self.begun.elapsed() > after);
+            let result = if dead { Err(Miss::Failed("dead".into())) } else { Ok(0) };
+            Request { kind: 0, result }
+        }
+    }
+
+    async fn run(takes: u64, dies_after: Option<u64>, rate: Option<u32>) -> Measured {
+        let millis = Duration::from_millis;
+        let slow = Slow { takes: millis(takes), dies_after: dies_after.map(millis), begun: Instant::now() };
+        let pace = Pace { clients: 2, rate, duration: millis(10_000), warm_up: millis(1_000) };
+        drive(Arc::new(slow), &pace, || (), |()| Ok(())).await.expect("it runs")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_loop_counts_from_when_a_request_was_due() {
+        // 2 clients of 100 ms each carry 20 a second.
+        let carried = run(100, None, Some(10)).await;
+        assert!(carried.done().abs_diff(100) <= 2 && carried.behind == 0, "{carried:?}");
+        assert!(carried.kinds[0].millis(0.99) < 110.0);
+        let too_much = run(100, None, Some(40)).await;
+        assert!(too_much.done().abs_diff(200) <= 2, "{}", too_much.done());
+        assert!(too_much.kinds[0].millis(0.99) > 4_000.0, "they wait for each other");
+        assert!(too_much.behind.abs_diff(220) <= 4, "{}", too_much.behind);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_comes_back_is_a_stall_to_the_end() {
+        let died = run(10, Some(4_000), None).await;
+        assert_eq!(died.stuck, 2);
+        assert!(died.stalls.iter().all(|stall| stall.as_millis().abs_diff(7_000) < 50), "{:?}", died.stalls);
+        assert!(died.missed() > 100);
+        let lives = run(10, None, None).await;
+        assert_eq!((lives.stuck, lives.missed()), (0, 0));
+        assert!(lives.stalls.iter().all(|stall| stall.as_millis() < 20), "{:?}", lives.stalls);
+    }
 }

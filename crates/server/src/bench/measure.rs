@@ -15,6 +15,8 @@ const SAMPLES_MAX: usize = 3;
 pub struct Kind {
     /// Its name.
     pub name: &'static str,
+    /// Its requests achieve something: they are what a run has done.
+    pub counts: bool,
     /// Microseconds.
     pub latency: Histogram<u64>,
     /// Bytes of content that requests moved.
@@ -34,16 +36,20 @@ pub struct Measured {
     pub kinds: Vec<Kind>,
     /// How long was measured.
     pub took: Duration,
-    /// Longest time in which some client had no success, for each client.
+    /// Longest time in which a client had no success, for each client.
     pub stalls: Vec<Duration>,
+    /// Clients whose last request came to nothing.
+    pub stuck: usize,
+    /// Requests that were due in time, and could not be sent before it was over: nobody was free.
+    pub behind: u64,
 }
 
 impl Kind {
     /// Nothing yet.
-    pub fn new(name: &'static str) -> Outcome<Kind> {
+    pub fn new(name: &'static str, counts: bool) -> Outcome<Kind> {
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX, 3)
             .map_err(|error| Failure::failed(format!("no room to measure: {error}")))?;
-        Ok(Kind { name, latency, bytes: 0, failed: 0, unknown: 0, samples: Vec::new() })
+        Ok(Kind { name, counts, latency, bytes: 0, failed: 0, unknown: 0, samples: Vec::new() })
     }
 
     /// One request, and how long it took.
@@ -102,9 +108,14 @@ impl Kind {
 }
 
 impl Measured {
-    /// Requests that succeeded.
+    /// Requests that achieved something.
     pub fn done(&self) -> u64 {
-        self.kinds.iter().map(|kind| kind.latency.len()).sum()
+        self.kinds.iter().filter(|kind| kind.counts).map(|kind| kind.latency.len()).sum()
+    }
+
+    /// Requests that did not end as they should.
+    pub fn missed(&self) -> u64 {
+        self.kinds.iter().map(|kind| kind.failed + kind.unknown).sum()
     }
 }
 
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_stall_counts_for_all_that_would_have_been_sent_meanwhile() {
-        let mut kind = Kind::new("put").expect("histogram");
+        let mut kind = Kind::new("put", true).expect("histogram");
         for _ in 0..990 {
             kind.record(Duration::from_millis(1), Ok(0));
         }

@@ -100,62 +100,98 @@ pub struct Told {
 /// Measures.
 pub async fn run(args: BenchArgs) -> Outcome {
     let server = &args.server;
-    let (target, work, pace, load, told) = match args.command {
-        BenchCommand::Kv { load, told } => {
-            (load.target(), load.work(server).await?, load.pace.clone(), load.json(), told)
-        }
+    let (run, told) = match args.command {
+        BenchCommand::Kv { load, told } => (Run::kv(&load, server).await?, told),
         BenchCommand::Blob { load, told } => {
-            ("atoll", load.work(server).await?, load.load.pace.clone(), load.json(), told)
+            (Run::new("atoll", load.work(server).await?, &load.load.pace, load.json()), told)
         }
-        BenchCommand::S3 { load, told } => ("s3", load.work()?, load.load.pace.clone(), load.json(), told),
-        BenchCommand::Http { load, told } => ("http", load.work()?, load.pace.clone(), load.json(), told),
-        BenchCommand::Failover { load, kill, told } => return failover(server, load, kill, told).await,
+        BenchCommand::S3 { load, told } => (Run::new("s3", load.work()?, &load.load.pace, load.json()), told),
+        BenchCommand::Http { load, told } => (Run::new("http", load.work()?, &load.pace, load.json()), told),
+        BenchCommand::Failover { load, kill, told } => {
+            return failover(Run::kv(&load, server).await?, kill, told).await;
+        }
     };
-    tell(measure(target, work, &pace, load, &told).await?, &told)
-}
-
-async fn measure(target: &'static str, work: Arc<dyn Work>, pace: &Pace, load: Value, told: &Told) -> Outcome<Report> {
-    let processes = usage::find(&told.processes)?;
-    eprintln!("{target}: {load} for {:?} …", pace.duration);
-    let mut used = Vec::new();
-    let begin = || processes.into_iter().map(usage::Watched::begin).collect::<Vec<_>>();
-    let end = |watched: Vec<usage::Watched>| {
-        used = watched.iter().filter_map(usage::Watched::end).collect();
-        Ok(())
-    };
-    let measured = drive::drive(work, pace, begin, end).await?;
-    Ok(Report { target, load, measured, used, open: pace.rate.is_some() })
-}
-
-fn tell(report: Report, told: &Told) -> Outcome {
-    if told.json { output::json(&report.json()) } else { output::print(report.text()) }?;
-    match report.measured.done() {
-        0 => Err(Failure::failed("not one request succeeded").next("see the first errors above; atoll cluster status")),
-        _ => Ok(()),
+    let report = run.measure(&told, || ()).await?.0;
+    tell(&report, &told)?;
+    let measured = &report.measured;
+    match (measured.done(), measured.missed()) {
+        (0, _) => {
+            Err(Failure::failed("not one request succeeded").next("see the first errors above; atoll cluster status"))
+        }
+        (_, 0) => Ok(()),
+        (_, missed) => Err(Failure::failed(format!("{missed} requests did not succeed"))),
     }
+}
+
+/// A load, ready to be sent.
+struct Run {
+    target: &'static str,
+    work: Arc<dyn Work>,
+    pace: Pace,
+    load: Value,
+}
+
+impl Run {
+    fn new(target: &'static str, work: Arc<dyn Work>, pace: &Pace, load: Value) -> Run {
+        Run { target, work, pace: pace.clone(), load }
+    }
+
+    async fn kv(load: &kv::KvLoad, server: &ServerArgs) -> Outcome<Run> {
+        Ok(Run::new(load.target(), load.work(server).await?, &load.pace, load.json()))
+    }
+
+    /// Sends it; `at_begin` runs when measuring begins.
+    async fn measure<B>(self, told: &Told, at_begin: impl FnOnce() -> B) -> Outcome<(Report, B)> {
+        let processes = usage::find(&told.processes)?;
+        eprintln!("{}: {} for {:?} …", self.target, self.load, self.pace.duration);
+        let (mut used, mut ended, mut own, mut begun) = (Vec::new(), Vec::new(), None, None);
+        let begin = || {
+            begun = Some(at_begin());
+            let watched = processes.into_iter().map(usage::Watched::begin).collect::<Vec<_>>();
+            (watched, usage::Watched::begin(std::process::id()))
+        };
+        let end = |(watched, this): (Vec<usage::Watched>, usage::Watched)| {
+            for one in watched {
+                match one.end() {
+                    Some(one) => used.push(one),
+                    None => ended.push(one.pid),
+                }
+            }
+            own = this.end();
+            Ok(())
+        };
+        let measured = drive::drive(self.work, &self.pace, begin, end).await?;
+        let begun = begun.ok_or_else(|| Failure::failed("nothing was measured"))?;
+        let open = self.pace.rate.is_some();
+        Ok((Report { target: self.target, load: self.load, measured, used, ended, own, open }, begun))
+    }
+}
+
+fn tell(report: &Report, told: &Told) -> Outcome {
+    if told.json { output::json(&report.json()) } else { output::print(report.text()) }
 }
 
 /// Puts all the time; a third into it, kills.
-async fn failover(server: &ServerArgs, load: kv::KvLoad, kill_it: Option<i32>, told: Told) -> Outcome {
-    let pace = load.pace.clone();
+async fn failover(run: Run, kill_it: Option<i32>, told: Told) -> Outcome {
     if let Some(pid) = kill_it.filter(|pid| *pid <= 1) {
         return Err(Failure::usage(format!("--kill {pid} names no process that may be killed")));
     }
-    let work = load.work(server).await?;
-    let killer = kill_it.map(|pid| {
-        let after = pace.warm_up + pace.duration / 3;
-        tokio::spawn(async move {
-            tokio::time::sleep(after).await;
-            kill(Pid::from_raw(pid), Signal::SIGKILL)
+    let after = run.pace.duration / 3;
+    let killer = move || {
+        kill_it.map(|pid| {
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                kill(Pid::from_raw(pid), Signal::SIGKILL)
+            })
         })
-    });
-    let report = measure(load.target(), work, &pace, load.json(), &told).await?;
+    };
+    let (report, killer) = run.measure(&told, killer).await?;
     if let Some(killer) = killer {
         let killed = killer.await.map_err(|error| Failure::failed(format!("nobody was killed: {error}")))?;
         killed.map_err(|error| Failure::failed(format!("the process could not be killed: {error}")))?;
     }
+    let stalls = &report.measured.stalls;
     if !told.json {
-        let stalls = &report.measured.stalls;
         let millis = |stall: Option<&Duration>| stall.copied().unwrap_or_default().as_secs_f64() * 1e3;
         output::print(format!(
             "longest time without an answer, of {} clients: median {:.0} ms, most {:.0} ms\n",
@@ -164,5 +200,10 @@ async fn failover(server: &ServerArgs, load: kv::KvLoad, kill_it: Option<i32>, t
             millis(stalls.last())
         ))?;
     }
-    tell(report, &told)
+    tell(&report, &told)?;
+    match report.measured.stuck {
+        0 => Ok(()),
+        stuck => Err(Failure::failed(format!("{stuck} of {} clients had no answer at the end", stalls.len()))
+            .next("run it for longer, or see atoll cluster status")),
+    }
 }

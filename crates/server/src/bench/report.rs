@@ -18,6 +18,10 @@ pub struct Report {
     pub measured: Measured,
     /// What the processes used that were looked at.
     pub used: Vec<Used>,
+    /// Those that ended meanwhile: what they used is not known.
+    pub ended: Vec<u32>,
+    /// What this process itself used, which sends the requests.
+    pub own: Option<Used>,
     /// Requests come at their own pace, so that nothing needs to be corrected.
     pub open: bool,
 }
@@ -77,6 +81,16 @@ impl Report {
                     format!("{:.0}", used.memory as f64 / MEBIBYTE),
                 ]);
             }
+            if let Some(own) = &self.own {
+                let cpu = format!("{:.1}", self.per_request(own.cpu_seconds * 1e6));
+                table.add_row([
+                    own.pid.to_string(),
+                    "this load, not counted".into(),
+                    cpu,
+                    String::new(),
+                    String::new(),
+                ]);
+            }
             let cpu: f64 = self.used.iter().map(|used| used.cpu_seconds).sum();
             let written: u64 = self.used.iter().map(|used| used.written).sum();
             table.add_row([
@@ -87,6 +101,13 @@ impl Report {
                 String::new(),
             ]);
             text += &output::table_text(&table);
+        }
+        for pid in &self.ended {
+            text += &format!("process {pid} ended meanwhile: what it used is not counted\n");
+        }
+        if self.measured.behind > 0 {
+            let behind = self.measured.behind;
+            text += &format!("{behind} requests were due and could not be sent: all clients were waiting\n");
         }
         text
     }
@@ -130,6 +151,9 @@ impl Report {
             "ops_per_second": per_second(self.measured.done(), took),
             "errors": sum(|kind| kind.failed),
             "unknown": sum(|kind| kind.unknown),
+            "behind": self.measured.behind,
+            "load_cpu_us_per_op": self.own.as_ref().map(|own| self.per_request(own.cpu_seconds * 1e6)),
+            "processes_ended": self.ended,
             "longest_stall_ms": stall.as_secs_f64() * 1e3,
             "kinds": self.measured.kinds.iter().map(kind).collect::<serde_json::Map<_, _>>(),
             "processes": self.used.iter().map(process).collect::<Vec<_>>(),

@@ -42,9 +42,11 @@ pub fn find(names: &[String]) -> Outcome<Vec<u32>> {
     for name in names {
         let before = found.len();
         match name.parse::<u32>() {
-            Ok(pid) if path(pid, "stat").exists() => found.push(pid),
+            Ok(pid) if counters(pid).is_some() => found.push(pid),
             Ok(_) => {}
-            Err(_) => found.extend(running().filter(|pid| program(*pid).as_deref() == Some(name))),
+            Err(_) => {
+                found.extend(running().filter(|pid| program(*pid).as_deref() == Some(name) && counters(*pid).is_some()))
+            }
         }
         if found.len() == before {
             return Err(Failure::failed(format!("no process {name} runs on this machine"))
@@ -95,6 +97,10 @@ fn counters(pid: u32) -> Option<Counters> {
     // Who is not its owner may not see this one.
     let io = fs::read_to_string(path(pid, "io")).unwrap_or_default();
     let written = field(&io, "write_bytes:").unwrap_or_default();
+    // One that has ended, and that nobody has asked for its end.
+    if stat.rsplit_once(") ")?.1.starts_with('Z') {
+        return None;
+    }
     Some(Counters { cpu_seconds: cpu_ticks(&stat)? as f64 / ticks_per_second(), written })
 }
 

@@ -35,6 +35,11 @@ pub trait Work: Send + Sync {
     /// The kinds of its requests, as reports name them.
     fn kinds(&self) -> &'static [&'static str];
 
+    /// The kind, if any, whose requests ended as they should and yet achieved nothing: told apart, and not counted.
+    fn in_vain(&self) -> Option<usize> {
+        None
+    }
+
     /// Puts there what the requests need, before anything is measured.
     async fn prepare(&self) -> Result<(), Miss>;
 

@@ -87,22 +87,51 @@ struct Etcd {
     grpc: Grpc<Channel>,
 }
 
-/// Connections, spread over the members.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusRequest {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusReply {
+    #[prost(message, optional, tag = "1")]
+    header: Option<Header>,
+    #[prost(uint64, tag = "4")]
+    leader: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Header {
+    #[prost(uint64, tag = "2")]
+    member: u64,
+}
+
+/// Connections, spread over the members; the first one is to who leads, where a lone client is best off.
 pub async fn connect(addresses: &[String], connections: usize) -> Outcome<Vec<Arc<dyn Store>>> {
+    let mut members = Vec::new();
+    for address in addresses {
+        let etcd = Etcd::at(address).await?;
+        let status = etcd.call::<_, StatusReply>("/etcdserverpb.Maintenance/Status", StatusRequest {}).await;
+        let status = status.map_err(|miss| Failure::failed(format!("etcd at {address}: {}", miss.text())))?;
+        let leads = status.header.is_some_and(|header| header.member == status.leader);
+        members.push((!leads, address));
+    }
+    members.sort();
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
-    for address in addresses.iter().cycle().take(connections) {
-        let address = if address.contains("://") { address.clone() } else { format!("http://{address}") };
-        let failed = |error: tonic::transport::Error| {
-            Failure::failed(format!("no etcd answers at {address}: {error}")).next("name one with --etcd HOST:2379")
-        };
-        let endpoint = Endpoint::from_shared(address.clone()).map_err(failed)?.tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(failed)?;
-        stores.push(Arc::new(Etcd { grpc: Grpc::new(channel) }));
+    for (_, address) in members.iter().cycle().take(connections) {
+        stores.push(Arc::new(Etcd::at(address).await?));
     }
     Ok(stores)
 }
 
 impl Etcd {
+    async fn at(address: &str) -> Outcome<Etcd> {
+        let address = if address.contains("://") { address.to_string() } else { format!("http://{address}") };
+        let failed = |error: tonic::transport::Error| {
+            Failure::failed(format!("no etcd answers at {address}: {error}")).next("name one with --etcd HOST:2379")
+        };
+        let endpoint = Endpoint::from_shared(address.clone()).map_err(failed)?.tcp_nodelay(true);
+        Ok(Etcd { grpc: Grpc::new(endpoint.connect().await.map_err(failed)?) })
+    }
+
     async fn call<Q, A>(&self, path: &'static str, request: Q) -> Result<A, Miss>
     where
         Q: prost::Message + Default + 'static,

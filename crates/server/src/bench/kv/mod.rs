@@ -130,7 +130,8 @@ impl KvLoad {
         let stores = if !self.etcd.is_empty() {
             etcd::connect(&self.etcd, connections).await?
         } else if !self.zookeeper.is_empty() {
-            zookeeper::connect(&self.zookeeper, connections).await?
+            // A session's requests are answered in their order.
+            zookeeper::connect(&self.zookeeper, self.pace.clients.into()).await?
         } else if let Some(address) = &self.redis {
             // Its WAIT holds a connection back until the replicas have answered.
             redis::connect(address, self.pace.clients.into(), self.redis_replicas).await?
@@ -184,9 +185,14 @@ impl Work for KvWork {
         &["put", "get", "scan", "transaction", "swap", "swap, too late"]
     }
 
+    fn in_vain(&self) -> Option<usize> {
+        Some(SWAP_LOST)
+    }
+
     async fn prepare(&self) -> Result<(), Miss> {
         let value = Bytes::from(vec![b'f'; self.load.value_size]);
         let count = match self.load.mode {
+            Mode::Put if self.stores.iter().any(|store| store.makes_items()) => self.load.keys,
             Mode::Put | Mode::Transaction => return Ok(()),
             Mode::Get | Mode::Mixed | Mode::Swap => self.load.keys,
             Mode::Scan => self.groups(),

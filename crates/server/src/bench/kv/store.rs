@@ -37,6 +37,11 @@ pub fn group_name(group: u32) -> String {
 /// A store under load, through one connection.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync {
+    /// The first put of an item is another act than those after it, which are what is measured.
+    fn makes_items(&self) -> bool {
+        false
+    }
+
     /// Puts, durably.
     async fn put(&self, key: &Key, value: Bytes) -> Result<(), Miss>;
 

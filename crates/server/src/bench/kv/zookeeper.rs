@@ -39,6 +39,10 @@ fn path(key: &Key) -> String {
 
 #[async_trait::async_trait]
 impl Store for ZooKeeper {
+    fn makes_items(&self) -> bool {
+        true
+    }
+
     async fn put(&self, key: &Key, value: Bytes) -> Result<(), Miss> {
         let path = path(key);
         match self.client.set_data(&path, &value, None).await {
@@ -80,7 +84,9 @@ impl Store for ZooKeeper {
 
     async fn swap(&self, key: &Key, value: Bytes) -> Result<bool, Miss> {
         let path = path(key);
-        let (_, stat) = self.client.get_data(&path).await.map_err(miss)?;
+        let (synced, read) = futures::join!(self.client.sync(&path), self.client.get_data(&path));
+        synced.map_err(miss)?;
+        let (_, stat) = read.map_err(miss)?;
         match self.client.set_data(&path, &value, Some(stat.version)).await {
             Ok(_) => Ok(true),
             Err(Error::BadVersion) => Ok(false),

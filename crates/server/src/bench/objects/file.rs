@@ -5,7 +5,7 @@ use super::{FILLING, GET, KINDS, Mode, ObjectLoad, PUT, content};
 use crate::cli::ServerArgs;
 use crate::failure::Outcome;
 use crate::session::{Chosen, Credentials, choose};
-use client::remote::{DownloadOptions, Options, Remote, RemoteError, UploadTarget};
+use client::remote::{DownloadOptions, DownloadProgress, Options, Remote, RemoteError, UploadTarget};
 use futures::{StreamExt, stream};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -100,9 +100,17 @@ impl Work for FileWork {
         match self.load.load.mode {
             Mode::Put => Request { kind: PUT, result: self.put(remote, n, random).await },
             Mode::Get => {
-                let got =
-                    remote.download(&self.path(n), &mut tokio::io::sink(), &DownloadOptions::default(), |_| {}).await;
-                Request { kind: GET, result: got.map(|_| self.load.load.size).map_err(miss) }
+                let (mut came, options) = (0, DownloadOptions::default());
+                let note = |progress: DownloadProgress| came = progress.done;
+                let got = remote.download(&self.path(n), &mut tokio::io::sink(), &options, note).await;
+                let whole = match got {
+                    Ok(_) if came != self.load.load.size => {
+                        Err(Miss::Failed(format!("{came} bytes came of {}", self.load.load.size)))
+                    }
+                    Ok(_) => Ok(came),
+                    Err(error) => Err(miss(error)),
+                };
+                Request { kind: GET, result: whole }
             }
         }
     }

@@ -13,7 +13,10 @@ use client::ClientError;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{Condition, ItemKey, Refusal, TableId, Test, Transaction, TransactionResult, Update, Version, WallMillis};
+use types::{
+    Condition, Consistency, Item, ItemKey, Refusal, TableId, Test, Transaction, TransactionResult, Update, Version,
+    WallMillis,
+};
 
 const NAMESPACE: &str = "drive";
 /// Entries in a folder.
@@ -238,6 +241,30 @@ impl Change {
             let at = self.require(self.tables.buckets, Bytes::from_static(rules::VERSIONING), rules.test());
             self.rules = Some((at, drives.inner.known.clone()));
         }
+    }
+
+    /// Reads these items, and whether all that the change rests on is as it was read: of one moment, since a drive's
+    /// rows are one partition's.
+    pub(super) async fn read_along(
+        &self,
+        store: &dyn Store,
+        keys: Vec<ItemKey>,
+    ) -> Result<(Vec<Option<Item>>, bool), DriveError> {
+        let count = keys.len();
+        let conditions = self.conditions.iter();
+        let rests = conditions.map(|it| ItemKey::new(it.table, self.drive.bytes(), it.sort_key.clone()));
+        let mut items = store.get_many(keys.into_iter().chain(rests).collect(), Consistency::Strong).await?;
+        if items.len() != count + self.conditions.len() {
+            return Err(DriveError::Damaged("the store answered for other keys than were asked".into()));
+        }
+        let rests = items.split_off(count);
+        let holds = self.conditions.iter().zip(&rests).all(|(condition, item)| match &condition.test {
+            Test::Absent => item.is_none(),
+            Test::Present => item.is_some(),
+            Test::VersionIs(version) => item.as_ref().is_some_and(|item| item.version == *version),
+            Test::ValueIs(value) => item.as_ref().is_some_and(|item| item.value == *value),
+        });
+        Ok((items, holds))
     }
 
     pub(super) fn unread_table(&self) -> TableId {

@@ -75,8 +75,12 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// What is known stays if it is newer: reads may end in another order than they were answered in.
     fn learn(&self, drive: DriveId, rules: Rules) {
         let mut all = self.rules.lock();
+        if all.get(&drive).is_some_and(|known| known.row > rules.row) {
+            return;
+        }
         if all.len() >= KNOWN_MAX {
             all.clear();
         }
@@ -153,7 +157,10 @@ impl Drives {
             // Whatever came of it: what was known is not so any more, or may not be.
             self.inner.known.forget(drive);
             match commit? {
-                Commit::Done(_) => return Ok(()),
+                Commit::Done(result) => {
+                    self.inner.known.learn(drive, Rules { versioning, row: Some(result.version) });
+                    return Ok(());
+                }
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }

@@ -131,6 +131,15 @@ impl Gone {
 }
 
 impl Change {
+    /// What was left at a key is as it was read.
+    pub(super) fn require_left(&mut self, drives: &Drives, key: &str, left: &Left) {
+        // No object has a longer one.
+        if key.len() <= KEY_BYTES_MAX {
+            let at = Bytes::copy_from_slice(key.as_bytes());
+            self.require(drives.inner.tables.gone, at, left.row.map_or(Test::Absent, Test::VersionIs));
+        }
+    }
+
     /// What was left at a key is as it was read, and is this from now on.
     pub(super) fn put_left(
         &mut self,
@@ -142,8 +151,8 @@ impl Change {
         if key.len() > KEY_BYTES_MAX {
             return Ok(());
         }
+        self.require_left(drives, key, before);
         let (table, at) = (drives.inner.tables.gone, Bytes::copy_from_slice(key.as_bytes()));
-        self.require(table, at.clone(), before.row.map_or(Test::Absent, Test::VersionIs));
         if histories == before.histories {
             return Ok(());
         }
@@ -219,13 +228,18 @@ impl Drives {
         }
     }
 
+    /// The row that says which version has no name.
+    pub(super) fn null_key(&self, drive: DriveId, file: FileId) -> ItemKey {
+        ItemKey::new(self.inner.tables.nulls, drive.bytes(), file.bytes())
+    }
+
     /// The version without a name, where it is not the latest.
     pub(super) async fn null_of(&self, drive: DriveId, files: &[FileId]) -> Result<Vec<(FileId, Kept)>, DriveError> {
         if files.is_empty() {
             return Ok(Vec::new());
         }
         let tables = self.inner.tables;
-        let keys = files.iter().map(|file| ItemKey::new(tables.nulls, drive.bytes(), file.bytes())).collect();
+        let keys = files.iter().map(|file| self.null_key(drive, *file)).collect();
         let mut rows = Vec::new();
         for (file, item) in files.iter().zip(self.inner.store.get_many(keys, Consistency::Strong).await?) {
             let Some(item) = item else { continue };

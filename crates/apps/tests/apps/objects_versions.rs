@@ -274,6 +274,94 @@ async fn of_many_at_once_each_is_a_version() {
     }
 }
 
+/// As a program empties a bucket: by names from a listing, many at once, while others put.
+#[tokio::test]
+async fn versions_deleted_at_once_are_all_gone() {
+    for seed in 0..150 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let model = Model::new();
+        let first = drives(&model, seed).await;
+        let texts = ["a/b", "x//y"];
+        for step in 0..rng.random_range(3..10usize) {
+            let text = texts[rng.random_range(0..2)];
+            match rng.random_range(0..6) {
+                0 => drop(first.delete_object(DRIVE, &key(text), &ObjectCondition::Any).await.unwrap()),
+                1 => first.set_versioning(DRIVE, Versioning::Suspended).await.unwrap(),
+                2 | 3 => first.set_versioning(DRIVE, Versioning::Enabled).await.unwrap(),
+                _ => drop(put(&first, &model, text, &vec![1; 100 + step]).await),
+            }
+        }
+        let all = list(&first, "", 1000).await;
+        let mut tasks = Vec::new();
+        for (n, (text, version, _)) in all.iter().cloned().enumerate() {
+            let drives = drives(&model, seed * 100 + n as u64).await;
+            tasks.push(tokio::spawn(async move {
+                let deleted = drives.delete_version(DRIVE, &key(&text), version.name, &ObjectCondition::Any).await;
+                // Whatever is put meanwhile may take the place of what has no name.
+                if version.name != VersionName::Null {
+                    let told = deleted.clone().map(|it| (it.object.map(|it| it.size()), it.marker));
+                    let marker = version.size.is_none().then_some(version.name);
+                    assert_eq!(told, Ok((version.size, marker)), "seed {seed}: {} of {text}", version.name);
+                }
+                deleted.map(drop)
+            }));
+        }
+        let putter = drives(&model, seed + 7).await;
+        let late = match rng.random() {
+            true => Some(put(&putter, &model, "a/b", &[2; 3000]).await),
+            false => None,
+        };
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        let left: Vec<_> = list(&first, "", 1000).await.into_iter().map(|(_, version, _)| version.name).collect();
+        match late {
+            // One without a name has the name of those that were to go, and may have gone for one of them.
+            Some(VersionName::Null) => assert!(left.iter().all(|name| *name == VersionName::Null), "seed {seed}"),
+            late => assert_eq!(left, Vec::from_iter(late), "seed {seed}"),
+        }
+        assert_eq!(first.check(DRIVE).await.unwrap(), Vec::<String>::new(), "seed {seed}");
+        assert_nothing_left(&model, &format!("seed {seed}")).await;
+    }
+}
+
+/// Who remembers that versions were not kept deletes the version that it names, and leaves a marker where it names none.
+#[tokio::test]
+async fn deletes_by_older_rules_do_what_they_say() {
+    let model = Model::new();
+    let (new, old) = (drives(&model, 0).await, drives(&model, 1).await);
+    let any = ObjectCondition::Any;
+    let forgets = async |old: &Drives| {
+        // What it knows is from before.
+        assert_eq!(old.versioning_lately(DRIVE).await.unwrap(), Versioning::Off);
+    };
+    put(&old, &model, "null", &[1; 10]).await;
+    new.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+    let name = put(&new, &model, "named", &[1; 20]).await;
+    forgets(&old).await;
+    let deleted = old.delete_version(DRIVE, &key("named"), name, &any).await.unwrap();
+    assert_eq!(deleted.object.map(|object| object.size()), Some(20));
+    assert_eq!(list(&new, "named", 10).await, []);
+
+    for (text, versioned) in [("null", true), ("absent", false)] {
+        let model = Model::new();
+        let (new, old) = (drives(&model, 0).await, drives(&model, 1).await);
+        put(&old, &model, "null", &[1; 10]).await;
+        new.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+        forgets(&old).await;
+        if versioned {
+            let deleted = old.delete_version(DRIVE, &key(text), VersionName::Null, &any).await.unwrap();
+            assert_eq!((deleted.object.map(|object| object.size()), deleted.marker), (Some(10), None));
+            assert_eq!(list(&new, text, 10).await, []);
+        } else {
+            let deleted = old.delete_object(DRIVE, &key(text), &any).await.unwrap();
+            let listed = list(&new, text, 10).await;
+            assert_eq!(listed.into_iter().map(|it| Some(it.1.name)).collect::<Vec<_>>(), [deleted.marker]);
+            assert!(deleted.marker.is_some());
+        }
+    }
+}
+
 /// An act on what [`base`] has made; versions are told by their place, the latest being 0.
 #[derive(Clone, Copy, Debug)]
 enum Act {

@@ -120,13 +120,16 @@ impl Drives {
     ) -> Result<Object, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
-            let spot = self.spot(drive, key).await?;
             let mut earlier = None;
-            let object = match name {
-                None => spot.object(key),
+            let (spot, object) = match name {
+                None => {
+                    let spot = self.spot(drive, key).await?;
+                    let object = spot.object(key);
+                    (spot, object)
+                }
                 Some(name) => {
-                    let left = self.left(drive, key.as_str()).await?;
-                    match self.place_of(drive, (key, &spot, &left), name).await? {
+                    let (spot, _, place) = self.place_of(drive, key, name).await?;
+                    let object = match place {
                         Place::Latest(object) => Some(object),
                         Place::Earlier(_, row) => {
                             let object = row.file().map(|file| Object::of_version(key.as_str(), file, row.saved));
@@ -134,7 +137,8 @@ impl Drives {
                             object
                         }
                         Place::Marker(_) | Place::Nowhere => None,
-                    }
+                    };
+                    (spot, object)
                 }
             };
             let Some(object) = object else {

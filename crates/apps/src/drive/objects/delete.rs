@@ -7,6 +7,7 @@ use super::{Object, ObjectKey, VersionName};
 use crate::drive::change::{Change, Commit, entry_key, work_key_of_history};
 use crate::drive::read::count_in;
 use crate::drive::rows::Work;
+use crate::drive::rules::Rules;
 use crate::drive::succession::{Gone, Left};
 use crate::drive::tries::Tries;
 use crate::drive::versions::{Kept, Was};
@@ -50,45 +51,63 @@ impl Drives {
         loop {
             let rules = self.rules(drive).await?;
             let spot = self.spot(drive, key).await?;
-            let object = match spot.object(key) {
-                Some(object) if self.is_key(drive, &object.entry).await? => Some(object),
-                _ => None,
-            };
-            condition.check(key, object.as_ref())?;
-            let mut change = Change::new(self, drive);
-            change.require_rules(self, rules);
-            let rested = self.rest_on(&mut change, &rests);
-            spot.require(self, &mut change, key);
-            let mut deleted = Deleted { object, marker: None };
-            match &deleted.object {
-                Some(object) if object.entry.is_folder() => {
-                    let Spot::There(walk) = &spot else { return Ok(Deleted::default()) };
-                    if !self.unmake_folder(&mut change, drive, walk).await? {
-                        tries.lost(self.store()).await?;
-                        continue;
-                    }
+            match self.delete_at(drive, (key, &spot), rules, condition, &rests).await? {
+                Some(deleted) => return Ok(deleted),
+                None => tries.lost(self.store()).await?,
+            }
+        }
+    }
+
+    /// One try, by these rules. None: lost to others.
+    async fn delete_at(
+        &self,
+        drive: DriveId,
+        (key, spot): (&ObjectKey, &Spot),
+        rules: Rules,
+        condition: &ObjectCondition,
+        rests: &Option<(Bytes, Version)>,
+    ) -> Result<Option<Deleted>, DriveError> {
+        let object = match spot.object(key) {
+            Some(object) if self.is_key(drive, &object.entry).await? => Some(object),
+            _ => None,
+        };
+        condition.check(key, object.as_ref())?;
+        let mut change = Change::new(self, drive);
+        change.require_rules(self, rules);
+        let rested = self.rest_on(&mut change, rests);
+        spot.require(self, &mut change, key);
+        let mut deleted = Deleted { object, marker: None };
+        match &deleted.object {
+            Some(object) if object.entry.is_folder() => {
+                let Spot::There(walk) = spot else { return Ok(Some(Deleted::default())) };
+                if !self.unmake_folder(&mut change, drive, walk).await? {
+                    return Ok(None);
                 }
-                None if !rules.numbers() => return Ok(deleted),
-                object => {
-                    let entry = object.as_ref().map(|object| &object.entry);
-                    if let Some(entry) = entry {
-                        self.take_away(&mut change, drive, key, &spot, entry).await?;
-                    }
-                    match (rules.numbers(), entry) {
-                        (false, Some(entry)) => self.leave_for_good(&mut change, entry),
-                        _ => {
-                            entry.inspect(|entry| self.forget_place(&mut change, entry));
-                            let marker = self.mark_gone(&mut change, rules, (drive, key.as_str()), entry).await?;
-                            deleted.marker = Some(marker.name());
-                        }
+            }
+            None if !rules.numbers() => {
+                // No transaction rests on what was known of the rules.
+                let still = !self.read_rules(drive).await?.numbers();
+                return Ok(still.then_some(deleted));
+            }
+            object => {
+                let entry = object.as_ref().map(|object| &object.entry);
+                if let Some(entry) = entry {
+                    self.take_away(&mut change, drive, key, spot, entry).await?;
+                }
+                match (rules.numbers(), entry) {
+                    (false, Some(entry)) => self.leave_for_good(&mut change, entry),
+                    _ => {
+                        entry.inspect(|entry| self.forget_place(&mut change, entry));
+                        let marker = self.mark_gone(&mut change, rules, (drive, key.as_str()), entry).await?;
+                        deleted.marker = Some(marker.name());
                     }
                 }
             }
-            match change.commit(self.store(), key).await? {
-                Commit::Done(_) => return Ok(deleted),
-                Commit::Lost(at) if Some(at) == rested => return Err(DriveError::Changed { path: key.to_string() }),
-                Commit::Lost(_) => tries.lost(self.store()).await?,
-            }
+        }
+        match change.commit(self.store(), key).await? {
+            Commit::Done(_) => Ok(Some(deleted)),
+            Commit::Lost(at) if Some(at) == rested => Err(DriveError::Changed { path: key.to_string() }),
+            Commit::Lost(_) => Ok(None),
         }
     }
 
@@ -115,16 +134,23 @@ impl Drives {
     ) -> Result<Deleted, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
-            let rules = self.rules(drive).await?;
-            if !rules.numbers() {
-                if name != VersionName::Null {
+            let mut rules = self.rules(drive).await?;
+            if !rules.numbers() && name != VersionName::Null {
+                // No transaction rests on what was known.
+                rules = self.read_rules(drive).await?;
+                if !rules.numbers() {
                     return Ok(Deleted::default());
                 }
-                return self.delete_object_if(drive, key, condition, rests).await;
             }
-            let spot = self.spot(drive, key).await?;
-            let left = self.left(drive, key.as_str()).await?;
-            let place = self.place_of(drive, (key, &spot, &left), name).await?;
+            if !rules.numbers() {
+                let spot = self.spot(drive, key).await?;
+                match self.delete_at(drive, (key, &spot), rules, condition, &rests).await? {
+                    Some(deleted) => return Ok(deleted),
+                    None => tries.lost(self.store()).await?,
+                }
+                continue;
+            }
+            let (spot, left, place) = self.place_of(drive, key, name).await?;
             let mut deleted = Deleted::default();
             let mut change = Change::new(self, drive);
             change.require_rules(self, rules);
@@ -135,7 +161,11 @@ impl Drives {
                     return Ok(deleted);
                 }
                 Place::Latest(object) if object.entry.is_folder() => {
-                    return self.delete_object_if(drive, key, condition, rests).await;
+                    match self.delete_at(drive, (key, &spot), rules, condition, &rests).await? {
+                        Some(deleted) => return Ok(deleted),
+                        None => tries.lost(self.store()).await?,
+                    }
+                    continue;
                 }
                 Place::Latest(object) => {
                     condition.check(key, Some(&object))?;

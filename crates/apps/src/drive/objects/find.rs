@@ -1,7 +1,7 @@
 //! Where a key is, or would be put.
 
 use super::{About, ObjectKey};
-use crate::drive::change::Change;
+use crate::drive::change::{Change, entry_key};
 use crate::drive::walk::{Step, Walk};
 use crate::drive::{DriveError, Drives, Entry, FileInfo, FolderInfo, Versioning};
 use crate::{DriveId, VersionId};
@@ -110,6 +110,16 @@ impl Spot {
             Spot::Flat { row, .. } => row.as_ref()?.1.clone(),
         };
         Some(Object { key: key.to_string(), entry })
+    }
+
+    /// That nothing has come where nothing was, beside [`Self::require`]: for acts that put nothing there themselves.
+    pub(super) fn require_nothing(&self, change: &mut Change) -> Result<(), DriveError> {
+        if let Spot::Tree(walk) = self
+            && let Some(first) = walk.path().names().get(walk.depth())
+        {
+            change.require_nothing_at(entry_key(walk.last_folder()?, first));
+        }
+        Ok(())
     }
 
     /// That it is still so, as a condition.

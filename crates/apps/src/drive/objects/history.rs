@@ -4,9 +4,11 @@ use super::about::about_in;
 use super::find::Spot;
 use super::lifecycle::lifecycle_in;
 use super::{About, Object, ObjectKey, OpenObject};
+use crate::drive::change::Change;
 use crate::drive::succession::{Gone, Left, Marker};
+use crate::drive::tries::Tries;
 use crate::drive::versions::{Kept, Was, version_key};
-use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo};
+use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo};
 use crate::{DriveId, FileId, VersionId};
 use bytes::Bytes;
 use client::Content;
@@ -107,45 +109,71 @@ pub(super) enum Place {
 }
 
 impl Drives {
-    /// Where the version of that name stands.
+    /// Where the version of that name stands, and what it was told from. That it is nowhere is told of one moment:
+    /// else a version that moves, because another goes or comes, could be missed in both its places.
     pub(super) async fn place_of(
+        &self,
+        drive: DriveId,
+        key: &ObjectKey,
+        name: VersionName,
+    ) -> Result<(Spot, Left, Place), DriveError> {
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let spot = self.spot(drive, key).await?;
+            let left = self.left(drive, key.as_str()).await?;
+            if let Some(place) = self.place_among(drive, (key, &spot, &left), name).await? {
+                return Ok((spot, left, place));
+            }
+            tries.lost(self.store()).await?;
+        }
+    }
+
+    /// None: what was read apart was never true together.
+    async fn place_among(
         &self,
         drive: DriveId,
         (key, spot, left): (&ObjectKey, &Spot, &Left),
         name: VersionName,
-    ) -> Result<Place, DriveError> {
+    ) -> Result<Option<Place>, DriveError> {
         let there = match spot.object(key) {
             Some(object) if self.is_key(drive, &object.entry).await? => Some(object),
             _ => None,
         };
         let current = there.as_ref().and_then(|object| object.entry.file()).map(|file| file.id);
         if let Some(object) = there.filter(|object| object.version_name() == name) {
-            return Ok(Place::Latest(object));
+            return Ok(Some(Place::Latest(object)));
         }
         let gone = &left.histories;
         if let Some(gone) = gone.iter().find(|it| it.marker.as_ref().is_some_and(|marker| marker.name() == name)) {
-            return Ok(Place::Marker(gone.clone()));
+            return Ok(Some(Place::Marker(gone.clone())));
         }
         let files: Vec<FileId> = current.into_iter().chain(gone.iter().map(|gone| gone.file)).collect();
-        if files.is_empty() {
-            return Ok(Place::Nowhere);
-        }
+        let mut so = Change::new(self, drive);
+        spot.require(self, &mut so, key);
+        spot.require_nothing(&mut so)?;
+        so.require_left(self, key.as_str(), left);
         let VersionName::Named(order, version) = name else {
-            let found = self.null_of(drive, &files).await?.into_iter().next();
-            return Ok(found.map_or(Place::Nowhere, |(file, row)| Place::Earlier(file, row)));
+            let nulls = files.iter().map(|file| self.null_key(drive, *file)).collect();
+            let (nulls, holds) = so.read_along(self.store(), nulls).await?;
+            let none = nulls.iter().all(Option::is_none);
+            let found = if none { None } else { self.null_of(drive, &files).await?.into_iter().next() };
+            return Ok(match found {
+                Some((file, row)) => Some(Place::Earlier(file, row)),
+                None => (none && holds).then_some(Place::Nowhere),
+            });
         };
         let table = self.inner.tables.versions;
         let keys: Vec<Bytes> = files.iter().map(|file| version_key(*file, WallMillis(order), version)).collect();
         let items = keys.iter().map(|key| ItemKey::new(table, drive.bytes(), key.clone())).collect();
-        let items = self.inner.store.get_many(items, Consistency::Strong).await?;
+        let (items, holds) = so.read_along(self.store(), items).await?;
         for ((file, key), item) in files.into_iter().zip(keys).zip(items) {
             let Some(item) = item else { continue };
             let row = Kept::read(key, &item)?;
             if row.kept && !row.is_null() {
-                return Ok(Place::Earlier(file, row));
+                return Ok(Some(Place::Earlier(file, row)));
             }
         }
-        Ok(Place::Nowhere)
+        Ok(holds.then_some(Place::Nowhere))
     }
 
     /// What is at a key: now, or the version of that name.
@@ -163,9 +191,8 @@ impl Drives {
                 let left = self.left(drive, key.as_str()).await?;
                 return Ok(left.marker().map_or(Found::Nothing, found_marker));
             };
-            let spot = self.spot(drive, key).await?;
-            let left = self.left(drive, key.as_str()).await?;
-            let (row, object) = match self.place_of(drive, (key, &spot, &left), name).await? {
+            let (_, _, place) = self.place_of(drive, key, name).await?;
+            let (row, object) = match place {
                 Place::Nowhere => return Ok(Found::Nothing),
                 Place::Marker(gone) => return Ok(gone.marker.as_ref().map_or(Found::Nothing, found_marker)),
                 Place::Latest(object) => (None, object),

@@ -5,7 +5,8 @@ use crate::node::Inner;
 use crate::reads::blocking;
 use rpc::wire::{BlockCopies, BlockCopy, COPIES_MAX, COPIES_READ_MAX, Fault};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
+use storage::StorageError;
 use types::{BlockHash, WallMillis};
 
 /// Questions that have blocks read, at a time: readers need the disk, too.
@@ -31,7 +32,7 @@ impl Inner {
         }
         let copies = blocks.look_at(hashes.clone()).await?;
         let judged = copies.into_iter().zip(damaged).zip(hashes).map(|((copy, damaged), hash)| {
-            if copy == BlockCopy::Absent {
+            if matches!(copy, BlockCopy::Absent | BlockCopy::Damaged) {
                 blocks.suspect(hash);
             }
             if damaged { BlockCopy::Damaged } else { copy }
@@ -43,13 +44,16 @@ impl Inner {
 impl BlockKeeper {
     async fn look_at(&self, hashes: Vec<BlockHash>) -> Result<Vec<BlockCopy>, Fault> {
         let store = self.store.clone();
-        let copy = |verified: Option<SystemTime>| match verified {
-            Some(at) => {
+        let look = move |hash: &BlockHash| match store.verified(hash) {
+            Ok(Some(at)) => {
                 let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-                BlockCopy::Intact { verified: WallMillis(since.as_millis().try_into().unwrap_or(u64::MAX)) }
+                let verified = WallMillis(since.as_millis().try_into().unwrap_or(u64::MAX));
+                Ok(BlockCopy::Intact { verified })
             }
-            None => BlockCopy::Absent,
+            Ok(None) => Ok(BlockCopy::Absent),
+            Err(StorageError::Damaged(_)) => Ok(BlockCopy::Damaged),
+            Err(error) => Err(error),
         };
-        blocking(move || hashes.iter().map(|hash| Ok(copy(store.verified(hash)?))).collect()).await
+        blocking(move || hashes.iter().map(look).collect()).await
     }
 }

@@ -15,6 +15,8 @@ const MAGIC: [u8; 8] = *b"ATOLLBLK";
 const FORMAT: u32 = 1;
 /// A block longer than this is not taken, and a header that says so is not believed.
 pub(super) const RAW_MAX: usize = 4 * BLOCK_BYTES;
+/// And no file is longer than this.
+pub(super) const FILE_MAX: u64 = (HEADER + RAW_MAX) as u64;
 const LEVEL: i32 = 1;
 /// Compressed first, to see whether the rest is worth it.
 const SAMPLE: usize = 16 << 10;
@@ -67,10 +69,14 @@ pub(super) enum Unreadable {
     Newer(u32),
 }
 
-/// The raw bytes, if everything about the file is right.
-pub(super) fn decode(hash: &BlockHash, file: Vec<u8>) -> Result<Bytes, Unreadable> {
+/// What a header says of the file that it begins.
+struct Header {
+    codec: u32,
+    raw_len: u64,
+}
+
+fn header(hash: &BlockHash, head: &[u8; HEADER], file_len: u64) -> Result<Header, Unreadable> {
     let bad = Unreadable::Bad;
-    let head = file.get(..HEADER).ok_or(bad("it is cut short"))?;
     let half = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let word = |at: usize| u64::from(half(at)) | u64::from(half(at + 4)) << 32;
     if head[..8] != MAGIC || half(64) != crc32fast::hash(&head[..64]) {
@@ -83,10 +89,22 @@ pub(super) fn decode(hash: &BlockHash, file: Vec<u8>) -> Result<Bytes, Unreadabl
     if head[32..64] != hash.0 {
         return Err(bad("it holds another block"));
     }
-    if raw_len > RAW_MAX as u64 || payload_len != (file.len() - HEADER) as u64 {
+    if raw_len > RAW_MAX as u64 || Some(payload_len) != file_len.checked_sub(HEADER as u64) {
         return Err(bad("its length is wrong"));
     }
-    let codec = half(12);
+    Ok(Header { codec: half(12), raw_len })
+}
+
+/// Whether the file is as long as its header says. Of one that is newer nothing else is known than that it is there.
+pub(super) fn is_length(hash: &BlockHash, head: &[u8; HEADER], file_len: u64) -> bool {
+    !matches!(header(hash, head, file_len), Err(Unreadable::Bad(_)))
+}
+
+/// The raw bytes, if everything about the file is right.
+pub(super) fn decode(hash: &BlockHash, file: Vec<u8>) -> Result<Bytes, Unreadable> {
+    let bad = Unreadable::Bad;
+    let head = file.first_chunk().ok_or(bad("it is cut short"))?;
+    let Header { codec, raw_len } = header(hash, head, file.len() as u64)?;
     let payload = Bytes::from(file).slice(HEADER..);
     let raw = match codec {
         codec if codec == Codec::Raw as u32 => payload,

@@ -2,9 +2,10 @@
 //!
 //! **Owns** `<folder>/blocks/` (two hex digits, then the name) and `<folder>/quarantine/`.
 //! **Invariants**: a block that [`BlockStore::put`] or [`BlockStore::has`] speaks of is durable;
-//! [`BlockStore::get`] returns bytes with the right hash or none; a file that fails is moved away
-//! and never served; after a sync that failed nothing more is taken; a condemned block goes only if
-//! nobody was told of it since. **Leaves to others**: which blocks to hold, and repair.
+//! [`BlockStore::get`] returns bytes with the right hash or none; a file that fails is moved away,
+//! or known to fail until it reads again or is replaced, and never vouched for; after a sync that
+//! failed nothing more is taken; a condemned block goes only if nobody was told of it since.
+//! **Leaves to others**: which blocks to hold, and repair.
 //! **Proved by** the tests here and `tests/blocks.rs`.
 
 mod format;
@@ -15,10 +16,12 @@ use crate::poison::Poison;
 use crate::space::FreeSpace;
 use bytes::Bytes;
 use format::Unreadable;
+use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -36,6 +39,9 @@ pub struct BlockStore {
     space: FreeSpace,
     /// Blocks that are to be deleted, unless somebody is told of them first.
     condemned: Mutex<BTreeSet<BlockHash>>,
+    /// Blocks whose files could not be read the last time: as good as absent, and left where they are until they can
+    /// be, or a good one takes their place. A disk that does not answer for a while loses nothing by that.
+    unreadable: Mutex<BTreeSet<BlockHash>>,
     poison: Poison,
     /// Makes the names in a folder durable. Tests put one that fails.
     sync: fn(&Path) -> io::Result<()>,
@@ -58,6 +64,7 @@ impl BlockStore {
             locks: (0..FOLDERS).map(|_| Mutex::new(())).collect(),
             space: FreeSpace::new(folder, reserve_bytes),
             condemned: Mutex::default(),
+            unreadable: Mutex::default(),
             poison: Poison::default(),
             sync: sync_folder,
             temporary: AtomicU64::new(0),
@@ -150,11 +157,17 @@ impl BlockStore {
         let _lock = self.lock(hash);
         self.condemned.lock().remove(hash);
         let path = self.path(hash);
-        if path.try_exists()? {
+        let bad = self.unreadable.lock().contains(hash);
+        if !bad && path.try_exists()? {
             fs::remove_file(temporary)?;
             return Ok(false);
         }
+        let replaced = if bad { fs::symlink_metadata(&path).ok() } else { None };
         fs::rename(temporary, &path)?;
+        self.unreadable.lock().remove(hash);
+        if let Some(replaced) = replaced {
+            self.forget(replaced.len());
+        }
         self.count.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(size, Ordering::Relaxed);
         self.sync_names(hash)?;
@@ -167,26 +180,34 @@ impl BlockStore {
     }
 
     /// A block's raw bytes, verified; none when it is not here. A file that fails is moved to
-    /// `quarantine/`, and [`StorageError::Damaged`] returned: fetch it from another node.
+    /// `quarantine/`, and [`StorageError::Damaged`] returned: fetch it from another node. One that
+    /// cannot be read stays, and is as good as absent until it can be or is put again.
     pub fn get(&self, hash: &BlockHash) -> Result<Option<Bytes>, StorageError> {
-        match self.read(hash) {
-            Ok(Ok(raw)) => Ok(raw),
-            Ok(Err(Unreadable::Newer(version))) => {
-                let why = format!("block {hash} was written in format {version}, by a newer release");
-                Err(io::Error::new(io::ErrorKind::InvalidData, why).into())
-            }
-            Ok(Err(Unreadable::Bad(why))) => {
-                self.set_aside(hash)?;
-                tracing::error!(%hash, why, "a block file failed its check and was moved to quarantine");
-                Err(StorageError::Damaged(format!("block {hash}: {why}")))
-            }
-            Err(error) => Err(error.into()),
-        }
+        self.get_from(hash, Source::Any)
     }
 
-    /// The same for the sake of knowing: the date is kept, for [`Self::verified`]. The block's bytes; none when it is not here.
+    fn get_from(&self, hash: &BlockHash, source: Source) -> Result<Option<Bytes>, StorageError> {
+        let error: StorageError = match self.read(hash, source) {
+            Ok(Ok(raw)) => {
+                self.unreadable.lock().remove(hash);
+                return Ok(raw);
+            }
+            Ok(Err(Unreadable::Bad(why))) => StorageError::Damaged(format!("block {hash}: {why}")),
+            Ok(Err(Unreadable::Newer(version))) => {
+                let why = format!("block {hash} was written in format {version}, by a newer release");
+                io::Error::new(io::ErrorKind::InvalidData, why).into()
+            }
+            Err(error) => error.into(),
+        };
+        self.set_aside(hash)?;
+        tracing::error!(%hash, %error, "a block cannot be read, and is to be had from another node");
+        Err(error)
+    }
+
+    /// The same for the sake of knowing: it is read from the disk itself, not from memory, and the date is kept, for
+    /// [`Self::verified`]. The block's bytes; none when it is not here.
     pub fn verify(&self, hash: &BlockHash) -> Result<Option<u64>, StorageError> {
-        let Some(raw) = self.get(hash)? else { return Ok(None) };
+        let Some(raw) = self.get_from(hash, Source::Disk)? else { return Ok(None) };
         // Should it not last, the block counts as looked at earlier than it was.
         let noted = File::open(self.path(hash)).and_then(|file| file.set_modified(SystemTime::now()));
         if let Err(error) = noted {
@@ -195,35 +216,77 @@ impl BlockStore {
         Ok(Some(raw.len() as u64))
     }
 
-    /// When the block was last known to be what its name says: put, or verified since. None when it is not here. Reads
-    /// nothing of it, and saves none that is condemned. It is the date of the file: whoever copies that sets it anew.
+    /// When the block was last known to be what its name says: put, or verified since. None when it is not here;
+    /// [`StorageError::Damaged`] when it could not be read the last time, or its file is not as long as its header
+    /// says. Reads nothing but that, and saves none that is condemned. It is the date of the file: whoever copies that
+    /// sets it anew.
     pub fn verified(&self, hash: &BlockHash) -> Result<Option<SystemTime>, StorageError> {
         self.poison.check()?;
-        match fs::metadata(self.path(hash)) {
-            Ok(found) => Ok(Some(found.modified()?)),
+        let damaged = |why: String| StorageError::Damaged(format!("block {hash}: {why}"));
+        if self.unreadable.lock().contains(hash) {
+            return Err(damaged("it could not be read".into()));
+        }
+        let looked = || -> io::Result<(bool, SystemTime)> {
+            let mut file = File::open(self.path(hash))?;
+            let found = file.metadata()?;
+            let mut head = [0; format::HEADER];
+            let whole = found.len() >= head.len() as u64;
+            if whole {
+                file.read_exact(&mut head)?;
+            }
+            Ok((whole && format::is_length(hash, &head, found.len()), found.modified()?))
+        };
+        match looked() {
+            Ok((true, at)) => Ok(Some(at)),
+            Ok((false, _)) => Err(damaged("its length is wrong".into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) if is_shortage(&error) => Err(error.into()),
+            Err(error) => Err(damaged(error.to_string())),
         }
     }
 
-    fn read(&self, hash: &BlockHash) -> io::Result<Result<Option<Bytes>, Unreadable>> {
-        match fs::read(self.path(hash)) {
-            Ok(file) => Ok(format::decode(hash, file).map(Some)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(None)),
-            Err(error) => Err(error),
+    fn read(&self, hash: &BlockHash, source: Source) -> io::Result<Result<Option<Bytes>, Unreadable>> {
+        let file = match File::open(self.path(hash)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
+            Err(error) => return Err(error),
+        };
+        if source == Source::Disk {
+            // A block that is here is durable: no page of it waits to be written, and all of them go. Where the file
+            // system knows no such thing, what it gives has to do.
+            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
+        let mut bytes = Vec::with_capacity(file.metadata()?.len().min(format::FILE_MAX) as usize + 1);
+        file.take(format::FILE_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(format::decode(hash, bytes).map(Some))
     }
 
+    /// What is rotten goes to quarantine, and so does a folder; what cannot be read is remembered.
     fn set_aside(&self, hash: &BlockHash) -> Result<(), StorageError> {
         let _lock = self.lock(hash);
-        // Another thread may have moved it, or even put a good one in its place.
-        if self.read(hash)?.is_ok() {
-            return Ok(());
-        }
         let path = self.path(hash);
-        let size = fs::metadata(&path)?.len();
+        // Another thread may have moved it, or even put a good one in its place.
+        match self.read(hash, Source::Any) {
+            Ok(Ok(_)) => {
+                self.unreadable.lock().remove(hash);
+                return Ok(());
+            }
+            Err(error) if is_shortage(&error) => return Ok(()),
+            Ok(Err(Unreadable::Newer(_))) => {
+                self.unreadable.lock().insert(*hash);
+                return Ok(());
+            }
+            // A good one can take the place of anything but a folder.
+            Err(_) if !fs::metadata(&path).is_ok_and(|found| found.is_dir()) => {
+                self.unreadable.lock().insert(*hash);
+                return Ok(());
+            }
+            Ok(Err(Unreadable::Bad(_))) | Err(_) => {}
+        }
+        let size = fs::symlink_metadata(&path)?.len();
         let to = self.quarantine.join(format!("{hash}.{}", self.temporary.fetch_add(1, Ordering::Relaxed)));
         fs::rename(&path, to)?;
+        self.unreadable.lock().remove(hash);
         self.forget(size);
         self.sync_names(hash)?;
         self.poison.watch("making quarantine durable", (self.sync)(&self.quarantine))
@@ -235,12 +298,13 @@ impl BlockStore {
         self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
     }
 
-    /// Whether the block is here, durably. Reads nothing of it. One that was condemned is so no longer.
+    /// Whether the block is here, durably, and was not found unreadable. Reads nothing of it. One that was condemned is
+    /// so no longer.
     pub fn has(&self, hash: &BlockHash) -> Result<bool, StorageError> {
         let _lock = self.lock(hash);
         self.poison.check()?;
         self.condemned.lock().remove(hash);
-        Ok(self.path(hash).try_exists()?)
+        Ok(!self.unreadable.lock().contains(hash) && self.path(hash).try_exists()?)
     }
 
     /// Marks blocks for [`Self::delete_condemned`]. From here on, whoever asks whether one of them is
@@ -279,6 +343,7 @@ impl BlockStore {
             Err(error) => return Err(error.into()),
         };
         fs::remove_file(&path)?;
+        self.unreadable.lock().remove(hash);
         self.forget(size);
         self.sync_names(hash)?;
         Ok(Some(size))
@@ -315,6 +380,20 @@ impl BlockStore {
     pub fn free_bytes(&self) -> u64 {
         self.space.free()
     }
+}
+
+/// Where a block's bytes may come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The system's memory of the file will do.
+    Any,
+    Disk,
+}
+
+/// What the process lacks says nothing of a file.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR | Errno::EAGAIN))
 }
 
 fn name(entry: &fs::DirEntry) -> Option<BlockHash> {

@@ -76,3 +76,80 @@ fn when_a_block_was_good_is_known() {
     assert!(matches!(store.verify(&hash), Err(StorageError::Damaged(_))));
     assert!(store.verified(&hash).unwrap().is_none());
 }
+
+/// A file whose reading fails with EIO: the memory of this process at address 0.
+const FAILING: &str = "/proc/self/mem";
+
+#[test]
+fn what_cannot_be_read_is_not_here_until_it_can_be_or_is_put_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (hash, raw) = block("in a bad sector");
+    store.put(hash, raw.clone()).unwrap();
+    let (path, elsewhere) = (store.path(&hash), folder.path().join("elsewhere"));
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(FAILING, &path).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(store.get(&hash), Err(StorageError::Io(_))));
+        assert!(!store.has(&hash).unwrap());
+        assert!(matches!(store.verified(&hash), Err(StorageError::Damaged(_))));
+    }
+    // The disk answers again: nothing was lost meanwhile.
+    fs::rename(&elsewhere, &path).unwrap();
+    assert!(matches!(store.verified(&hash), Err(StorageError::Damaged(_))), "it was not read since");
+    assert_eq!(store.get(&hash).unwrap(), Some(raw.clone()));
+    assert!(store.has(&hash).unwrap() && store.verified(&hash).unwrap().is_some());
+    // Or it does not, and another node has it.
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(FAILING, &path).unwrap();
+    assert!(store.verify(&hash).is_err());
+    assert!(store.put(hash, raw.clone()).unwrap());
+    assert_eq!((store.get(&hash).unwrap(), store.count()), (Some(raw.clone()), 1));
+    assert!(store.verified(&hash).unwrap().is_some());
+    // What is no file at all makes room for one.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(store.verified(&hash).is_err());
+    assert!(store.verify(&hash).is_err());
+    assert!(!path.exists() && !store.has(&hash).unwrap());
+    assert!(store.put(hash, raw.clone()).unwrap());
+    assert_eq!((store.get(&hash).unwrap(), store.count()), (Some(raw), 1));
+}
+
+#[test]
+fn a_file_that_was_cut_is_seen_without_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (hash, raw) = block("cut short in the end");
+    store.put(hash, raw).unwrap();
+    let whole = fs::read(store.path(&hash)).unwrap();
+    for len in [0, 10, format::HEADER, whole.len() - 1] {
+        fs::write(store.path(&hash), &whole[..len]).unwrap();
+        assert!(matches!(store.verified(&hash), Err(StorageError::Damaged(_))), "{len}");
+    }
+    fs::write(store.path(&hash), &whole).unwrap();
+    assert!(store.verified(&hash).unwrap().is_some());
+}
+
+/// Bytes that this process had from a disk.
+fn from_disk() -> u64 {
+    let said = fs::read_to_string("/proc/self/io").unwrap();
+    said.lines().find_map(|line| line.strip_prefix("read_bytes: ")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn verifying_reads_the_disk_and_not_what_is_remembered_of_it() {
+    // Below the working folder: where temporary files are there may be no disk.
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let store = store(folder.path());
+    let mut raw = vec![0; 4 << 20];
+    blake3::Hasher::new().finalize_xof().fill(&mut raw);
+    let hash = BlockHash::of(&raw);
+    store.put(hash, raw.into()).unwrap();
+    for _ in 0..2 {
+        store.get(&hash).unwrap().unwrap();
+        let before = from_disk();
+        store.verify(&hash).unwrap().unwrap();
+        assert!(from_disk() >= before + (4 << 20));
+    }
+}

@@ -1,4 +1,5 @@
-"""Three nodes each of Atoll and of the peers, on this machine, every write durable on all three before it is acknowledged."""
+"""Three nodes each of Atoll and of the peers, on this machine. A write is acknowledged when it is durable on all three nodes
+(Atoll, Redis), or on two of them (etcd, ZooKeeper)."""
 
 import json
 import os
@@ -10,6 +11,15 @@ import time
 CLASSPATH = "/usr/share/java/*:/etc/zookeeper/conf"
 
 
+# All that were begun: nothing of them stays behind, however the comparison ends.
+BEGUN = []
+
+
+def stop_all():
+    while BEGUN:
+        BEGUN.pop().stop()
+
+
 class Cluster:
     """Processes that end with the comparison."""
 
@@ -17,6 +27,7 @@ class Cluster:
         self.folder = folder
         self.children = []
         os.makedirs(folder)
+        BEGUN.append(self)
 
     def spawn(self, words, name, **more):
         log = open(os.path.join(self.folder, f"{name}.log"), "ab")
@@ -36,13 +47,22 @@ class Cluster:
                     if time.monotonic() > until:
                         raise SystemExit(f"nobody listens on {host}:{port}: see the logs in {self.folder}")
                     time.sleep(0.1)
+        self.check()
+
+    def check(self):
+        """Every process lives: who listens there is none that somebody else left behind."""
+        for child in self.children:
+            if child.poll() is not None:
+                raise SystemExit(f"a process of {self.name} has ended with {child.returncode}: see the logs in {self.folder}")
 
     def stop(self):
+        if self in BEGUN:
+            BEGUN.remove(self)
         for child in self.children:
             child.send_signal(signal.SIGTERM)
         for child in self.children:
             try:
-                child.wait(20)
+                child.wait(30)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
@@ -79,7 +99,10 @@ class Atoll(Cluster):
         return done.stdout
 
     def pids(self):
-        return [node["pid"] for node in self.nodes]
+        """The nodes, and their witnesses."""
+        nodes = [node["pid"] for node in self.nodes]
+        found = subprocess.run(["pgrep", "-P", ",".join(map(str, nodes))], capture_output=True, text=True)
+        return nodes + [int(pid) for pid in found.stdout.split()]
 
     def target(self):
         return []
@@ -102,6 +125,8 @@ class Etcd(Cluster):
         members = ",".join(f"n{n}={place(n, 1)}" for n in range(3))
         for n in range(3):
             words = ["etcd", "--name", f"n{n}", "--data-dir", f"n{n}", "--initial-cluster", members, "--logger", "zap"]
+            # It keeps every value that a key ever had, until told otherwise.
+            words += ["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000", "--quota-backend-bytes", str(8 << 30)]
             words += ["--listen-client-urls", place(n, 0), "--advertise-client-urls", place(n, 0)]
             words += ["--listen-peer-urls", place(n, 1), "--initial-advertise-peer-urls", place(n, 1)]
             self.spawn(words, f"n{n}")

@@ -28,18 +28,38 @@ def install(programs):
 
 
 def calibrate(folder, seconds=0.5):
-    """How many 4 KiB appends a second reach the disk, each with an fdatasync, and the share of the processors that others use."""
-    busy = _busy()
-    time.sleep(seconds / 2)
-    others = _share(busy, _busy())
+    """How many 4 KiB appends a second reach the disk, each with an fdatasync."""
     with tempfile.TemporaryFile(dir=folder) as file:
         block, count, begun = os.urandom(4096), 0, time.monotonic()
         while time.monotonic() - begun < seconds:
             os.write(file.fileno(), block)
             os.fdatasync(file.fileno())
             count += 1
-        rate = count / (time.monotonic() - begun)
-    return {"fsyncs_per_second": rate, "busy": others}
+        return count / (time.monotonic() - begun)
+
+
+class Others:
+    """The share of the processors that others than these processes and our children use, from here on."""
+
+    def __init__(self, pids):
+        self.pids = pids
+        self.busy, self.all = _busy()
+        self.own = self._own()
+
+    def share(self):
+        busy, everything = _busy()
+        return max(0.0, busy - self.busy - (self._own() - self.own)) / max(everything - self.all, 1)
+
+    def _own(self):
+        times = os.times()
+        own = sum(times[:4]) * os.sysconf("SC_CLK_TCK")
+        for pid in self.pids:
+            try:
+                with open(f"/proc/{pid}/stat") as stat:
+                    own += sum(map(int, stat.read().rsplit(") ", 1)[1].split()[11:13]))
+            except OSError:
+                pass
+        return own
 
 
 def sequential_write(folder, size=512 << 20):
@@ -57,6 +77,3 @@ def _busy():
         fields = [int(field) for field in stat.readline().split()[1:]]
     return sum(fields) - fields[3] - fields[4], sum(fields)
 
-
-def _share(before, after):
-    return (after[0] - before[0]) / max(after[1] - before[1], 1)

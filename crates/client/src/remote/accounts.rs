@@ -142,7 +142,8 @@ impl Remote {
         let reply = self.look(message, |channel, request| async move { service(channel).who_am_i(request).await });
         let reply = reply.await?;
         self.heard_the_time(reply.now_ms, began.elapsed());
-        if !reply.authority.is_empty() {
+        // Whoever sits on an open way could put another in its place.
+        if !reply.authority.is_empty() && self.shared.gateways.preferred().is_private() {
             self.shared.gateways.trust().learn(&reply.authority);
         }
         self.shared.gateways.heard_of(reply.gateways);

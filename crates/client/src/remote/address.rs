@@ -29,13 +29,18 @@ impl GatewayAddress {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
+    /// What is said there, nobody else hears.
+    pub fn is_private(&self) -> bool {
+        self.tls || self.is_here()
+    }
+
     /// Whether TLS is spoken.
     pub fn tls(&self) -> bool {
         self.tls
     }
 
     /// This machine, where nobody else hears.
-    fn is_here(&self) -> bool {
+    pub fn is_here(&self) -> bool {
         self.host() == "localhost" || self.host().parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }

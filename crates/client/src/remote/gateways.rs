@@ -31,6 +31,10 @@ pub(super) struct Gateways {
     members: RwLock<Vec<String>>,
     options: Options,
     trust: Trust,
+    /// Over TLS to the given ones: to none that is heard of without it.
+    tls: bool,
+    /// A given one is on this machine: only then is a told one that is "here".
+    here: bool,
     /// The cluster that all of them must belong to; if nobody said, the first that answers decides.
     cluster: Arc<OnceLock<ClusterId>>,
 }
@@ -100,8 +104,10 @@ impl Gateways {
         let cluster = Arc::new(cluster.map_or_else(OnceLock::new, OnceLock::from));
         let made = |address: &String| Gateway::new(address, &trust, options, cluster.clone());
         let known = addresses.iter().take(GATEWAYS_MAX).map(made).collect::<Result<Vec<_>, _>>()?;
+        let given = || known.iter().map(|gateway| &gateway.at);
+        let (tls, here) = (given().any(GatewayAddress::tls), given().any(GatewayAddress::is_here));
         let (known, members) = (RwLock::new(known), RwLock::default());
-        Ok(Gateways { known, preferred: AtomicUsize::new(0), members, options, trust, cluster })
+        Ok(Gateways { known, preferred: AtomicUsize::new(0), members, options, trust, tls, here, cluster })
     }
 
     pub(super) fn trust(&self) -> &Trust {
@@ -157,12 +163,16 @@ impl Gateways {
         }
     }
 
-    /// The gateway with that address; none when it cannot be read or there are too many.
+    /// The gateway with that address; none when it cannot be read, is not to be gone to, or there are too many.
     pub(super) fn named(&self, address: &str) -> Option<Arc<Gateway>> {
         let at: GatewayAddress = address.parse().ok()?;
         let find = |known: &[Arc<Gateway>]| known.iter().find(|gateway| gateway.at == at).cloned();
         if let Some(gateway) = find(&self.known.read()) {
             return Some(gateway);
+        }
+        // A cluster's word must not lead a token into the open, nor to whoever listens on this machine.
+        if (self.tls && !at.tls()) || (at.is_here() && !self.here) {
+            return None;
         }
         let made = Gateway::new(address, &self.trust, self.options, self.cluster.clone()).ok()?;
         let mut known = self.known.write();
@@ -223,6 +233,11 @@ impl Gateway {
             async move { trust.connect(&at).await }
         });
         self.endpoint.connect_with_connector(connector).await
+    }
+
+    /// What is said to it, nobody else hears.
+    pub(super) fn is_private(&self) -> bool {
+        self.at.is_private()
     }
 
     /// As it is written down.
@@ -425,6 +440,19 @@ mod tests {
         known.prefer(&known.at(2));
         let order: Vec<_> = (0..3).map(|n| known.at(n).address().to_string()).collect();
         assert_eq!(order, ["c:3", "a:1", "b:2"]);
+    }
+
+    #[tokio::test]
+    async fn nobody_who_is_told_of_leads_into_the_open_or_to_this_machine() {
+        let told = ["http://b:2", "127.0.0.1:3", "localhost:4", "http://[::1]:5", "c:6"].map(str::to_string);
+        let heard = |given: &[&str]| {
+            let known = gateways(given).unwrap();
+            known.heard_of(told.clone());
+            (given.len()..known.count()).map(|n| known.at(n).address().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(heard(&["a:1"]), ["c:6"], "over TLS to the given one");
+        assert_eq!(heard(&["http://a:1"]), ["http://b:2", "c:6"], "a person wanted none");
+        assert_eq!(heard(&["127.0.0.1:1"]), ["http://b:2", "127.0.0.1:3", "localhost:4", "[::1]:5", "c:6"]);
     }
 
     #[tokio::test]

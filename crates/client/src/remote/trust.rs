@@ -24,6 +24,7 @@ pub struct Trust(Arc<RwLock<Believed>>);
 
 struct Believed {
     config: Arc<ClientConfig>,
+    roots: RootCertStore,
     /// Certain authorities, and no others.
     narrow: bool,
     learned: Option<String>,
@@ -59,22 +60,22 @@ impl Trust {
     }
 
     fn of(roots: RootCertStore, narrow: bool) -> Result<Trust, RemoteError> {
-        let failed = |error: rustls::Error| RemoteError::Internal(error.to_string());
-        let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let config = tuned(config.map_err(failed)?.with_root_certificates(roots).with_no_client_auth());
-        Ok(Trust(Arc::new(RwLock::new(Believed { config, narrow, learned: None }))))
+        let config = config(roots.clone())?;
+        Ok(Trust(Arc::new(RwLock::new(Believed { config, roots, narrow, learned: None }))))
     }
 
     /// A gateway that was trusted without it, on this machine say, told of its cluster's authority: from now on that is
-    /// believed of the others. Where certain authorities are believed alone, it stays so.
-    pub(super) fn learn(&self, pem: &str) {
+    /// believed as well, of the others. Where certain authorities are believed alone, it stays so.
+    pub fn learn(&self, pem: &str) {
         let known = |believed: &Believed| believed.narrow || believed.learned.as_deref() == Some(pem);
         if known(&self.0.read()) {
             return;
         }
-        if let Ok(learned) = Trust::authority(pem) {
-            let config = learned.0.read().config.clone();
-            let mut believed = self.0.write();
+        let Ok(learned) = Trust::authority(pem) else { return };
+        let mut believed = self.0.write();
+        let mut roots = believed.roots.clone();
+        roots.roots.extend(learned.0.read().roots.roots.iter().cloned());
+        if let Ok(config) = config(roots) {
             (believed.config, believed.learned) = (config, Some(pem.to_string()));
         }
     }
@@ -88,6 +89,12 @@ impl Trust {
         let config = self.0.read().config.clone();
         shake_hands(config, address).await.map(TokioIo::new)
     }
+}
+
+fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, RemoteError> {
+    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| RemoteError::Internal(error.to_string()))?;
+    Ok(tuned(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 fn provider() -> Arc<CryptoProvider> {

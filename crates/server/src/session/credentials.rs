@@ -48,6 +48,9 @@ pub struct Session {
     /// Certificate of the authority that was trusted at the login (PEM); none: those that this machine trusts anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
+    /// The cluster's own authority (PEM), where a way that was trusted without it told of it: believed besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<String>,
     /// Whose it is.
     pub user: String,
     /// What proves it. A secret.
@@ -146,8 +149,10 @@ impl Credentials {
 
     /// Whom the session's gateways are certified by, heard by a way that was trusted without it. True when that is news.
     pub fn learned(&mut self, token: &str, authority: &str) -> bool {
-        let found = self.sessions.iter_mut().find(|session| session.token == token && session.authority.is_none());
-        found.map(|session| session.authority = Some(authority.to_string())).is_some()
+        let lacks =
+            |session: &&mut Session| session.authority.is_none() && session.learned.as_deref() != Some(authority);
+        let found = self.sessions.iter_mut().find(|session| session.token == token);
+        found.filter(lacks).map(|session| session.learned = Some(authority.to_string())).is_some()
     }
 
     /// Puts a new token in place of one that has ended. False when that one is not stored here.
@@ -204,6 +209,7 @@ mod tests {
                 given: vec![],
                 cluster: None,
                 authority: None,
+                learned: None,
                 user: "u".into(),
                 token: token.into(),
             });

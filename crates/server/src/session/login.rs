@@ -135,7 +135,8 @@ pub async fn run(args: LoginArgs) -> Outcome {
     let addresses: Vec<String> = remote.addresses().iter().filter_map(|address| normal(address).ok()).collect();
     let at = addresses.join(", ");
     let user = signed_in.account.name.clone();
-    stored.remember(Session { addresses, given: typed, cluster, authority, user, token: signed_in.token });
+    let (learned, token) = (None, signed_in.token);
+    stored.remember(Session { addresses, given: typed, cluster, authority, learned, user, token });
     stored.save()?;
     output::line(format!("Logged in as {} at {at}.", signed_in.account.name))
 }
@@ -148,6 +149,21 @@ async fn reach(
     cluster: Option<ClusterId>,
     authority: Option<String>,
 ) -> Outcome<(Remote, Option<String>)> {
+    if let (Some(_), Some(address)) = (&args.fingerprint, addresses.first()) {
+        // Who names a certificate wants that one, whoever else is trusted here.
+        let at: GatewayAddress = address.parse()?;
+        let refuse = |why: &str| Failure::failed(format!("{address} {why}")).safe("nothing was sent there");
+        if !at.tls() {
+            return Err(refuse("is to be reached without TLS, where nothing shows who answers")
+                .next("leave out --fingerprint, or http:// before the address"));
+        }
+        let shown = shown_by(&at).await;
+        let shown = shown.ok_or_else(|| refuse("shows no authority whose fingerprint could be compared"))?;
+        let known = authority.as_deref().and_then(Shown::of);
+        let trusted = authority.as_deref().filter(|_| known.is_none_or(|known| known.pem != shown.pem));
+        let authority = decide(args, address, shown, trusted).await?;
+        return Ok((connect_to(&addresses, cluster, Some(&authority)).await?, Some(authority)));
+    }
     let error = match connect_to(&addresses, cluster, authority.as_deref()).await {
         Err(error @ RemoteError::Unreachable { .. }) => error,
         other => return Ok((other?, authority)),

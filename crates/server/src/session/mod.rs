@@ -124,7 +124,11 @@ pub fn choose(args: &ServerArgs, stored: &Credentials) -> Outcome<Chosen> {
         Ok(Chosen {
             addresses,
             cluster: session.cluster.as_deref().and_then(cluster_of),
-            trust: trust(args, session.authority.as_deref())?,
+            trust: {
+                let trust = trust(args, session.authority.as_deref())?;
+                session.learned.iter().for_each(|pem| trust.learn(pem));
+                trust
+            },
             token: session.token.clone(),
         })
     };
@@ -214,7 +218,15 @@ mod tests {
     fn session(address: &str, token: &str) -> Session {
         let addresses = vec![address.into(), "other:7070".into()];
         let cluster = Some("0a".into());
-        Session { addresses, given: vec![], cluster, authority: None, user: "u".into(), token: token.into() }
+        Session {
+            addresses,
+            given: vec![],
+            cluster,
+            authority: None,
+            learned: None,
+            user: "u".into(),
+            token: token.into(),
+        }
     }
 
     fn args(server: &[&str]) -> ServerArgs {

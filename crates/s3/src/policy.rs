@@ -178,11 +178,12 @@ fn principal(value: Option<&Value>) -> S3Result<(bool, Vec<String>)> {
     Ok((everybody, people))
 }
 
-/// The name in `arn:aws:iam::…:user/NAME`; what stands for the account says nothing here.
+/// The name in `arn:aws:iam::…:user/NAME`, in small letters as accounts have them: a person is the same however they are
+/// spelled. What stands for the account says nothing here.
 fn person(text: &str) -> Option<String> {
     let (account, name) = text.strip_prefix("arn:aws:iam::")?.split_once(":user/")?;
     let plain = account.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (plain && !name.is_empty() && !name.contains(['*', '?', '/'])).then(|| name.to_string())
+    (plain && !name.is_empty() && !name.contains(['*', '?', '/'])).then(|| name.to_lowercase())
 }
 
 fn action(text: &str) -> S3Result<String> {
@@ -257,6 +258,15 @@ mod tests {
         assert_eq!(policy.judge(ada, "s3:DeleteObject", "pics/open/a", true), Verdict::Denied);
         assert!(policy.is_public());
         assert_eq!(policy.people(), ["ada"]);
+    }
+
+    #[test]
+    fn a_person_is_the_same_however_they_are_spelled() {
+        let no = DENY.replace(r#"["*"]"#, r#"["arn:aws:iam::123:user/Ada"]"#);
+        let policy = statement(&[ADA, &no].join(",")).unwrap();
+        assert_eq!(policy.people(), ["ada"]);
+        let verdict = policy.judge(Who::Person(Some("ada")), "s3:DeleteObject", "pics/open/a", false);
+        assert_eq!(verdict, Verdict::Denied);
     }
 
     #[test]

@@ -107,6 +107,10 @@ impl PostPolicy {
                 Condition::Length(..) => false,
             })
         };
+        // Or it would be good for all buckets of whoever signed it.
+        if !named("bucket") {
+            return Err(unmet("Extra input fields: bucket"));
+        }
         match fields.iter().find(|(name, _)| !needs_no_condition(name) && !named(name)) {
             Some((name, _)) => Err(unmet(format!("Extra input fields: {name}"))),
             None => Ok(()),
@@ -175,6 +179,9 @@ mod tests {
             let error = read.check(&wrong, "pics", NOW).unwrap_err();
             assert_eq!(*error.code(), S3ErrorCode::AccessDenied, "{wrong:?}");
         }
+        let anywhere = policy(r#"["starts-with","$key",""]"#).unwrap();
+        let error = anywhere.check(&fields(&[("key", "a")]), "pics", NOW).unwrap_err();
+        assert_eq!(*error.code(), S3ErrorCode::AccessDenied, "it names no bucket");
         let narrow = policy(r#"["content-length-range",2,9],["content-length-range","3",20]"#).unwrap();
         assert_eq!(narrow.length(), Some((3, 9)));
     }

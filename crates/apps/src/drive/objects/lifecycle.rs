@@ -93,7 +93,7 @@ pub enum FilterForm {
 /// A time so many days after another: the midnight (of Greenwich) after that.
 pub(super) fn midnight_after(at: WallMillis, days: u32) -> WallMillis {
     let due = at.0.saturating_add(u64::from(days).saturating_mul(DAY));
-    WallMillis(due.div_ceil(DAY).saturating_mul(DAY))
+    WallMillis(due.div_ceil(DAY).min(u64::MAX / DAY) * DAY)
 }
 
 impl LifecycleRule {

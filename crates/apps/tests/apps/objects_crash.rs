@@ -1,6 +1,7 @@
 //! Every act on objects and uploads in parts dies, or is told nothing certain, at every one of its calls of the store. What is
 //! seen afterwards is the state before it or the state after it, whole; and when all has gone, nothing is left.
 
+use crate::model::acts::clear_out;
 use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::objects::{Listing, NewObject, NewUpload, ObjectCondition, ObjectKey, Pair, Upload};
 use atoll_apps::drive::{NewFile, Settings};
@@ -225,7 +226,6 @@ async fn parts_and_their_completion_do_not_mix() {
 /// A drive that is given up keeps nothing: neither what is in the tree, nor objects beside it, nor parts of uploads.
 #[tokio::test]
 async fn what_is_beside_the_tree_goes_with_the_drive() {
-    use atoll_apps::accounts::Estate;
     let (model, _) = base().await;
     let drives = drives(&Handle::new(&model, 0)).await;
     for text in ["a//b", "x/../y", "./z"] {
@@ -233,14 +233,7 @@ async fn what_is_beside_the_tree_goes_with_the_drive() {
         drives.put_object(DRIVE, &key(text), content, new(), ObjectCondition::Any).await.unwrap();
     }
     assert!(!drives.uploads(DRIVE).await.unwrap().is_empty());
-    for _ in 0..100 {
-        let done = drives.clear_drive(DRIVE).await.unwrap();
-        while drives.sweep(DRIVE).await.unwrap() != Default::default() {}
-        if done && drives.usage(DRIVE).await.unwrap().bytes == 0 {
-            break;
-        }
-    }
-    assert_eq!(drives.usage(DRIVE).await.unwrap().bytes, 0);
+    clear_out(&drives, DRIVE).await;
     assert!(
         drives.list_objects(DRIVE, &Listing { limit: 100, ..Listing::default() }).await.unwrap().objects.is_empty()
     );

@@ -1,6 +1,7 @@
 //! Versions of objects against a simple model: random puts, deletes, deletes of versions and changes of the bucket's
 //! versioning, by programs and by people; then every version is read and listed.
 
+use crate::model::acts::clear_out;
 use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::objects::{
     Found, Listing, NewObject, ObjectCondition, ObjectKey, VersionListing, VersionName, Versions,
@@ -532,17 +533,9 @@ async fn what_people_do_keeps_the_versions_of_a_bucket() {
 /// A drive that is given up keeps no versions, and says nothing of any.
 #[tokio::test]
 async fn versions_go_with_the_drive() {
-    use atoll_apps::accounts::Estate;
     let model = base(false).await;
     let drives = drives(&model, 0).await;
-    for _ in 0..100 {
-        let done = drives.clear_drive(DRIVE).await.unwrap();
-        while drives.sweep(DRIVE).await.unwrap() != Default::default() {}
-        if done && drives.usage(DRIVE).await.unwrap().bytes == 0 {
-            break;
-        }
-    }
-    assert_eq!(drives.usage(DRIVE).await.unwrap().bytes, 0);
+    clear_out(&drives, DRIVE).await;
     for table in ["contents", "versions", "nulls", "gone", "buckets"] {
         assert_eq!(model.count("drive", table), 0, "{table}");
     }

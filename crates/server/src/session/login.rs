@@ -159,8 +159,7 @@ async fn reach(
         }
         let shown = shown_by(&at).await;
         let shown = shown.ok_or_else(|| refuse("shows no authority whose fingerprint could be compared"))?;
-        let known = authority.as_deref().and_then(Shown::of);
-        let trusted = authority.as_deref().filter(|_| known.is_none_or(|known| known.pem != shown.pem));
+        let trusted = authority.as_deref().filter(|trusted| is_another(&shown, Some(trusted)));
         let authority = decide(args, address, shown, trusted).await?;
         return Ok((connect_to(&addresses, cluster, Some(&authority)).await?, Some(authority)));
     }
@@ -195,8 +194,12 @@ async fn unknown(address: &str, trusted: Option<&str>) -> Outcome<Option<Shown>>
     if !address.tls() {
         return Ok(None);
     }
-    let known = trusted.and_then(Shown::of);
-    Ok(shown_by(&address).await.filter(|shown| known.as_ref().is_none_or(|known| known.pem != shown.pem)))
+    Ok(shown_by(&address).await.filter(|shown| is_another(shown, trusted)))
+}
+
+/// What is shown is not the authority that is trusted.
+fn is_another(shown: &Shown, trusted: Option<&str>) -> bool {
+    trusted.and_then(Shown::of).is_none_or(|known| known.pem != shown.pem)
 }
 
 /// Whether to trust it: for a person, or a fingerprint that they gave, to say.

@@ -189,3 +189,16 @@ pub async fn assert_swept_clean(model: &Arc<Model>, context: &str) {
     assert_eq!(model.count("drive", "entries"), before.len(), "{context}");
     assert_eq!(drives.usage(DRIVE).await.unwrap().bytes, bytes, "{context}");
 }
+
+/// Gives a drive up, and sweeps until nothing of it is left.
+pub async fn clear_out(drives: &Drives, drive: DriveId) {
+    use atoll_apps::accounts::Estate;
+    for _ in 0..100 {
+        let done = drives.clear_drive(drive).await.unwrap();
+        while drives.sweep(drive).await.unwrap() != Default::default() {}
+        if done && drives.usage(drive).await.unwrap().bytes == 0 {
+            break;
+        }
+    }
+    assert_eq!(drives.usage(drive).await.unwrap().bytes, 0);
+}

@@ -2,14 +2,17 @@
 
 use crate::gateway::Gateway;
 use async_trait::async_trait;
+use hyper::HeaderMap;
 use s3s::S3Result;
 use s3s::access::{S3Access, S3AccessContext};
 
 /// What a request asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// Such as `s3:GetObject`.
     pub action: &'static str,
+    /// What it asks for besides, in the same call: each must be allowed.
+    pub also: Vec<&'static str>,
     /// Empty: the bucket itself.
     pub key: String,
     /// The keys are named in the body: each is asked for by itself.
@@ -91,6 +94,7 @@ fn action_of(call: &str, version: bool) -> &'static str {
         ("GetObject" | "HeadObject", false) => "s3:GetObject",
         ("GetObject" | "HeadObject", true) => "s3:GetObjectVersion",
         ("GetObjectAttributes", true) => "s3:GetObjectVersionAttributes",
+        ("GetObjectAcl", true) => "s3:GetObjectVersionAcl",
         ("GetObjectTagging", true) => "s3:GetObjectVersionTagging",
         ("PutObjectTagging", true) => "s3:PutObjectVersionTagging",
         ("DeleteObjectTagging", true) => "s3:DeleteObjectVersionTagging",
@@ -115,6 +119,18 @@ fn action_of(call: &str, version: bool) -> &'static str {
     same.unwrap_or("s3:PutObject")
 }
 
+/// What a call asks for beside its own action.
+fn also_asked(call: &str, version: bool, headers: &HeaderMap) -> Vec<&'static str> {
+    match call {
+        "GetObjectAttributes" if version => vec!["s3:GetObjectVersion"],
+        "GetObjectAttributes" => vec!["s3:GetObject"],
+        "PutObject" | "CopyObject" | "CreateMultipartUpload" if headers.contains_key("x-amz-tagging") => {
+            vec!["s3:PutObjectTagging"]
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[async_trait]
 impl S3Access for Gateway {
     /// Nobody is refused here: the bucket's policy may let in who did not sign.
@@ -124,7 +140,8 @@ impl S3Access for Gateway {
         let call = request.s3_op().name();
         let (action, each) = (action_of(call, version), call == "DeleteObjects");
         let key = request.s3_path().get_object_key().unwrap_or_default().to_string();
-        request.extensions_mut().insert(Asked { action, key, each });
+        let also = also_asked(call, version, request.headers());
+        request.extensions_mut().insert(Asked { action, also, key, each });
         Ok(())
     }
 }
@@ -144,5 +161,13 @@ fn calls_have_the_actions_that_policies_name() {
         assert_eq!(action_of(call, false), action, "{call}");
     }
     assert_eq!(action_of("HeadObject", true), "s3:GetObjectVersion");
+    assert_eq!(action_of("GetObjectAcl", true), "s3:GetObjectVersionAcl");
+    let mut headers = HeaderMap::new();
+    assert_eq!(also_asked("GetObjectAttributes", true, &headers), ["s3:GetObjectVersion"]);
+    assert!(also_asked("CopyObject", false, &headers).is_empty());
+    headers.insert("x-amz-tagging", hyper::header::HeaderValue::from_static("a=b"));
+    for call in ["PutObject", "CopyObject", "CreateMultipartUpload"] {
+        assert_eq!(also_asked(call, false, &headers), ["s3:PutObjectTagging"]);
+    }
     assert!(is_reading("s3:getobjecttagging") && !is_reading("s3:getbucketpolicy") && !is_reading("s3:putobject"));
 }

@@ -2,9 +2,9 @@
 //! for one that says what holds anyway is answered; any other is refused. Members' roles and the bucket's policy say who may.
 
 use crate::auth::{InBucket, Need};
-use crate::errors::{named, no_such_key, of_drive};
+use crate::errors::named;
 use crate::gateway::Gateway;
-use crate::put::key;
+use crate::versions::version;
 use hyper::{HeaderMap, StatusCode};
 use s3s::dto::{
     DeleteBucketOwnershipControlsInput, DeleteBucketOwnershipControlsOutput, GetBucketAclInput, GetBucketAclOutput,
@@ -64,7 +64,7 @@ impl Gateway {
         request: S3Request<GetObjectAclInput>,
     ) -> S3Result<S3Response<GetObjectAclOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Read).await?;
-        self.there(&at, &request.input.key).await?;
+        self.there(&at, &request.input.key, request.input.version_id.as_deref()).await?;
         let (grants, owner) = (Some(self.grants(&at)), Some(self.owner(&at)));
         Ok(S3Response::new(GetObjectAclOutput { grants, owner, request_charged: None }))
     }
@@ -86,7 +86,7 @@ impl Gateway {
         request: S3Request<PutObjectAclInput>,
     ) -> S3Result<S3Response<PutObjectAclOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
-        self.there(&at, &request.input.key).await?;
+        self.there(&at, &request.input.key, request.input.version_id.as_deref()).await?;
         if request.input.access_control_policy.is_some() {
             return Err(unsupported());
         }
@@ -94,9 +94,8 @@ impl Gateway {
         Ok(S3Response::new(PutObjectAclOutput::default()))
     }
 
-    async fn there(&self, at: &InBucket, text: &str) -> S3Result<()> {
-        let found = at.drives.object(at.bucket.drive, &key(text)?).await.map_err(of_drive)?;
-        found.map(drop).ok_or_else(|| no_such_key(text))
+    async fn there(&self, at: &InBucket, text: &str, name: Option<&str>) -> S3Result<()> {
+        self.found(&at.drives, at.bucket.drive, text, version(name)?).await.map(drop)
     }
 
     pub(crate) async fn ownership(

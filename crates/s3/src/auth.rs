@@ -45,7 +45,7 @@ impl InBucket {
 
     /// May they do that to this key? For calls that name keys in their body.
     pub(crate) fn may(&self, action: &'static str, key: &str) -> S3Result<()> {
-        let asked = Asked { action, key: key.to_string(), each: false };
+        let asked = Asked { action, key: key.to_string(), ..Asked::default() };
         match judge(self.policy.as_ref(), &self.place, self.caller.as_ref(), &asked) {
             Verdict::Denied => Err(denied()),
             Verdict::Silent if !self.by_role => Err(no_role()),
@@ -78,7 +78,16 @@ fn judge(policy: Option<&Policy>, place: &BucketPlace, caller: Option<&AccessCal
     let who = if caller.is_some() { Who::Person(name) } else { Who::Nobody };
     let restricted = rules.block.as_ref().is_some_and(|block| block.restrict);
     let resource = if asked.key.is_empty() { place.name.clone() } else { format!("{}/{}", place.name, asked.key) };
-    policy.judge(who, asked.action, &resource, restricted)
+    let mut verdict = policy.judge(who, asked.action, &resource, restricted);
+    for action in &asked.also {
+        // Allowed is what is allowed in each respect.
+        verdict = match (verdict, policy.judge(who, action, &resource, restricted)) {
+            (Verdict::Denied, _) | (_, Verdict::Denied) => return Verdict::Denied,
+            (Verdict::Allowed, Verdict::Allowed) => Verdict::Allowed,
+            _ => Verdict::Silent,
+        };
+    }
+    verdict
 }
 
 #[async_trait]

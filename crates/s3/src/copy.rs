@@ -26,13 +26,13 @@ impl Gateway {
         at: &InBucket,
         source: &CopySource,
         conditions: &Conditions,
-    ) -> S3Result<(apps::DriveId, OpenObject)> {
+    ) -> S3Result<(InBucket, OpenObject)> {
         let CopySource::Bucket { bucket, key: text, version_id } = source else {
             return Err(not_offered("a copy by way of an access point"));
         };
         let name = version(version_id.as_deref())?;
         let action = if name.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-        let asked = Asked { action, key: text.to_string(), each: false };
+        let asked = Asked { action, key: text.to_string(), ..Asked::default() };
         let from = self.bucket_for(at.caller.clone(), bucket, Need::Read, &asked).await?;
         let open =
             self.found(&from.drives, from.bucket.drive, text, name).await.map_err(|error| match error.code() {
@@ -42,7 +42,7 @@ impl Gateway {
                 _ => error,
             })?;
         conditions.check_source(&open.object)?;
-        Ok((from.bucket.drive, open))
+        Ok((from, open))
     }
 
     pub(crate) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
@@ -61,12 +61,18 @@ impl Gateway {
             since: input.copy_source_if_modified_since,
             not_since: input.copy_source_if_unmodified_since,
         };
-        let (drive, source) = self.source(&at, &input.copy_source, &conditions).await?;
+        let (from, source) = self.source(&at, &input.copy_source, &conditions).await?;
+        let drive = from.bucket.drive;
         let key = key(&input.key)?;
         let is = |directive: Option<&str>| directive == Some(MetadataDirective::REPLACE);
         let replaces = is(input.metadata_directive.as_ref().map(MetadataDirective::as_str));
         let replaces_tags =
             input.tagging_directive.as_ref().map(TaggingDirective::as_str) == Some(TaggingDirective::REPLACE);
+        if !replaces_tags && !source.about.tags.is_empty() {
+            let version = matches!(&input.copy_source, CopySource::Bucket { version_id: Some(_), .. });
+            from.may(if version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" }, &source.object.key)?;
+            at.may("s3:PutObjectTagging", key.as_str())?;
+        }
         if !replaces
             && !replaces_tags
             && drive == at.bucket.drive

@@ -18,6 +18,9 @@ use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result};
 const RULES_MAX: usize = 100;
 const METHODS: [&str; 5] = ["GET", "PUT", "HEAD", "POST", "DELETE"];
 
+/// On what of a request an answer depends.
+const VARIES: &str = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method";
+
 /// A rule as it is kept.
 pub(crate) fn rule(told: CORSRule) -> S3Result<CorsRule> {
     let wrong = |what: &str| Err(refused(S3ErrorCode::MalformedXML, format!("a CORS rule {what}")));
@@ -111,8 +114,7 @@ fn say(rule: &CorsRule, origin: &HeaderValue, headers: &mut HeaderMap) {
     if let Some(seconds) = rule.seconds {
         headers.insert(ACCESS_CONTROL_MAX_AGE, seconds.into());
     }
-    let vary = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method";
-    headers.insert(VARY, HeaderValue::from_static(vary));
+    headers.insert(VARY, HeaderValue::from_static(VARIES));
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -186,6 +188,10 @@ impl Gateway {
     /// Lets the page see the answer, if a rule does.
     pub(crate) async fn show(&self, page: Page, headers: &mut HeaderMap) {
         let rules = self.cors_of(&page.bucket).await;
+        if !rules.is_empty() {
+            // Also where none fits: to another origin the answer may be another.
+            headers.insert(VARY, HeaderValue::from_static(VARIES));
+        }
         if let Some(rule) = allowing(&rules, page.origin.to_str().unwrap_or_default(), page.method.as_str(), &[]) {
             say(rule, &page.origin, headers);
         }

@@ -250,7 +250,8 @@ impl Gateway {
         policy.check(&fields.all, &bucket, now)?;
         fields.check()?;
         let object_key = key(&text_key)?;
-        let asked = Asked { action: "s3:PutObject", key: text_key.clone(), each: false };
+        let also = fields.get("tagging").map(|_| "s3:PutObjectTagging").into_iter().collect();
+        let asked = Asked { action: "s3:PutObject", also, key: text_key.clone(), each: false };
         let caller_id = caller.user.id;
         let at = self.bucket_for(Some(caller), &bucket, Need::Write, &asked).await?;
         let mut about = fields.kept()?.about()?;
@@ -262,6 +263,8 @@ impl Gateway {
         if length < least {
             return Err(refused(S3ErrorCode::EntityTooSmall, format!("the file has less than {least} bytes")));
         }
+        // Of what is sent, this much at least is the file.
+        self.room_for(&at, length.saturating_sub(2 * FIELDS_BYTES_MAX as u64)).await?;
         let (content, sums) = self.store_body(&at, Some(file(form, most)), fields.said()?).await?;
         if content.size < least {
             return Err(refused(S3ErrorCode::EntityTooSmall, format!("the file has less than {least} bytes")));

@@ -120,9 +120,12 @@ pub(crate) fn forget_range(headers: &mut HeaderMap, uri: &Uri) {
 }
 
 /// A form, by its bytes: the library would read it whole before it asks who sends it.
-pub(crate) fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+pub(crate) fn is_form(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().trim_ascii_start();
-    *method == Method::POST && kind.get(..10).is_some_and(|begin| begin.eq_ignore_ascii_case(b"multipart/"))
+    let begins = |text: &[u8]| kind.get(..text.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(text));
+    // Who begins an upload in parts tells the object's type, which may be another of these.
+    let upload = || uri.query().unwrap_or_default().split('&').any(|it| it == "uploads" || it.starts_with("uploads="));
+    *method == Method::POST && begins(b"multipart/") && (begins(b"multipart/form-data") || !upload())
 }
 
 /// From another machine, in the open.
@@ -245,7 +248,13 @@ mod tests {
         {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(kind).unwrap());
-            assert!(is_form(&Method::POST, &headers) && !is_form(&Method::PUT, &headers), "{kind:?}");
+            let at = Uri::from_static("/pics");
+            assert!(is_form(&Method::POST, &at, &headers) && !is_form(&Method::PUT, &at, &headers), "{kind:?}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("multipart/mixed"));
+        for (at, form) in [("/pics", true), ("/pics/a?uploads", false), ("/pics/a?uploads=&x-id=b", false)] {
+            assert_eq!(is_form(&Method::POST, &Uri::from_static(at), &headers), form, "{at}");
         }
     }
 }

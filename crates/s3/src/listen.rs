@@ -185,7 +185,7 @@ impl Entry {
                 let answer = self.gateway.preflight(uri, headers).await;
                 answer.unwrap_or_else(|error| front::answer(error, &id))
             }
-            Ok(()) if front::is_form(method, headers) => {
+            Ok(()) if front::is_form(method, uri, headers) => {
                 self.gateway.form(request).await.unwrap_or_else(|error| front::answer(error, &id))
             }
             Ok(()) => match self.service.call(bounded(request)).await {

@@ -240,7 +240,13 @@ impl Gateway {
         };
         if let Some(done) = &upload.new.done {
             // The answer to an earlier call was lost.
-            return Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag: Some(etag(done.clone())), ..answer }));
+            let put = at.drives.completed(at.bucket.drive, &upload).await.map_err(of_drive)?;
+            let version_id = match &put {
+                Some(put) => self.version_of(&at.drives, at.bucket.drive, put).await?,
+                None => None,
+            };
+            let e_tag = Some(etag(done.clone()));
+            return Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag, version_id, ..answer }));
         }
         let whole = Whole::of(&upload, &chosen)?;
         if input.mpu_object_size.is_some_and(|said| u64::try_from(said) != Ok(whole.size)) {

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 /// Bytes of a policy: as S3 has it.
 pub(crate) const POLICY_BYTES_MAX: usize = 20 * 1024;
+/// Characters of all patterns with a `?`, which are held against every place of a text.
+const MARKED_MAX: usize = 1024;
 /// People whom one may name.
 const PEOPLE_MAX: usize = 100;
 /// How resources begin.
@@ -73,6 +75,10 @@ impl Policy {
             return Err(malformed("it has no Statement"));
         }
         let policy = Policy { statements };
+        let patterns = policy.statements.iter().flat_map(|one| one.actions.iter().chain(&one.resources));
+        if patterns.filter(|pattern| pattern.contains('?')).map(String::len).sum::<usize>() > MARKED_MAX {
+            return Err(malformed("its patterns with a ? have more than 1024 characters together"));
+        }
         if policy.people().len() > PEOPLE_MAX {
             return Err(malformed(format!("it names more than {PEOPLE_MAX} people")));
         }
@@ -202,27 +208,35 @@ fn resource(text: &str, bucket: &str) -> S3Result<String> {
     Ok(own.to_string())
 }
 
-/// Does the text fit a pattern, in which `*` stands for any text and `?` for any character?
+/// Does the text fit a pattern, in which `*` stands for any text and `?` for any character? What is between stars is
+/// looked for where it comes first: once through the text, however many stars there are.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    // Behind the last star, and how much of the text it stands for.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                p += 1;
-                star = Some((p, t));
-            }
-            Some(c) if *c == '?' || *c == text[t] => (p, t) = (p + 1, t + 1),
-            _ => {
-                let Some((behind, from)) = star else { return false };
-                star = Some((behind, from + 1));
-                (p, t) = (behind, from + 1);
-            }
-        }
+    let mut between = pattern.split('*');
+    let Some(mut rest) = behind(between.next().unwrap_or_default(), text) else { return false };
+    let Some(last) = between.next_back() else { return rest.is_empty() };
+    for part in between {
+        let found = match part.contains('?') {
+            false => rest.find(part).map(|at| &rest[at + part.len()..]),
+            true => rest.char_indices().find_map(|(at, _)| behind(part, &rest[at..])),
+        };
+        let Some(after) = found else { return false };
+        rest = after;
     }
-    pattern[p..].iter().all(|c| *c == '*')
+    if !last.contains('?') {
+        return rest.ends_with(last);
+    }
+    let places = rest.char_indices().rev().nth(last.chars().count() - 1);
+    places.is_some_and(|(at, _)| behind(last, &rest[at..]) == Some(""))
+}
+
+/// What comes behind that beginning, without stars.
+fn behind<'a>(begin: &str, text: &'a str) -> Option<&'a str> {
+    if !begin.contains('?') {
+        return text.strip_prefix(begin);
+    }
+    let mut rest = text.chars();
+    let fits = begin.chars().all(|wanted| rest.next().is_some_and(|c| wanted == '?' || wanted == c));
+    fits.then_some(rest.as_str())
 }
 
 #[cfg(test)]
@@ -295,6 +309,7 @@ mod tests {
             ADA.replace("AWS", "Federated"),
             ADA.replace("user/ada", "role/ada"),
             ADA.replace("user/ada", "user/a*"),
+            PUBLIC.replace("open/*", &"?".repeat(1025)),
             "{}".into(),
             "[]".into(),
             String::new(),
@@ -303,6 +318,17 @@ mod tests {
             assert_eq!(*statement(&text).unwrap_err().code(), S3ErrorCode::MalformedPolicy, "{text}");
         }
         assert!(Policy::parse("{}", "pics").is_err() && Policy::parse(&" ".repeat(30_000), "pics").is_err());
+    }
+
+    #[test]
+    fn a_long_pattern_is_held_against_a_long_text_in_no_time() {
+        let pattern = format!("pics/{}", "*aaaaaaaaaaaaaaaaaaab".repeat(900));
+        let text = format!("pics/{}", "a".repeat(1024));
+        let begun = std::time::Instant::now();
+        for _ in 0..1000 {
+            assert!(!matches(&pattern, &text));
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
     }
 
     proptest! {

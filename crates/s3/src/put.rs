@@ -62,12 +62,17 @@ impl Gateway {
         if length > PUT_MAX {
             return Err(refused(S3ErrorCode::EntityTooLarge, "one put takes at most 5 GiB: upload it in parts"));
         }
-        // Not after hours should someone learn that there is no room.
-        let usage = at.drives.usage(at.bucket.drive).await.map_err(of_drive)?;
-        if let Some(room) = usage.room.filter(|room| *room < length) {
-            return Err(of_drive(DriveError::Quota { needed: length, room }));
-        }
+        self.room_for(at, length).await?;
         self.store_body(at, body, said).await
+    }
+
+    /// Not after hours should someone learn that there is no room.
+    pub(crate) async fn room_for(&self, at: &InBucket, length: u64) -> S3Result<()> {
+        let usage = at.drives.usage(at.bucket.drive).await.map_err(of_drive)?;
+        match usage.room.filter(|room| *room < length) {
+            Some(room) => Err(of_drive(DriveError::Quota { needed: length, room })),
+            None => Ok(()),
+        }
     }
 
     /// The same of a body whose length nobody knows, and somebody else holds to a bound.
@@ -163,6 +168,7 @@ pub(crate) async fn put_surely(
     condition: ObjectCondition,
 ) -> Result<Object, DriveError> {
     let deadline = Instant::now() + COMMIT_WITHIN;
+    let mut unknown = None;
     loop {
         let put = at.drives.put_object(at.bucket.drive, key, content.clone(), new.clone(), condition.clone());
         let error = match put.await {
@@ -174,14 +180,18 @@ pub(crate) async fn put_surely(
         };
         match (&error, error.action()) {
             // Surely given up: its version will not do any more.
-            (DriveError::Conflict { .. }, _) => new.file.version = VersionId::random(),
+            (DriveError::Conflict { .. }, _) if unknown.is_none() => new.file.version = VersionId::random(),
             (_, Action::Retry | Action::RefreshLayout | Action::Unknown) => {}
-            (_, Action::Rejected | Action::Fatal) => return Err(error),
+            // Of a try before that nobody knows of, this says nothing.
+            (_, Action::Rejected | Action::Fatal) => return Err(unknown.unwrap_or(error)),
         }
         if Instant::now() + PAUSE > deadline {
-            return Err(error);
+            return Err(unknown.unwrap_or(error));
         }
         tracing::debug!(%error, "a put is tried again");
+        if error.action() == Action::Unknown {
+            unknown = Some(error);
+        }
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Reading objects and what is said of them.
 
 use crate::about::{expires, header, metadata, valid_tags};
-use crate::auth::Need;
+use crate::auth::{InBucket, Need};
 use crate::checksum::{Algorithm, told};
 use crate::conditions::Conditions;
 use crate::errors::{argument, named, of_drive, refused};
@@ -10,7 +10,8 @@ use crate::lifecycle::expiration;
 use crate::put::{key, part_number};
 use crate::text::{etag, time};
 use crate::versions::{told_version, version};
-use apps::drive::objects::{About, OpenObject, Pair};
+use apps::DriveError;
+use apps::drive::objects::{About, Object, OpenObject, Pair, VersionName};
 use futures::TryStreamExt;
 use http_body_util::StreamBody;
 use hyper::StatusCode;
@@ -252,6 +253,17 @@ impl Gateway {
         Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id }))
     }
 
+    async fn tag(&self, at: &InBucket, text: &str, name: Option<VersionName>, tags: Vec<Pair>) -> S3Result<Object> {
+        match at.drives.tag_object(at.bucket.drive, &key(text)?, name, tags).await {
+            Err(error @ (DriveError::NotFound { .. } | DriveError::NoSuchVersion { .. })) => {
+                // Of a marker, the answer to whoever looks for it says so.
+                self.found(&at.drives, at.bucket.drive, text, name).await?;
+                Err(of_drive(error))
+            }
+            tagged => tagged.map_err(of_drive),
+        }
+    }
+
     pub(crate) async fn put_tags(
         &self,
         request: S3Request<PutObjectTaggingInput>,
@@ -262,7 +274,7 @@ impl Gateway {
         let pairs = input.tagging.tag_set.into_iter();
         let pairs = pairs.map(|tag| Pair::new(tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
         let tags = valid_tags(pairs.collect())?;
-        let tagged = at.drives.tag_object(at.bucket.drive, &key(&input.key)?, name, tags).await.map_err(of_drive)?;
+        let tagged = self.tag(&at, &input.key, name, tags).await?;
         let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await?;
         Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
     }
@@ -272,8 +284,8 @@ impl Gateway {
         request: S3Request<DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
-        let (name, key) = (version(request.input.version_id.as_deref())?, key(&request.input.key)?);
-        let tagged = at.drives.tag_object(at.bucket.drive, &key, name, Vec::new()).await.map_err(of_drive)?;
+        let name = version(request.input.version_id.as_deref())?;
+        let tagged = self.tag(&at, &request.input.key, name, Vec::new()).await?;
         let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await?;
         Ok(S3Response::new(DeleteObjectTaggingOutput { version_id }))
     }

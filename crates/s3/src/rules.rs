@@ -7,6 +7,7 @@ use crate::cors;
 use crate::errors::{named, of_account, refused};
 use crate::gateway::Gateway;
 use crate::policy::Policy;
+use apps::AccountError;
 use apps::accounts::{BucketPolicy, BucketRules, BucketTag, PublicBlock};
 use apps::drive::objects::Pair;
 use hyper::StatusCode;
@@ -23,6 +24,8 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 /// Tags of a bucket: as S3 has it.
 const BUCKET_TAGS_MAX: usize = 50;
+/// Why a policy is not taken.
+const BLOCKED: &str = "the bucket's public access block lets no policy in that is for everybody";
 
 fn no_policy() -> S3Error {
     refused(S3ErrorCode::NoSuchBucketPolicy, "the bucket has no policy")
@@ -73,19 +76,28 @@ impl Gateway {
         let at = self.bucket(&request, &request.input.bucket, Need::Manage).await?;
         let (bucket, text) = (&request.input.bucket, &request.input.policy);
         let policy = Policy::parse(text, bucket)?;
-        if policy.is_public() && at.place.rules.block.as_ref().is_some_and(|block| block.block_policy) {
-            let what = "the bucket's public access block lets no policy in that is for everybody";
-            return Err(refused(S3ErrorCode::AccessDenied, what));
-        }
         let people = self.accounts().policy_people(&at.caller()?.user, at.bucket.drive, &policy.people()).await;
         let people = people.map_err(|error| match error {
-            error @ (apps::AccountError::NoSuchUser { .. } | apps::AccountError::BadName { .. }) => {
+            error @ (AccountError::NoSuchUser { .. } | AccountError::BadName { .. }) => {
                 refused(S3ErrorCode::MalformedPolicy, format!("the policy cannot be taken: {error}"))
             }
             error => of_account(error),
         })?;
         let kept = BucketPolicy { text: text.clone(), people };
-        self.rule(&request, bucket, "bucket policy set", |rules| rules.policy = Some(kept.clone())).await?;
+        // Judged by the rules that it comes to stand beside.
+        let put = |rules: &mut BucketRules| {
+            if policy.is_public() && rules.block.as_ref().is_some_and(|block| block.block_policy) {
+                return Err(AccountError::Forbidden { what: BLOCKED });
+            }
+            rules.policy = Some(kept.clone());
+            Ok(())
+        };
+        let by = &at.caller()?.user;
+        let put = self.accounts().set_bucket_rules(by, bucket, "bucket policy set", put).await;
+        put.map_err(|error| match error {
+            AccountError::Forbidden { what: BLOCKED } => refused(S3ErrorCode::AccessDenied, BLOCKED),
+            error => of_account(error),
+        })?;
         Ok(S3Response::new(PutBucketPolicyOutput::default()))
     }
 

@@ -9,7 +9,7 @@
 //! name of its own: what S3 calls `null`; where that is not the latest, a row says which it is. (3) What S3 promises to
 //! keep is marked so, and only who names it, or removes the whole file, removes it.
 
-use super::change::Change;
+use super::change::{Change, work_key_of_history};
 use super::objects::KEY_BYTES_MAX;
 use super::put::Before;
 use super::rows::{Work, decode};
@@ -19,12 +19,10 @@ use super::{DriveError, Drives, Entry, EntryKind, FileInfo};
 use crate::{DriveId, FileId, FolderId, UserId, VersionId};
 use bytes::Bytes;
 use prost::Message;
-use types::{Consistency, Item, ItemKey, Query, Test, Version, WallMillis};
+use types::{Consistency, Item, ItemKey, Test, Version, WallMillis};
 
 /// Histories of one key.
 const HISTORIES_MAX: usize = 100;
-/// Rows looked at together for the next version.
-const PAGE: u32 = 100;
 
 /// That an object was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,10 +150,21 @@ impl Change {
             return Ok(());
         }
         self.require_left(drives, key, before);
-        let (table, at) = (drives.inner.tables.gone, Bytes::copy_from_slice(key.as_bytes()));
         if histories == before.histories {
             return Ok(());
         }
+        self.write_left(drives, key, before, histories)
+    }
+
+    /// The same, written anew also where it is the same: whoever read it before looks again.
+    pub(super) fn write_left(
+        &mut self,
+        drives: &Drives,
+        key: &str,
+        before: &Left,
+        histories: &[Gone],
+    ) -> Result<(), DriveError> {
+        let (table, at) = (drives.inner.tables.gone, Bytes::copy_from_slice(key.as_bytes()));
         if histories.len() > HISTORIES_MAX {
             return Err(DriveError::Invalid(format!(
                 "{HISTORIES_MAX} files were moved to {key} and deleted there: remove some of their versions first"
@@ -211,21 +220,7 @@ impl Drives {
 
     /// The version that is the latest once what is now has gone.
     pub(super) async fn heir(&self, drive: DriveId, file: FileId) -> Result<Option<Kept>, DriveError> {
-        let mut query = Query::prefix(self.inner.tables.versions, drive.bytes(), &file.0);
-        (query.reverse, query.limit) = (true, PAGE);
-        loop {
-            let page = self.inner.store.query(&query, Consistency::Strong).await?;
-            for at in page.items {
-                let row = Kept::read(at.sort_key, &at.item)?;
-                if row.kept {
-                    return Ok(Some(row));
-                }
-            }
-            match page.next {
-                Some(next) => query = query.after(next),
-                None => return Ok(None),
-            }
-        }
+        Ok(self.version_rows_that(drive, file, 1, |row| row.kept).await?.pop())
     }
 
     /// The row that says which version has no name.
@@ -254,15 +249,18 @@ impl Drives {
     }
 
     /// A version without a name comes: an earlier one, if there is any, is none of S3's any more. `hide`: it stays as one
-    /// of the drive's own.
+    /// of the drive's own. True: what was left at the key is to be written anew.
     pub(super) async fn end_null(
         &self,
         change: &mut Change,
         drive: DriveId,
         files: &[FileId],
+        histories: &mut Vec<Gone>,
         hide: bool,
-    ) -> Result<(), DriveError> {
+    ) -> Result<bool, DriveError> {
+        let mut anew = false;
         for (id, row) in self.null_of(drive, files).await? {
+            anew |= self.end_history(change, drive, histories, id, &row).await?;
             match row.file() {
                 Some(file) if hide => {
                     change.take_version(self, &row);
@@ -272,7 +270,29 @@ impl Drives {
                 _ => change.drop_version(self, &row, false),
             }
         }
-        Ok(())
+        Ok(anew)
+    }
+
+    /// A version of a history is none of S3's any more. If nothing but the list of what was left leads to the history, and
+    /// it was the last, the list does so no more. True: the list is to be written, also where it is as it was: of two who
+    /// each take one of the last two away, one is the last.
+    pub(super) async fn end_history(
+        &self,
+        change: &mut Change,
+        drive: DriveId,
+        histories: &mut Vec<Gone>,
+        file: FileId,
+        row: &Kept,
+    ) -> Result<bool, DriveError> {
+        let headless = histories.iter().position(|gone| gone.file == file && gone.marker.is_none());
+        let Some(at) = headless else { return Ok(false) };
+        let rows = self.version_rows_that(drive, file, 2, |row| row.kept).await?;
+        if rows.iter().all(|it| it.key == row.key) {
+            histories.remove(at);
+            // Of it there may be versions of the drive's own.
+            change.put_work(work_key_of_history(file), Work::Forget, false);
+        }
+        Ok(true)
     }
 
     /// A content comes to a key, in the place of `old` or of nothing: what was there is kept as the drive's rules say, and
@@ -314,11 +334,18 @@ impl Drives {
             (file.id, file.history) = (past.file, true);
             after = self.keep_marker_of(change, past, named);
         }
-        change.put_left(self, key, &left, &histories)?;
+        let mut anew = false;
         if !named {
             let current = old.filter(|(_, old)| old.named).map(|(_, old)| old.id);
             let files: Vec<FileId> = current.into_iter().chain(left.files()).collect();
-            self.end_null(change, drive, &files, true).await?;
+            anew = self.end_null(change, drive, &files, &mut histories, true).await?;
+        }
+        match anew {
+            true => {
+                change.require_left(self, key, &left);
+                change.write_left(self, key, &left, &histories)?;
+            }
+            false => change.put_left(self, key, &left, &histories)?,
         }
         (file.order, file.named) = (self.now().0.max(after.saturating_add(1)), named);
         Ok(before)
@@ -360,7 +387,7 @@ impl Drives {
         if !named {
             let current = old.filter(|(_, old)| old.named).map(|(_, old)| old.id);
             let files: Vec<FileId> = current.into_iter().chain(left.files()).collect();
-            self.end_null(change, drive, &files, false).await?;
+            self.end_null(change, drive, &files, &mut histories, false).await?;
         }
         let order = self.now().0.max(after.saturating_add(1)).max(left.marker().map_or(0, |marker| marker.order + 1));
         let by = self.program.as_deref().map(|(_, user)| *user);

@@ -16,6 +16,8 @@ use types::{Consistency, Item, ItemKey, Query, Test, Version, WallMillis};
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// Rows of one file that are ever looked at together: more than [`super::Settings::versions`].
 const ROWS_MAX: u32 = 2000;
+/// Rows looked at together for one or two that are wanted.
+const PAGE: u32 = 100;
 /// Rows dropped by one put: the rest goes with the next.
 const DROPPED_MAX: usize = 50;
 
@@ -164,10 +166,15 @@ impl Change {
         self.put(drives.inner.tables.versions, key, row.encode_to_vec());
     }
 
+    /// An earlier version is still there.
+    pub(super) fn require_version(&mut self, drives: &Drives, kept: &Kept) {
+        self.require(drives.inner.tables.versions, kept.key.clone(), Test::VersionIs(kept.version));
+    }
+
     /// An earlier version is none any more.
     pub(super) fn take_version(&mut self, drives: &Drives, kept: &Kept) {
         let table = drives.inner.tables.versions;
-        self.require(table, kept.key.clone(), Test::VersionIs(kept.version));
+        self.require_version(drives, kept);
         self.delete(table, kept.key.clone());
         if kept.is_null() {
             self.delete(drives.inner.tables.nulls, kept.key.slice(..16));
@@ -192,6 +199,45 @@ impl Drives {
         query.limit = most;
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         page.items.into_iter().map(|at| Kept::read(at.sort_key, &at.item)).collect()
+    }
+
+    /// A file's earlier version of that content, however many there are.
+    pub(super) async fn version_row(
+        &self,
+        drive: DriveId,
+        file: FileId,
+        version: VersionId,
+    ) -> Result<Option<Kept>, DriveError> {
+        Ok(self.version_rows_that(drive, file, 1, |row| row.is(version)).await?.pop())
+    }
+
+    /// The latest of a file's earlier versions that are so: `most` of them, wherever they stand among the others.
+    pub(super) async fn version_rows_that(
+        &self,
+        drive: DriveId,
+        file: FileId,
+        most: usize,
+        so: impl Fn(&Kept) -> bool,
+    ) -> Result<Vec<Kept>, DriveError> {
+        let mut query = Query::prefix(self.inner.tables.versions, drive.bytes(), &file.0);
+        (query.reverse, query.limit) = (true, ROWS_MAX.min((most as u32).max(PAGE)));
+        let mut rows = Vec::new();
+        loop {
+            let page = self.inner.store.query(&query, Consistency::Strong).await?;
+            for at in page.items {
+                let row = Kept::read(at.sort_key, &at.item)?;
+                if so(&row) {
+                    rows.push(row);
+                    if rows.len() >= most {
+                        return Ok(rows);
+                    }
+                }
+            }
+            match page.next {
+                Some(next) => query = query.after(next),
+                None => return Ok(rows),
+            }
+        }
     }
 
     /// What an entry names becomes an earlier version of the drive's own, if it is worth it: true then.
@@ -255,10 +301,14 @@ impl Drives {
     /// A version of a file, ready to be read.
     pub async fn open_version(&self, drive: DriveId, path: &str, version: VersionId) -> Result<OpenFile, DriveError> {
         let parsed = DrivePath::parse(path)?;
-        let (entry, _) = self.file_at(drive, &parsed).await?;
+        let (entry, current) = self.file_at(drive, &parsed).await?;
         let missing = || DriveError::NoSuchVersion { path: parsed.to_string() };
-        let found = self.versions(drive, path).await?.into_iter().find(|it| it.file.version == version);
-        let file = found.ok_or_else(missing)?.file;
+        let file = if current.version == version {
+            current
+        } else {
+            let row = self.version_row(drive, current.id, version).await?;
+            row.and_then(|row| row.file().cloned()).ok_or_else(missing)?
+        };
         let key = ItemKey::new(self.inner.tables.contents, drive.bytes(), version.bytes());
         let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or_else(missing)?;
         Ok(OpenFile { entry, file, content: Content::decode(&item.value)? })
@@ -291,8 +341,8 @@ impl Drives {
             if only.is_some_and(|only| only != current.version) {
                 return Err(DriveError::Changed { path: path.to_string() });
             }
-            let rows = self.version_rows(drive, current.id, ROWS_MAX).await?;
-            let found = rows.iter().find_map(|row| row.file().filter(|it| it.version == version).map(|it| (row, it)));
+            let found = self.version_row(drive, current.id, version).await?;
+            let found = found.as_ref().and_then(|row| Some((row, row.file()?)));
             let Some((row, old)) = found else {
                 return Err(DriveError::NoSuchVersion { path: path.to_string() });
             };
@@ -306,7 +356,8 @@ impl Drives {
             change.require_rules(self, rules);
             change.require_steps(walk.steps());
             change.take_version(self, row);
-            change.put_version(self, &current, saved_after(&rows, step.entry.modified), false);
+            let last = self.version_rows(drive, current.id, 1).await?;
+            change.put_version(self, &current, saved_after(&last, step.entry.modified), false);
             change.put(self.inner.tables.due, due_key(self.now(), current.id), Bytes::new());
             change.delete_entry(parent, &step.entry);
             let file = FileInfo { history: true, ..old.clone() };
@@ -332,13 +383,12 @@ impl Drives {
                     "this version is the current one: remove the file, or put another".into(),
                 ));
             }
-            let rows = self.version_rows(drive, current.id, ROWS_MAX).await?;
-            let Some(row) = rows.iter().find(|row| row.is(version)) else {
+            let Some(row) = self.version_row(drive, current.id, version).await? else {
                 return Err(DriveError::NoSuchVersion { path: path.to_string() });
             };
             let mut change = Change::new(self, drive);
             let braked = brake.require(&mut change);
-            change.drop_version(self, row, false);
+            change.drop_version(self, &row, false);
             match change.commit(self.store(), &path).await? {
                 Commit::Done(_) => {
                     brake.count();
@@ -390,8 +440,7 @@ impl Drives {
             for at in &page.items {
                 let file = at.sort_key.get(8..).and_then(FileId::from_slice);
                 let file = file.ok_or_else(|| DriveError::Damaged("the key of a file to be thinned".into()))?;
-                let mut rows = self.version_rows(drive, file, ROWS_MAX).await?;
-                rows.retain(|row| !row.kept);
+                let rows = self.version_rows_that(drive, file, ROWS_MAX as usize, |row| !row.kept).await?;
                 let saved: Vec<_> = rows.iter().map(|row| row.saved).collect();
                 let gone = surplus(now, &saved, self.inner.settings.versions);
                 let mut change = Change::new(self, drive);

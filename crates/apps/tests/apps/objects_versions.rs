@@ -6,7 +6,7 @@ use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::objects::{
     Found, Listing, NewObject, ObjectCondition, ObjectKey, VersionListing, VersionName, Versions,
 };
-use atoll_apps::drive::{NewFile, PutCondition, Settings, Versioning};
+use atoll_apps::drive::{Clash, NewFile, PutCondition, Settings, Versioning};
 use atoll_apps::{DriveError, DriveId, Drives};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -282,10 +282,17 @@ async fn versions_deleted_at_once_are_all_gone() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let model = Model::new();
         let first = drives(&model, seed).await;
-        let texts = ["a/b", "x//y"];
+        let texts = ["x", "x//y"];
         for step in 0..rng.random_range(3..10usize) {
             let text = texts[rng.random_range(0..2)];
-            match rng.random_range(0..6) {
+            match rng.random_range(0..8) {
+                6 | 7 => {
+                    // Two histories at one key: another file comes to where one was deleted.
+                    drop(first.delete_object(DRIVE, &key("x"), &ObjectCondition::Any).await.unwrap());
+                    put(&first, &model, "y", &[1; 10]).await;
+                    put(&first, &model, "y", &[1; 11]).await;
+                    first.rename(DRIVE, "/y", "/x", Default::default()).await.unwrap();
+                }
                 0 => drop(first.delete_object(DRIVE, &key(text), &ObjectCondition::Any).await.unwrap()),
                 1 => first.set_versioning(DRIVE, Versioning::Suspended).await.unwrap(),
                 2 | 3 => first.set_versioning(DRIVE, Versioning::Enabled).await.unwrap(),
@@ -309,7 +316,7 @@ async fn versions_deleted_at_once_are_all_gone() {
         }
         let putter = drives(&model, seed + 7).await;
         let late = match rng.random() {
-            true => Some(put(&putter, &model, "a/b", &[2; 3000]).await),
+            true => Some(put(&putter, &model, "x", &[2; 3000]).await),
             false => None,
         };
         for task in tasks {
@@ -361,6 +368,87 @@ async fn deletes_by_older_rules_do_what_they_say() {
             assert!(deleted.marker.is_some());
         }
     }
+}
+
+/// The answer to a put was lost, and somebody else put before it was repeated: it is a version all the same.
+#[tokio::test]
+async fn a_put_that_is_repeated_late_is_told_as_done() {
+    for (size, deleted) in [(10, false), (3000, false), (10, true), (3000, true)] {
+        // The call whose answer is lost is the one that puts it.
+        let mut at = 0;
+        let (model, other, drives, content, new) = loop {
+            let model = Model::new();
+            let other = drives(&model, 0).await;
+            other.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+            let handle = Handle::new(&model, 1);
+            let settings = Settings { grace: Duration::ZERO, ..Settings::default() };
+            let drives = Drives::open_store(handle.clone(), settings).await.unwrap();
+            let (content, new) = (model.store_content(&vec![1; size]), new());
+            handle.plan(Some((at, Fault::UnknownAfter)));
+            let put = drives.put_object(DRIVE, &key("k"), content.clone(), new.clone(), ObjectCondition::Any).await;
+            handle.plan(None);
+            assert!(put.is_err(), "call {at}");
+            if list(&other, "", 10).await.len() == 1 {
+                break (model, other, drives, content, new);
+            }
+            at += 1;
+        };
+        let at = key("k");
+        let again = || drives.put_object(DRIVE, &at, content.clone(), new.clone(), ObjectCondition::Any);
+        match deleted {
+            true => drop(other.delete_object(DRIVE, &key("k"), &ObjectCondition::Any).await.unwrap()),
+            false => drop(put(&other, &model, "k", &[2; 20]).await),
+        }
+        let put = again().await.unwrap();
+        let listed = list(&other, "", 10).await;
+        assert_eq!(listed.len(), 2);
+        assert_eq!(listed[1].1, Version { name: put.version_name(), size: Some(size as u64) });
+        let version = new.file.version;
+        let found = drives.object_of(DRIVE, &key("k"), version).await.unwrap();
+        assert_eq!(found.map(|object| object.version_name()), Some(put.version_name()));
+        assert_nothing_left(&model, "at the end").await;
+    }
+}
+
+/// What people copy has a version by the rules of the drive into which it comes, whoever knows older ones.
+#[tokio::test]
+async fn copies_by_people_are_versions_where_they_come() {
+    let model = Model::new();
+    let (one, old) = (drives(&model, 0).await, drives(&model, 1).await);
+    old.make_folder(DRIVE, "/s").await.unwrap();
+    put(&old, &model, "s/a", &[1; 3000]).await;
+    one.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+    assert_eq!(old.versioning_lately(DRIVE).await.unwrap(), Versioning::Off);
+    let job = old.begin_copy(DRIVE, "/s", "/copy", Clash::Fail, None).await.unwrap().id;
+    old.run_job(DRIVE, job).await.unwrap();
+    let listed = list(&one, "copy/a", 10).await;
+    assert!(listed.len() == 1 && listed[0].1.name != VersionName::Null, "{listed:?}");
+}
+
+/// What the drive kept before S3 did is thinned out, and found, however many versions came since.
+#[tokio::test]
+async fn own_versions_behind_many_others_are_reached() {
+    let model = Model::new();
+    let settings = Settings { grace: Duration::ZERO, versions: 3, brake: 0, ..Settings::default() };
+    let drives = Drives::open_store(Handle::new(&model, 0), settings).await.unwrap();
+    for n in 0..3u8 {
+        put(&drives, &model, "k", &[n; 20]).await;
+        model.advance(Duration::from_secs(1));
+    }
+    let own: Vec<_> = drives.versions(DRIVE, "/k").await.unwrap().iter().map(|it| it.file.version).collect();
+    assert_eq!(own.len(), 3);
+    drives.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+    for n in 0..2100u32 {
+        put(&drives, &model, "k", &n.to_be_bytes()).await;
+    }
+    drives.open_version(DRIVE, "/k", own[2]).await.unwrap();
+    drives.remove_version(DRIVE, "/k", own[1]).await.unwrap();
+    let before = model.count("drive", "versions");
+    model.advance(Duration::from_secs(500 * 24 * 3600));
+    drives.tidy(DRIVE).await.unwrap();
+    // The one that was left of the drive's own.
+    assert_eq!(before - model.count("drive", "versions"), 1);
+    assert!(drives.open_version(DRIVE, "/k", own[2]).await.is_err());
 }
 
 /// An act on what [`base`] has made; versions are told by their place, the latest being 0.

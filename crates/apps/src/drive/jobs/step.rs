@@ -10,6 +10,7 @@ use crate::drive::change::{Change, Commit, entry_key, name_in, work_key_of_versi
 use crate::drive::contents::{Stored, has_blocks};
 use crate::drive::read::count_in;
 use crate::drive::rows::{Work, decode};
+use crate::drive::rules::Rules;
 use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo, Versioning};
 use crate::store::Store;
 use crate::{DriveId, FileId, FolderId, JobId, UserId, VersionId};
@@ -59,6 +60,8 @@ struct Step {
     next: Option<String>,
     /// One file of the folder, and nothing else.
     alone: bool,
+    /// By which the copies have names as versions.
+    rules: Rules,
 }
 
 impl Step {
@@ -94,7 +97,9 @@ impl Drives {
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let Some(at) = page.items.first() else { return self.attach(drive, job, read).await };
         let source_drive = read.row.source_drive(drive)?;
-        let Some(mut step) = self.read_step((source_drive, drive), at, &read.row.from).await? else {
+        // Of the drive into which it copies.
+        let rules = self.rules(drive).await?;
+        let Some(mut step) = self.read_step((source_drive, drive), rules, at, &read.row.from).await? else {
             return Ok(Turn::Lost);
         };
         step.put_by(UserId::from_slice(&read.row.by));
@@ -110,6 +115,7 @@ impl Drives {
     async fn read_step(
         &self,
         (drive, into): (DriveId, DriveId),
+        rules: Rules,
         at: &types::ItemAt,
         from: &str,
     ) -> Result<Option<Step>, DriveError> {
@@ -120,7 +126,7 @@ impl Drives {
         let source = FolderId::from_slice(&row.source).ok_or_else(damaged)?;
         let target = FolderId::from_slice(&row.target).ok_or_else(damaged)?;
         if !row.file.is_empty() {
-            let step = self.read_file(drive, at.sort_key.clone(), (source, target), &row.file, from).await?;
+            let step = self.read_file((drive, rules), at.sort_key.clone(), (source, target), &row.file, from).await?;
             return Ok(step.map(|step| Step { elsewhere, ..step }));
         }
         let place = ItemKey::new(tables.places, drive.bytes(), source.bytes());
@@ -142,14 +148,14 @@ impl Drives {
         let more = page.next.is_some() || taken < entries.len();
         entries.truncate(taken);
         let next = entries.last().filter(|_| more).map(|(.., last)| last.name.clone());
-        let Some(copied) = self.copies(drive, entries).await? else { return Ok(None) };
-        Ok(Some(Step { row: at.sort_key.clone(), elsewhere, source, target, copied, next, alone: false }))
+        let Some(copied) = self.copies(drive, rules, entries).await? else { return Ok(None) };
+        Ok(Some(Step { row: at.sort_key.clone(), elsewhere, source, target, copied, next, alone: false, rules }))
     }
 
     /// The same, of one file.
     async fn read_file(
         &self,
-        drive: DriveId,
+        (drive, rules): (DriveId, Rules),
         row: Bytes,
         (source, target): (FolderId, FolderId),
         name: &str,
@@ -163,14 +169,15 @@ impl Drives {
         if entry.is_folder() {
             return Err(gone());
         }
-        let Some(copied) = self.copies(drive, vec![(key, item.version, entry)]).await? else { return Ok(None) };
-        Ok(Some(Step { row, elsewhere: None, source, target, copied, next: None, alone: true }))
+        let Some(copied) = self.copies(drive, rules, vec![(key, item.version, entry)]).await? else { return Ok(None) };
+        Ok(Some(Step { row, elsewhere: None, source, target, copied, next: None, alone: true, rules }))
     }
 
     /// The copies of these entries, under new ids. None: one has another content by now.
     async fn copies(
         &self,
         drive: DriveId,
+        rules: Rules,
         entries: Vec<(Bytes, Version, Entry)>,
     ) -> Result<Option<Vec<Copied>>, DriveError> {
         let tables = self.inner.tables;
@@ -183,7 +190,6 @@ impl Drives {
         });
         let items = self.inner.store.get_many(keys.collect(), Consistency::Strong).await?;
         let now = self.now();
-        let numbered = self.rules(drive).await?.versioning;
         let mut copied = Vec::new();
         for ((key, version, entry), item) in entries.into_iter().zip(items) {
             let (kind, what) = match (&entry.kind, item) {
@@ -195,7 +201,7 @@ impl Drives {
                 (EntryKind::File(file), Some(item)) => {
                     let content = Stored::decode(&item.value)?.content;
                     let (id, version) = (FileId::random(), VersionId::random());
-                    let named = numbered == Versioning::Enabled;
+                    let named = rules.versioning == Versioning::Enabled;
                     let order = if named { now.0 } else { 0 };
                     let copy = FileInfo { id, version, history: false, order, named, ..file.clone() };
                     (EntryKind::File(copy), What::File(Stored::new(content)))
@@ -254,6 +260,7 @@ impl Drives {
         let tables = self.inner.tables;
         let mut change = Change::new(self, drive);
         change.require_job(self, job, read);
+        change.require_rules(self, step.rules);
         if let Some(source) = step.elsewhere {
             if !self.still_there(source, step).await? {
                 return Ok(Turn::Lost);

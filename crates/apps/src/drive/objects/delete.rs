@@ -273,7 +273,11 @@ impl Drives {
                     change.take_version(self, &heir);
                     histories.push(Gone { marker: Some(marker.clone()), ..gone.clone() });
                 }
-                Was::File(_) if occupied || later(&heir) => histories.push(Gone { marker: None, ..gone.clone() }),
+                Was::File(_) if occupied || later(&heir) => {
+                    // Somebody must remain for whose sake the history stays.
+                    change.require_version(self, &heir);
+                    histories.push(Gone { marker: None, ..gone.clone() });
+                }
                 Was::File(was) => {
                     change.take_version(self, &heir);
                     self.come_back(change, (drive, key), spot, revived_at(key, was, heir.saved, gone.created)).await?;
@@ -311,8 +315,7 @@ impl Drives {
         Ok(())
     }
 
-    /// An earlier version goes. If nothing but the list of what was left leads to its history, and it was the last, the
-    /// list does so no more.
+    /// An earlier version goes, perhaps the last of a history to which only the list of what was left leads.
     async fn end_headless(
         &self,
         change: &mut Change,
@@ -321,14 +324,14 @@ impl Drives {
         file: FileId,
         row: &Kept,
     ) -> Result<(), DriveError> {
-        let headless = left.histories.iter().any(|gone| gone.file == file && gone.marker.is_none());
-        if !headless {
+        if !left.histories.iter().any(|gone| gone.file == file) {
             return Ok(());
         }
-        let rows = self.version_rows(drive, file, 2).await?;
-        if rows.iter().all(|it| it.key == row.key) {
-            let histories: Vec<Gone> = left.histories.iter().filter(|it| it.file != file).cloned().collect();
-            change.put_left(self, key.as_str(), left, &histories)?;
+        // It has a marker, or has none, as it was read.
+        change.require_left(self, key.as_str(), left);
+        let mut histories = left.histories.clone();
+        if self.end_history(change, drive, &mut histories, file, row).await? {
+            change.write_left(self, key.as_str(), left, &histories)?;
         }
         Ok(())
     }

@@ -136,7 +136,10 @@ impl Drives {
                 spot => spot,
             };
             if put.coming().needs_intent() && intent.is_none() {
-                self.intend(&put.coming(), intent).await?;
+                match self.intend(&put.coming(), intent).await {
+                    Err(error) if error == version_used() => return self.put_before(put).await?.ok_or(error),
+                    done => done?,
+                }
                 // Referencing took its time: look again.
                 continue;
             }
@@ -159,11 +162,54 @@ impl Drives {
                     self.inner.waiting.add(put.drive);
                     return Ok(Object { key: put.key.to_string(), entry });
                 }
-                Commit::Lost(at) if at == own && intent.is_none() => return Err(version_used()),
+                Commit::Lost(at) if at == own && intent.is_none() => {
+                    return self.put_before(put).await?.ok_or_else(version_used);
+                }
                 // The sweeper took it for dead.
                 Commit::Lost(at) if at == own => return Err(DriveError::Conflict { path: put.key.to_string() }),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
+        }
+    }
+
+    /// What an earlier call put, and something else has come after: it is one of the key's versions.
+    async fn put_before(&self, put: &Putting<'_>) -> Result<Option<Object>, DriveError> {
+        let object = self.object_of(put.drive, put.key, put.new.file.version).await?;
+        let same = |object: &Object| object.entry.file().is_some_and(|file| file.hash == put.content.hash);
+        Ok(object.filter(same))
+    }
+
+    /// The object of that content: what is at the key, or a version of it.
+    pub async fn object_of(
+        &self,
+        drive: DriveId,
+        key: &ObjectKey,
+        version: VersionId,
+    ) -> Result<Option<Object>, DriveError> {
+        let mut tries = Tries::at(&DrivePath::root());
+        loop {
+            let spot = self.spot(drive, key).await?;
+            let left = self.left(drive, key.as_str()).await?;
+            let there = spot.object(key);
+            if let Some(there) = there.as_ref().filter(|there| there.version() == Some(version)) {
+                return Ok(Some(there.clone()));
+            }
+            let current = there.as_ref().and_then(|there| there.entry.file()).map(|file| file.id);
+            for file in current.into_iter().chain(left.histories.iter().map(|gone| gone.file)) {
+                let row = self.version_row(drive, file, version).await?.filter(|row| row.kept);
+                if let Some((file, row)) = row.as_ref().and_then(|row| Some((row.file()?, row))) {
+                    return Ok(Some(Object::of_version(key.as_str(), file, row.saved)));
+                }
+            }
+            // A version that moves could have been missed in both its places.
+            let mut so = Change::new(self, drive);
+            spot.require(self, &mut so, key);
+            spot.require_nothing(&mut so)?;
+            so.require_left(self, key.as_str(), &left);
+            if so.read_along(self.store(), Vec::new()).await?.1 {
+                return Ok(None);
+            }
+            tries.lost(self.store()).await?;
         }
     }
 

@@ -53,6 +53,9 @@ pub struct NewUpload {
     /// It was completed: the object's entity tag.
     #[prost(string, optional, tag = "7")]
     pub done: Option<String>,
+    /// The object's content, once it was completed.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub version: Bytes,
 }
 
 /// A part.
@@ -260,7 +263,12 @@ impl Drives {
         let key = ObjectKey::parse(&upload.new.key)?;
         let content = self.composed(drive, upload, chosen).await?;
         new.composed = chosen.len() > 1;
-        let done = NewUpload { done: new.file.etag.clone(), about: None, ..upload.new.clone() };
+        let done = NewUpload {
+            done: new.file.etag.clone(),
+            version: new.file.version.bytes(),
+            about: None,
+            ..upload.new.clone()
+        };
         let bytes: u64 = upload.parts.iter().map(|(_, part)| part.size).sum();
         let until = WallMillis(self.now().0.saturating_add(DONE_FOR.as_millis() as u64));
         let id = upload.id;
@@ -274,6 +282,12 @@ impl Drives {
             change.count_bytes(-(bytes as i64));
         };
         self.put_or_give_up(&put, &mut more).await
+    }
+
+    /// What an upload that is completed has put, if it is there still.
+    pub async fn completed(&self, drive: DriveId, upload: &Upload) -> Result<Option<Object>, DriveError> {
+        let Some(version) = VersionId::from_slice(&upload.new.version) else { return Ok(None) };
+        self.object_of(drive, &ObjectKey::parse(&upload.new.key)?, version).await
     }
 
     /// The parts' blocks, one after the other.

@@ -281,7 +281,12 @@ async fn intact_copies_are_counted_and_those_that_rot_are_mended() {
     let reference = [&[types::layout::BLOCK_REFERENCE][..], b"owner"].concat();
     let row = ItemKey::new(types::layout::BLOCKS_TABLE, Bytes::copy_from_slice(&blocks[0].0), reference);
     let looked = client.copies(&row, &content, 0, false).await.unwrap();
-    assert_eq!((looked.intact, looked.wanted, looked.looked, looked.next), (3, 3, 37, None));
+    assert_eq!((looked.intact, looked.wanted, looked.looked, looked.blocks, looked.next), (3, 3, 37, 36, None));
+    // What stands in the row alone is held, and no disk is claimed to have been read for that.
+    let small = client.write_blob(UploadId::random(), &b"a few words"[..]).await.unwrap();
+    let small = client.copies(&row, &small, 0, true).await.unwrap();
+    assert_eq!((small.intact, small.looked, small.blocks, small.verified), (3, 1, 0, None));
+    assert!(looked.nodes.values().all(|node| node.intact == 37) && looked.nodes.len() == 3);
 
     // One copy rots, and looks as before until it is read. Reading goes part by part.
     let rotten = cluster.file(1, &blocks[33]);
@@ -311,8 +316,15 @@ async fn intact_copies_are_counted_and_those_that_rot_are_mended() {
         assert!(begun.elapsed() < PATIENCE, "{mended:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // So is one whose file gives EIO: here, the memory of this process at address 0.
-    let failing = cluster.file(0, &blocks[0]);
+    // What was read lately is not read again because somebody asks.
+    let mut bytes = std::fs::read(cluster.file(0, &blocks[1])).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(cluster.file(0, &blocks[1]), bytes).unwrap();
+    assert_eq!(client.copies(&row, &content, 0, true).await.unwrap().intact, 3);
+    // One whose file gives EIO is mended, too: here, the memory of this process at address 0.
+    let content = upload(&client, b"owner", &noise(5, 2 << 20)).await.unwrap();
+    cluster.settled().await;
+    let failing = cluster.file(0, &hashes(&content)[0]);
     std::fs::remove_file(&failing).unwrap();
     std::os::unix::fs::symlink("/proc/self/mem", &failing).unwrap();
     let found = client.copies(&row, &content, 0, true).await.unwrap();
@@ -320,8 +332,19 @@ async fn intact_copies_are_counted_and_those_that_rot_are_mended() {
     wait_until("another file takes its place", || !failing.is_symlink()).await;
     assert_eq!(client.copies(&row, &content, 0, true).await.unwrap().intact, 3);
     cluster.stop(2).await;
-    let away = client.copies(&row, &content, 0, false).await.unwrap();
-    assert!(away.intact == 2 && away.wanted == 3, "{away:?}");
+    // A machine that is away could not be asked, and is told of once its chains go on without it, too.
+    let begun = Instant::now();
+    loop {
+        let away = client.copies(&row, &content, 0, false).await.unwrap();
+        assert!(away.intact == 2 && away.wanted == 3 && away.unasked() == 1, "{away:?}");
+        assert!(!away.lacking() && !away.untold(), "{away:?}");
+        let layout = client.layout();
+        if layout.chains.iter().all(|chain| chain.members.len() == 2) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     cluster.end().await;
 }
 

@@ -1,33 +1,41 @@
 //! How many nodes have a content whole, and since when that is known.
 
 use super::content::{Body, Content};
+use crate::link::Failure;
 use crate::{Client, ClientError};
 use rpc::codec;
-use rpc::wire::{BlockCopies, BlockCopy, COPIES_MAX, COPIES_READ_MAX, ReadReply, ReadRequest, method};
+use rpc::wire::{BlockCopies, BlockCopy, COPIES_MAX, COPIES_READ_MAX, Fault, ReadReply, ReadRequest, method};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 use types::{BlockHash, Consistency, Item, ItemKey, Layout, NodeId, PartitionId, Read, WallMillis, partition_of};
 
-/// Blocks that one call looks at: 4 GiB of a file.
+/// Blocks that one call looks at: 4 GiB of a file; in how many at a time, and how long it begins with more.
 const LOOKED_MAX: usize = 4096;
-/// How long a node may take to tell what it has; and to read it.
+const LOOKED_AT_ONCE: usize = 256;
+const ENOUGH: Duration = Duration::from_millis(300);
+/// How long a node may take to tell what it has; and to read it, while others have it read, too.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(800);
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// A node that is busy is asked again after this.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// How many nodes have a part of a content whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// The fewest nodes that say they have any of it whole. One that does not answer is not counted.
+    /// The fewest nodes that say they have any of it whole. One that could not be asked is not counted.
     pub intact: u32,
     /// The nodes that are to have it.
     pub wanted: u32,
     /// Things looked at: the row that says what the file holds, and blocks, each of them once.
     pub looked: u64,
+    /// The blocks among them. Of a row it is known that nodes have it as it should be, and not since when their disks do.
+    pub blocks: u64,
     /// Bytes of the content that are looked at from its beginning on, if all parts before were.
     pub upto: u64,
     /// What each node said.
     pub nodes: BTreeMap<NodeId, NodeCopies>,
-    /// Of the copies that count, when the one that was not looked at the longest was last found to be whole.
+    /// Of the blocks' copies that count, when the one that was not looked at the longest was last found to be whole.
     pub verified: Option<WallMillis>,
     /// Where the next part begins; none: that was all.
     pub next: Option<u64>,
@@ -42,8 +50,16 @@ pub struct NodeCopies {
     pub damaged: u64,
     /// It does not have these.
     pub absent: u64,
-    /// It did not answer.
+    /// It could not be asked: it is out of service, too busy, of an earlier release, or did not answer.
     pub unknown: u64,
+}
+
+/// What a node said of one thing.
+enum Said {
+    /// The item is as a strong read tells it.
+    Row,
+    Block(BlockCopy),
+    Nothing,
 }
 
 /// One thing, and what the nodes that are to have it said.
@@ -62,6 +78,7 @@ impl Copies {
         self.intact = self.intact.min(later.intact);
         self.wanted = self.wanted.max(later.wanted);
         self.looked += later.looked;
+        self.blocks += later.blocks;
         for (node, copies) in later.nodes {
             let all = self.nodes.entry(node).or_default();
             all.intact += copies.intact;
@@ -73,22 +90,36 @@ impl Copies {
         Copies { upto: later.upto, next: later.next, ..self }
     }
 
-    /// Nodes that did not answer.
-    pub fn silent(&self) -> usize {
+    /// Nodes that could not be asked.
+    pub fn unasked(&self) -> usize {
         self.nodes.values().filter(|node| node.unknown > 0).count()
     }
 
-    fn tell(&mut self, node: NodeId, thing: &mut Thing, copy: Option<BlockCopy>) {
-        let said = self.nodes.entry(node).or_default();
-        match copy {
-            Some(BlockCopy::Intact { verified }) => {
+    /// Some node says that it lacks what it should have: there is more to this than nodes that could not be asked.
+    pub fn lacking(&self) -> bool {
+        self.nodes.values().any(|node| node.damaged + node.absent > 0)
+    }
+
+    /// Nobody could be asked about some of it.
+    pub fn untold(&self) -> bool {
+        self.intact == 0 && !self.lacking()
+    }
+
+    fn tell(&mut self, node: NodeId, thing: &mut Thing, said: Said) {
+        let node = self.nodes.entry(node).or_default();
+        match said {
+            Said::Row => {
                 thing.intact += 1;
-                said.intact += 1;
+                node.intact += 1;
+            }
+            Said::Block(BlockCopy::Intact { verified }) => {
+                thing.intact += 1;
+                node.intact += 1;
                 self.verified = Some(self.verified.map_or(verified, |earlier| earlier.min(verified)));
             }
-            Some(BlockCopy::Damaged) => said.damaged += 1,
-            Some(BlockCopy::Absent) => said.absent += 1,
-            None => said.unknown += 1,
+            Said::Block(BlockCopy::Damaged) => node.damaged += 1,
+            Said::Block(BlockCopy::Absent) => node.absent += 1,
+            Said::Nothing => node.unknown += 1,
         }
     }
 
@@ -102,28 +133,33 @@ impl Copies {
 
 impl Client {
     /// How many nodes have a part of the content whole: from `from` on, as much as one call looks at. The item `row` is
-    /// what names it. With `read`, each holder reads its blocks and compares them with their names first.
+    /// what names it. With `read`, each holder reads its blocks and compares them with their names first, unless it did
+    /// so some minutes ago.
     pub async fn copies(&self, row: &ItemKey, content: &Content, from: u64, read: bool) -> Result<Copies, ClientError> {
+        let began = Instant::now();
         let most = if read { COPIES_READ_MAX } else { LOOKED_MAX };
         let page = self.blocks_of(content, from, most).await?;
-        let end = page.last().map_or(content.size, |last| last.at + u64::from(last.block.length));
-        let mut hashes: BTreeSet<BlockHash> = page.iter().map(|found| found.block.hash).collect();
-        if let Body::Indexed { index } = &content.body {
-            let mut at = 0u64;
-            for list in index {
-                if (from..end).contains(&at) {
-                    hashes.insert(list.block.hash);
-                }
-                at = at.saturating_add(list.covers);
-            }
-        }
         let layout = self.layout();
-        let mut copies = Copies { upto: end, next: (end < content.size).then_some(end), ..Copies::default() };
+        let mut copies = Copies { upto: content.size, ..Copies::default() };
         let mut things = BTreeMap::new();
         if from == 0 {
             self.look_at_row(&layout, row, &mut copies, things.entry(None).or_default()).await?;
         }
-        self.look_at_blocks(&layout, hashes, read, &mut copies, &mut things).await;
+        let mut at = from;
+        for part in page.chunks(LOOKED_AT_ONCE) {
+            if at > from && began.elapsed() >= ENOUGH {
+                break;
+            }
+            let end = part.last().map_or(content.size, |last| last.at + u64::from(last.block.length));
+            let mut hashes: BTreeSet<BlockHash> = part.iter().map(|found| found.block.hash).collect();
+            hashes.extend(lists(content, at..end));
+            hashes.retain(|hash| !things.contains_key(&Some(*hash)));
+            self.look_at_blocks(&layout, hashes, read, &mut copies, &mut things).await;
+            at = end;
+            copies.upto = end;
+        }
+        copies.next = (copies.upto < content.size).then_some(copies.upto);
+        copies.blocks = things.keys().flatten().count() as u64;
         copies.conclude(things.values());
         Ok(copies)
     }
@@ -146,16 +182,21 @@ impl Client {
             read: Read::Items(vec![row.clone()]),
             consistency: Consistency::Stale,
         });
-        let now = self.now();
-        let asked = holders(layout, partition).map(|(node, address)| {
+        let asked = holders(layout, partition).into_iter().map(|(node, address)| {
             let (body, item) = (body.clone(), &item);
             async move {
+                let Some(address) = address else { return (node, Said::Nothing) };
                 let answer = self.router.link.call::<ReadReply>(address, method::READ, body, LOOK_TIMEOUT).await;
-                (node, answer.ok().map(|(reply, _)| row_as(reply, item, now)))
+                let said = match answer {
+                    Ok((reply, _)) => row_as(reply, item),
+                    Err(Failure::Fault(Fault::Damaged)) => Said::Block(BlockCopy::Damaged),
+                    Err(_) => Said::Nothing,
+                };
+                (node, said)
             }
         });
-        for (node, copy) in futures::future::join_all(asked).await {
-            copies.tell(node, thing, copy);
+        for (node, said) in futures::future::join_all(asked).await {
+            copies.tell(node, thing, said);
         }
         Ok(())
     }
@@ -169,7 +210,7 @@ impl Client {
         copies: &mut Copies,
         things: &mut BTreeMap<Option<BlockHash>, Thing>,
     ) {
-        let mut asked: BTreeMap<(NodeId, &str), Vec<BlockHash>> = BTreeMap::new();
+        let mut asked: BTreeMap<(NodeId, Option<&str>), Vec<BlockHash>> = BTreeMap::new();
         for hash in hashes {
             let partition = hash.partition(layout.partition_count());
             things.entry(Some(hash)).or_default().wanted = wanted(layout, partition);
@@ -182,57 +223,84 @@ impl Client {
             .map(|((node, address), hashes)| async move { (node, self.ask_for_copies(address, hashes, read).await) });
         for (node, answers) in futures::future::join_all(answers).await {
             for (hash, copy) in answers {
-                copies.tell(node, things.entry(Some(hash)).or_default(), copy);
+                copies.tell(node, things.entry(Some(hash)).or_default(), copy.map_or(Said::Nothing, Said::Block));
             }
         }
     }
 
-    /// What a node says of these blocks; nothing of those for which it gave no answer.
+    /// What a node says of these blocks; nothing of those for which it gave no answer in time.
     async fn ask_for_copies(
         &self,
-        address: &str,
+        address: Option<&str>,
         hashes: Vec<BlockHash>,
         read: bool,
     ) -> Vec<(BlockHash, Option<BlockCopy>)> {
         let (most, timeout) = if read { (COPIES_READ_MAX, READ_TIMEOUT) } else { (COPIES_MAX, LOOK_TIMEOUT) };
+        let until = Instant::now() + timeout;
         let mut told = Vec::with_capacity(hashes.len());
-        let mut silent = false;
         for part in hashes.chunks(most) {
-            let body = codec::encode(&BlockCopies { hashes: part.to_vec(), read });
-            let answer = match silent {
-                true => None,
-                false => {
-                    let asked =
-                        self.router.link.call::<Vec<BlockCopy>>(address, method::BLOCK_COPIES, body, timeout).await;
-                    asked.ok().map(|(said, _)| said).filter(|said| said.len() == part.len())
-                }
+            let question = BlockCopies { hashes: part.to_vec(), read };
+            let answer = match address {
+                Some(address) => self.ask_until(address, &question, until).await,
+                None => None,
             };
-            silent |= answer.is_none();
             told.extend(part.iter().enumerate().map(|(n, hash)| (*hash, answer.as_ref().map(|said| said[n]))));
         }
         told
     }
+
+    /// A node that is busy is asked again: what it read meanwhile, it remembers.
+    async fn ask_until(&self, address: &str, question: &BlockCopies, until: Instant) -> Option<Vec<BlockCopy>> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let body = codec::encode(question);
+            match self.router.link.call::<Vec<BlockCopy>>(address, method::BLOCK_COPIES, body, left).await {
+                Ok((said, _)) => return Some(said).filter(|said| said.len() == question.hashes.len()),
+                Err(Failure::Fault(Fault::Busy)) => tokio::time::sleep(AGAIN_AFTER.min(left)).await,
+                Err(error) => {
+                    tracing::debug!(%error, address, "a node cannot be asked about its copies");
+                    return None;
+                }
+            }
+        }
+    }
 }
 
-/// The nodes in a partition's chain, and where they are.
-fn holders(layout: &Layout, partition: PartitionId) -> impl Iterator<Item = (NodeId, &str)> {
-    let members = layout.chain(partition).map(|chain| chain.members.as_slice()).unwrap_or_default();
-    members.iter().filter_map(|member| {
-        let node = layout.nodes.get(&member.replica.node)?;
-        Some((node.id, node.address.as_str()))
-    })
+/// The lists of blocks that begin in this part of an indexed content.
+fn lists(content: &Content, part: Range<u64>) -> Vec<BlockHash> {
+    let Body::Indexed { index } = &content.body else { return Vec::new() };
+    let mut at = 0u64;
+    let mut found = Vec::new();
+    for list in index {
+        if part.contains(&at) {
+            found.push(list.block.hash);
+        }
+        at = at.saturating_add(list.covers);
+    }
+    found
+}
+
+/// The nodes that are to have what is in a partition, and where they are asked. Who is out of its chain is not: it holds
+/// what it held when it left, or gathers what it lacks.
+fn holders(layout: &Layout, partition: PartitionId) -> Vec<(NodeId, Option<&str>)> {
+    let Some(chain) = layout.chain(partition) else { return Vec::new() };
+    let members: BTreeSet<NodeId> = chain.members.iter().map(|member| member.replica.node).collect();
+    let address = |node| layout.nodes.get(&node).map(|found| found.address.as_str());
+    let away = chain.wanted.iter().filter(|node| !members.contains(node)).map(|node| (*node, None));
+    members.iter().map(|node| (*node, address(*node))).chain(away).collect()
 }
 
 fn wanted(layout: &Layout, partition: PartitionId) -> u32 {
     layout.chain(partition).map_or(0, |chain| chain.wanted.len()) as u32
 }
 
-fn row_as(reply: ReadReply, item: &Item, now: WallMillis) -> BlockCopy {
+fn row_as(reply: ReadReply, item: &Item) -> Said {
     match reply {
-        ReadReply::Items { items, .. } if items.first().and_then(Option::as_ref) == Some(item) => {
-            BlockCopy::Intact { verified: now }
-        }
-        _ => BlockCopy::Absent,
+        ReadReply::Items { items, .. } if items.first().and_then(Option::as_ref) == Some(item) => Said::Row,
+        _ => Said::Block(BlockCopy::Absent),
     }
 }
 
@@ -246,6 +314,7 @@ mod tests {
             intact,
             wanted: 3,
             looked: 2,
+            blocks: 2,
             upto: 7,
             nodes: [(NodeId(1), node)].into(),
             verified: Some(WallMillis(verified)),
@@ -254,7 +323,8 @@ mod tests {
         let good = NodeCopies { intact: 2, ..NodeCopies::default() };
         let silent = NodeCopies { unknown: 2, ..NodeCopies::default() };
         let all = Copies::default().and(of(3, 20, good, Some(7))).and(of(2, 30, silent, None));
-        assert_eq!((all.intact, all.wanted, all.looked, all.silent()), (2, 3, 4, 1));
+        assert_eq!((all.intact, all.wanted, all.looked, all.unasked()), (2, 3, 4, 1));
+        assert!(!all.lacking() && !all.untold());
         assert_eq!((all.verified, all.next), (Some(WallMillis(20)), None));
         assert_eq!(all.nodes[&NodeId(1)], NodeCopies { intact: 2, unknown: 2, ..NodeCopies::default() });
     }

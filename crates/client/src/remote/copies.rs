@@ -29,6 +29,7 @@ impl Remote {
             intact: reply.intact,
             wanted: reply.wanted,
             looked: reply.looked,
+            blocks: reply.blocks,
             upto: reply.upto,
             verified: Some(WallMillis(reply.verified_ms)).filter(|at| at.0 > 0),
             nodes: reply.nodes.into_iter().map(node).collect(),

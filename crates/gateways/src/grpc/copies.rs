@@ -20,7 +20,7 @@ impl GrpcState {
             [] => None,
             version => Some(VersionId(bytes16("a file's version", version).map_err(status)?)),
         };
-        let part = Asked { path: path(&asked.path)?, from: asked.offset, expect, read: asked.read };
+        let part = Asked { who: place.user.id, path: path(&asked.path)?, from: asked.offset, expect, read: asked.read };
         let inner = &self.inner;
         let (open, copies) = look(&*inner.backend, &inner.drives, place.drive, part).await.map_err(status)?;
         let node = |(node, said): (&types::NodeId, &client::NodeCopies)| v1::NodeCopies {
@@ -36,6 +36,7 @@ impl GrpcState {
             intact: copies.intact,
             wanted: copies.wanted,
             looked: copies.looked,
+            blocks: copies.blocks,
             upto: copies.upto,
             verified_ms: copies.verified.map_or(0, |at| at.0),
             nodes: copies.nodes.iter().map(node).collect(),

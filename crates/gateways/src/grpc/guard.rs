@@ -1,7 +1,7 @@
 //! The way in: who calls, and whether there is room.
 //!
-//! Runs before the body of a call is read. Everything is closed but what
-//! [`OPEN`] names.
+//! Who calls is known before the body of a call is read; what they may do in a drive is judged when it has come, for they may
+//! take their time over it. Everything is closed but what [`OPEN`] names.
 
 use super::GrpcState;
 use super::problems::Explain;
@@ -16,6 +16,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
 use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use rpc::grpc::{DRIVE_HEADER, Problem, kind};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -115,6 +117,11 @@ const WHO_AM_I: &str = "/atoll.v1.Accounts/WhoAmI";
 const TOKEN_BYTES_MAX: usize = 256;
 /// How long a stranger's call may take until its answer begins.
 const STRANGERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a message may take to come; and from when on who sends it is asked for once more.
+const MESSAGE_WITHIN: Duration = Duration::from_secs(120);
+const SLOW: Duration = Duration::from_secs(1);
+/// What gRPC says before each message.
+const PREFIX_BYTES: usize = 5;
 /// How long a call waits for room before it is told that the gateway is busy.
 const ROOM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -204,46 +211,81 @@ pub(super) async fn guard(State(state): State<GrpcState>, request: Request, next
     response
 }
 
-async fn judge(state: &GrpcState, mut request: Request, next: Next) -> Response {
+async fn judge(state: &GrpcState, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let open = OPEN.iter().any(|open| if open.ends_with('/') { path.starts_with(open) } else { path == *open });
-    if !open {
-        let looks = LOOKS.contains(&path);
-        let called = match credentials(&request) {
-            Some(Credentials::Token(token)) => authenticate(state, token, looks).await,
-            Some(Credentials::App { name, secret, device }) => {
-                authenticate_app(state, name, secret, device, path).await
-            }
-            None => Err(signed_out()),
+    if open { strangers(state, request, next).await } else { callers(state, request, next).await }
+}
+
+/// A call of somebody who has to say who they are.
+async fn callers(state: &GrpcState, request: Request, next: Next) -> Response {
+    let (shown, path) = (credentials(&request), request.uri().path().to_string());
+    let mut caller = match called(state, shown.clone(), &path).await {
+        Ok(caller) => caller,
+        Err(problem) => return refused(&problem),
+    };
+    let _permit = match state.inner.guard.room(&path, true).await {
+        Ok(permit) => permit,
+        Err(problem) => return refused(&problem),
+    };
+    let began = Instant::now();
+    let mut request = match come_whole(request).await {
+        Ok(request) => request,
+        Err(problem) => return refused(&problem),
+    };
+    if began.elapsed() > SLOW {
+        caller = match called(state, shown, &path).await {
+            Ok(caller) => caller,
+            Err(problem) => return refused(&problem),
         };
-        match called {
-            Ok(caller) => {
-                if request.uri().path().starts_with(DRIVE) {
-                    let named = request.headers().get(DRIVE_HEADER).cloned();
-                    let views = VIEWS.contains(&request.uri().path());
-                    match drive_of(state, named, views, &caller).await {
-                        Ok(place) => drop(request.extensions_mut().insert(place)),
-                        Err(problem) => return refused(&problem),
-                    }
-                }
-                request.extensions_mut().insert(caller);
-            }
+    }
+    if path.starts_with(DRIVE) {
+        let named = request.headers().get(DRIVE_HEADER).cloned();
+        let views = VIEWS.contains(&path.as_str());
+        match drive_of(state, named, views, &caller).await {
+            Ok(place) => drop(request.extensions_mut().insert(place)),
             Err(problem) => return refused(&problem),
         }
     }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+async fn called(state: &GrpcState, shown: Option<Credentials>, path: &str) -> Result<Caller, Problem> {
+    match shown {
+        Some(Credentials::Token(token)) => authenticate(state, token, LOOKS.contains(&path)).await,
+        Some(Credentials::App { name, secret, device }) => authenticate_app(state, name, secret, device, path).await,
+        None => Err(signed_out()),
+    }
+}
+
+/// No call of somebody who is known streams what it sends: all of them are one message.
+async fn come_whole(request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, MESSAGE_BYTES_MAX + PREFIX_BYTES);
+    match tokio::time::timeout(MESSAGE_WITHIN, body.collect()).await {
+        Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::new(whole))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let text = format!("a message may have {MESSAGE_BYTES_MAX} bytes at most");
+            Err(Problem::rejected(Code::OutOfRange, kind::INVALID, text))
+        }
+        Ok(Err(error)) => Err(Problem::rejected(Code::Cancelled, kind::INVALID, format!("no whole message: {error}"))),
+        Err(_) => Err(Problem::retry(kind::BUSY, "the message took too long to come; nothing was done")),
+    }
+}
+
+/// A call that anybody may make.
+async fn strangers(state: &GrpcState, mut request: Request, next: Next) -> Response {
     if request.uri().path() == HELLO {
         // Asked before every connection is used, so it must not queue behind strangers. Its message is empty:
         // whatever bytes they send, or hold back, nobody waits for them.
         *request.body_mut() = Body::from(Bytes::from_static(&[0; 5]));
         return next.run(request).await;
     }
-    let _permit = match state.inner.guard.room(request.uri().path(), !open).await {
+    let _permit = match state.inner.guard.room(request.uri().path(), false).await {
         Ok(permit) => permit,
         Err(problem) => return refused(&problem),
     };
-    if !open {
-        return next.run(request).await;
-    }
     let changes = CHANGES.contains(&request.uri().path());
     match tokio::time::timeout(STRANGERS_WITHIN, next.run(request)).await {
         Ok(response) => response,

@@ -1,10 +1,10 @@
 //! What every request passes: bounds, where it comes from, and the headers of every answer.
 
+use super::ahead::read_ahead;
 use super::problem::Problem;
 use super::text::{Language, words};
-use super::{WebState, api, guests, session};
+use super::{WebState, guests, session};
 use crate::metrics::{Ending, Service};
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
@@ -60,8 +60,8 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
         let (kind, what) = ("wrong_origin", words().wrong_origin);
         Problem::new(StatusCode::FORBIDDEN, kind, what, words().do_reload).into_response()
     } else {
-        match read_ahead(request).await {
-            Ok(request) => next.run(request).await,
+        match read_ahead(&state, request).await {
+            Ok((request, _room)) => next.run(request).await,
             Err(problem) => problem.into_response(),
         }
     };
@@ -77,25 +77,6 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(value);
     }
     response
-}
-
-/// Who may do what in a shared drive is judged when a request has come whole: its sender may take their time over it, and be
-/// taken out of the drive meanwhile. Files are judged again at their end by who takes them.
-async fn read_ahead(request: Request) -> Result<Request, Problem> {
-    let path = request.uri().path();
-    let within = path.starts_with("/drives/") || path.starts_with("/api/v1/drives/");
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let small = kind.starts_with("application/json") || kind.starts_with("application/x-www-form-urlencoded");
-    if !within || !small || is_safe(request.method()) || path.ends_with("/file") {
-        return Ok(request);
-    }
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, api::BATCH_BYTES_MAX).await;
-    let too_large = |_| {
-        let status = StatusCode::PAYLOAD_TOO_LARGE;
-        Problem::new(status, "too_large", words().too_large, words().do_rejected)
-    };
-    Ok(Request::from_parts(parts, Body::from(body.map_err(too_large)?)))
 }
 
 fn is_safe(method: &Method) -> bool {

@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ahead;
 mod api;
 mod assets;
 mod certificate;
@@ -117,6 +118,7 @@ struct Inner {
     listings: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     renderings: Arc<Semaphore>,
+    ahead: ahead::Rooms,
     guests: guests::Guests,
     known: media::Known,
 }
@@ -137,6 +139,7 @@ impl WebState {
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
             archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
             renderings: Arc::new(Semaphore::new(RENDERINGS_MAX)),
+            ahead: ahead::Rooms::default(),
             guests: guests::Guests::default(),
             known: media::Known::default(),
         };

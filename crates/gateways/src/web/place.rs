@@ -34,7 +34,7 @@ pub(super) struct ViewerOfPage(pub InDrive);
 pub(super) struct EditorOfPage(pub InDrive);
 
 impl InDrive {
-    async fn of(parts: &mut Parts, state: &WebState, caller: Caller, needs: DriveRole) -> Result<InDrive, Problem> {
+    pub async fn of(parts: &mut Parts, state: &WebState, caller: Caller, needs: DriveRole) -> Result<InDrive, Problem> {
         // What is no id is the id of no drive.
         let none = || Problem::from(AccountError::NotFound { what: "drive" });
         let named = match RawPathParams::from_request_parts(parts, state).await {

@@ -5,6 +5,8 @@ use apps::{NewUser, Role};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const NOWHERE: &str = "000102030405060708090a0b0c0d0e0f";
 
@@ -304,33 +306,61 @@ async fn it_is_told_who_did_what() {
     world.stop().await;
 }
 
-/// A request that comes slowly is judged when it has come.
+/// A request that comes slowly is judged when it has come, whatever it says that it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_taken_out_while_a_request_comes_does_nothing_by_it() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let world = World::new().await;
     let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
     let drive = make(&ada, "Tea").await;
-    assert_eq!(set(&ada, &drive, "ben", "edit").await, StatusCode::OK);
     let body = json!({"path": "/made"}).to_string();
-    let head = format!(
-        "POST /api/v1/drives/{drive}/folder HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncookie: {1}\r\n\
-         content-type: application/json\r\ncontent-length: {2}\r\nconnection: close\r\n\r\n",
-        world.host,
-        ben.cookie,
-        body.len()
-    );
-    let mut slow = tokio::net::TcpStream::connect(&world.host).await.unwrap();
-    slow.write_all(format!("{head}{}", &body[..5]).as_bytes()).await.unwrap();
-    // Long enough for it to be looked at, were it not waited for.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let gone = ada.send("DELETE", &format!("/api/v1/drives/{drive}/members/ben"), &[], "").await;
-    assert_eq!(gone.status, 204);
-    slow.write_all(&body.as_bytes()[5..]).await.unwrap();
-    let mut answer = String::new();
-    slow.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    for media_type in ["application/json", "application/x+json", "Application/JSON"] {
+        assert_eq!(set(&ada, &drive, "ben", "edit").await, StatusCode::OK);
+        let mut slow = begin(&world, &ben.cookie, &format!("/api/v1/drives/{drive}/folder"), media_type, &body).await;
+        // Long enough for it to be looked at, were it not waited for.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let gone = ada.send("DELETE", &format!("/api/v1/drives/{drive}/members/ben"), &[], "").await;
+        assert_eq!(gone.status, 204);
+        slow.write_all(&body.as_bytes()[5..]).await.unwrap();
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{media_type}: {answer}");
+    }
     let listed = ada.get(&format!("/api/v1/drives/{drive}/list?path=/")).await.json();
     assert_eq!(listed["entries"], json!([]));
     world.stop().await;
+}
+
+/// Nobody holds a server's memory who could not look at the drive: they are refused by the head alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_send_is_not_waited_for() {
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    let drive = make(&ada, "Tea").await;
+    let body = json!({"path": "/made"}).to_string();
+    let folder = format!("/api/v1/drives/{drive}/folder");
+    for (cookie, path, expected) in [
+        ("atoll=0123", folder.as_str(), "HTTP/1.1 401"),
+        (&ben.cookie, &folder, "HTTP/1.1 404"),
+        (&ben.cookie, "/api/v1/drives/0/x", "HTTP/1.1 404"),
+    ] {
+        let mut held = begin(&world, cookie, path, "application/json", &body).await;
+        let mut answer = vec![0; expected.len()];
+        let answered = tokio::time::timeout(Duration::from_secs(10), held.read_exact(&mut answer)).await;
+        answered.expect("an answer before the body has come").unwrap();
+        assert_eq!(String::from_utf8(answer).unwrap(), expected, "{path}");
+    }
+    world.stop().await;
+}
+
+/// A request of which five bytes of the body have been sent.
+async fn begin(world: &World, cookie: &str, path: &str, media_type: &str, body: &str) -> TcpStream {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncookie: {cookie}\r\n\
+         content-type: {media_type}\r\ncontent-length: {1}\r\nconnection: close\r\n\r\n",
+        world.host,
+        body.len()
+    );
+    let mut slow = TcpStream::connect(&world.host).await.unwrap();
+    slow.write_all(format!("{head}{}", &body[..5]).as_bytes()).await.unwrap();
+    slow
 }

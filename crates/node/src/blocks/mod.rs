@@ -24,6 +24,7 @@ mod scrub;
 use crate::health::Health;
 use crate::reads::blocking;
 use bytes::Bytes;
+use copies::Lately;
 use parking_lot::Mutex;
 use replication::blocks::Upkeep;
 use rpc::Pool;
@@ -85,8 +86,10 @@ pub(crate) struct BlockKeeper {
     grace: Duration,
     health: Arc<Health>,
     writes: Semaphore,
-    /// Questions that have blocks read, at a time.
-    verifying: Semaphore,
+    /// Questions about copies: those that have blocks read, and those that do not.
+    verifying: Arc<Semaphore>,
+    looking_at: Arc<Semaphore>,
+    lately: Mutex<Lately>,
     clock: Arc<dyn Clock>,
     /// What is missing, and what is to be looked through.
     upkeep: Mutex<Upkeep>,
@@ -118,7 +121,9 @@ impl BlockKeeper {
             grace,
             health,
             writes: Semaphore::new(WRITES_MAX),
-            verifying: Semaphore::new(copies::VERIFYING_MAX),
+            verifying: Arc::new(Semaphore::new(copies::VERIFYING_MAX)),
+            looking_at: Arc::new(Semaphore::new(copies::LOOKING_MAX)),
+            lately: Mutex::default(),
             clock,
             upkeep: Mutex::default(),
             looking: AtomicUsize::new(0),
@@ -168,6 +173,7 @@ impl BlockKeeper {
 
     /// A reader found this node's copy missing or bad.
     fn suspect(&self, hash: BlockHash) {
+        self.lately.lock().forget(&hash);
         let mut suspects = self.suspects.lock();
         if suspects.len() < SUSPECTS_MAX {
             suspects.insert(hash);

@@ -32,7 +32,7 @@ const TRIES: u32 = 3;
 const CURSOR: &str = "scrub";
 
 /// Lets that many bytes take their time, at so many a second: readers and writers need the disk, too.
-async fn pace(bytes: u64, rate: u64) {
+pub(super) async fn pace(bytes: u64, rate: u64) {
     tokio::time::sleep(Duration::from_secs(1) * bytes as u32 / rate as u32).await;
 }
 
@@ -137,11 +137,15 @@ impl BlockKeeper {
     pub(super) async fn verify(&self, inner: &Arc<Inner>, hash: BlockHash) -> (bool, u64) {
         let store = self.store.clone();
         match blocking(move || store.verify(&hash)).await {
-            Ok(Some(bytes)) => (true, bytes),
+            Ok(Some(bytes)) => {
+                self.lately.lock().read(hash, self.clock.monotonic());
+                (true, bytes)
+            }
             // Collected meanwhile.
             Ok(None) => (true, 0),
             Err(fault) => {
                 tracing::error!(%hash, %fault, "scrub found a block that cannot be read");
+                self.lately.lock().forget(&hash);
                 if self.belongs_here(inner, hash).await {
                     self.lacks(hash);
                     self.wake.notify_one();

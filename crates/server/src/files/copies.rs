@@ -15,7 +15,9 @@ use serde_json::{Value, json};
   atoll copies /plan.txt
   atoll copies /film.mkv --verify     every machine reads what it has of it, now
 
-Exit code 1 when fewer machines have it intact than should.")]
+A small file is part of its entry and has no checksum of its own: who holds it is told, and no time of verifying.
+What a machine read within the last ten minutes it does not read again.
+Exit code 1 when a machine lacks or has damaged what it should have, 3 when it is only that some could not be asked.")]
 pub struct CopiesArgs {
     /// File in the drive
     pub path: String,
@@ -49,21 +51,29 @@ pub async fn run(args: CopiesArgs) -> Outcome {
     } else {
         text(&copies).iter().try_for_each(output::line)?;
     }
-    match copies.intact < copies.wanted {
-        true => Err(Failure::failed(format!("{} of {} copies are known to be intact", copies.intact, copies.wanted))
-            .next("what is damaged or missing is mended by itself while its machine is up; look again shortly")),
-        false => Ok(()),
+    let what = format!("{} of {} copies are known to be intact", copies.intact, copies.wanted);
+    if copies.lacking() {
+        let next = "what is damaged or missing is mended by itself while its machine is up; look again shortly";
+        return Err(Failure::failed(what).next(next));
     }
+    if copies.intact < copies.wanted {
+        let next = "some machines could not be asked: `atoll cluster status` tells how they are".to_string();
+        return Err(Failure::Unknown { what, next: Some(next) });
+    }
+    Ok(())
 }
 
 fn text(copies: &Copies) -> Vec<String> {
     let verified = copies.verified.map_or(String::new(), |at| format!(", verified {} or later", output::date(at)));
-    let mut lines = vec![format!("{} of {} copies intact{verified}", copies.intact, copies.wanted)];
+    let mut lines = match copies.blocks {
+        0 => vec![format!("{} of {} machines hold it", copies.intact, copies.wanted)],
+        _ => vec![format!("{} of {} copies intact{verified}", copies.intact, copies.wanted)],
+    };
     for (node, said) in &copies.nodes {
         for (count, what) in [
             (said.damaged, "damaged: it is mending them"),
             (said.absent, "missing"),
-            (said.unknown, "not known: it did not answer"),
+            (said.unknown, "not known: it could not be asked"),
         ] {
             if count > 0 {
                 lines.push(format!("node {node}: {count} of {} {what}", copies.looked));
@@ -78,7 +88,7 @@ fn to_json(path: &str, copies: &Copies) -> Value {
         json!({"node": node, "intact": said.intact, "damaged": said.damaged, "absent": said.absent, "unknown": said.unknown})
     });
     json!({
-        "path": path, "intact": copies.intact, "wanted": copies.wanted, "looked": copies.looked,
+        "path": path, "intact": copies.intact, "wanted": copies.wanted, "looked": copies.looked, "blocks": copies.blocks,
         "verified_ms": copies.verified.map(|at| at.0), "nodes": nodes.collect::<Vec<_>>(),
     })
 }

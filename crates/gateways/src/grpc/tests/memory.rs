@@ -393,6 +393,7 @@ impl Backend for Memory {
             intact: u32::from(absent == 0),
             wanted: 1,
             looked: page.len() as u64,
+            blocks: page.len() as u64,
             upto,
             nodes: [(NodeId(1), NodeCopies { intact, absent, ..NodeCopies::default() })].into(),
             verified: Some(WallMillis(7)),

@@ -206,3 +206,42 @@ async fn links_are_made_listed_and_taken_back() {
     assert!(absent(bens.revoke_link(id).await));
     assert_eq!(bens.links(None).await.unwrap().links.len(), 1);
 }
+
+/// Who may do what is judged when a message has come, however long its sender takes over it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_taken_out_while_a_message_comes_does_nothing_by_it() {
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use prost::Message;
+    use tower::ServiceExt;
+    let world = World::new(1).await;
+    let accounts = &world.apps.accounts;
+    let ben = accounts.find("ben").await.unwrap();
+    let drive = accounts.make_drive(&ben, "Tea").await.unwrap();
+    accounts.put_member(&ben, drive.id, "ada", DriveRole::Edit, NewMember::Yes).await.unwrap();
+    let session = accounts.sign_in("ada", PASSWORD, Device::default()).await.unwrap();
+    let address = format!("http://{}", world.addresses()[0]);
+    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+    let (go, wait) = tokio::sync::oneshot::channel::<()>();
+    let message = rpc::grpc::v1::MakeFolderRequest { path: "/made".into(), parents: false }.encode_to_vec();
+    let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
+    let body = futures::stream::once(async move {
+        wait.await.unwrap();
+        Ok::<_, tonic::Status>(Frame::data(bytes::Bytes::from(framed)))
+    });
+    let request = axum::http::Request::post("/atoll.v1.Drive/MakeFolder")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {}", session.token.as_str()))
+        .header(rpc::grpc::DRIVE_HEADER, drive.id.to_string())
+        .body(tonic::body::Body::new(StreamBody::new(body)))
+        .unwrap();
+    let answer = tokio::spawn(channel.oneshot(request));
+    // Long enough for it to be judged, were its message not waited for.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    accounts.remove_member(&ben, drive.id, "ada").await.unwrap();
+    go.send(()).unwrap();
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(answer.headers()["grpc-status"], (tonic::Code::NotFound as i32).to_string());
+    assert!(world.apps.drives.list(drive.id, "/", None, 10).await.is_ok_and(|page| page.items.is_empty()));
+}

@@ -35,7 +35,7 @@ pub(in crate::web) struct NodeCopiesJson {
     /// Found damaged just now: it mends them.
     damaged: u64,
     absent: u64,
-    /// It did not answer.
+    /// It could not be asked: out of service, too busy, of an earlier release, or it did not answer.
     unknown: u64,
 }
 
@@ -51,9 +51,11 @@ pub(in crate::web) struct CopiesJson {
     wanted: u32,
     /// Things looked at: the row that says what the file holds, and its blocks.
     looked: u64,
+    /// The blocks among them: only these have checksums that are verified. A small file has none.
+    blocks: u64,
     /// Where the part ends.
     upto: u64,
-    /// When the copy that was looked at the longest ago was found intact: milliseconds since the Unix epoch.
+    /// When the block's copy that was looked at the longest ago was found intact: milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<u64>,
     nodes: Vec<NodeCopiesJson>,
@@ -74,6 +76,8 @@ pub(in crate::web) async fn copies(
 }
 
 /// The same once each machine has read what it has of the part, and compared it with its name. What is damaged is mended.
+/// What was read within the last ten minutes is not read again. Each person has one part read at a time; others wait some
+/// seconds, then `busy`.
 #[utoipa::path(post, path = "/copies", tag = "files", request_body = PartOfFile,
     responses((status = 200, body = CopiesJson)))]
 pub(in crate::web) async fn verify(
@@ -85,7 +89,7 @@ pub(in crate::web) async fn verify(
 }
 
 async fn answer(state: &WebState, at: &InDrive, asked: &PartOfFile, read: bool) -> Result<Json<CopiesJson>, Problem> {
-    let part = Asked { path: &asked.path, from: asked.from, expect: asked.version, read };
+    let part = Asked { who: at.caller.user.id, path: &asked.path, from: asked.from, expect: asked.version, read };
     let (open, copies) = copies::look(&state.inner.client, &state.inner.drives, at.drive, part).await?;
     let node = |(node, said): (&types::NodeId, &client::NodeCopies)| NodeCopiesJson {
         node: node.0,
@@ -100,6 +104,7 @@ async fn answer(state: &WebState, at: &InDrive, asked: &PartOfFile, read: bool) 
         intact: copies.intact,
         wanted: copies.wanted,
         looked: copies.looked,
+        blocks: copies.blocks,
         upto: copies.upto,
         verified: copies.verified.map(|at| at.0),
         nodes: copies.nodes.iter().map(node).collect(),

@@ -8,7 +8,7 @@ use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::drive::{Act, DrivePath, Entry, OldVersion, OpenFile};
+use apps::drive::{Act, DrivePath, Entry, FileInfo, OldVersion};
 use apps::{User, UserId, VersionId};
 use askama::Template;
 use axum::Form;
@@ -43,7 +43,7 @@ struct DetailsPage<'a> {
     links_here: bool,
     share: String,
     links: String,
-    /// How many intact copies there are; none for a folder, or when it cannot be told just now.
+    /// How many intact copies there are; none for a folder.
     copies: Option<CopiesShown>,
     size: String,
     media_type: String,
@@ -72,8 +72,10 @@ impl From<WallMillis> for Moment {
 /// How many machines have the file intact.
 struct CopiesShown {
     words: String,
-    /// All that should.
-    full: bool,
+    /// It has checksums that can be verified; a small file has none of its own.
+    blocks: bool,
+    /// Some machine lacks what it should have.
+    lacking: bool,
     verified: Option<Moment>,
     /// A large file, of which only the beginning was looked at.
     part: Option<String>,
@@ -82,25 +84,32 @@ struct CopiesShown {
 }
 
 impl CopiesShown {
-    fn of(open: &OpenFile, copies: &Copies) -> CopiesShown {
+    fn of(file: &FileInfo, copies: &Copies) -> CopiesShown {
         let fill_in = |text| {
             let (intact, wanted) = (copies.intact.to_string(), copies.wanted.to_string());
-            fill(text, &[("intact", &intact), ("wanted", &wanted), ("silent", &copies.silent().to_string())])
+            fill(text, &[("intact", &intact), ("wanted", &wanted), ("unasked", &copies.unasked().to_string())])
         };
         let text = words();
-        let silent = match copies.silent() {
+        let unasked = match copies.unasked() {
             0 => String::new(),
-            1 => format!(" {}", text.copies_silent_one),
-            _ => format!(" {}", fill_in(text.copies_silent)),
+            1 => format!(" {}", text.copies_unasked_one),
+            _ => format!(" {}", fill_in(text.copies_unasked)),
         };
+        let known = if copies.blocks == 0 { text.copies_held } else { text.copies_intact };
         CopiesShown {
-            words: format!("{}{silent}", fill_in(text.copies_intact)),
-            full: copies.intact >= copies.wanted,
+            words: if copies.untold() { text.copies_untold.into() } else { format!("{}{unasked}", fill_in(known)) },
+            blocks: copies.blocks > 0,
+            lacking: copies.lacking(),
             verified: copies.verified.map(Moment::from),
             part: copies.next.map(|next| fill(text.copies_part, &[("size", &format::size(next))])),
-            version: open.file.version.to_string(),
-            size: open.content.size,
+            version: file.version.to_string(),
+            size: file.size,
         }
+    }
+
+    /// Nobody could say just now.
+    fn untold(file: &FileInfo) -> CopiesShown {
+        CopiesShown { blocks: true, ..CopiesShown::of(file, &Copies::default()) }
     }
 }
 
@@ -175,13 +184,13 @@ struct Found {
 
 /// Not being able to tell is no reason not to show the rest.
 async fn copies_of(state: &WebState, at: &InDrive, path: &str, entry: &Entry) -> Option<CopiesShown> {
-    entry.file()?;
-    let asked = copies::Asked { path, from: 0, expect: None, read: false };
+    let file = entry.file()?;
+    let asked = copies::Asked { who: at.caller.user.id, path, from: 0, expect: None, read: false };
     match copies::look(&state.inner.client, &state.inner.drives, at.drive, asked).await {
-        Ok((open, copies)) => Some(CopiesShown::of(&open, &copies)),
+        Ok((open, copies)) => Some(CopiesShown::of(&open.file, &copies)),
         Err(error) => {
             tracing::debug!(%error, "how many copies there are could not be told");
-            None
+            Some(CopiesShown::untold(file))
         }
     }
 }

@@ -4,9 +4,10 @@ use crate::formats;
 use crate::text::{Stop, Text};
 use crate::{DOCUMENT_BYTES_MAX, TEXT_BYTES_MAX};
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes that it may have in memory, itself among them.
 const MEMORY_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -51,9 +52,29 @@ fn answer() -> io::Result<bool> {
     if document.len() as u64 > DOCUMENT_BYTES_MAX {
         return Ok(false);
     }
-    let mut text = Text::new(&mut socket, TEXT_BYTES_MAX);
-    let read = formats::read(&document, &mut text);
+    Ok(text_of(&mut socket, |text| formats::read(&document, text)))
+}
+
+/// Was it read? A parser that panics gives the document up.
+fn text_of(out: &mut dyn Write, read: impl FnOnce(&mut Text<'_>) -> Result<(), Stop>) -> bool {
+    let mut text = Text::new(out, TEXT_BYTES_MAX);
+    let read = catch_unwind(AssertUnwindSafe(|| read(&mut text))).unwrap_or(Err(Stop::Unreadable));
     // What came before it went wrong is text all the same.
     let _nobody_is_there = text.flush();
-    Ok(!matches!(read, Err(Stop::Unreadable)))
+    !matches!(read, Err(Stop::Unreadable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_a_parser_panicked_is_text() {
+        let mut out = Vec::new();
+        let read = text_of(&mut out, |text| {
+            text.push("before")?;
+            panic!("a bug of a parser")
+        });
+        assert_eq!((read, &out[..]), (false, &b"before"[..]));
+    }
 }

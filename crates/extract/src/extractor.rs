@@ -128,11 +128,14 @@ async fn feed<E>(
     Ok(())
 }
 
+/// What a Rust program ends with whose panic nobody caught.
+const PANICKED: i32 = 101;
+
 /// Did it read the document, or die of it? Whoever else kills it says nothing of the document.
 fn tells_of_the_document(status: ExitStatus) -> bool {
     let by_limits = [Signal::XCPU, Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL].map(Signal::as_raw);
     match status.code() {
-        Some(code) => [READ, UNREADABLE].map(i32::from).contains(&code),
+        Some(code) => [READ.into(), UNREADABLE.into(), PANICKED].contains(&code),
         None => status.signal().is_some_and(|signal| by_limits.contains(&signal)),
     }
 }

@@ -62,9 +62,6 @@ pub enum Command {
     /// Tell the cluster when the process at the other end of standard input has ended: every node runs one of these
     #[command(hide = true)]
     Witness,
-    /// Tell the text of the document at the other end of standard input: nodes run this for each that is put
-    #[command(hide = true)]
-    ReadDocument,
     /// Print completions for a shell
     #[command(after_help = "Example:\n  atoll completions bash > /etc/bash_completion.d/atoll")]
     Completions {

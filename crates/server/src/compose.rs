@@ -228,7 +228,12 @@ async fn open(node: &Node, identity: &Identity, own: &str) -> (Client, Apps) {
     let mut addresses = vec![own.to_string()];
     addresses.extend(identity.contacts.iter().filter(|address| *address != own).cloned());
     let mut tries = 0u32;
-    let reader = extract::Program { path: program(), arguments: vec!["read-document".into()], variables: Vec::new() };
+    let reader = extract::Program {
+        path: program(),
+        arguments: vec![crate::READ_DOCUMENT.into()],
+        // Address space that its allocator keeps for later counts against what it may have.
+        variables: vec![("_RJEM_MALLOC_CONF".into(), "retain:false,narenas:1".into())],
+    };
     let drives = apps::drive::Settings { documents: Some(reader), ..Default::default() };
     let settings = apps::Settings { drives, ..Default::default() };
     loop {

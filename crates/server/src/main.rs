@@ -43,7 +43,15 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// What a node runs itself as for each document: tells the text of the one at the other end of standard input.
+const READ_DOCUMENT: &str = "read-document";
+
 fn main() -> ExitCode {
+    // Before anything that is set up here, or stands in a file, could keep it from that.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == READ_DOCUMENT) && arguments.next().is_none() {
+        return extract::serve().into();
+    }
     match parse(std::env::args_os().collect()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -68,9 +76,6 @@ fn run(cli: Cli) -> Outcome {
     }
     if let Command::Witness = cli.command {
         return node::witness(std::io::stdin().lock()).map_err(|error| Failure::io("no witness", &error));
-    }
-    if let Command::ReadDocument = cli.command {
-        std::process::exit(extract::serve().into());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -109,7 +114,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Table(args) => table::run(args).await,
             Command::Cluster(args) => cluster::run(args).await,
             Command::Bench(args) => bench::run(args).await,
-            Command::Witness | Command::ReadDocument | Command::Completions { .. } => Ok(()),
+            Command::Witness | Command::Completions { .. } => Ok(()),
         }
     });
     // A thread that waits for standard input must not hold up the exit.

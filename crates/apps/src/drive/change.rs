@@ -4,6 +4,7 @@
 use super::objects::uploads::UPLOADS_MAX;
 use super::rows::{PlaceRow, Work, WorkRow};
 use super::rules::{self, Known, Rules};
+use super::texts::Waiting;
 use super::walk::Step;
 use super::{DriveError, Drives, Entry, index};
 use crate::store::Store;
@@ -187,6 +188,9 @@ pub(super) struct Change {
     received: Option<(Bytes, i64, i64)>,
     /// The condition that the drive's rules are as they were known, and where they are known.
     rules: Option<(usize, Arc<Known>)>,
+    /// Who waits for something to read, and whether there is any.
+    waiting: Arc<Waiting>,
+    unread: bool,
 }
 
 /// What became of a change.
@@ -211,6 +215,8 @@ impl Change {
             uploads: 0,
             received: None,
             rules: None,
+            waiting: drives.inner.waiting.clone(),
+            unread: false,
         }
     }
 
@@ -265,6 +271,11 @@ impl Change {
             Test::ValueIs(value) => item.as_ref().is_some_and(|item| item.value == *value),
         });
         Ok((items, holds))
+    }
+
+    /// Something is to be read once this is done.
+    pub(super) fn wakes_readers(&mut self) {
+        self.unread = true;
     }
 
     pub(super) fn unread_table(&self) -> TableId {
@@ -419,7 +430,12 @@ impl Change {
         let counted = self.settle();
         let transaction = Transaction { operation, partition_key, conditions: self.conditions, updates: self.updates };
         match store.transact(transaction).await {
-            Ok(result) => Ok(Commit::Done(result)),
+            Ok(result) => {
+                if self.unread {
+                    self.waiting.add(self.drive);
+                }
+                Ok(Commit::Done(result))
+            }
             Err(ClientError::Refused(Refusal::Condition { index, .. })) => {
                 if let Some((at, known)) = &self.rules
                     && *at == index as usize

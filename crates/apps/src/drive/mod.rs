@@ -159,7 +159,7 @@ struct Inner {
     /// Drives whose index is known to be complete.
     complete: Mutex<HashSet<DriveId>>,
     /// Drives in which something is to be read.
-    waiting: texts::Waiting,
+    waiting: Arc<texts::Waiting>,
     /// Files that could not be read.
     later: texts::Later,
     searches: texts::Searches,
@@ -188,7 +188,7 @@ impl Drives {
                 notebook: personal::Notebook::default(),
                 known: Arc::default(),
                 complete: Mutex::default(),
-                waiting: texts::Waiting::default(),
+                waiting: Arc::default(),
                 later: texts::Later::default(),
                 searches: texts::Searches::default(),
                 documents,

@@ -126,10 +126,7 @@ impl Drives {
             change.count_bytes(put.content.size as i64);
             change.put_about(self, put.new.version, &put.about);
             match change.commit(self.store(), &put.path).await? {
-                Commit::Done(_) => {
-                    self.inner.waiting.add(put.drive);
-                    return Ok(WasPut { entry, before });
-                }
+                Commit::Done(_) => return Ok(WasPut { entry, before }),
                 Commit::Lost(at) if Some(at) == by_link => {
                     return Err(DriveError::Changed { path: put.path.to_string() });
                 }

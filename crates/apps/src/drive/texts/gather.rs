@@ -50,7 +50,6 @@ impl Drives {
                 }
             }
             change.commit(self.store(), &drive).await?;
-            self.inner.waiting.add(drive);
             done = page.next.is_none();
             if let Some(next) = page.next {
                 query = query.after(next);

@@ -30,9 +30,10 @@ impl Later {
         self.files.lock().get(&(drive, file)).is_some_and(|it| it.row == row && now < it.until)
     }
 
-    pub(super) fn put_off(&self, drive: DriveId, file: FileId, row: Version, now: WallMillis) {
+    /// The row as it was when it was come to, and as it is.
+    pub(super) fn put_off(&self, drive: DriveId, file: FileId, (was, row): (Version, Version), now: WallMillis) {
         let mut files = self.files.lock();
-        let before = files.get(&(drive, file)).filter(|it| it.row == row).map_or(0, |it| it.wait);
+        let before = files.get(&(drive, file)).filter(|it| it.row == was).map_or(0, |it| it.wait);
         let wait = (before * 2).clamp(AFTER_MS, AFTER_MS_MAX);
         if files.len() >= FILES_MAX {
             files.clear();

@@ -14,25 +14,22 @@ mod find;
 mod gather;
 mod later;
 mod read;
+mod round;
 mod words;
 
 pub(super) use find::Searches;
 pub use find::{FOUND_MAX, Passage, TextFound};
 pub(super) use later::Later;
+pub(super) use round::Waiting;
 
 use super::Entry;
 use super::change::Change;
-use crate::{DriveId, FileId};
+use crate::FileId;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use prost::Message;
-use std::collections::BTreeSet;
-use tokio::sync::Notify;
 
 /// Bytes of a file of plain text that are read: its beginning. Of documents, as many bytes of text are kept.
 pub const TEXT_BYTES_MAX: u64 = extract::TEXT_BYTES_MAX as u64;
-/// Drives that wait to be read at once; those beyond wait for the next round.
-const WAITING_MAX: usize = 1000;
 /// What files of plain text are called.
 const NAMES: [&str; 44] = [
     "adoc", "asc", "bib", "c", "cc", "cfg", "conf", "cpp", "cs", "css", "csv", "go", "h", "hpp", "ics", "ini", "java",
@@ -83,23 +80,6 @@ struct TextRow {
     document: bool,
 }
 
-/// Drives in which this process has put something to be read.
-#[derive(Default)]
-pub(super) struct Waiting {
-    drives: Mutex<BTreeSet<DriveId>>,
-    woken: Notify,
-}
-
-impl Waiting {
-    pub(super) fn add(&self, drive: DriveId) {
-        let mut drives = self.drives.lock();
-        if drives.len() < WAITING_MAX {
-            drives.insert(drive);
-        }
-        self.woken.notify_one();
-    }
-}
-
 impl Entry {
     /// By its name, or else by its type.
     fn way_of_text(&self) -> Option<Way> {
@@ -144,6 +124,7 @@ impl Change {
     /// The file is to be read, or what was read of it forgotten.
     fn unread(&mut self, file: FileId) {
         self.put(self.unread_table(), file.bytes(), Bytes::new());
+        self.wakes_readers();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading texts, by the rows of `unread`.
 
+use super::round::Turn;
 use super::{TEXT_BYTES_MAX, TextRow, Way, words};
 use crate::drive::change::{Change, Commit, entry_key};
 use crate::drive::rows::{PlaceRow, decode};
@@ -8,9 +9,8 @@ use crate::{DriveId, FileId, FolderId, TrashId};
 use client::{ClientError, Content};
 use futures::StreamExt;
 use prost::Message;
-use rand::Rng;
-use std::time::Duration;
-use types::{Action, Classify, Consistency, ItemKey, Query, Test, Version};
+use std::time::{Duration, Instant};
+use types::{Action, Classify, Consistency, Item, ItemKey, Query, Test, Version};
 
 /// Rows that are looked at together.
 const PAGE: u32 = 200;
@@ -19,11 +19,26 @@ const WORDS_AT_ONCE: usize = 900;
 /// Reading so much takes much less.
 const READ_WITHIN: Duration = Duration::from_secs(30);
 
+/// A row that was put so long ago has been left: by a node that died, or has more to read than it can.
+const FRESH_MS: u64 = 30_000;
+/// How long nobody else reads a file: longer than reading one takes.
+const CLAIMED_MS: u64 = 150_000;
+
+/// Whoever reads a file that was left says so in its row. Older releases put nothing there, and look at nothing.
+#[derive(Clone, PartialEq, Message)]
+struct Claim {
+    /// Milliseconds since the Unix epoch. When clocks differ, a file may be read twice, or later.
+    #[prost(uint64, tag = "1")]
+    until: u64,
+}
+
 /// What came of a file.
-enum Turn {
+enum Turned {
     Done,
-    /// What it says is not to be had now: others may be.
-    Later(String),
+    /// Somebody else is at it.
+    Taken,
+    /// What it says is not to be had now: others may be. The row as it is now, and why.
+    Later(Version, String),
 }
 
 /// Where a file is.
@@ -38,61 +53,84 @@ impl Drives {
     /// Reads what is unread in the drive. A file that cannot be read does not keep the others; it stays unread, and is tried
     /// again by and by.
     pub async fn read_texts(&self, drive: DriveId) -> Result<(), DriveError> {
+        self.read_turn(drive, Turn::default(), None).await.map(drop)
+    }
+
+    /// The same for a while, or to the end; what is left for the next turn.
+    pub(super) async fn read_turn(
+        &self,
+        drive: DriveId,
+        turn: Turn,
+        within: Option<Duration>,
+    ) -> Result<Option<Turn>, DriveError> {
+        let (begun, ms) = (Instant::now(), turn.left_for.as_millis() as u64);
         let mut query = Query { limit: PAGE, ..Query::all(self.inner.tables.unread, drive.bytes()) };
+        if let Some(file) = turn.after {
+            query = query.after(file.bytes());
+        }
         let mut failed = None;
         loop {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
             for at in &page.items {
                 let Some(file) = FileId::from_slice(&at.sort_key) else { continue };
-                let (later, row) = (&self.inner.later, at.item.version);
-                if later.waits(drive, file, row, self.now()) {
+                let (later, row, now) = (&self.inner.later, at.item.version, self.now());
+                let since = now.0.saturating_sub(at.item.time.wall().0);
+                if since < ms || later.waits(drive, file, row, now) {
                     continue;
                 }
-                match self.read_text(drive, file, row).await {
-                    Ok(Turn::Done) => later.was_read(drive, file),
-                    Ok(Turn::Later(why)) => {
+                match self.read_claimed(drive, file, &at.item).await {
+                    Ok(Turned::Done) => later.was_read(drive, file),
+                    Ok(Turned::Taken) => continue,
+                    Ok(Turned::Later(now_row, why)) => {
                         tracing::info!(%drive, %file, why, "the text of a file is read later");
-                        later.put_off(drive, file, row, self.now());
+                        later.put_off(drive, file, (row, now_row), self.now());
                     }
                     // The next would fare no better.
                     Err(error) if error.action() != Action::Rejected => return Err(error),
                     Err(error) => failed = failed.or(Some(error)),
                 }
+                if within.is_some_and(|within| begun.elapsed() >= within) {
+                    if let Some(error) = failed {
+                        tracing::warn!(%drive, %error, "a text could not be read");
+                    }
+                    return Ok(Some(Turn { after: Some(file), ..turn }));
+                }
             }
             match page.next {
                 Some(next) => query = query.after(next),
-                None => return failed.map_or(Ok(()), Err),
+                None => return failed.map_or(Ok(None), Err),
             }
         }
     }
 
-    /// Reads again and again, until the handle is aborted: at once what this process put, and from time to time what is
-    /// left. One file at a time; one per node is fine.
-    pub fn spawn_reader(&self, every: Duration) -> tokio::task::JoinHandle<()> {
-        let drives = self.clone();
-        tokio::spawn(async move {
-            loop {
-                let factor = rand::rng().random_range(0.5..1.5);
-                let round = tokio::time::sleep(every.max(Duration::from_secs(1)).mul_f64(factor));
-                let waiting = &drives.inner.waiting;
-                let all = tokio::select! {
-                    () = waiting.woken.notified() => Ok(std::mem::take(&mut *waiting.drives.lock())),
-                    () = round => drives.drives_in(drives.inner.tables.unread).await,
-                };
-                let all = all.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "it is not known what is unread");
-                    Default::default()
-                });
-                for drive in all {
-                    if let Err(error) = drives.read_texts(drive).await {
-                        tracing::warn!(%drive, %error, "a text could not be read");
-                    }
-                }
+    /// Reads what nobody else reads: who comes to a row that has waited says in it that they are at it, and one that is
+    /// fresh is that of who put the file.
+    async fn read_claimed(&self, drive: DriveId, file: FileId, row: &Item) -> Result<Turned, DriveError> {
+        let claim = decode::<Claim>("a row of what is unread", &row.value)?;
+        let now = self.now();
+        if claim.until > now.0 {
+            return Ok(Turned::Taken);
+        }
+        let mut version = row.version;
+        if now.0.saturating_sub(row.time.wall().0) >= FRESH_MS {
+            let unread = self.inner.tables.unread;
+            let claim = Claim { until: now.0.saturating_add(CLAIMED_MS) };
+            let mut change = Change::new(self, drive);
+            change.require(unread, file.bytes(), Test::VersionIs(version));
+            change.put(unread, file.bytes(), claim.encode_to_vec());
+            match change.commit(self.store(), &drive).await? {
+                Commit::Done(done) => version = done.version,
+                Commit::Lost(_) => return Ok(Turned::Taken),
             }
+        }
+        Ok(match self.read_text(drive, file, version).await? {
+            None => Turned::Done,
+            Some(why) => Turned::Later(version, why),
         })
     }
 
-    async fn read_text(&self, drive: DriveId, file: FileId, unread: Version) -> Result<Turn, DriveError> {
+    /// None: it was read, or need not be by us. Or why what it says is not to be had now.
+    async fn read_text(&self, drive: DriveId, file: FileId, unread: Version) -> Result<Option<String>, DriveError> {
         let key = ItemKey::new(self.inner.tables.texts, drive.bytes(), file.bytes());
         let mut kept = None;
         if let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? {
@@ -101,7 +139,7 @@ impl Drives {
             kept = match row.unsettled {
                 true => match self.settle(drive, file, row, item.version).await? {
                     Some(settled) => Some(settled),
-                    None => return Ok(Turn::Done),
+                    None => return Ok(None),
                 },
                 false => Some((row, item.version)),
             };
@@ -109,16 +147,16 @@ impl Drives {
         let mut next = TextRow::default();
         match self.place_of_file(drive, file).await? {
             // The row stays, and leads here again.
-            Place::Moving => return Ok(Turn::Done),
+            Place::Moving => return Ok(None),
             Place::At(entry) => {
                 if let (Some(way), Some(info)) = (entry.way_of_text(), entry.file()) {
                     (next.version, next.document) = (info.version.bytes(), way == Way::Document);
                     if kept.as_ref().is_none_or(|(row, _)| !row.is_read_as(&next)) {
                         let open = self.open_entry(drive, &entry, info.clone()).await?;
-                        let Some(open) = open else { return Ok(Turn::Done) };
+                        let Some(open) = open else { return Ok(None) };
                         next.text = match self.text_of(open.content, way).await {
                             Ok(text) => text,
-                            Err(why) => return Ok(Turn::Later(why)),
+                            Err(why) => return Ok(Some(why)),
                         };
                     }
                 }
@@ -135,10 +173,10 @@ impl Drives {
             change.require(self.inner.tables.unread, file.bytes(), Test::VersionIs(unread));
             change.put(self.inner.tables.texts, file.bytes(), next.encode_to_vec());
             // Another reads it too, or it was put again.
-            let Commit::Done(done) = change.commit(self.store(), &drive).await? else { return Ok(Turn::Done) };
+            let Commit::Done(done) = change.commit(self.store(), &drive).await? else { return Ok(None) };
             kept = match self.settle(drive, file, next, done.version).await? {
                 Some(settled) => Some(settled),
-                None => return Ok(Turn::Done),
+                None => return Ok(None),
             };
         }
         let mut change = Change::new(self, drive);
@@ -150,7 +188,7 @@ impl Drives {
             change.delete(self.inner.tables.texts, file.bytes());
         }
         change.commit(self.store(), &drive).await?;
-        Ok(Turn::Done)
+        Ok(None)
     }
 
     /// Brings the words of a file to what its row says. None: the row has changed.

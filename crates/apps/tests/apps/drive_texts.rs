@@ -225,6 +225,30 @@ async fn what_is_found_is_what_is_there_whatever_was_done() {
     }
 }
 
+/// What has waited is read by one, not by every node that comes to it; should that one die, by another after a while.
+#[tokio::test]
+async fn what_was_left_is_read_by_who_claims_it() {
+    let (model, drives) = fresh().await;
+    found(&drives, "tide").await;
+    put(&drives, &model, "/a.txt", "tide").await;
+    model.advance(Duration::from_secs(60));
+    let handle = Handle::new(&model, 0);
+    let reader = open(&handle).await;
+    // It has claimed the file and dies as it looks for it.
+    handle.plan(Some((2, Fault::CrashBefore)));
+    let _ = handle.run(reader.read_texts(D)).await;
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "tide").await, Vec::<String>::new(), "somebody is at it");
+    // What is put again is nobody's.
+    put(&drives, &model, "/b.txt", "reef").await;
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "reef").await, ["/b.txt"]);
+    model.advance(Duration::from_secs(200));
+    drives.read_texts(D).await.unwrap();
+    assert_eq!(found(&drives, "tide").await, ["/a.txt"]);
+    assert_exact(&model, &drives, "claimed").await;
+}
+
 #[tokio::test]
 async fn a_reader_that_dies_anywhere_is_carried_on_by_the_next() {
     let prepare = || async {

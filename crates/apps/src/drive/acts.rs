@@ -1,7 +1,7 @@
 //! Acts as values, so that many can be asked for at once, and each can say what undoes it.
 
-use super::copy::FileCopied;
-use super::jobs::is_long;
+use super::copy::{Copied, Copying, FileCopied, Over};
+use super::jobs::Replaced;
 use super::put::Before;
 use super::{Clash, DriveError, DrivePath, Drives, Entry, Job, JobState};
 use crate::{DriveId, JobId, TrashId, UserId, VersionId};
@@ -130,7 +130,12 @@ impl Drives {
                 Ok(Done { path: Some(moved.path), entry: Some(moved.entry), undo, ..Done::default() })
             }
             Act::Copy { drive: source, from, to, clash } => {
-                self.act_copy(source.unwrap_or(drive), drive, from, to, *clash, by).await
+                let asked = Copying {
+                    over: Over::Rule(*clash),
+                    by,
+                    ..Copying::new(source.unwrap_or(drive), DrivePath::parse(from)?, DrivePath::parse(to)?)
+                };
+                self.act_copy(drive, &asked).await
             }
             Act::Trash { path, only, recursive } => {
                 if !recursive && self.stat(drive, path).await?.is_folder() {
@@ -186,51 +191,27 @@ impl Drives {
         Ok(Done { path: Some(place), entry: Some(entry), undo: undo.into_iter().collect(), ..Done::default() })
     }
 
-    async fn act_copy(
-        &self,
-        source_drive: DriveId,
-        drive: DriveId,
-        from: &str,
-        to: &str,
-        clash: Clash,
-        by: Option<UserId>,
-    ) -> Result<Done, DriveError> {
-        let source = self.stat(source_drive, from).await?;
-        if !source.is_folder() && !self.is_long_copy(drive, &source, to, clash).await? {
-            let copied = self.copy_file_of(source_drive, drive, from, to, clash, by).await?;
-            let Some(copied) = copied else { return Ok(Done::default()) };
-            let FileCopied { path, entry, before } = copied;
-            let undo = match before {
-                Before::Kept(version) => {
-                    let only = entry.file().map(|file| file.version);
-                    Some(Act::RestoreVersion { path: path.clone(), version, only })
-                }
-                // The file there is the person's own from before, not the copy's alone.
-                Before::Gone => None,
-                Before::Nothing => Some(Act::Trash { path: path.clone(), only: Some(entry.id()), recursive: true }),
-            };
-            let undo = undo.into_iter().collect();
-            return Ok(Done { path: Some(path), entry: Some(entry), undo, ..Done::default() });
-        }
-        let job = match self.begin_copy_of(source_drive, drive, from, to, clash, by).await {
-            Err(DriveError::Exists { .. }) if clash == Clash::Skip => return Ok(Done::default()),
-            begun => begun?,
+    async fn act_copy(&self, drive: DriveId, asked: &Copying) -> Result<Done, DriveError> {
+        let (path, entry, before) = match self.copy(drive, asked).await? {
+            None => return Ok(Done::default()),
+            Some(Copied::File(FileCopied { path, entry, before })) => (path, entry, before),
+            Some(Copied::Begun(job)) => {
+                self.spawn_job(drive, job.id);
+                let undo = vec![Act::UndoJob { id: job.id }];
+                return Ok(Done { path: Some(job.to.clone()), job: Some(job), undo, ..Done::default() });
+            }
         };
-        self.spawn_job(drive, job.id);
-        let undo = vec![Act::UndoJob { id: job.id }];
-        Ok(Done { path: Some(job.to.clone()), job: Some(job), undo, ..Done::default() })
-    }
-
-    /// Is copying that file a job? What is replaced is so by a put alone.
-    async fn is_long_copy(&self, drive: DriveId, from: &Entry, to: &str, clash: Clash) -> Result<bool, DriveError> {
-        if !is_long(from.size()) || clash != Clash::Replace {
-            return Ok(is_long(from.size()));
-        }
-        match self.stat(drive, to).await {
-            Ok(_) => Ok(false),
-            Err(DriveError::NotFound { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
+        let undo = match before {
+            Before::Kept(version) => {
+                let only = entry.file().map(|file| file.version);
+                Some(Act::RestoreVersion { path: path.clone(), version, only })
+            }
+            // The file there is the person's own from before, not the copy's alone.
+            Before::Gone => None,
+            Before::Nothing => Some(Act::Trash { path: path.clone(), only: Some(entry.id()), recursive: true }),
+        };
+        let undo = undo.into_iter().collect();
+        Ok(Done { path: Some(path), entry: Some(entry), undo, ..Done::default() })
     }
 
     async fn act_undo_job(&self, drive: DriveId, id: JobId, by: Option<UserId>) -> Result<Done, DriveError> {
@@ -240,8 +221,22 @@ impl Drives {
         }
         let gone = || DriveError::NotFound { path: job.to.clone() };
         let path = self.locate(drive, job.made).await?.ok_or_else(gone)?.to_string();
-        let trash = Act::Trash { path, only: Some(job.made), recursive: true };
-        Box::pin(self.act(drive, &trash, by)).await
+        let act = match job.replaced {
+            Replaced::Nothing => Act::Trash { path, only: Some(job.made), recursive: true },
+            Replaced::Version { version, by } => Act::RestoreVersion { path, version, only: Some(by) },
+            Replaced::Forgotten => {
+                return Err(DriveError::Invalid(format!(
+                    "what was at {path} before was not kept: this cannot be undone"
+                )));
+            }
+            Replaced::Trashed(id) => {
+                let trashed = self.trash(drive, &path, Some(job.made), by).await?;
+                let back = Box::pin(self.act(drive, &restore(id, path), by)).await?;
+                let again = vec![Act::Restore { id: trashed.id, to: None, clash: Clash::KeepBoth }];
+                return Ok(Done { undo: again, ..back });
+            }
+        };
+        Box::pin(self.act(drive, &act, by)).await
     }
 }
 

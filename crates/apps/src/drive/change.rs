@@ -6,7 +6,7 @@ use super::rows::{PlaceRow, Work, WorkRow};
 use super::rules::{self, Known, Rules};
 use super::texts::Waiting;
 use super::walk::Step;
-use super::{DriveError, Drives, Entry, index};
+use super::{DriveError, Drives, Entry, index, locks};
 use crate::store::Store;
 use crate::{DriveId, FileId, FolderId, VersionId};
 use bytes::Bytes;
@@ -191,6 +191,8 @@ pub(super) struct Change {
     /// Who waits for something to read, and whether there is any.
     waiting: Arc<Waiting>,
     unread: bool,
+    /// The condition that the locks are as they were judged.
+    locks: Option<usize>,
 }
 
 /// What became of a change.
@@ -217,6 +219,7 @@ impl Change {
             rules: None,
             waiting: drives.inner.waiting.clone(),
             unread: false,
+            locks: None,
         }
     }
 
@@ -246,6 +249,14 @@ impl Change {
         if self.rules.is_none() {
             let at = self.require(self.tables.buckets, Bytes::from_static(rules::VERSIONING), rules.test());
             self.rules = Some((at, drives.inner.known.clone()));
+        }
+    }
+
+    /// The drive's locks are still those that the act was judged by, where it was. Otherwise the commit is refused as
+    /// [`DriveError::Changed`]: whoever judged has to look again.
+    pub(super) fn require_locks(&mut self, drives: &Drives) {
+        if let Some(test) = drives.locks_kept(self.drive) {
+            self.locks = Some(self.require(self.tables.locks, locks::ROW, test));
         }
     }
 
@@ -442,7 +453,10 @@ impl Change {
                 {
                     known.forget(self.drive);
                 }
-                Ok(Commit::Lost(index as usize))
+                match self.locks == Some(index as usize) {
+                    true => Err(DriveError::Changed { path: path.to_string() }),
+                    false => Ok(Commit::Lost(index as usize)),
+                }
             }
             Err(ClientError::Refused(Refusal::Bounds { index, .. }))
                 if matches!(counted.get(index as usize), Some((Counted::EntriesLeft, _))) =>

@@ -156,6 +156,8 @@ pub enum RenameCondition {
     ReplaceFile,
     /// Whatever is at the new place goes, folders with all that is in them.
     ReplaceAny,
+    /// The same, if it is this: by its id, or the version of its content.
+    ReplaceOnly([u8; 16]),
 }
 
 /// What to do with a name that is taken.

@@ -60,6 +60,7 @@ impl Drives {
         let now = self.now();
         let mut parent = walk.last_folder()?;
         let mut change = Change::new(self, drive);
+        change.require_locks(self);
         change.require_steps(walk.steps());
         let mut last = None;
         for (at, name) in path.names().iter().enumerate().skip(walk.depth()) {

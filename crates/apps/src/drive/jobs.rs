@@ -1,14 +1,15 @@
 //! Jobs: acts of many steps. Copying a folder, or a very large file, is one: its row is the intent, the
-//! copy grows outside the tree, step by step, and is hung into the tree by the last one, whole. Each
+//! copy grows outside the tree, step by step, and is hung into the tree by the last one, whole, in place of what it is to replace. Each
 //! step rests on the job's row being as it was read and rewrites it: of
 //! two who carry on the same job one loses, and after a cancel nothing more is added. Ids in the
 //! copy are made anew by each try of a step, so that what is left of one that failed has nothing
 //! in common with the next. The copy is no snapshot: what is moved within the source meanwhile may be in it twice, or not.
 
 use super::change::{Change, Commit};
+use super::copy::{Copying, Over};
 use super::rows::{PlaceRow, Work, WorkRow, decode};
-use super::{Clash, DriveError, DrivePath, Drives};
-use crate::{DriveId, FolderId, JobId, UserId};
+use super::{Clash, DriveError, DrivePath, Drives, Entry};
+use crate::{DriveId, FolderId, JobId, TrashId, UserId, VersionId};
 use bytes::Bytes;
 use prost::Message;
 use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
@@ -73,6 +74,61 @@ struct JobRow {
     /// Who began it.
     #[prost(bytes = "bytes", tag = "17")]
     by: Bytes,
+    /// Of what may be replaced: the version of its content, or its id; empty: whatever the rule lets go.
+    #[prost(bytes = "bytes", tag = "18")]
+    over: Bytes,
+    /// Of the only file that is copied: the version of its content; empty: whatever it is by then.
+    #[prost(bytes = "bytes", tag = "19")]
+    only: Bytes,
+    /// It keeps out of others' locks; these tokens were shown.
+    #[prost(bool, tag = "20")]
+    keeps_out: bool,
+    #[prost(string, repeated, tag = "21")]
+    tokens: Vec<String>,
+    /// The program that began it: it may be held.
+    #[prost(string, tag = "22")]
+    program: String,
+    #[prost(string, tag = "23")]
+    label: String,
+    /// Once done: the version that became an earlier one.
+    #[prost(bytes = "bytes", tag = "24")]
+    kept: Bytes,
+    /// Once done: the version that was put in its place. Without an earlier one, that was not kept.
+    #[prost(bytes = "bytes", tag = "25")]
+    put: Bytes,
+    /// Once done: where in the trash is what was there.
+    #[prost(bytes = "bytes", tag = "26")]
+    trashed: Bytes,
+}
+
+/// What becomes of what is where the copy is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+enum Taken {
+    Fail = 0,
+    KeepBoth = 1,
+    /// A file becomes an earlier version.
+    Replace = 2,
+    Trash = 3,
+}
+
+impl Taken {
+    fn of(over: Over) -> Taken {
+        match over {
+            Over::Rule(Clash::Fail | Clash::Skip) => Taken::Fail,
+            Over::Rule(Clash::KeepBoth) => Taken::KeepBoth,
+            Over::Rule(Clash::Replace) | Over::Version(_) => Taken::Replace,
+            Over::Trash(_) => Taken::Trash,
+        }
+    }
+
+    /// Of a rule from a newer release nothing is replaced.
+    fn read(clash: u32) -> Taken {
+        [Taken::KeepBoth, Taken::Replace, Taken::Trash]
+            .into_iter()
+            .find(|it| *it as u32 == clash)
+            .unwrap_or(Taken::Fail)
+    }
 }
 
 /// A folder that is still to be copied.
@@ -135,8 +191,28 @@ pub struct Job {
     pub problem: Option<String>,
     /// When it was begun.
     pub started: WallMillis,
-    /// The folder made, once done: as [`super::Entry::id`].
+    /// What was made, once done: as [`super::Entry::id`].
     pub made: [u8; 16],
+    /// What was there, once done.
+    pub replaced: Replaced,
+}
+
+/// What a job has put something in place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// Nothing.
+    Nothing,
+    /// A file, whose content is an earlier version now.
+    Version {
+        /// That.
+        version: VersionId,
+        /// The one that it has now.
+        by: VersionId,
+    },
+    /// A file whose content was not kept.
+    Forgotten,
+    /// Something that is in the trash now.
+    Trashed(TrashId),
 }
 
 /// A job as read.
@@ -159,7 +235,7 @@ impl Change {
 }
 
 impl Drives {
-    /// Begins to copy a folder, or a file. [`Self::run_job`] does it. Nothing is ever replaced.
+    /// Begins to copy a folder, or a file, to where nothing is. [`Self::run_job`] does it.
     pub async fn begin_copy(
         &self,
         drive: DriveId,
@@ -168,28 +244,23 @@ impl Drives {
         clash: Clash,
         by: Option<UserId>,
     ) -> Result<Job, DriveError> {
-        self.begin_copy_of(drive, drive, from, to, clash, by).await
+        let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
+        let over = Over::Rule(clash);
+        self.begin_copying(drive, &Copying { over, by, ..Copying::new(drive, from, to) }).await
     }
 
-    /// The same, from another drive, perhaps. What was begun ends, whatever its beginner may do meanwhile.
-    pub async fn begin_copy_of(
-        &self,
-        source_drive: DriveId,
-        drive: DriveId,
-        from: &str,
-        to: &str,
-        clash: Clash,
-        by: Option<UserId>,
-    ) -> Result<Job, DriveError> {
-        let (from, to) = (DrivePath::parse(from)?, DrivePath::parse(to)?);
+    /// Begins it. What was begun ends, whatever its beginner may do meanwhile; what it replaces is there until its last step.
+    pub async fn begin_copying(&self, drive: DriveId, asked: &Copying) -> Result<Job, DriveError> {
+        let Copying { source: source_drive, from, to, over, only, by, tokens } = asked;
+        let (source_drive, over) = (*source_drive, *over);
         if to.is_root() {
             return Err(DriveError::Exists { path: "/".into() });
         }
         let tables = self.inner.tables;
         let elsewhere = source_drive != drive;
         let walks = match elsewhere {
-            false => self.walk_all(drive, &[&from, &to]).await?,
-            true => vec![self.walk(source_drive, &from).await?, self.walk(drive, &to).await?],
+            false => self.walk_all(drive, &[from, to]).await?,
+            true => vec![self.walk(source_drive, from).await?, self.walk(drive, to).await?],
         };
         let [source, target] = &walks[..] else { return Err(DriveError::NoSuchJob) };
         let (parent, _) = target.parent()?;
@@ -200,9 +271,26 @@ impl Drives {
         if file.is_empty() && (from.is_root() || (!elsewhere && target.passes(folder) && from != to)) {
             return Err(DriveError::Cycle { from: from.to_string(), to: to.to_string() });
         }
+        let mut change = Change::new(self, drive);
+        change.require_locks(self);
+        if let Some(step) = source.found() {
+            step.entry.must_be(*only, from)?;
+            if only.is_some() && !elsewhere {
+                change.require_steps(std::slice::from_ref(step));
+            }
+        }
         // Better said now than after a long copy.
-        if target.found().is_some() && clash != Clash::KeepBoth {
-            return Err(DriveError::Exists { path: to.to_string() });
+        let there = target.found().map(|step| &step.entry);
+        if let (Over::Version(_) | Over::Trash(_), Some(step)) = (over, target.found()) {
+            change.require_steps(std::slice::from_ref(step));
+        }
+        over.check(there, file.is_empty(), to)?;
+        let holds_source = |there: &Entry| there.folder().is_some_and(|folder| source.passes(folder.id));
+        if !elsewhere && matches!(over, Over::Trash(_)) && there.is_some_and(holds_source) {
+            return Err(DriveError::Cycle { from: from.to_string(), to: to.to_string() });
+        }
+        if !elsewhere && over != Over::Rule(Clash::KeepBoth) && from == to {
+            return Err(DriveError::Invalid("a file cannot be replaced by itself".into()));
         }
         if self.jobs(drive).await?.iter().filter(|job| job.state == JobState::Running).count() >= RUNNING_MAX {
             return Err(DriveError::Invalid(format!("{RUNNING_MAX} jobs are under way in this drive: wait for one")));
@@ -214,7 +302,7 @@ impl Drives {
             from: from.to_string(),
             parent: parent.bytes(),
             to: to.to_string(),
-            clash: u32::from(clash == Clash::KeepBoth),
+            clash: Taken::of(over) as u32,
             folder: made.bytes(),
             found: match file.is_empty() {
                 true => self.counter(source_drive, folder.bytes()).await?.unwrap_or(0).max(0) as u64,
@@ -225,9 +313,18 @@ impl Drives {
             by: by.map(|by| by.bytes()).unwrap_or_default(),
             file: file.clone(),
             source_drive: if elsewhere { source_drive.bytes() } else { Bytes::new() },
+            over: match over {
+                Over::Version(version) => version.bytes(),
+                Over::Trash(meant) => Bytes::copy_from_slice(&meant),
+                Over::Rule(_) => Bytes::new(),
+            },
+            only: only.filter(|_| !file.is_empty()).map(|it| Bytes::copy_from_slice(&it)).unwrap_or_default(),
+            keeps_out: tokens.is_some(),
+            tokens: tokens.clone().unwrap_or_default(),
+            program: self.program.as_ref().map(|of| of.0.id.clone()).unwrap_or_default(),
+            label: self.program.as_ref().map(|of| of.0.label.clone()).unwrap_or_default(),
             ..JobRow::default()
         };
-        let mut change = Change::new(self, drive);
         change.require(tables.jobs, job.bytes(), Test::Absent);
         change.put_job(self, job, &row);
         let place = PlaceRow { parent: FolderId::JOBS.bytes(), name: job.to_string() };
@@ -237,9 +334,9 @@ impl Drives {
             step_key(job, made),
             StepRow { file, ..StepRow::new(folder, made, String::new()) }.encode_to_vec(),
         );
-        match change.commit(self.store(), &to).await? {
+        match change.commit(self.store(), to).await? {
             Commit::Done(_) => Ok(told(job, row)),
-            Commit::Lost(_) => Err(DriveError::Conflict { path: to.to_string() }),
+            Commit::Lost(_) => Err(DriveError::Changed { path: from.to_string() }),
         }
     }
 
@@ -336,7 +433,50 @@ fn step_key(job: JobId, target: FolderId) -> Bytes {
     [job.0, target.0].concat().into()
 }
 
+impl Over {
+    /// May it be copied to where this is?
+    fn check(self, there: Option<&Entry>, folder: bool, to: &DrivePath) -> Result<(), DriveError> {
+        let path = || to.to_string();
+        match (self, there) {
+            (Over::Rule(Clash::KeepBoth), _) | (Over::Rule(_), None) => Ok(()),
+            (Over::Version(_) | Over::Trash(_), None) => Err(DriveError::Changed { path: path() }),
+            (Over::Trash(meant), Some(there)) => there.must_be(Some(meant), to),
+            (Over::Rule(Clash::Replace) | Over::Version(_), Some(_)) if folder => {
+                Err(DriveError::Exists { path: path() })
+            }
+            (Over::Rule(Clash::Replace) | Over::Version(_), Some(there)) if there.is_folder() => {
+                Err(DriveError::IsAFolder { path: path() })
+            }
+            (Over::Rule(Clash::Replace), Some(_)) => Ok(()),
+            (Over::Version(version), Some(there)) => there.must_be(Some(version.0), to),
+            (Over::Rule(Clash::Fail | Clash::Skip), Some(_)) => Err(DriveError::Exists { path: path() }),
+        }
+    }
+}
+
 impl JobRow {
+    /// What becomes of what is where the copy is to be.
+    fn over(&self) -> Result<Over, DriveError> {
+        let damaged = || DriveError::Damaged("what a job may replace".into());
+        Ok(match (Taken::read(self.clash), self.over.is_empty()) {
+            (Taken::Fail, _) => Over::Rule(Clash::Fail),
+            (Taken::KeepBoth, _) => Over::Rule(Clash::KeepBoth),
+            (Taken::Replace, true) => Over::Rule(Clash::Replace),
+            (Taken::Replace, false) => Over::Version(VersionId::from_slice(&self.over).ok_or_else(damaged)?),
+            (Taken::Trash, _) => Over::Trash(self.over[..].try_into().map_err(|_| damaged())?),
+        })
+    }
+
+    fn replaced(&self) -> Replaced {
+        let version = |bytes: &Bytes| VersionId::from_slice(bytes);
+        match (TrashId::from_slice(&self.trashed), version(&self.kept), version(&self.put)) {
+            (Some(id), ..) => Replaced::Trashed(id),
+            (None, Some(version), Some(by)) => Replaced::Version { version, by },
+            (None, None, Some(_)) => Replaced::Forgotten,
+            (None, _, None) => Replaced::Nothing,
+        }
+    }
+
     /// The drive that is copied from.
     fn source_drive(&self, drive: DriveId) -> Result<DriveId, DriveError> {
         match self.source_drive.is_empty() {
@@ -375,6 +515,7 @@ fn told(id: JobId, row: JobRow) -> Job {
     Job {
         id,
         state,
+        replaced: row.replaced(),
         made: row.folder[..].try_into().unwrap_or_default(),
         // Where it lies in another drive is not for everybody in this one.
         from: match row.source_drive.is_empty() {

@@ -4,13 +4,14 @@
 //! All locks of a drive are one row, judged and changed as a whole: there are few, and two that exclude each other
 //! cannot both come in. A lock stays with its path, not with what is there.
 
-use super::change::{Change, Commit};
+use super::change::{Change, Commit, entry_key};
 use super::rows::decode;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives};
 use crate::{DriveId, UserId};
 use bytes::Bytes;
 use prost::Message;
+use std::sync::Arc;
 use std::time::Duration;
 use types::{Consistency, ItemKey, Test, WallMillis};
 
@@ -22,7 +23,7 @@ pub const LOCK_NOTE_BYTES_MAX: usize = 512;
 const ROW_BYTES_MAX: usize = 128 * 1024;
 /// A lock that nobody renews lasts no longer.
 pub const LOCK_LASTS_MAX: Duration = Duration::from_secs(60 * 60);
-const ROW: Bytes = Bytes::from_static(b"locks");
+pub(super) const ROW: Bytes = Bytes::from_static(b"locks");
 
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,32 @@ pub struct Lock {
     pub asked: NewLock,
     /// When it runs out.
     pub until: WallMillis,
+}
+
+/// The locks of a drive that had not run out at one moment.
+#[derive(Clone, Debug)]
+pub struct Locks {
+    /// These.
+    pub held: Vec<Lock>,
+    kept: Arc<Kept>,
+}
+
+/// That the locks of a drive are as they were read.
+#[derive(Debug)]
+pub(super) struct Kept {
+    drive: DriveId,
+    as_read: Test,
+}
+
+/// What has to be at the path of a new lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Whatever there is.
+    Any,
+    /// Nothing.
+    Nothing,
+    /// This, by its id or the version of its content.
+    This([u8; 16]),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -149,33 +176,53 @@ pub fn barrier<'a>(locks: &'a [Lock], path: &DrivePath, deep: bool, by: UserId, 
     })
 }
 
+impl Locks {
+    fn of(drive: DriveId, held: Vec<Lock>, as_read: Test) -> Locks {
+        Locks { held, kept: Arc::new(Kept { drive, as_read }) }
+    }
+}
+
 impl Drives {
     /// All locks of the drive that have not run out.
-    pub async fn locks(&self, drive: DriveId) -> Result<Vec<Lock>, DriveError> {
-        Ok(self.read_locks(drive).await?.0)
-    }
-
-    async fn read_locks(&self, drive: DriveId) -> Result<(Vec<Lock>, Test), DriveError> {
+    pub async fn locks(&self, drive: DriveId) -> Result<Locks, DriveError> {
         let key = ItemKey::new(self.inner.tables.locks, drive.bytes(), ROW);
         let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? else {
-            return Ok((Vec::new(), Test::Absent));
+            return Ok(Locks::of(drive, Vec::new(), Test::Absent));
         };
         let row: LocksRow = decode("the locks of a drive", &item.value)?;
         let locks = row.locks.into_iter().map(Lock::from_row).collect::<Result<Vec<_>, _>>()?;
         let now = self.now();
-        Ok((locks.into_iter().filter(|lock| lock.until > now).collect(), Test::VersionIs(item.version)))
+        let held = locks.into_iter().filter(|lock| lock.until > now).collect();
+        Ok(Locks::of(drive, held, Test::VersionIs(item.version)))
     }
 
-    /// Changes the locks as a whole, and answers what `change` does. None: nothing is to be changed.
+    /// The same drives for what was judged by these locks: files and folders are changed in the drive only while its
+    /// locks are those. Otherwise nothing is, and the error is [`DriveError::Changed`].
+    #[must_use]
+    pub fn keeping(&self, locks: &Locks) -> Drives {
+        Drives { keeps: Some(locks.kept.clone()), ..self.clone() }
+    }
+
+    /// What must be so of the row of locks, if anything must.
+    pub(super) fn locks_kept(&self, drive: DriveId) -> Option<Test> {
+        self.keeps.as_ref().filter(|kept| kept.drive == drive).map(|kept| kept.as_read.clone())
+    }
+
+    /// Changes the locks as a whole, if `there` is at the path, and answers what `change` does, and how the locks are
+    /// then. None: nothing is to be changed.
     async fn change_locks<T>(
         &self,
         drive: DriveId,
         path: &DrivePath,
+        there: There,
         mut change: impl FnMut(&mut Vec<Lock>) -> Result<Option<T>, DriveError>,
-    ) -> Result<Option<T>, DriveError> {
+    ) -> Result<Option<(T, Locks)>, DriveError> {
         let mut tries = Tries::at(path);
         loop {
-            let (mut locks, as_read) = self.read_locks(drive).await?;
+            let Locks { held: mut locks, kept } = self.locks(drive).await?;
+            if self.locks_kept(drive).is_some_and(|test| test != kept.as_read) {
+                return Err(DriveError::Changed { path: path.to_string() });
+            }
             let Some(answer) = change(&mut locks)? else { return Ok(None) };
             let row = LocksRow { locks: locks.iter().map(Lock::to_row).collect() }.encode_to_vec();
             if locks.len() > LOCKS_MAX || row.len() > ROW_BYTES_MAX {
@@ -184,21 +231,52 @@ impl Drives {
                 ));
             }
             let mut commit = Change::new(self, drive);
-            commit.require(self.inner.tables.locks, ROW, as_read);
+            commit.require(self.inner.tables.locks, ROW, kept.as_read.clone());
+            if there != There::Any && !path.is_root() {
+                self.require_there(drive, path, there, &mut commit).await?;
+            }
             // The row goes with the last of its locks.
-            match locks.iter().map(|lock| lock.until).max() {
+            let until = locks.iter().map(|lock| lock.until).max();
+            match until {
                 Some(until) => commit.put_until(self.inner.tables.locks, ROW, row, Some(until)),
                 None => commit.delete(self.inner.tables.locks, ROW),
             }
             match commit.commit(self.store(), path).await? {
-                Commit::Done(_) => return Ok(Some(answer)),
+                Commit::Done(done) => {
+                    let as_read = until.map_or(Test::Absent, |_| Test::VersionIs(done.version));
+                    return Ok(Some((answer, Locks::of(drive, locks, as_read))));
+                }
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }
         }
     }
 
-    /// Takes a lock; or the one that excludes it.
-    pub async fn lock(&self, drive: DriveId, asked: NewLock) -> Result<Result<Lock, Lock>, DriveError> {
+    /// Whoever changes what is at the path meanwhile comes before the lock, and it is looked at again.
+    async fn require_there(
+        &self,
+        drive: DriveId,
+        path: &DrivePath,
+        there: There,
+        change: &mut Change,
+    ) -> Result<(), DriveError> {
+        let walk = self.walk(drive, path).await?;
+        let (parent, _) = walk.parent()?;
+        change.require_steps(walk.steps());
+        match (walk.found(), there) {
+            (None, There::Nothing) => change.require_nothing_at(entry_key(parent, path.name().unwrap_or_default())),
+            (Some(step), There::This(meant)) => step.entry.must_be(Some(meant), path)?,
+            _ => return Err(DriveError::Changed { path: path.to_string() }),
+        }
+        Ok(())
+    }
+
+    /// Takes a lock where `there` is, and says how the drive's locks are then; or the one that excludes it.
+    pub async fn lock(
+        &self,
+        drive: DriveId,
+        asked: NewLock,
+        there: There,
+    ) -> Result<Result<(Lock, Locks), Lock>, DriveError> {
         if asked.note.len() > LOCK_NOTE_BYTES_MAX {
             return Err(DriveError::Invalid(format!("a lock's owner has at most {LOCK_NOTE_BYTES_MAX} bytes")));
         }
@@ -206,7 +284,7 @@ impl Drives {
         let token = format!("urn:uuid:{}", uuid(rand::random()));
         let mut against = None;
         let taken = self
-            .change_locks(drive, &asked.path, |locks| {
+            .change_locks(drive, &asked.path, there, |locks| {
                 against = excludes(locks, &asked).cloned();
                 if against.is_some() {
                     return Ok(None);
@@ -217,7 +295,7 @@ impl Drives {
             })
             .await?;
         match (taken, against) {
-            (Some(lock), _) => Ok(Ok(lock)),
+            (Some(taken), _) => Ok(Ok(taken)),
             (None, Some(against)) => Ok(Err(against)),
             (None, None) => Err(DriveError::Damaged("a lock".into())),
         }
@@ -233,20 +311,20 @@ impl Drives {
         lasts: Duration,
     ) -> Result<Option<Lock>, DriveError> {
         let lasts = lasts.min(LOCK_LASTS_MAX);
-        self.change_locks(drive, path, |locks| {
+        let changed = self.change_locks(drive, path, There::Any, |locks| {
             let found = locks.iter_mut().find(|lock| lock.token == token && lock.asked.by == by && lock.covers(path));
             Ok(found.map(|lock| {
                 (lock.until, lock.asked.lasts) = (self.after(lasts), lasts);
                 lock.clone()
             }))
-        })
-        .await
+        });
+        Ok(changed.await?.map(|(lock, _)| lock))
     }
 
     /// Gives a lock of theirs that covers the path back. False: there is no such lock.
     pub async fn unlock(&self, drive: DriveId, path: &DrivePath, by: UserId, token: &str) -> Result<bool, DriveError> {
         let gone = self
-            .change_locks(drive, path, |locks| {
+            .change_locks(drive, path, There::Any, |locks| {
                 let held = locks.len();
                 locks.retain(|lock| !(lock.token == token && lock.asked.by == by && lock.covers(path)));
                 Ok((locks.len() < held).then_some(()))
@@ -261,7 +339,7 @@ impl Drives {
         if !known.iter().any(gone) {
             return Ok(());
         }
-        self.change_locks(drive, path, |locks| {
+        self.change_locks(drive, path, There::Any, |locks| {
             let held = locks.len();
             locks.retain(|lock| !gone(lock));
             Ok((locks.len() < held).then_some(()))

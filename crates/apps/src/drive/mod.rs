@@ -62,13 +62,13 @@ mod walk;
 pub use acts::{Act, Done};
 pub use brake::{Held, Program, PutBack};
 pub use change::FOLDER_ENTRIES_MAX;
-pub use copy::FileCopied;
+pub use copy::{Copied, Copying, FileCopied, Over};
 pub use entry::{
     Clash, Entry, EntryKind, FileInfo, FolderInfo, NewFile, OpenFile, PutCondition, RenameCondition, Swept, Usage,
 };
 pub use error::DriveError;
 pub use index::Order;
-pub use jobs::{Job, JobState};
+pub use jobs::{Job, JobState, Replaced};
 pub use links::{Link, LinkChange, LinkFound, LinkMode, NewLink, Started};
 pub use path::DrivePath;
 pub use personal::{Placed, Recent, RecentAct, STARS_MAX, Starred};
@@ -141,6 +141,8 @@ pub struct Drives {
     quota: Option<u64>,
     /// The program that it was made for, and for whom that acts.
     program: Option<Arc<(Program, UserId)>>,
+    /// The locks that what is done was judged by.
+    keeps: Option<Arc<locks::Kept>>,
 }
 
 struct Inner {
@@ -177,6 +179,7 @@ impl Drives {
         Ok(Drives {
             quota,
             program: None,
+            keeps: None,
             inner: Arc::new(Inner {
                 store,
                 tables,

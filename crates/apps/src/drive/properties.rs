@@ -113,6 +113,26 @@ impl Drives {
         Ok(item.map(|item| item.value.to_vec().into()))
     }
 
+    /// The same, as a condition.
+    pub(super) async fn require_properties(
+        &self,
+        drive: DriveId,
+        entry: &Entry,
+        change: &mut Change,
+    ) -> Result<Option<Bytes>, DriveError> {
+        let key = self.properties_key(drive, entry.id());
+        let item = match entry.properties {
+            true => self.inner.store.get(&key, Consistency::Strong).await?,
+            false => None,
+        };
+        change.require(
+            key.table,
+            key.sort_key,
+            item.as_ref().map_or(Test::Absent, |item| Test::VersionIs(item.version)),
+        );
+        Ok(item.map(|item| item.value.to_vec().into()))
+    }
+
     /// Changes properties of what is at a path, all or none; `only`: of that alone, by its id or the version of its content.
     /// The drive itself has none.
     pub async fn change_properties(
@@ -142,6 +162,7 @@ impl Drives {
                 return Err(DriveError::Invalid(why));
             }
             let mut change = Change::new(self, drive);
+            change.require_locks(self);
             change.require_steps(ancestors);
             change.require_steps(std::slice::from_ref(step));
             let as_read = item.as_ref().map_or(Test::Absent, |item| Test::VersionIs(item.version));

@@ -91,6 +91,7 @@ impl Drives {
             let (parent, ancestors) = walk.parent()?;
             let mut entry = put.entry(self.now(), old.map(|step| &step.entry));
             let mut change = Change::new(self, put.drive);
+            change.require_locks(self);
             let by_link = match &put.gate {
                 Some(gate) if gate.folder != parent => return Err(DriveError::Changed { path: put.path.to_string() }),
                 Some(gate) => Some(gate.require(&mut change, put.content.size)),

@@ -9,7 +9,7 @@ use super::change::{Change, Commit, entry_key};
 use super::path::{NAMES_MAX, numbered};
 use super::tries::Tries;
 use super::{Clash, DriveError, DrivePath, Drives, Entry, RenameCondition};
-use crate::{DriveId, TrashId, UserId};
+use crate::{DriveId, FolderId, TrashId, UserId};
 
 /// What has another name or place now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,9 @@ impl Drives {
         }
     }
 
-    async fn rename_as(
+    /// The same of paths that were looked at. `only`: if that file or folder is there, by its id or the version of its
+    /// content.
+    pub async fn rename_as(
         &self,
         drive: DriveId,
         from: &DrivePath,
@@ -100,11 +102,12 @@ impl Drives {
                 entry.modified = self.now();
             }
             let mut change = Change::new(self, drive);
+            change.require_locks(self);
             change.require_steps(source.steps());
             change.require_steps(ancestors);
             let (mut replaced, mut braked) = (None, None);
             match target.found() {
-                None => change.require_nothing_at(entry_key(new_parent, name)),
+                None => condition.check_nothing(&mut change, new_parent, to)?,
                 Some(there) => {
                     condition.check(&entry, &there.entry, to)?;
                     if there.entry.folder().is_some_and(|folder| source.passes(folder.id)) {
@@ -133,11 +136,21 @@ impl Drives {
 }
 
 impl RenameCondition {
-    fn check(self, moved: &Entry, there: &Entry, path: &DrivePath) -> Result<(), DriveError> {
-        let path = || path.to_string();
+    /// Where nothing is at the new place, in that folder.
+    pub(super) fn check_nothing(self, change: &mut Change, parent: FolderId, at: &DrivePath) -> Result<(), DriveError> {
+        if let RenameCondition::ReplaceOnly(_) = self {
+            return Err(DriveError::Changed { path: at.to_string() });
+        }
+        change.require_nothing_at(entry_key(parent, at.name().unwrap_or_default()));
+        Ok(())
+    }
+
+    pub(super) fn check(self, moved: &Entry, there: &Entry, at: &DrivePath) -> Result<(), DriveError> {
+        let path = || at.to_string();
         match self {
             RenameCondition::MustNotExist => Err(DriveError::Exists { path: path() }),
             RenameCondition::ReplaceAny => Ok(()),
+            RenameCondition::ReplaceOnly(meant) => there.must_be(Some(meant), at),
             RenameCondition::ReplaceFile if there.is_folder() => Err(DriveError::IsAFolder { path: path() }),
             RenameCondition::ReplaceFile if moved.is_folder() => Err(DriveError::NotAFolder { path: path() }),
             RenameCondition::ReplaceFile => Ok(()),

@@ -151,6 +151,7 @@ impl Drives {
             entry.must_be(only, &path)?;
             let (parent, _) = walk.parent()?;
             let mut change = Change::new(self, drive);
+            change.require_locks(self);
             change.require_steps(walk.steps());
             let braked = brake.require(&mut change);
             change.delete_entry(parent, &entry);

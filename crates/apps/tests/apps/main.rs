@@ -13,6 +13,7 @@ mod drive_brake;
 mod drive_concurrent;
 mod drive_crash;
 mod drive_jobs;
+mod drive_jobs_over;
 mod drive_links;
 mod drive_older;
 mod drive_personal;

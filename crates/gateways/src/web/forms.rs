@@ -103,6 +103,7 @@ pub(super) async fn upload(
                 },
                 condition: PutCondition::CreateNew,
                 again: false,
+                locks: None,
             };
             match upload.commit(&state, stored.clone()).await {
                 Ok(_) => break,

@@ -7,6 +7,7 @@
 use super::WebState;
 use super::place::InDrive;
 use super::problem::Problem;
+use apps::drive::locks::Locks;
 use apps::drive::{Entry, NewFile, PutCondition, RecentAct};
 use apps::{DriveError, DriveId, DriveRole, VersionId};
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub(super) struct Stored {
 }
 
 /// A file on its way into a drive.
+#[derive(Clone)]
 pub(super) struct Upload {
     pub drive: DriveId,
     /// What its owner may keep.
@@ -38,6 +40,8 @@ pub(super) struct Upload {
     pub condition: PutCondition,
     /// It was tried before, and the answer was lost: what is there already by that name and content is it.
     pub again: bool,
+    /// The locks that it was judged by, where locks count.
+    pub locks: Option<Locks>,
 }
 
 impl Upload {
@@ -83,8 +87,11 @@ impl Upload {
     /// Puts the file whose blocks are stored.
     pub async fn commit(mut self, state: &WebState, content: Content) -> Result<Stored, DriveError> {
         let deadline = Instant::now() + COMMIT_WITHIN;
-        let drives = state.inner.drives.within(self.quota);
-        let mut pause = PAUSE_FIRST;
+        let mut drives = state.inner.drives.within(self.quota);
+        if let Some(locks) = &self.locks {
+            drives = drives.keeping(locks);
+        }
+        let (mut pause, mut unknown) = (PAUSE_FIRST, None);
         loop {
             let (drive, new) = (self.drive, self.new.clone());
             let put = drives.put_file(drive, &self.path, content.clone(), new, self.condition.clone());
@@ -111,11 +118,15 @@ impl Upload {
                 // Surely given up: its version will not do any more.
                 (DriveError::Conflict { .. }, _) => self.new.version = VersionId::random(),
                 (_, Action::Retry | Action::RefreshLayout) => {}
-                (_, Action::Unknown) => self.again = true,
-                (_, Action::Rejected | Action::Fatal) => return Err(error),
+                (_, Action::Unknown) => {
+                    self.again = true;
+                    unknown = Some(error.clone());
+                }
+                // An earlier try may have been applied, and be overtaken by now.
+                (_, Action::Rejected | Action::Fatal) => return Err(unknown.unwrap_or(error)),
             }
             if Instant::now() + pause > deadline {
-                return Err(error);
+                return Err(unknown.unwrap_or(error));
             }
             tracing::debug!(%error, "a put is tried again");
             tokio::time::sleep(pause).await;

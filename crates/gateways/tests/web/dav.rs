@@ -8,12 +8,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 /// Somebody's file manager.
-struct Client<'a> {
+pub struct Client<'a> {
     world: &'a World,
-    authorization: String,
+    pub authorization: String,
 }
 
-async fn client<'a>(world: &'a World, name: &str, write: bool) -> Client<'a> {
+pub async fn client<'a>(world: &'a World, name: &str, write: bool) -> Client<'a> {
     let session = world.apps.accounts.sign_in(name, PASSWORD, Device::default()).await.unwrap();
     let scope = AppScope { protocols: vec![Protocol::Webdav], write };
     let (_, secret) = world.apps.accounts.create_app_password(&session.user, "laptop", scope).await.unwrap();
@@ -22,18 +22,18 @@ async fn client<'a>(world: &'a World, name: &str, write: bool) -> Client<'a> {
 }
 
 impl Client<'_> {
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut all = vec![("authorization", self.authorization.as_str())];
         all.extend_from_slice(headers);
         self.world.send(method, &format!("/dav/home{path}"), &all, body.to_string()).await
     }
 
-    async fn status(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+    pub async fn status(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
         self.send(method, path, headers, body).await.status.as_u16()
     }
 
     /// Takes a lock; its token as headers have it.
-    async fn lock(&self, path: &str, depth: &str, scope: &str) -> Result<String, Answer> {
+    pub async fn lock(&self, path: &str, depth: &str, scope: &str) -> Result<String, Answer> {
         let info = format!(
             "<lockinfo xmlns='DAV:'><lockscope><{scope}/></lockscope><locktype><write/></locktype>\
              <owner><href>me</href></owner></lockinfo>"
@@ -42,7 +42,7 @@ impl Client<'_> {
         if answer.status.is_success() { Ok(answer.header("lock-token").to_string()) } else { Err(answer) }
     }
 
-    async fn props(&self, path: &str, depth: &str, names: &str) -> String {
+    pub async fn props(&self, path: &str, depth: &str, names: &str) -> String {
         let body = format!("<propfind xmlns='DAV:' xmlns:u='urn:u'><prop>{names}</prop></propfind>");
         let answer = self.send("PROPFIND", path, &[("depth", depth)], &body).await;
         assert_eq!(answer.status.as_u16(), 207, "{:?}", answer.body);
@@ -50,7 +50,7 @@ impl Client<'_> {
     }
 }
 
-fn patch(acts: &str) -> String {
+pub fn patch(acts: &str) -> String {
     format!("<propertyupdate xmlns='DAV:' xmlns:u='urn:u'>{acts}</propertyupdate>")
 }
 

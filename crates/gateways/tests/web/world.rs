@@ -1,5 +1,6 @@
 //! A real node in this process, with the web gateway on a real socket.
 
+use crate::gate::Gate;
 use apps::{Apps, Device, NewUser, Role};
 use atoll_gateways::Health;
 use atoll_gateways::web::{Door, Settings, WebState, serve};
@@ -25,6 +26,8 @@ pub struct World {
     pub apps: Apps,
     pub host: String,
     pub ready: Arc<AtomicBool>,
+    /// What the apps' transactions pass.
+    pub gate: Arc<Gate>,
     node: Node,
     folder: tempfile::TempDir,
     serving: JoinHandle<()>,
@@ -73,7 +76,8 @@ impl World {
         let client = Client::connect(config).await.unwrap();
         let drives = apps::drive::Settings { documents: Some(reads_documents()), ..Default::default() };
         let settings = apps::Settings { drives, ..Default::default() };
-        let apps = Apps::with_store(Arc::new(client.clone()), settings).await.unwrap();
+        let gate = Gate::before(client.clone());
+        let apps = Apps::with_store(gate.clone(), settings).await.unwrap();
         let ready = Arc::new(AtomicBool::new(true));
         // So that callers can say where they are.
         let proxies = vec![[127, 0, 0, 1].into()];
@@ -86,7 +90,7 @@ impl World {
         let serving =
             tokio::spawn(async move { serve(state, listener, Door::Plain, std::future::pending()).await.unwrap() });
         let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-        World { apps, host, ready, node, folder, serving, http }
+        World { apps, host, ready, gate, node, folder, serving, http }
     }
 
     pub async fn new() -> World {

@@ -3,10 +3,14 @@
 use super::run::Turn;
 use super::{JobRow, Read, State};
 use crate::drive::change::{Change, Commit, entry_key, work_key_of_folder};
+use crate::drive::copy::Over;
+use crate::drive::locks::barrier;
 use crate::drive::path::{NAMES_MAX, numbered};
+use crate::drive::put::Before;
 use crate::drive::rows::{Work, WorkRow};
-use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
-use crate::{DriveId, FolderId, JobId};
+use crate::drive::walk::Walk;
+use crate::drive::{Clash, DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo, Program};
+use crate::{DriveId, FolderId, JobId, UserId};
 use bytes::Bytes;
 use types::{Consistency, Test};
 
@@ -20,45 +24,152 @@ impl Drives {
         // The folder that was meant, wherever it is now.
         let gone = || DriveError::NotFound { path: wanted.parent().unwrap_or_default().to_string() };
         let folder = self.locate(drive, parent).await?.ok_or_else(gone)?;
-        let most = if read.row.clash == 1 { NAMES_MAX } else { 1 };
+        let over = read.row.over()?;
+        let most = if over == Over::Rule(Clash::KeepBoth) { NAMES_MAX } else { 1 };
         for number in 1..=most {
             let place = folder.join(&numbered(name, number))?;
             let walk = self.walk(drive, &place).await?;
-            let Ok((there, ancestors)) = walk.parent() else { return Ok(Turn::Lost) };
+            let Ok((there, _)) = walk.parent() else { return Ok(Turn::Lost) };
             if there != parent {
                 // Moved just now: looked for again.
                 return Ok(Turn::Lost);
             }
-            if walk.found().is_some() {
+            if walk.found().is_some() && over == Over::Rule(Clash::KeepBoth) {
                 continue;
             }
-            let now = self.now();
-            let name = place.name().unwrap_or_default().to_string();
-            let mut change = Change::new(self, drive);
-            change.require_job(self, job, read);
-            let entry = match read.row.file.is_empty() {
-                true => {
-                    let kind = EntryKind::Folder(FolderInfo { id: made, implied: false });
-                    let entry = Entry { name, created: now, modified: now, properties: false, kind };
-                    self.with_properties_of(drive, &read.row, entry, &mut change).await?
-                }
-                false => {
-                    let made = self.take_out(drive, made, &read.row.file, &mut change).await?;
-                    let entry = Entry { name, ..made.clone() };
-                    change.name_changes(&made, &entry);
-                    entry
-                }
-            };
-            change.require_steps(ancestors);
-            change.require_nothing_at(entry_key(parent, &entry.name));
-            change.put_entry(parent, &entry);
-            change.count_entries(parent, 1);
-            let folder = Bytes::copy_from_slice(&entry.id());
-            let row = JobRow { state: State::Done as i32, to: place.to_string(), folder, ..read.row.clone() };
-            change.put_job(self, job, &row);
-            return change.commit(self.store(), &place).await.map(|done: Commit| done.into());
+            over.check(walk.found().map(|step| &step.entry), read.row.file.is_empty(), &place)?;
+            return self.hang(drive, job, read, (made, over), &walk).await;
         }
         Err(DriveError::Exists { path: wanted.to_string() })
+    }
+
+    /// The same, at the end of that walk.
+    async fn hang(
+        &self,
+        drive: DriveId,
+        job: JobId,
+        read: &Read,
+        (made, over): (FolderId, Over),
+        walk: &Walk,
+    ) -> Result<Turn, DriveError> {
+        let place = walk.path();
+        let (parent, ancestors) = walk.parent()?;
+        let now = self.now();
+        let name = place.name().unwrap_or_default().to_string();
+        let mut change = Change::new(self, drive);
+        change.require_job(self, job, read);
+        self.keep_out(drive, &read.row, place, walk.found().is_none(), &mut change).await?;
+        change.require_steps(ancestors);
+        let mut entry = match read.row.file.is_empty() {
+            true => {
+                let kind = EntryKind::Folder(FolderInfo { id: made, implied: false });
+                let entry = Entry { name, created: now, modified: now, properties: false, kind };
+                self.with_properties_of(drive, &read.row, entry, &mut change).await?
+            }
+            false => {
+                let made = self.take_out(drive, made, &read.row.file, &mut change).await?;
+                let entry = Entry { name, ..made.clone() };
+                change.name_changes(&made, &entry);
+                entry
+            }
+        };
+        let mut row = JobRow { state: State::Done as i32, to: place.to_string(), ..read.row.clone() };
+        // What goes by a program's job goes by the program.
+        let asker = self.asker(&row);
+        let mut brake = None;
+        match (walk.found(), over) {
+            (None, _) => {
+                change.require_nothing_at(entry_key(parent, &entry.name));
+                change.count_entries(parent, 1);
+            }
+            (Some(_), Over::Trash(_)) => {
+                let asks = asker.brake(drive).await?;
+                let at = asks.require(&mut change);
+                brake = Some((asks, at));
+                row.trashed = change.make_room(&asker, walk, place, UserId::from_slice(&row.by))?.id.bytes();
+                change.count_entries(parent, 1);
+            }
+            (Some(step), _) => {
+                change.require_steps(std::slice::from_ref(step));
+                let before = self.take_place(drive, walk, &step.entry, &mut entry, &mut change).await?;
+                change.delete_entry(parent, &step.entry);
+                row.put = entry.file().map(|file| file.version.bytes()).unwrap_or_default();
+                if let Before::Kept(version) = before {
+                    row.kept = version.bytes();
+                }
+            }
+        }
+        change.put_entry(parent, &entry);
+        row.folder = Bytes::copy_from_slice(&entry.id());
+        change.put_job(self, job, &row);
+        match (change.commit(self.store(), place).await, &mut brake) {
+            (Ok(Commit::Lost(at)), Some((asks, Some(braked)))) if at == *braked => {
+                asks.look().await?;
+                Ok(Turn::Lost)
+            }
+            (Ok(Commit::Done(_)), Some((asks, _))) => {
+                asks.count();
+                Ok(Turn::Made)
+            }
+            (Ok(done), _) => Ok(done.into()),
+            // Somebody took a lock, or gave one back.
+            (Err(DriveError::Changed { .. }), _) => Ok(Turn::Lost),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The drives of whoever began the job.
+    fn asker(&self, row: &JobRow) -> Drives {
+        let program = Some(Program { id: row.program.clone(), label: row.label.clone() });
+        match UserId::from_slice(&row.by) {
+            Some(by) => self.for_program(program.filter(|program| !program.id.is_empty()), by),
+            None => self.clone(),
+        }
+    }
+
+    /// Nobody else has locked what changes, where the job is to keep out of locks.
+    async fn keep_out(
+        &self,
+        drive: DriveId,
+        row: &JobRow,
+        place: &DrivePath,
+        new: bool,
+        change: &mut Change,
+    ) -> Result<(), DriveError> {
+        let Some(by) = UserId::from_slice(&row.by).filter(|_| row.keeps_out) else { return Ok(()) };
+        let locks = self.locks(drive).await?;
+        let above = place.parent().filter(|_| new);
+        let stands = |path: &DrivePath, deep| barrier(&locks.held, path, deep, by, &row.tokens);
+        if let Some(lock) = stands(place, true).or_else(|| stands(&above?, false)) {
+            let (path, name) = (&lock.asked.path, &lock.asked.name);
+            return Err(DriveError::Invalid(format!("{path} was locked by {name} while it was copied")));
+        }
+        change.require_locks(&self.keeping(&locks));
+        Ok(())
+    }
+
+    /// The file that was made is `there` from now on, with another content and other properties.
+    async fn take_place(
+        &self,
+        drive: DriveId,
+        walk: &Walk,
+        there: &Entry,
+        made: &mut Entry,
+        change: &mut Change,
+    ) -> Result<Before, DriveError> {
+        let row = self.require_properties(drive, made, change).await?;
+        change.delete(self.inner.tables.places, made.id().to_vec().into());
+        change.delete_properties(made);
+        change.text_changes(Some(made), None);
+        made.created = there.created;
+        if let (EntryKind::File(file), Some(old)) = (&mut made.kind, there.file()) {
+            file.id = old.id;
+        }
+        made.properties = there.properties;
+        change.replace_properties(self, made, row);
+        let before = self.succeed(change, (drive, &walk.path().key()), Some(there), made).await?;
+        change.text_changes(Some(there), Some(made));
+        Ok(before)
     }
 
     /// The copy of a folder has the properties of the folder, if that is still where it was.

@@ -11,7 +11,7 @@ use crate::drive::contents::{Stored, has_blocks};
 use crate::drive::read::count_in;
 use crate::drive::rows::{Work, decode};
 use crate::drive::rules::Rules;
-use crate::drive::{DriveError, Drives, Entry, EntryKind, FileInfo, FolderInfo, Versioning};
+use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, FolderInfo, Versioning};
 use crate::store::Store;
 use crate::{DriveId, FileId, FolderId, JobId, UserId, VersionId};
 use bytes::Bytes;
@@ -99,7 +99,7 @@ impl Drives {
         let source_drive = read.row.source_drive(drive)?;
         // Of the drive into which it copies.
         let rules = self.rules(drive).await?;
-        let Some(mut step) = self.read_step((source_drive, drive), rules, at, &read.row.from).await? else {
+        let Some(mut step) = self.read_step((source_drive, drive), rules, at, &read.row).await? else {
             return Ok(Turn::Lost);
         };
         step.put_by(UserId::from_slice(&read.row.by));
@@ -117,8 +117,9 @@ impl Drives {
         (drive, into): (DriveId, DriveId),
         rules: Rules,
         at: &types::ItemAt,
-        from: &str,
+        job: &JobRow,
     ) -> Result<Option<Step>, DriveError> {
+        let from = &job.from;
         let elsewhere = (drive != into).then_some(drive);
         let tables = self.inner.tables;
         let row: StepRow = decode("a step of a job", &at.item.value)?;
@@ -126,7 +127,7 @@ impl Drives {
         let source = FolderId::from_slice(&row.source).ok_or_else(damaged)?;
         let target = FolderId::from_slice(&row.target).ok_or_else(damaged)?;
         if !row.file.is_empty() {
-            let step = self.read_file((drive, rules), at.sort_key.clone(), (source, target), &row.file, from).await?;
+            let step = self.read_file((drive, rules), at.sort_key.clone(), (source, target), &row.file, job).await?;
             return Ok(step.map(|step| Step { elsewhere, ..step }));
         }
         let place = ItemKey::new(tables.places, drive.bytes(), source.bytes());
@@ -159,8 +160,9 @@ impl Drives {
         row: Bytes,
         (source, target): (FolderId, FolderId),
         name: &str,
-        from: &str,
+        job: &JobRow,
     ) -> Result<Option<Step>, DriveError> {
+        let from = &job.from;
         let gone = || DriveError::Invalid(format!("{from} was moved or removed while it was copied"));
         let key = entry_key(source, name);
         let item = ItemKey::new(self.inner.tables.entries, drive.bytes(), key.clone());
@@ -169,6 +171,7 @@ impl Drives {
         if entry.is_folder() {
             return Err(gone());
         }
+        entry.must_be(job.only[..].try_into().ok(), &DrivePath::parse(from)?)?;
         let Some(copied) = self.copies(drive, rules, vec![(key, item.version, entry)]).await? else { return Ok(None) };
         Ok(Some(Step { row, elsewhere: None, source, target, copied, next: None, alone: true, rules }))
     }

@@ -102,7 +102,7 @@ fn parse(asked: Put, at: &InDrive, quota: Option<u64>, headers: &HeaderMap) -> R
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (mtime, by) = (asked.mtime.map(WallMillis), Some(at.caller.user.id));
     let new = NewFile { mtime, media_type: media_type(kind), etag: None, version, by };
-    Ok(Upload { drive: at.drive, quota, path: asked.path, new, condition, again: asked.again })
+    Ok(Upload { drive: at.drive, quota, path: asked.path, new, condition, again: asked.again, locks: None })
 }
 
 /// Puts a file, however long: the request's body. `If-Match` and `If-None-Match: *` are judged when it has come.

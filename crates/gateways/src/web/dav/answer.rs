@@ -3,12 +3,46 @@
 
 use super::xml;
 use crate::web::problem::Problem;
+use apps::drive::DrivePath;
 use apps::drive::locks::Lock;
 use apps::{AccountError, DriveError};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use client::ClientError;
+use rand::Rng;
+use std::time::Duration;
+
+/// How often something is looked at that others change each time before it is acted on.
+const LOOKS_MAX: u32 = 12;
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Looking again at what was overtaken.
+pub(super) struct Looks<'a> {
+    path: &'a DrivePath,
+    overtaken: u32,
+}
+
+impl Looks<'_> {
+    pub fn at(path: &DrivePath) -> Looks<'_> {
+        Looks { path, overtaken: 0 }
+    }
+
+    /// Was it refused because it was overtaken? Then it is looked at again, after a while, though not for ever.
+    pub async fn again(&mut self, refusal: Refusal) -> Result<(), Refusal> {
+        self.overtaken += 1;
+        if !refusal.overtaken {
+            return Err(refusal);
+        }
+        if self.overtaken >= LOOKS_MAX {
+            return Err(DriveError::Conflict { path: self.path.to_string() }.into());
+        }
+        let most = PAUSE_MAX.min(Duration::from_millis(1 << self.overtaken));
+        let pause = rand::rng().random_range(Duration::ZERO..=most);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
 
 /// A refusal.
 #[derive(Debug)]
@@ -18,11 +52,13 @@ pub(super) struct Refusal {
     condition: String,
     message: String,
     retry_after: Option<u64>,
+    /// What was looked at was not so any more when it was to be changed, and nothing was.
+    overtaken: bool,
 }
 
 impl Refusal {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { status, condition: String::new(), message: message.into(), retry_after: None }
+        Refusal { status, condition: String::new(), message: message.into(), retry_after: None, overtaken: false }
     }
 
     pub fn bad(message: impl Into<String>) -> Refusal {
@@ -39,26 +75,17 @@ impl Refusal {
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
     }
 
-    /// It may be done all the same.
-    pub fn is_unknown(&self) -> bool {
-        self.status == StatusCode::GATEWAY_TIMEOUT
-    }
-
-    /// What was looked at has changed before it was written.
+    /// What was looked at may have changed before it was written: then it is to be looked at again.
     pub fn overtaken(error: DriveError) -> Refusal {
-        match error {
-            DriveError::Exists { .. } | DriveError::Changed { .. } => {
-                Refusal { status: StatusCode::PRECONDITION_FAILED, ..Refusal::from(error) }
-            }
-            error => error.into(),
-        }
+        let overtaken = matches!(error, DriveError::Exists { .. } | DriveError::Changed { .. });
+        Refusal { overtaken, ..Refusal::from(error) }
     }
 
     /// There is a bound (RFC 4918, section 11.5).
     pub fn too_many(error: DriveError) -> Refusal {
         match error {
             DriveError::Invalid(_) => Refusal { status: StatusCode::INSUFFICIENT_STORAGE, ..Refusal::from(error) },
-            error => error.into(),
+            error => Refusal::overtaken(error),
         }
     }
 

@@ -6,7 +6,7 @@ use super::place::{Place, Root};
 use crate::web::WebState;
 use crate::web::session::From as CameFrom;
 use apps::accounts::Protocol;
-use apps::drive::locks::{Lock, barrier};
+use apps::drive::locks::{Lock, Locks, barrier};
 use apps::drive::{DrivePath, Entry};
 use apps::{AccountError, Device, DriveError, DriveId, DriveRole, Drives, SharedDrive, User};
 use axum::extract::FromRequestParts;
@@ -160,6 +160,14 @@ impl Ask {
         }
     }
 
+    /// The path that is to be looked at.
+    pub fn to_look_at(&self, place: &Place) -> Result<DrivePath, Refusal> {
+        match place {
+            Place::In(_, path) => Ok(path.clone()),
+            _ => Err(Refusal::new(StatusCode::FORBIDDEN, "the list of drives cannot be copied")),
+        }
+    }
+
     /// What is at a path, if something is.
     pub async fn find(&self, path: &DrivePath) -> Result<Option<Entry>, Refusal> {
         match self.drives().stat(self.drive, &path.to_string()).await {
@@ -189,7 +197,13 @@ impl Ask {
             return Ok(());
         }
         let locks = self.drives().locks(self.drive).await?;
-        self.dav_conditions(path, entry, &locks).await.map(drop)
+        self.dav_conditions(path, entry, &locks.held).await.map(drop)
+    }
+
+    /// The tokens of locks that the request shows.
+    pub fn tokens(&self) -> Result<Vec<String>, Refusal> {
+        let lists = self.header(HeaderName::from_static("if"))?.and_then(condition::parse);
+        Ok(lists.map(|lists| condition::tokens(&lists)).unwrap_or_default())
     }
 
     /// What a change of the entry rests on: on its content, where the request has conditions, else on its being that.
@@ -203,20 +217,20 @@ impl Ask {
     }
 
     /// Do the conditions of the request hold, and is nothing in the way? `entry` is what is at the request's own
-    /// `path`. The locks that were looked at.
+    /// `path`. The locks that were looked at: the change is made by drives that [keep](Drives::keeping) them.
     pub async fn may_change(
         &self,
         path: &DrivePath,
         entry: Option<&Entry>,
         touched: &[Touched<'_>],
-    ) -> Result<Vec<Lock>, Refusal> {
+    ) -> Result<Locks, Refusal> {
         self.http_conditions(entry)?;
         let locks = self.drives().locks(self.drive).await?;
-        let shown = self.dav_conditions(path, entry, &locks).await?;
+        let shown = self.dav_conditions(path, entry, &locks.held).await?;
         for one in touched {
             let parent = one.path.parent().filter(|_| one.member);
-            let here = barrier(&locks, one.path, one.deep, self.user.id, &shown);
-            let there = || parent.as_ref().and_then(|parent| barrier(&locks, parent, false, self.user.id, &shown));
+            let here = barrier(&locks.held, one.path, one.deep, self.user.id, &shown);
+            let there = || parent.as_ref().and_then(|parent| barrier(&locks.held, parent, false, self.user.id, &shown));
             if let Some(lock) = here.or_else(there) {
                 return Err(Refusal::locked(lock, &self.root.href(&lock.asked.path, false)));
             }

@@ -1,17 +1,17 @@
 //! GET, HEAD and PUT.
 
-use super::answer::Refusal;
+use super::answer::{Looks, Refusal};
 use super::ask::{Ask, Touched};
 use super::place::Place;
 use crate::web::api::{drain, media_type, send_file, whole};
-use crate::web::store::Upload;
+use crate::web::store::{Stored, Upload};
 use apps::VersionId;
 use apps::drive::{DrivePath, Entry, NewFile, PutCondition};
 use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use client::UploadId;
+use client::{Content, UploadId};
 use types::WallMillis;
 
 const MTIME: HeaderName = HeaderName::from_static("x-oc-mtime");
@@ -71,8 +71,9 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     };
     let quota = ask.quota().await?;
     let (drive, wanted) = (ask.drive, condition(ask, there.as_ref()));
-    let mut upload = Upload { drive, quota, path: path.to_string(), new, condition: wanted, again: false };
-    upload.check(&ask.state).await.map_err(Refusal::overtaken)?;
+    let path_said = path.to_string();
+    let upload = Upload { drive, quota, path: path_said, new, condition: wanted, again: false, locks: None };
+    upload.check(&ask.state).await?;
 
     let _room = crate::web::room(&ask.state.inner.uploads).await?;
     let length = ask.header(header::CONTENT_LENGTH)?.and_then(|text| text.parse().ok());
@@ -81,12 +82,14 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     let content = ask.state.inner.client.write_blob_stream(UploadId::random(), whole(body, length.or(said))).await?;
     ask.still_welcome().await?;
     // Bytes may take hours to come: is it still as it was looked at, and has nobody locked it?
-    let there = ask.find(path).await?;
-    ask.may_change(path, there.as_ref(), &[Touched { path, deep: false, member: there.is_none() }]).await?;
-    upload.condition = condition(ask, there.as_ref());
-    let stored = upload.commit(&ask.state, content).await.map_err(Refusal::overtaken)?;
-
-    let status = if member { StatusCode::CREATED } else { StatusCode::NO_CONTENT };
+    let mut looks = Looks::at(path);
+    let (there, stored) = loop {
+        match place(ask, path, &upload, &content).await {
+            Ok(done) => break done,
+            Err(refusal) => looks.again(refusal).await?,
+        }
+    };
+    let status = if there { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
     let mut response = status.into_response();
     let headers = response.headers_mut();
     if let Some(etag) = stored.entry.file().and_then(|file| HeaderValue::from_str(&format!("\"{}\"", file.etag)).ok()) {
@@ -98,8 +101,21 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     Ok(response)
 }
 
+/// What came becomes the file at the path, by what is there now; was there one?
+async fn place(ask: &Ask, path: &DrivePath, upload: &Upload, content: &Content) -> Result<(bool, Stored), Refusal> {
+    let there = ask.find(path).await?;
+    let member = there.is_none();
+    let locks = ask.may_change(path, there.as_ref(), &[Touched { path, deep: false, member }]).await?;
+    let condition = condition(ask, there.as_ref());
+    // A version that was refused will not do any more.
+    let new = NewFile { version: VersionId::random(), ..upload.new.clone() };
+    let upload = Upload { new, condition, locks: Some(locks), ..upload.clone() };
+    let stored = upload.commit(&ask.state, content.clone()).await.map_err(Refusal::overtaken)?;
+    Ok((!member, stored))
+}
+
 /// What was looked at on some condition must still hold when the file is put.
-fn condition(ask: &Ask, there: Option<&Entry>) -> PutCondition {
+pub(super) fn condition(ask: &Ask, there: Option<&Entry>) -> PutCondition {
     let conditions =
         [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE, HeaderName::from_static("if")];
     if !conditions.iter().any(|name| ask.headers.contains_key(name)) {

@@ -2,12 +2,11 @@
 
 use super::answer::Refusal;
 use super::ask::{Ask, Touched};
-use super::condition;
 use super::live::discovery;
 use super::tree::{Depth, depth};
 use super::xml::{self, Element};
 use apps::DriveError;
-use apps::drive::locks::{LOCK_LASTS_MAX, LOCK_NOTE_BYTES_MAX, Lock, NewLock};
+use apps::drive::locks::{LOCK_LASTS_MAX, LOCK_NOTE_BYTES_MAX, Lock, Locks, NewLock, There};
 use apps::drive::{DrivePath, NewFile, PutCondition};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -43,7 +42,7 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
     // What is locked already is told as a conflict of locks; only a new member of a locked folder is a change of that.
     let touched = Touched { path, deep: false, member: true };
     let touched = if there.is_none() { vec![touched] } else { Vec::new() };
-    ask.may_change(path, there.as_ref(), &touched).await?;
+    let locks = ask.may_change(path, there.as_ref(), &touched).await?;
     let asked = NewLock {
         path: path.clone(),
         deep: deep && there.as_ref().is_none_or(apps::drive::Entry::is_folder),
@@ -53,15 +52,17 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
         name: ask.user.name.clone(),
         lasts,
     };
-    let lock = match ask.drives().lock(ask.drive, asked).await.map_err(Refusal::too_many)? {
-        Ok(lock) => lock,
+    let still = there.as_ref().map_or(There::Nothing, |there| There::This(ask.only(there)));
+    let taken = ask.drives().keeping(&locks).lock(ask.drive, asked, still).await;
+    let (lock, locks) = match taken.map_err(Refusal::too_many)? {
+        Ok(taken) => taken,
         Err(other) => return Err(Refusal::lock_conflicts(&other, &ask.root.href(&other.asked.path, false))),
     };
     let status = match there {
         Some(_) => StatusCode::OK,
         None => {
             // An empty file holds the name (RFC 4918, section 7.3).
-            if let Err(refusal) = hold_name(ask, path).await {
+            if let Err(refusal) = hold_name(ask, path, &locks).await {
                 let _it_runs_out = ask.drives().unlock(ask.drive, path, ask.user.id, &lock.token).await;
                 return Err(refusal);
             }
@@ -75,19 +76,18 @@ pub(super) async fn lock(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result
     Ok(response)
 }
 
-async fn hold_name(ask: &Ask, path: &DrivePath) -> Result<(), Refusal> {
-    let drives = ask.drives().within(ask.quota().await?);
+async fn hold_name(ask: &Ask, path: &DrivePath, locks: &Locks) -> Result<(), Refusal> {
+    let drives = ask.drives().within(ask.quota().await?).keeping(locks);
     let (nothing, new) = (Content::inline(bytes::Bytes::new())?, NewFile::default());
     match drives.put_file(ask.drive, &path.to_string(), nothing, new, PutCondition::CreateNew).await {
         // Somebody was faster: the name is held as well.
         Ok(_) | Err(DriveError::Exists { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Refusal::overtaken(error)),
     }
 }
 
 async fn refresh(ask: &Ask, path: &DrivePath, lasts: Duration) -> Result<Response, Refusal> {
-    let lists = ask.header(HeaderName::from_static("if"))?.and_then(condition::parse);
-    let tokens = lists.map(|lists| condition::tokens(&lists)).unwrap_or_default();
+    let tokens = ask.tokens()?;
     let [token] = &tokens[..] else {
         return Err(Refusal::bad(
             "to renew a lock, show its token, alone, in an If header; to take one, send a lockinfo",
@@ -112,7 +112,7 @@ pub(super) async fn unlock(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let locks = ask.drives().locks(ask.drive).await?;
-    match locks.iter().find(|lock| lock.token == token && lock.covers(path)) {
+    match locks.held.iter().find(|lock| lock.token == token && lock.covers(path)) {
         Some(lock) => {
             let message = format!("that lock is {}'s: only they can give it back", lock.asked.name);
             Err(Refusal::new(StatusCode::FORBIDDEN, message))

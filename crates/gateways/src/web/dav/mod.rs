@@ -4,9 +4,10 @@
 //! every gateway knows of them. A lock is kept by those who come by WebDAV; elsewhere nothing is overwritten for
 //! good, because what is replaced becomes an earlier version. What is deleted or replaced by a move goes to the trash.
 //!
-//! **Invariants.** (1) Each change of a tree is one transaction, or a job that replaces nothing. (2) A change is
-//! judged by the `If` headers and by all locks above, at, and below what it touches, before it is made. (3) A listing
-//! that cannot be ended breaks off: it never looks whole. **Proved by** the tests beside the code and
+//! **Invariants.** (1) Each change of a tree is one transaction, or a job whose last step is. (2) A change is
+//! judged by the conditions of its request and by all locks above, at, and below what it touches, and made only while what was
+//! judged is still so: otherwise it is looked at again. (3) Who may change something is asked once the request is there.
+//! (4) A listing that cannot be ended breaks off: it never looks whole. **Proved by** the tests beside the code and
 //! `tests/web/dav.rs`; the decision not to build on a WebDAV library is in `docs/decisions/webdav.md`.
 
 mod answer;
@@ -22,7 +23,7 @@ mod tree;
 mod xml;
 
 use super::WebState;
-use answer::Refusal;
+use answer::{Looks, Refusal};
 use ask::Ask;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -30,9 +31,12 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use place::Place;
+use std::time::Duration;
 
 /// Bytes in a request that is XML.
 const XML_BYTES_MAX: usize = 64 * 1024;
+/// How long such a request may take to come.
+const XML_WITHIN: Duration = Duration::from_secs(30);
 const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK";
 
 /// Every request under `/dav`.
@@ -53,23 +57,47 @@ async fn answer(state: WebState, request: Request) -> Result<Response, Refusal> 
     }
     let (parts, body) = request.into_parts();
     let place = Place::parse(parts.uri.path())?;
+    let mut body = body;
+    // Before it is asked who they are and what they may: a document may be long in coming.
+    let document = match method.as_str() {
+        "PROPFIND" | "PROPPATCH" | "MKCOL" | "LOCK" => document(std::mem::take(&mut body)).await,
+        _ => Ok(Vec::new()),
+    };
     let ask = Ask::new(state, parts, &place).await?;
     match method.as_str() {
-        "GET" | "HEAD" => file::get(&ask, &place, &method).await,
-        "PROPFIND" => propfind::propfind(ask, &place, &document(body).await?).await,
-        "PUT" => file::put(&ask, &ask.to_change(&place)?, body).await,
-        "PROPPATCH" => proppatch::proppatch(&ask, &ask.to_change(&place)?, &document(body).await?).await,
-        "MKCOL" => tree::make_collection(&ask, &ask.to_change(&place)?, body).await,
-        "DELETE" => tree::delete(&ask, &ask.to_change(&place)?).await,
-        "COPY" => tree::copy(&ask, &place).await,
-        "MOVE" => tree::rename(&ask, &ask.to_change(&place)?).await,
-        "LOCK" => locks::lock(&ask, &ask.to_change(&place)?, &document(body).await?).await,
-        "UNLOCK" => locks::unlock(&ask, &ask.to_change(&place)?).await,
+        "GET" | "HEAD" => return file::get(&ask, &place, &method).await,
+        "PROPFIND" => return propfind::propfind(ask, &place, &document?).await,
+        "PUT" => return file::put(&ask, &ask.to_change(&place)?, body).await,
+        "PROPPATCH" | "MKCOL" | "DELETE" | "COPY" | "MOVE" | "LOCK" | "UNLOCK" => {}
         _ => {
             let mut response =
                 Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for WebDAV here").into_response();
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
-            Ok(response)
+            return Ok(response);
+        }
+    }
+    let path = match method.as_str() {
+        "COPY" => ask.to_look_at(&place)?,
+        _ => ask.to_change(&place)?,
+    };
+    let document = match method.as_str() {
+        "MKCOL" => tree::without_body(document)?,
+        _ => document?,
+    };
+    let mut looks = Looks::at(&path);
+    loop {
+        let done = match method.as_str() {
+            "PROPPATCH" => proppatch::proppatch(&ask, &path, &document).await,
+            "MKCOL" => tree::make_collection(&ask, &path).await,
+            "DELETE" => tree::delete(&ask, &path).await,
+            "COPY" => tree::copy(&ask, &path).await,
+            "MOVE" => tree::rename(&ask, &path).await,
+            "LOCK" => locks::lock(&ask, &path, &document).await,
+            _ => locks::unlock(&ask, &path).await,
+        };
+        match done {
+            Ok(response) => return Ok(response),
+            Err(refusal) => looks.again(refusal).await?,
         }
     }
 }
@@ -84,8 +112,11 @@ fn options() -> Response {
 
 /// The request's document, whole.
 async fn document(body: Body) -> Result<Vec<u8>, Refusal> {
-    match axum::body::to_bytes(body, XML_BYTES_MAX).await {
-        Ok(bytes) => Ok(bytes.to_vec()),
-        Err(_) => Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the request is longer than 64 KiB, or broke off")),
+    match tokio::time::timeout(XML_WITHIN, axum::body::to_bytes(body, XML_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        Ok(Err(_)) => {
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the request is longer than 64 KiB, or broke off"))
+        }
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request did not come within half a minute")),
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn propfind(ask: Ask, place: &Place, document: &[u8]) -> Result
         true => Some(ask.drives().within(ask.quota().await?).usage(ask.drive).await?),
         false => None,
     };
-    let locks = ask.drives().locks(ask.drive).await?;
+    let locks = ask.drives().locks(ask.drive).await?.held;
     let now = ask.state.inner.client.now();
     let telling = Arc::new(Telling { ask, wanted, locks, usage, now, _room: room });
     let own = telling.tell(&[(path.clone(), entry)]).await?;

@@ -12,7 +12,7 @@ use axum::response::Response;
 
 pub(super) async fn proppatch(ask: &Ask, path: &DrivePath, document: &[u8]) -> Result<Response, Refusal> {
     let entry = ask.found(path).await?;
-    ask.may_change(path, Some(&entry), &[Touched { path, deep: false, member: false }]).await?;
+    let locks = ask.may_change(path, Some(&entry), &[Touched { path, deep: false, member: false }]).await?;
     let read = xml::parse(document).map_err(Refusal::bad)?;
     let changes = changes(&read).ok_or_else(|| Refusal::bad("the request is no propertyupdate as RFC 4918 has it"))?;
     let name = |change: &PropertyChange| match change {
@@ -25,7 +25,7 @@ pub(super) async fn proppatch(ask: &Ask, path: &DrivePath, document: &[u8]) -> R
         to.push_str(&empty(&namespace, &name));
     }
     let stats = if protected.is_empty() {
-        match ask.drives().change_properties(ask.drive, path, &changes, Some(ask.only(&entry))).await {
+        match ask.drives().keeping(&locks).change_properties(ask.drive, path, &changes, Some(ask.only(&entry))).await {
             Ok(()) => propstat(&fine, "200 OK"),
             Err(DriveError::Invalid(_)) => propstat(&fine, "507 Insufficient Storage"),
             Err(error) => return Err(Refusal::overtaken(error)),

@@ -3,33 +3,29 @@
 use super::answer::Refusal;
 use super::ask::{Ask, Touched};
 use super::place::Place;
-use apps::DriveError;
-use apps::drive::locks::Lock;
-use apps::drive::properties::PropertyChange;
-use apps::drive::{Act, Clash, DrivePath, Entry, JobState, RenameCondition};
-use axum::body::Body;
+use apps::drive::locks::Locks;
+use apps::drive::{Clash, Copied, Copying, DrivePath, Entry, JobState, Over, RenameCondition};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Bytes of a body that need not be looked at.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-
-pub(super) async fn make_collection(ask: &Ask, path: &DrivePath, body: Body) -> Result<Response, Refusal> {
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
-    if !body.is_ok_and(|body| body.is_empty()) {
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a folder is made without a body"));
+/// A folder is made without a body (RFC 4918, section 9.3).
+pub(super) fn without_body(document: Result<Vec<u8>, Refusal>) -> Result<Vec<u8>, Refusal> {
+    match document {
+        Ok(document) if document.is_empty() => Ok(document),
+        _ => Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a folder is made without a body")),
     }
+}
+
+pub(super) async fn make_collection(ask: &Ask, path: &DrivePath) -> Result<Response, Refusal> {
     let there = ask.find(path).await?;
     if there.is_some() {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("there is something at {path} already")));
     }
     ask.parent_is_there(path).await?;
-    ask.may_change(path, None, &[Touched { path, deep: false, member: true }]).await?;
-    match ask.drives().make_folder(ask.drive, &path.to_string()).await {
-        Ok(_) => Ok(StatusCode::CREATED.into_response()),
-        Err(error @ DriveError::Exists { .. }) => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error.to_string())),
-        Err(error) => Err(error.into()),
-    }
+    let locks = ask.may_change(path, None, &[Touched { path, deep: false, member: true }]).await?;
+    let drives = ask.drives().keeping(&locks);
+    drives.make_folder(ask.drive, &path.to_string()).await.map_err(Refusal::overtaken)?;
+    Ok(StatusCode::CREATED.into_response())
 }
 
 /// To the trash.
@@ -41,7 +37,8 @@ pub(super) async fn delete(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
     }
     let locks = ask.may_change(path, Some(&there), &[Touched { path, deep: true, member: true }]).await?;
     let only = Some(ask.only(&there));
-    ask.drives().trash(ask.drive, &path.to_string(), only, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
+    let drives = ask.drives().keeping(&locks);
+    drives.trash(ask.drive, &path.to_string(), only, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
     forget_locks(ask, path, &locks).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -50,7 +47,6 @@ pub(super) async fn delete(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
 struct Target {
     path: DrivePath,
     there: Option<Entry>,
-    overwrite: bool,
 }
 
 impl Target {
@@ -73,7 +69,25 @@ impl Target {
             let message = format!("there is something at {path} already");
             return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, message));
         }
-        Ok(Target { path, there, overwrite })
+        Ok(Target { path, there })
+    }
+
+    /// What was looked at makes room, and nothing else.
+    fn room(&self, ask: &Ask) -> RenameCondition {
+        let only = |there| RenameCondition::ReplaceOnly(ask.only(there));
+        self.there.as_ref().map_or(RenameCondition::MustNotExist, only)
+    }
+
+    /// The same of a copy. A file becomes an earlier version of the file that is copied.
+    fn over(&self, ask: &Ask, copied: &Entry) -> Over {
+        match &self.there {
+            None => Over::Rule(Clash::Fail),
+            Some(there) => match there.file().filter(|_| !copied.is_folder()) {
+                None => Over::Trash(ask.only(there)),
+                Some(file) if ask.only(there) == file.version.0 => Over::Version(file.version),
+                Some(_) => Over::Rule(Clash::Replace),
+            },
+        }
     }
 
     fn done(&self) -> Response {
@@ -95,18 +109,16 @@ pub(super) async fn rename(ask: &Ask, path: &DrivePath) -> Result<Response, Refu
         Touched { path: &target.path, deep: true, member: target.there.is_none() },
     ];
     let locks = ask.may_change(path, Some(&entry), &touched).await?;
-    let (from, to) = (path.to_string(), target.path.to_string());
-    let condition = if target.overwrite { RenameCondition::ReplaceAny } else { RenameCondition::MustNotExist };
-    ask.drives().rename(ask.drive, &from, &to, condition).await.map_err(Refusal::overtaken)?;
+    let drives = ask.drives().keeping(&locks);
+    let (only, by) = (Some(ask.only(&entry)), Some(ask.user.id));
+    let renamed = drives.rename_as(ask.drive, path, &target.path, target.room(ask), only, by).await;
+    renamed.map_err(Refusal::overtaken)?;
     forget_locks(ask, path, &locks).await;
     Ok(target.done())
 }
 
-/// Blocks are shared. What a folder's copy replaces goes to the trash first.
-pub(super) async fn copy(ask: &Ask, place: &Place) -> Result<Response, Refusal> {
-    let Place::In(_, path) = place else {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "the list of drives cannot be copied"));
-    };
+/// Blocks are shared. What is replaced is there until the copy is whole.
+pub(super) async fn copy(ask: &Ask, path: &DrivePath) -> Result<Response, Refusal> {
     let entry = ask.found(path).await?;
     let alone = match depth(ask)? {
         None | Some(Depth::Infinity) => false,
@@ -121,52 +133,27 @@ pub(super) async fn copy(ask: &Ask, place: &Place) -> Result<Response, Refusal> 
         return Err(Refusal::new(StatusCode::FORBIDDEN, "what is copied would be replaced by its copy"));
     }
     let touched = [Touched { path: &target.path, deep: true, member: target.there.is_none() }];
-    ask.may_change(path, Some(&entry), &touched).await?;
-    let both_files = !entry.is_folder() && target.there.as_ref().is_some_and(|there| !there.is_folder());
-    let (drives, to) = (ask.drives(), target.path.to_string());
-    let thrown = match &target.there {
-        Some(there) if !both_files => Some(drives.trash(ask.drive, &to, Some(there.id()), Some(ask.user.id)).await?),
-        _ => None,
-    };
-    let clash = if both_files { Clash::Replace } else { Clash::Fail };
-    let copied = match alone {
-        true => copy_alone(ask, &entry, &target.path).await,
-        false => copy_whole(ask, path, &to, clash).await,
-    };
-    match (copied, thrown) {
-        (Ok(()), _) => Ok(target.done()),
-        // Surely not copied: what had to make room comes back.
-        (Err(refusal), Some(thrown)) if !refusal.is_unknown() => {
-            let by = Some(ask.user.id);
-            if let Err(error) = drives.restore(ask.drive, thrown.id, None, Clash::KeepBoth, by).await {
-                tracing::warn!(%error, "what a copy was to replace stays in the trash");
-            }
-            Err(refusal)
-        }
-        (Err(refusal), _) => Err(refusal),
+    let locks = ask.may_change(path, Some(&entry), &touched).await?;
+    let drives = ask.drives().within(ask.quota().await?).keeping(&locks);
+    let by = Some(ask.user.id);
+    if alone {
+        let copied = drives.copy_folder_alone(ask.drive, path, &target.path, target.room(ask), by).await;
+        return copied.map(|_| target.done()).map_err(Refusal::overtaken);
     }
-}
-
-/// A folder without what is in it.
-async fn copy_alone(ask: &Ask, entry: &Entry, to: &DrivePath) -> Result<(), Refusal> {
-    let drives = ask.drives();
-    drives.make_folder(ask.drive, &to.to_string()).await.map_err(Refusal::overtaken)?;
-    let own = drives.properties(ask.drive, &[entry]).await?.remove(0);
-    let own: Vec<_> = own.into_iter().map(PropertyChange::Set).collect();
-    if !own.is_empty() {
-        drives.change_properties(ask.drive, to, &own, None).await?;
-    }
-    Ok(())
-}
-
-async fn copy_whole(ask: &Ask, from: &DrivePath, to: &str, clash: Clash) -> Result<(), Refusal> {
-    let drives = ask.drives().within(ask.quota().await?);
-    let act = Act::Copy { drive: None, from: from.to_string(), to: to.to_string(), clash };
-    let done = drives.act(ask.drive, &act, Some(ask.user.id)).await.map_err(Refusal::overtaken)?;
-    let Some(job) = done.job else { return Ok(()) };
+    let asked = Copying {
+        over: target.over(ask, &entry),
+        only: Some(ask.only(&entry)),
+        by,
+        tokens: Some(ask.tokens()?),
+        ..Copying::new(ask.drive, path.clone(), target.path.clone())
+    };
+    let Some(Copied::Begun(job)) = drives.copy(ask.drive, &asked).await.map_err(Refusal::overtaken)? else {
+        return Ok(target.done());
+    };
+    drives.spawn_job(ask.drive, job.id);
     // It goes on by itself, whatever becomes of this request.
     match drives.run_job(ask.drive, job.id).await {
-        Ok(job) if job.state == JobState::Done => Ok(()),
+        Ok(job) if job.state == JobState::Done => Ok(target.done()),
         Ok(job) => {
             let why = job.problem.unwrap_or_else(|| "the copy was stopped".into());
             Err(Refusal::new(StatusCode::CONFLICT, why))
@@ -203,8 +190,8 @@ fn not_the_drive(path: &DrivePath) -> Result<(), Refusal> {
 }
 
 /// Locks are of paths: they go with what was there. Should that fail, they run out.
-async fn forget_locks(ask: &Ask, path: &DrivePath, known: &[Lock]) {
-    if let Err(error) = ask.drives().drop_locks(ask.drive, path, known).await {
+async fn forget_locks(ask: &Ask, path: &DrivePath, known: &Locks) {
+    if let Err(error) = ask.drives().drop_locks(ask.drive, path, &known.held).await {
         tracing::debug!(%error, "locks are left to run out");
     }
 }

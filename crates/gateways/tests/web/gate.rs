@@ -1,0 +1,111 @@
+//! The store as the apps see it, with a gate at which one transaction can be held up: a race made certain.
+
+use apps::store::{ByteSource, ByteStream, ScanPage, Store};
+use async_trait::async_trait;
+use client::{Client, ClientError, Content, ScanCursor, UploadId};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use types::{
+    Consistency, Item, ItemKey, OperationId, Query, QueryPage, TableId, Transaction, TransactionResult, WallMillis,
+};
+
+pub struct Gate {
+    client: Client,
+    /// Of which table the row is that a transaction rests on, the next of which waits.
+    waits: Mutex<Option<TableId>>,
+    came: Notify,
+    go_on: Notify,
+}
+
+impl Gate {
+    pub fn before(client: Client) -> Arc<Gate> {
+        Arc::new(Gate { client, waits: Mutex::default(), came: Notify::new(), go_on: Notify::new() })
+    }
+
+    /// While `act` is under way, `meanwhile` is done: just before the first transaction of the act that rests on a row of
+    /// that table.
+    pub async fn between<A, B>(
+        &self,
+        (namespace, table): (&str, &str),
+        act: impl Future<Output = A>,
+        meanwhile: impl Future<Output = B>,
+    ) -> (A, B) {
+        *self.waits.lock().unwrap() = Some(self.client.ensure_table(namespace, table).await.unwrap());
+        let others = async {
+            tokio::time::timeout(Duration::from_secs(20), self.came.notified()).await.expect("it comes to the gate");
+            let done = meanwhile.await;
+            self.go_on.notify_one();
+            done
+        };
+        tokio::join!(act, others)
+    }
+}
+
+#[async_trait]
+impl Store for Gate {
+    async fn transact(&self, transaction: Transaction) -> Result<TransactionResult, ClientError> {
+        let waits = {
+            let mut waits = self.waits.lock().unwrap();
+            let meant = waits.is_some_and(|table| transaction.conditions.iter().any(|it| it.table == table));
+            if meant {
+                *waits = None;
+            }
+            meant
+        };
+        if waits {
+            self.came.notify_one();
+            self.go_on.notified().await;
+        }
+        Store::transact(&self.client, transaction).await
+    }
+
+    fn now(&self) -> WallMillis {
+        Store::now(&self.client)
+    }
+
+    fn operation(&self, partition_key: &[u8]) -> OperationId {
+        Store::operation(&self.client, partition_key)
+    }
+
+    async fn ensure_table(&self, namespace: &str, name: &str) -> Result<TableId, ClientError> {
+        Store::ensure_table(&self.client, namespace, name).await
+    }
+
+    async fn get(&self, key: &ItemKey, consistency: Consistency) -> Result<Option<Item>, ClientError> {
+        Store::get(&self.client, key, consistency).await
+    }
+
+    async fn get_many(&self, keys: Vec<ItemKey>, consistency: Consistency) -> Result<Vec<Option<Item>>, ClientError> {
+        Store::get_many(&self.client, keys, consistency).await
+    }
+
+    async fn query(&self, query: &Query, consistency: Consistency) -> Result<QueryPage, ClientError> {
+        Store::query(&self.client, query, consistency).await
+    }
+
+    async fn scan(&self, table: TableId, cursor: Option<ScanCursor>, limit: u32) -> Result<ScanPage, ClientError> {
+        Store::scan(&self.client, table, cursor, limit).await
+    }
+
+    async fn reference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError> {
+        Store::reference_content(&self.client, owner, content).await
+    }
+
+    async fn unreference_content(&self, owner: &[u8], content: &Content) -> Result<(), ClientError> {
+        Store::unreference_content(&self.client, owner, content).await
+    }
+
+    async fn write_blob(&self, upload: UploadId, source: ByteSource) -> Result<Content, ClientError> {
+        Store::write_blob(&self.client, upload, source).await
+    }
+
+    async fn compose(&self, upload: UploadId, parts: Vec<Content>) -> Result<Content, ClientError> {
+        Store::compose(&self.client, upload, parts).await
+    }
+
+    fn read_blob(&self, content: Content, range: Range<u64>) -> ByteStream {
+        Store::read_blob(&self.client, content, range)
+    }
+}

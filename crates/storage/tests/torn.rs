@@ -35,7 +35,10 @@ fn written(unsynced: u64) -> (tempfile::TempDir, usize) {
     let synced: Vec<_> = (1..=3).map(|seq| entry(2, seq, vec![put("a", &seq.to_string(), noise(40))])).collect();
     log(&engine, &synced);
     apply(&engine, &synced[..1]);
+    // Closed, it reaches as far as it was written.
+    drop(engine);
     let start = fs::metadata(&segments(folder.path())[0]).unwrap().len() as usize;
+    let engine = open(folder.path()).unwrap();
     for seq in 4..4 + unsynced {
         engine.append(&[record(&entry(2, seq, vec![put("a", "x", noise(30))]))]).unwrap();
     }
@@ -89,14 +92,37 @@ fn garbage_and_lost_pages_at_the_end_are_cut() {
     noisy.extend_from_slice(&noise(5000));
     let mut zeros = bytes.clone();
     zeros.extend_from_slice(&[0; 4096]);
-    // Unsynced frames that are whole prove nothing about the one before them that is not.
-    for (bad, last) in [(zeroed, 3), (noisy, 6), (zeros, 6)] {
+    // Unsynced frames that are whole prove nothing about the one before them that is not. Zeros alone are disk that was
+    // allocated ahead.
+    for (bad, last, torn) in [(zeroed, 3, true), (noisy, 6, true), (zeros, 6, false)] {
         let crashed = copy(folder.path());
         fs::write(&segments(crashed.path())[0], bad).unwrap();
         let engine = open(crashed.path()).unwrap();
-        assert!(engine.recovered()[&P].torn);
+        assert_eq!(engine.recovered()[&P].torn, torn);
         assert_eq!(engine.log_range(P).1, Seq(last));
     }
+}
+
+#[test]
+fn disk_allocated_ahead_means_nothing_and_is_written_next() {
+    let (folder, end) = written(0);
+    let ahead = {
+        let engine = open(folder.path()).unwrap();
+        log(&engine, &[entry(2, 4, vec![])]);
+        // As killed processes leave it, one after the other.
+        let mut crashed = copy(folder.path());
+        let ahead = fs::metadata(&segments(crashed.path())[0]).unwrap().len() as usize - end;
+        for seq in 5..8 {
+            let engine = open(crashed.path()).unwrap();
+            assert_eq!((engine.log_range(P).1, engine.recovered()[&P].torn), (Seq(seq - 1), false));
+            log(&engine, &[entry(2, seq, vec![])]);
+            crashed = copy(crashed.path());
+        }
+        ahead
+    };
+    // A clean end gives it back; where the file system allocates nothing ahead there is nothing to give.
+    let whole = fs::metadata(&segments(folder.path())[0]).unwrap().len() as usize;
+    assert!(whole < end + 1000 && (ahead == whole - end || ahead > 1 << 20), "{whole} {end} {ahead}");
 }
 
 #[test]
@@ -142,6 +168,7 @@ fn a_record_lost_or_repeated_is_damage() {
         let engine = open(shorter.path()).unwrap();
         let before = fs::metadata(&segments(shorter.path())[0]).unwrap().len() as usize;
         log(&engine, &[entry(2, 4, vec![])]);
+        drop(engine);
         fs::metadata(&segments(shorter.path())[0]).unwrap().len() as usize - before
     };
     let mut swapped = good.clone();

@@ -24,7 +24,7 @@ use read::Reader;
 use recovery::Marks;
 use segment::{Header, Segment};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +44,8 @@ pub(crate) struct Log {
 struct Writer {
     segment: Arc<Segment>,
     end: u64,
+    /// How far the segment's file reaches, as a log position.
+    reach: u64,
     chain: u64,
     buffer: Vec<u8>,
 }
@@ -86,7 +88,13 @@ impl Log {
             folder: folder.to_path_buf(),
             segment_bytes,
             poison,
-            writer: Mutex::new(Writer { segment, end: found.end, chain: found.chain, buffer: Vec::new() }),
+            writer: Mutex::new(Writer {
+                segment,
+                end: found.end,
+                reach: found.end,
+                chain: found.chain,
+                buffer: Vec::new(),
+            }),
             index: RwLock::new(Index { segments: found.segments, histories: found.histories }),
             synced: AtomicU64::new(found.end),
         };
@@ -114,10 +122,14 @@ impl Log {
             chain = frame::encode(Some(record), Place { position, chain, synced_through }, &mut buffer)?;
             positions.push(position);
         }
-        if let Err(error) = (&writer.segment.file).write_all(&buffer) {
-            return Err(self.not_written(&writer, error));
+        let (base, end) = (writer.segment.header.base, writer.end + buffer.len() as u64);
+        if end > writer.reach {
+            writer.reach = base + writer.segment.reach(end - base);
         }
-        writer.end += buffer.len() as u64;
+        if let Err(error) = writer.segment.file.write_all_at(&buffer, writer.end - base) {
+            return Err(self.not_written(&mut writer, error));
+        }
+        writer.end = end;
         writer.chain = chain;
         // One huge batch must not keep its memory for ever.
         if buffer.capacity() <= 4 << 20 {
@@ -149,11 +161,14 @@ impl Log {
 
     /// A write failed, perhaps in the middle. When there was no room for it, and what it left can be cut off,
     /// it is as if it had not been tried; anything else, and nothing is known of the file any more.
-    fn not_written(&self, writer: &Writer, error: std::io::Error) -> StorageError {
+    fn not_written(&self, writer: &mut Writer, error: std::io::Error) -> StorageError {
         if crate::space::exhausted(&error) {
             let whole = writer.end - writer.segment.header.base;
             match writer.segment.file.set_len(whole) {
-                Ok(()) => return StorageError::Full { free: 0, needed: 1 },
+                Ok(()) => {
+                    writer.reach = writer.end;
+                    return StorageError::Full { free: 0, needed: 1 };
+                }
                 Err(error) => tracing::error!(%error, "cannot cut off what was half written"),
             }
         }
@@ -179,6 +194,7 @@ impl Log {
     }
 
     fn roll(&self, writer: &mut Writer) -> Result<(), StorageError> {
+        self.trim(writer);
         self.poison.watch("syncing the log", writer.segment.file.sync_data())?;
         self.synced.fetch_max(writer.end, Ordering::AcqRel);
         let header = Header { number: writer.segment.header.number + 1, base: writer.end, chain: writer.chain };
@@ -189,10 +205,24 @@ impl Log {
             other => self.poison.watch("beginning a log segment", other)?,
         };
         writer.end = segment.first_frame();
+        writer.reach = writer.end;
         writer.segment = segment.clone();
         self.synced.fetch_max(writer.end, Ordering::AcqRel);
         self.index.write().segments.push_back(segment);
         Ok(())
+    }
+
+    /// Gives back what was allocated ahead. If it cannot be, zeros stay behind the last frame, which mean nothing.
+    fn trim(&self, writer: &mut Writer) {
+        if writer.reach == writer.end || self.poison.check().is_err() {
+            return;
+        }
+        match writer.segment.file.set_len(writer.end - writer.segment.header.base) {
+            Ok(()) => writer.reach = writer.end,
+            Err(error) => {
+                tracing::warn!(%error, path = %writer.segment.path.display(), "a log segment keeps its zeros")
+            }
+        }
     }
 
     /// Makes everything appended before the call durable.
@@ -319,6 +349,12 @@ impl Log {
             sync_folder(&self.folder)?;
         }
         Ok(gone.len())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.trim(&mut self.writer.lock());
     }
 }
 

@@ -112,7 +112,7 @@ pub(crate) fn recover(folder: &Path, durable: u64) -> Result<Found, StorageError
         if header.base != *base || expected.is_some_and(|expected| expected != header) {
             return Err(StorageError::Damaged(format!("{}: a log segment before it is missing", path.display())));
         }
-        let file = OpenOptions::new().read(true).append(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
         found.segments.push_back(Arc::new(Segment { header, file, path: path.clone() }));
         found.end = header.base + segment::HEADER as u64;
         found.chain = header.chain;
@@ -134,7 +134,9 @@ fn walk(found: &mut Found, bytes: &[u8], last: bool, durable: u64) -> Result<(),
     let base = segment.header.base;
     loop {
         let rest = &bytes[(found.end - base) as usize..];
-        if rest.is_empty() {
+        // Zeros were allocated ahead, and are no part of the log. Where frames are missing in front of another
+        // segment, that one does not begin where this one ends.
+        if rest.iter().all(|byte| *byte == 0) {
             return Ok(());
         }
         let bad = found.end;
@@ -159,12 +161,10 @@ fn cut(found: &mut Found, segment: &Segment) -> Result<(), StorageError> {
     let mut mark = Vec::new();
     let place = Place { position: found.end, chain: found.chain, synced_through: found.end };
     found.chain = frame::encode(None, place, &mut mark)?;
-    // Not the segment's own handle: that one appends, wherever it is told to write.
-    let file = OpenOptions::new().write(true).open(&segment.path)?;
     let at = found.end - segment.header.base;
-    file.write_all_at(&mark, at)?;
-    file.set_len(at + mark.len() as u64)?;
-    file.sync_all()?;
+    segment.file.write_all_at(&mark, at)?;
+    segment.file.set_len(at + mark.len() as u64)?;
+    segment.file.sync_all()?;
     found.end += mark.len() as u64;
     found.mark_cut();
     Ok(())

@@ -6,8 +6,10 @@
 
 use crate::StorageError;
 use crate::files::sync_folder;
+use nix::fcntl::posix_fallocate;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,7 +60,12 @@ impl Header {
     }
 }
 
-/// A segment file, open for reading and, if it is the last, for writing.
+/// Disk that is allocated ahead of what is written. While a sync need not record that the file has grown it costs
+/// half as much: one write, and none of the file system's own.
+const AHEAD: u64 = 1 << 20;
+
+/// A segment file, open for reading and, if it is the last, for writing. Behind its last frame there may be
+/// zeros: disk that is allocated already.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub header: Header,
@@ -70,8 +77,8 @@ impl Segment {
     /// Makes the next segment. Everything before it is durable.
     pub fn create(folder: &Path, header: Header) -> io::Result<Arc<Segment>> {
         let path = folder.join(format!("{:016x}.log", header.base));
-        let mut file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
-        file.write_all(&header.to_bytes())?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        file.write_all_at(&header.to_bytes(), 0)?;
         file.sync_all()?;
         sync_folder(folder)?;
         Ok(Arc::new(Segment { header, file, path }))
@@ -82,6 +89,18 @@ impl Segment {
         match fs::remove_file(folder.join(format!("{:016x}.log", header.base))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => sync_folder(folder),
+        }
+    }
+
+    /// Sees to it that the file reaches `end`, and further, and says how far it reaches. Where the file system cannot,
+    /// it grows by being written.
+    pub fn reach(&self, end: u64) -> u64 {
+        match posix_fallocate(&self.file, 0, (end + AHEAD) as i64) {
+            Ok(()) => end + AHEAD,
+            Err(error) => {
+                tracing::debug!(%error, path = %self.path.display(), "no disk ahead of the log");
+                end
+            }
         }
     }
 

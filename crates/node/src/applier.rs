@@ -1,13 +1,18 @@
 //! The applier: one thread that puts committed entries into the tables, in order, and does the
 //! heavy parts of copies. What it has done it reports like the log writer does.
+//!
+//! Nobody who puts waits for the tables, and many entries at once cost much less than each by itself: one batch, one
+//! row that says how far a partition is, one time to wake this thread and those that it tells. So it lets entries
+//! come together for a moment, unless somebody waits for them.
 
 use crate::health::Health;
 use crate::partition::Durable;
 use crate::space::Room;
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 use replication::chain::CopyId;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use storage::{StorageEngine, StorageError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,6 +20,10 @@ use types::{HybridTime, LogEntry, PartitionId, Row, RowRange, Seq, Version};
 
 /// Entries put into the tables as one batch, at most.
 const BATCH_MAX: usize = 2048;
+/// How long entries may come together. A read of more than one item that needs them says so.
+const GATHER: Duration = Duration::from_millis(4);
+/// With so much to do it begins at once.
+const GATHER_MAX: usize = 512;
 /// How often the tables are made durable, so that recovery has little to replay.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// The same on a full disk, where it gives room back.
@@ -29,9 +38,83 @@ pub(crate) enum Work {
     Stop,
 }
 
-/// Where replicas put that work. Never blocks.
+impl Work {
+    fn may_wait(&self) -> bool {
+        matches!(self, Work::Apply { .. })
+    }
+}
+
+/// What waits to be done.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    work: VecDeque<Work>,
+    /// The thread has nothing to do, and is to be woken by the first thing.
+    idle: bool,
+    /// How many wait for what is in the queue, or soon will be.
+    waiting: usize,
+    /// Something in the queue is not to wait.
+    urgent: bool,
+}
+
+impl Queue {
+    fn push(&self, work: Work) {
+        let mut state = self.state.lock();
+        state.urgent |= !work.may_wait();
+        state.work.push_back(work);
+        let begin = state.idle || state.hurried();
+        drop(state);
+        if begin {
+            self.ready.notify_one();
+        }
+    }
+
+    /// What is to be done next, in order; nothing when there was nothing for so long.
+    fn next(&self, patience: Duration) -> VecDeque<Work> {
+        let mut state = self.state.lock();
+        if state.work.is_empty() {
+            state.idle = true;
+            self.ready.wait_for(&mut state, patience);
+            state.idle = false;
+        }
+        let gathered = Instant::now() + GATHER;
+        while !state.work.is_empty() && !state.hurried() && !self.ready.wait_until(&mut state, gathered).timed_out() {}
+        state.urgent = false;
+        std::mem::take(&mut state.work)
+    }
+}
+
+impl State {
+    fn hurried(&self) -> bool {
+        self.urgent || self.waiting > 0 || self.work.len() >= GATHER_MAX
+    }
+}
+
+/// Where replicas put that work. Never blocks. When the last clone goes, the thread ends.
 #[derive(Clone)]
-pub(crate) struct Applier(Sender<Work>);
+pub(crate) struct Applier(Arc<Handle>);
+
+struct Handle(Arc<Queue>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.push(Work::Stop);
+    }
+}
+
+/// Somebody waits for the tables: while this is kept, nothing waits to come together.
+pub(crate) struct Hurry(Arc<Queue>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.state.lock().waiting -= 1;
+    }
+}
 
 impl Applier {
     pub fn start(
@@ -40,7 +123,8 @@ impl Applier {
         done: UnboundedSender<Durable>,
         health: Arc<Health>,
     ) -> std::io::Result<(Applier, std::thread::JoinHandle<()>)> {
-        let (sender, queue) = channel();
+        let queue = Arc::new(Queue::default());
+        let applier = Applier(Arc::new(Handle(queue.clone())));
         let thread = std::thread::Builder::new().name("apply".into()).spawn(move || {
             health.watch_thread("the applier", || {
                 if let Err(error) = run(&*engine, &room, &queue, &done) {
@@ -48,42 +132,43 @@ impl Applier {
                 }
             });
         })?;
-        Ok((Applier(sender), thread))
+        Ok((applier, thread))
     }
 
     pub fn push(&self, work: Work) {
         // The thread has ended only when storage has failed, or the node stops.
-        let _ = self.0.send(work);
+        self.0.0.push(work);
+    }
+
+    /// Somebody is going to wait until the tables have what was committed.
+    pub fn hurry(&self) -> Hurry {
+        let queue = &self.0.0;
+        queue.state.lock().waiting += 1;
+        queue.ready.notify_one();
+        Hurry(queue.clone())
     }
 }
 
 fn run(
     engine: &dyn StorageEngine,
     room: &Room,
-    queue: &Receiver<Work>,
+    queue: &Queue,
     done: &UnboundedSender<Durable>,
 ) -> Result<(), StorageError> {
     let mut batch: Vec<(PartitionId, Arc<LogEntry>)> = Vec::new();
     let mut checkpointed = Instant::now();
     let mut dirty = false;
     loop {
-        let work = match queue.recv_timeout(CHECKPOINT_WHEN_FULL) {
-            Ok(work) => Some(work),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => None,
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return engine.checkpoint(),
-        };
-        let mut next = work;
-        while let Some(work) = next.take() {
+        for work in queue.next(CHECKPOINT_WHEN_FULL) {
+            if !work.may_wait() {
+                flush(engine, room, &mut batch, done)?;
+            }
             match work {
                 Work::Apply { partition, entries } => {
                     batch.extend(entries.into_iter().map(|entry| (partition, entry)));
                     dirty = true;
-                    if batch.len() < BATCH_MAX {
-                        next = queue.try_recv().ok();
-                    }
-                    if !matches!(next, Some(Work::Apply { .. })) || batch.len() >= BATCH_MAX {
-                        room.look(batch.iter().map(|(_, entry)| entry.weight()).sum());
-                        flush(engine, &mut batch, done)?;
+                    if batch.len() >= BATCH_MAX {
+                        flush(engine, room, &mut batch, done)?;
                     }
                 }
                 Work::Void { partition, copy } => {
@@ -105,6 +190,7 @@ fn run(
                 Work::Stop => return engine.checkpoint(),
             }
         }
+        flush(engine, room, &mut batch, done)?;
         let every = if room.look(0) == 0 { CHECKPOINT_WHEN_FULL } else { CHECKPOINT_EVERY };
         if dirty && checkpointed.elapsed() >= every {
             engine.checkpoint()?;
@@ -116,9 +202,14 @@ fn run(
 
 fn flush(
     engine: &dyn StorageEngine,
+    room: &Room,
     batch: &mut Vec<(PartitionId, Arc<LogEntry>)>,
     done: &UnboundedSender<Durable>,
 ) -> Result<(), StorageError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    room.look(batch.iter().map(|(_, entry)| entry.weight()).sum());
     engine.apply(batch)?;
     let mut upto: Vec<(PartitionId, Seq)> = Vec::new();
     let mut referenced = Vec::new();

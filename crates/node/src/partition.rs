@@ -15,6 +15,7 @@ use rpc::wire::method;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use storage::{Snapshot, StorageEngine, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{
@@ -184,6 +185,17 @@ impl Partition {
     /// The last sequence in the tables, as it rises.
     pub fn applied(&self) -> watch::Receiver<Seq> {
         self.applied.subscribe()
+    }
+
+    /// Waits until the tables contain everything up to this sequence. False when they do not in time.
+    pub async fn has_applied(&self, seq: Seq, patience: Duration) -> bool {
+        let mut applied = self.applied();
+        if *applied.borrow() >= seq {
+            return true;
+        }
+        let _hurry = self.shared.applier.hurry();
+        let arrived = applied.wait_for(|applied| *applied >= seq);
+        matches!(tokio::time::timeout(patience, arrived).await, Ok(Ok(_)))
     }
 
     /// The tables contain everything up to this sequence now.

@@ -121,9 +121,7 @@ impl Inner {
             };
             return Ok(ReadReply::Items { items: vec![item], at: at_least });
         }
-        let mut applied = partition.applied();
-        let arrived = applied.wait_for(|applied| *applied >= at_least);
-        if !matches!(tokio::time::timeout(READ_WAIT, arrived).await, Ok(Ok(_))) {
+        if !partition.has_applied(at_least, READ_WAIT).await {
             return Err(Fault::NotReady("the tables are behind".into()));
         }
         self.look_up(partition, read).await
@@ -184,11 +182,9 @@ impl Inner {
         } else {
             self.ask_head(partition).await?
         };
-        let mut applied = partition.applied();
-        let arrived = applied.wait_for(|applied| *applied >= committed);
-        match tokio::time::timeout(READ_WAIT, arrived).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Fault::NotReady("the tables are behind".into())),
+        match partition.has_applied(committed, READ_WAIT).await {
+            true => Ok(()),
+            false => Err(Fault::NotReady("the tables are behind".into())),
         }
     }
 

@@ -92,9 +92,7 @@ impl Inner {
         }
         let id = first.partition(self.partitions().len().max(1) as u16);
         let partition = self.partition(id).ok_or_else(|| self.not_serving(id))?;
-        let mut applied = partition.applied();
-        let pinned = applied.wait_for(|applied| *applied >= request.after.seq);
-        if !matches!(tokio::time::timeout(PIN_WAIT, pinned).await, Ok(Ok(_))) {
+        if !partition.has_applied(request.after.seq, PIN_WAIT).await {
             return Err(Fault::NotReady("this replica has not seen the pin yet".into()));
         }
         let store = self.blocks.store().clone();

@@ -61,8 +61,10 @@ impl Tables {
             .cache_size(options.cache_bytes)
             .max_journaling_size(128 << 20)
             .max_cached_files(Some(128))
-            // One for flushes while the other is in a long compaction.
-            .worker_threads(2)
+            // The first keeps itself free for flushes: a compaction that is asked for while all others are in one, it
+            // hands on to the queue and takes from there again, without rest (fjall 3.1, `worker_pool.rs`). As each
+            // flush asks for as many as there are threads, with two of them that took a processor during every compaction.
+            .worker_threads(4)
             .manual_journal_persist(true)
             .open()
             .map_err(failed)?;

@@ -23,6 +23,9 @@ use types::ClusterId;
 /// How long a clean stop may take before it is cut short.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
+/// How many threads a node runs its tasks on, as its runtime reads it.
+const WORKERS: &str = "TOKIO_WORKER_THREADS";
+
 /// A child, alive or not.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -90,6 +93,12 @@ pub fn start(folder: &Path, state: &DemoState, node: &DemoNode, join: Option<&st
     command.env("ATOLL_INSTANCE", &instance);
     if let Some(token) = join {
         command.env("ATOLL_JOIN", token);
+    }
+    // All nodes are on this machine: with a worker for each processor in each of them, most of a request's cost is
+    // workers waking each other. Who has set it knows better.
+    if std::env::var_os(WORKERS).is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        command.env(WORKERS, (processors / state.nodes.len().max(1)).max(1).to_string());
     }
     command.current_dir(folder).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(log.try_clone().map_err(failed)?).stderr(log);

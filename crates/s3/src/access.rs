@@ -124,8 +124,13 @@ fn also_asked(call: &str, version: bool, headers: &HeaderMap) -> Vec<&'static st
     match call {
         "GetObjectAttributes" if version => vec!["s3:GetObjectVersion"],
         "GetObjectAttributes" => vec!["s3:GetObject"],
-        "PutObject" | "CopyObject" | "CreateMultipartUpload" if headers.contains_key("x-amz-tagging") => {
-            vec!["s3:PutObjectTagging"]
+        "PutObject" | "CopyObject" | "CreateMultipartUpload" => {
+            let said = [
+                ("x-amz-tagging", "s3:PutObjectTagging"),
+                ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
+                ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
+            ];
+            said.into_iter().filter(|(header, _)| headers.contains_key(*header)).map(|(_, action)| action).collect()
         }
         _ => Vec::new(),
     }

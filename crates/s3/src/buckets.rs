@@ -26,10 +26,9 @@ impl Gateway {
         let prefix = request.input.prefix.clone().unwrap_or_default();
         let after = request.input.continuation_token.clone().unwrap_or_default();
         let most = request.input.max_buckets.map_or(usize::MAX, |most| most.max(1) as usize);
-        let scope = &caller.scope.buckets;
         let all = self.accounts().buckets_of(&caller.user).await.map_err(of_account)?.into_iter();
         let mut all = all
-            .filter(|bucket| scope.is_empty() || scope.contains(&bucket.name))
+            .filter(|bucket| caller.is_for(&bucket.name, bucket.drive))
             .filter(|bucket| bucket.name.starts_with(&prefix) && bucket.name > after);
         let told = |bucket: apps::accounts::Bucket| Bucket {
             name: Some(bucket.name),
@@ -55,9 +54,7 @@ impl Gateway {
         may(&caller, Need::Write)?;
         crate::acl::check_headers(&request.headers)?;
         let name = request.input.bucket;
-        if request.input.object_lock_enabled_for_bucket == Some(true) {
-            return Err(crate::errors::not_offered("object lock"));
-        }
+        let locks = request.input.object_lock_enabled_for_bucket == Some(true);
         if !caller.scope.buckets.is_empty() {
             return Err(refused(S3ErrorCode::AccessDenied, "this access key is for certain buckets only"));
         }
@@ -70,6 +67,7 @@ impl Gateway {
             return Err(refused(S3ErrorCode::BucketAlreadyOwnedByYou, format!("the bucket {name} is there already")));
         }
         match self.accounts().make_bucket(&caller.user, &name).await {
+            Ok(made) if locks => self.lock_new(&caller.user, made.id).await?,
             Ok(_) => {}
             Err(AccountError::NameTaken { .. }) => {
                 let own = self.accounts().bucket(&caller.user, &name).await.is_ok();
@@ -94,7 +92,7 @@ impl Gateway {
             let what = "the bucket holds objects, or versions of some, or its trash does: see it on the pages, and by list-object-versions";
             return Err(refused(S3ErrorCode::BucketNotEmpty, what));
         }
-        if let Err(error) = self.accounts().delete_drive(&at.caller()?.user, at.bucket.drive).await {
+        if let Err(error) = self.accounts().delete_empty_drive(&at.caller()?.user, at.bucket.drive).await {
             // It surely stays: then it is to be of use. Where nobody knows, deleting it again goes on with it; where
             // somebody else deletes it, nothing may come in.
             if error.action() == Action::Rejected && !matches!(error, AccountError::NotFound { .. }) {

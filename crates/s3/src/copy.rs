@@ -55,6 +55,10 @@ impl Gateway {
             input.sse_customer_algorithm.is_some(),
             input.ssekms_key_id.is_some(),
         )?;
+        let lock = {
+            let (mode, until) = (input.object_lock_mode.as_ref(), input.object_lock_retain_until_date.as_ref());
+            self.new_lock(&at, mode, until, input.object_lock_legal_hold_status.as_ref()).await?
+        };
         let conditions = Conditions {
             is: input.copy_source_if_match,
             is_not: input.copy_source_if_none_match,
@@ -94,6 +98,8 @@ impl Gateway {
         };
         let said = kept.about()?;
         let mut about = source.about.clone();
+        // The source's own is the source's.
+        about.lock = lock;
         let mut media_type = source.object.media_type().map(str::to_string);
         if replaces {
             (about.user, about.headers) = (said.user, said.headers);

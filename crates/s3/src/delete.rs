@@ -25,8 +25,12 @@ async fn delete(
     key: &ObjectKey,
     name: Option<VersionName>,
     condition: &ObjectCondition,
+    bypass: Option<bool>,
 ) -> Result<Deleted, DriveError> {
     match name {
+        Some(name) if at.may_bypass(bypass, key.as_str()) => {
+            at.drives.delete_governed_version(at.bucket.drive, key, name, condition).await
+        }
         None => at.drives.delete_object(at.bucket.drive, key, condition).await,
         Some(name) => at.drives.delete_version(at.bucket.drive, key, name, condition).await,
     }
@@ -44,7 +48,9 @@ impl Gateway {
             return Err(not_offered("a delete under a condition on time or size"));
         }
         let condition = of_write(input.if_match.as_ref(), None)?;
-        let deleted = delete(&at, &key(&input.key)?, name, &condition).await.map_err(of_drive)?;
+        let deleted = delete(&at, &key(&input.key)?, name, &condition, input.bypass_governance_retention)
+            .await
+            .map_err(of_drive)?;
         Ok(S3Response::new(DeleteObjectOutput {
             delete_marker: deleted.marker.map(|_| true),
             version_id: name.or(deleted.marker).map(|name| name.to_string()),
@@ -62,7 +68,7 @@ impl Gateway {
             return Err(refused(S3ErrorCode::MalformedXML, "one request deletes 1 to 1000 objects"));
         }
         let quiet = asked.quiet.unwrap_or(false);
-        let at = &at;
+        let (at, bypass) = (&at, request.input.bypass_governance_retention);
         let results = stream::iter(asked.objects).map(|object| async move {
             let done = async {
                 // A thousand keys and a long policy take their time: others have their turn between.
@@ -79,7 +85,7 @@ impl Gateway {
                     Some(tag) => of_write(Some(&ETagCondition::ETag(tag)), None)?,
                     None => ObjectCondition::Any,
                 };
-                delete(at, &place, name, &condition).await.map_err(of_drive)
+                delete(at, &place, name, &condition, bypass).await.map_err(of_drive)
             };
             let done = done.await;
             (object, done)

@@ -44,6 +44,8 @@ pub(crate) fn of_drive(error: DriveError) -> S3Error {
         DriveError::Quota { .. } => named("QuotaExceeded", StatusCode::FORBIDDEN, said),
         DriveError::FolderFull { .. } => named("QuotaExceeded", StatusCode::FORBIDDEN, said),
         DriveError::Client(error) => of_client(error),
+        DriveError::Locked { .. } => refused(S3ErrorCode::AccessDenied, said),
+        DriveError::LockedDrive => named("InvalidBucketState", StatusCode::CONFLICT, said),
         DriveError::Damaged(_) => refused(S3ErrorCode::InternalError, said),
         _ => refused(S3ErrorCode::InvalidRequest, said),
     }

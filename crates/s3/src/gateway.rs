@@ -122,6 +122,12 @@ calls! {
     get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = encryption;
     get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = replication;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = bucket_lock;
+    put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput = put_bucket_lock;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = retention;
+    put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = put_retention;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = hold;
+    put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput = put_hold;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_v2;
     get_object(GetObjectInput) -> GetObjectOutput = get;

@@ -28,6 +28,7 @@ mod gateway;
 mod lifecycle;
 mod list;
 mod listen;
+mod lock;
 mod parts;
 mod policy;
 mod post_policy;

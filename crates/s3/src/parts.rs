@@ -70,6 +70,10 @@ impl Gateway {
             input.sse_customer_algorithm.is_some(),
             input.ssekms_key_id.is_some(),
         )?;
+        let lock = {
+            let (mode, until) = (input.object_lock_mode.as_ref(), input.object_lock_retain_until_date.as_ref());
+            self.new_lock(&at, mode, until, input.object_lock_legal_hold_status.as_ref()).await?
+        };
         let key = key(&input.key)?;
         let kept = Kept {
             cache_control: input.cache_control,
@@ -100,7 +104,8 @@ impl Gateway {
                 Some(Checksum { algorithm: algorithm.name().into(), value: String::new(), composite })
             }
         };
-        let about = kept.about()?;
+        let mut about = kept.about()?;
+        about.lock = lock;
         crate::put::check_type(input.content_type.as_ref())?;
         let mtime = crate::about::mtime(&about).map(|time| time.0);
         let new = NewUpload {

@@ -100,9 +100,10 @@ impl Gateway {
             input.sse_customer_algorithm.is_some(),
             input.ssekms_key_id.is_some(),
         )?;
-        if input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some() {
-            return Err(refused(S3ErrorCode::InvalidRequest, "this bucket has no object lock"));
-        }
+        let lock = {
+            let (mode, until) = (input.object_lock_mode.as_ref(), input.object_lock_retain_until_date.as_ref());
+            self.new_lock(&at, mode, until, input.object_lock_legal_hold_status.as_ref()).await?
+        };
         if input.write_offset_bytes.is_some() {
             return Err(not_offered("appending to an object"));
         }
@@ -124,6 +125,7 @@ impl Gateway {
             tagging: input.tagging,
         };
         let mut about = kept.about()?;
+        about.lock = lock;
         check_type(input.content_type.as_ref())?;
         let (content, sums) = self.take_body(&at, input.body, said).await?;
         // Hours may have gone by.

@@ -7,6 +7,7 @@ use crate::conditions::Conditions;
 use crate::errors::{argument, named, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::lifecycle::expiration;
+use crate::lock;
 use crate::put::{key, part_number};
 use crate::text::{etag, time};
 use crate::versions::{told_version, version};
@@ -108,7 +109,11 @@ impl Gateway {
         let (checksum, checksum_type) = checksum(&open.about, wanted);
         let length = extent.bytes.end - extent.bytes.start;
         let about = &open.about;
+        let (object_lock_mode, object_lock_retain_until_date, object_lock_legal_hold_status) = lock::told(about);
         let output = GetObjectOutput {
+            object_lock_mode,
+            object_lock_retain_until_date,
+            object_lock_legal_hold_status,
             accept_ranges: Some("bytes".into()),
             cache_control: header(about, "cache-control"),
             content_disposition: header(about, "content-disposition"),
@@ -154,7 +159,11 @@ impl Gateway {
         let (checksum, checksum_type) = checksum(&open.about, input.checksum_mode.is_some());
         let about = &open.about;
         let status = extent.content_range.is_some().then_some(StatusCode::PARTIAL_CONTENT);
+        let (object_lock_mode, object_lock_retain_until_date, object_lock_legal_hold_status) = lock::told(about);
         let output = HeadObjectOutput {
+            object_lock_mode,
+            object_lock_retain_until_date,
+            object_lock_legal_hold_status,
             accept_ranges: Some("bytes".into()),
             cache_control: header(about, "cache-control"),
             content_disposition: header(about, "content-disposition"),

@@ -9,7 +9,7 @@ use super::audit::plain;
 use super::rows::{AccessKeyRow, UserRow, decode};
 use super::sessions::{TOUCH, text_of};
 use super::{AccountError, Accounts, By, Device, Role, Token, User};
-use crate::{UserId, hex};
+use crate::{DriveId, UserId, hex};
 use bytes::Bytes;
 use tokio::time::Instant;
 use types::{Condition, Consistency, ItemKey, Test, Update, WallMillis};
@@ -62,6 +62,17 @@ pub struct AccessCaller {
     pub scope: AccessScope,
     /// The secret part.
     pub secret: Token,
+    /// The drives that the key's buckets were when it was made.
+    drives: Vec<DriveId>,
+}
+
+impl AccessCaller {
+    /// Is the key for that bucket? Not for another drive that has got the name since.
+    pub fn is_for(&self, bucket: &str, drive: DriveId) -> bool {
+        let AccessScope { buckets, .. } = &self.scope;
+        let place = buckets.iter().position(|name| name == bucket);
+        buckets.is_empty() || place.is_some_and(|at| self.drives.get(at).is_none_or(|was| *was == drive))
+    }
 }
 
 impl Accounts {
@@ -96,8 +107,9 @@ impl Accounts {
         if scope.buckets.len() > BUCKETS_MAX {
             return Err(AccountError::Invalid("an access key is for at most 100 buckets, or for all"));
         }
+        let mut drives = Vec::new();
         for bucket in &scope.buckets {
-            self.bucket(&by.user, bucket).await?;
+            drives.push(self.bucket(&by.user, bucket).await?.drive.bytes());
         }
         let Some((_, user_row)) = self.read_user(by.user.id).await? else { return Err(AccountError::NotSignedIn) };
         self.count_made("access key", by.user.id).await?;
@@ -110,6 +122,7 @@ impl Accounts {
             read: scope.read,
             write: scope.write,
             buckets: scope.buckets,
+            drives,
             generation: user_row.app_generation,
             ..AccessKeyRow::default()
         };
@@ -204,6 +217,7 @@ impl Accounts {
             user: User { role: Role::User, ..user_row.user(user)? },
             scope: AccessScope { read: row.read, write: row.write, buckets: row.buckets.clone() },
             secret: self.secret_of(id, &row.nonce)?,
+            drives: row.drives.iter().filter_map(|drive| DriveId::from_slice(drive)).collect(),
         };
         let now = self.inner.store.now();
         if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {

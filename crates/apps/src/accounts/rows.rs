@@ -187,6 +187,9 @@ pub(super) struct AccessKeyRow {
     pub buckets: Vec<String>,
     #[prost(uint64, tag = "9")]
     pub generation: u64,
+    /// Which drives those buckets were; none by releases that did not ask.
+    #[prost(bytes = "bytes", repeated, tag = "10")]
+    pub drives: Vec<Bytes>,
 }
 
 /// A bucket, under its name and under its drive.

@@ -193,6 +193,8 @@ pub(super) struct Change {
     unread: bool,
     /// The condition that the locks are as they were judged.
     locks: Option<usize>,
+    /// The condition that no object lock keeps what is in the drive.
+    pub(super) unlocked: Option<usize>,
 }
 
 /// What became of a change.
@@ -220,6 +222,7 @@ impl Change {
             waiting: drives.inner.waiting.clone(),
             unread: false,
             locks: None,
+            unlocked: None,
         }
     }
 
@@ -452,6 +455,9 @@ impl Change {
                     && *at == index as usize
                 {
                     known.forget(self.drive);
+                }
+                if self.unlocked == Some(index as usize) {
+                    return Err(DriveError::LockedDrive);
                 }
                 match self.locks == Some(index as usize) {
                     true => Err(DriveError::Changed { path: path.to_string() }),

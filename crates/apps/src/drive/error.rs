@@ -47,6 +47,14 @@ pub enum DriveError {
          on the page Trash, puts it back or lets it go on"
     )]
     Held { program: String },
+    /// An object lock keeps it.
+    #[error("{path} is locked: a retention, or a legal hold, forbids that")]
+    Locked { path: String },
+    #[error(
+        "what is in this drive is kept by an object lock: nothing here is moved, renamed or removed; by S3 a delete puts a \
+         marker before it"
+    )]
+    LockedDrive,
     #[error("this program is not held back, or not any more")]
     NotHeld,
     /// Never made, taken back, or not for this.

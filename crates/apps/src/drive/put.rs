@@ -117,7 +117,8 @@ impl Drives {
             }
             let own = put.coming().arrive(&mut change, self, *intent);
             let key = &put.path.key();
-            let before = self.succeed(&mut change, (put.drive, key), old.map(|step| &step.entry), &mut entry).await?;
+            let at = (put.drive, &**key);
+            let before = self.succeed(&mut change, at, old.map(|step| &step.entry), &mut entry, &put.about).await?;
             match old {
                 Some(step) => change.delete_entry(parent, &step.entry),
                 None => change.count_entries(parent, 1),
@@ -125,7 +126,6 @@ impl Drives {
             change.put_entry(parent, &entry);
             change.text_changes(old.as_ref().map(|step| &step.entry), Some(&entry));
             change.count_bytes(put.content.size as i64);
-            change.put_about(self, put.new.version, &put.about);
             match change.commit(self.store(), &put.path).await? {
                 Commit::Done(_) => return Ok(WasPut { entry, before }),
                 Commit::Lost(at) if Some(at) == by_link => {

@@ -27,6 +27,7 @@ impl Drives {
             let (parent, _) = walk.parent()?;
             let mut change = Change::new(self, drive);
             change.require_steps(walk.steps());
+            change.require_unlocked(self);
             let braked = brake.require(&mut change);
             change.delete_entry(parent, &entry);
             change.count_entries(parent, -1);

@@ -105,6 +105,7 @@ impl Drives {
             change.require_locks(self);
             change.require_steps(source.steps());
             change.require_steps(ancestors);
+            change.require_unlocked(self);
             let (mut replaced, mut braked) = (None, None);
             match target.found() {
                 None => condition.check_nothing(&mut change, new_parent, to)?,

@@ -6,6 +6,8 @@
 use super::change::{Change, Commit};
 use super::objects::expiry::PASS;
 use super::objects::lifecycle::LIFECYCLE;
+use super::objects::lock::LOCK;
+use super::objects::{BucketLock, DefaultLock};
 use super::rows::decode;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives};
@@ -38,24 +40,33 @@ struct VersioningRow {
     /// 1: enabled, 2: suspended.
     #[prost(uint32, tag = "1")]
     state: u32,
+    /// There is object lock.
+    #[prost(bool, tag = "2")]
+    locks: bool,
+    #[prost(message, optional, tag = "3")]
+    lock: Option<DefaultLock>,
 }
 
 /// A drive's rules, as read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
     pub versioning: Versioning,
+    /// None: the drive has no locks.
+    pub lock: Option<BucketLock>,
     row: Option<Version>,
 }
 
 impl Rules {
     pub(super) fn of(item: Option<&Item>) -> Result<Rules, DriveError> {
-        let Some(item) = item else { return Ok(Rules { versioning: Versioning::Off, row: None }) };
-        let versioning = match decode::<VersioningRow>("a bucket's versioning", &item.value)?.state {
+        let Some(item) = item else { return Ok(Rules::default()) };
+        let row: VersioningRow = decode("a bucket's versioning", &item.value)?;
+        let versioning = match row.state {
             1 => Versioning::Enabled,
             2 => Versioning::Suspended,
             other => return Err(DriveError::Damaged(format!("a bucket's versioning: {other}"))),
         };
-        Ok(Rules { versioning, row: Some(item.version) })
+        let lock = row.locks.then_some(BucketLock { default: row.lock });
+        Ok(Rules { versioning, lock, row: Some(item.version) })
     }
 
     /// Versions have an order, and may have names.
@@ -131,7 +142,7 @@ impl Drives {
     /// The drive is no bucket any more, and empty.
     pub(crate) async fn forget_rules(&self, drive: DriveId) -> Result<(), DriveError> {
         let mut change = Change::new(self, drive);
-        for row in [VERSIONING, LIFECYCLE, PASS] {
+        for row in [VERSIONING, LIFECYCLE, PASS, LOCK] {
             change.delete(self.inner.tables.buckets, Bytes::from_static(row));
         }
         change.commit(self.store(), &drive).await?;
@@ -141,28 +152,48 @@ impl Drives {
 
     /// Says whether versions of objects are kept from now on. What once kept versions cannot be as if it never had.
     pub async fn set_versioning(&self, drive: DriveId, versioning: Versioning) -> Result<(), DriveError> {
-        let state = match versioning {
-            Versioning::Off => return Err(DriveError::Invalid("versioning can be suspended, not undone".into())),
-            Versioning::Enabled => 1,
-            Versioning::Suspended => 2,
-        };
+        if versioning == Versioning::Off {
+            return Err(DriveError::Invalid("versioning can be suspended, not undone".into()));
+        }
         let mut tries = Tries::at(&DrivePath::root());
         loop {
             let rules = self.read_rules(drive).await?;
-            let mut change = Change::new(self, drive);
-            change.require_rules(self, rules);
-            let row = VersioningRow { state }.encode_to_vec();
-            change.put(self.inner.tables.buckets, Bytes::from_static(VERSIONING), row);
-            let commit = change.commit(self.store(), &drive).await;
-            // Whatever came of it: what was known is not so any more, or may not be.
-            self.inner.known.forget(drive);
-            match commit? {
-                Commit::Done(result) => {
-                    self.inner.known.learn(drive, Rules { versioning, row: Some(result.version) });
-                    return Ok(());
-                }
-                Commit::Lost(_) => tries.lost(self.store()).await?,
+            if rules.lock.is_some() && versioning != Versioning::Enabled {
+                return Err(DriveError::LockedDrive);
             }
+            if self.put_rules(drive, rules, versioning, rules.lock).await? {
+                return Ok(());
+            }
+            tries.lost(self.store()).await?;
+        }
+    }
+
+    /// False: they are others by now.
+    pub(super) async fn put_rules(
+        &self,
+        drive: DriveId,
+        before: Rules,
+        versioning: Versioning,
+        lock: Option<BucketLock>,
+    ) -> Result<bool, DriveError> {
+        let buckets = self.inner.tables.buckets;
+        let mut change = Change::new(self, drive);
+        change.require_rules(self, before);
+        let state = if versioning == Versioning::Enabled { 1 } else { 2 };
+        let row = VersioningRow { state, locks: lock.is_some(), lock: lock.and_then(|lock| lock.default) };
+        change.put(buckets, Bytes::from_static(VERSIONING), row.encode_to_vec());
+        if lock.is_some() && before.lock.is_none() {
+            change.put(buckets, Bytes::from_static(LOCK), Bytes::new());
+        }
+        let commit = change.commit(self.store(), &drive).await;
+        // Whatever came of it: what was known is not so any more, or may not be.
+        self.inner.known.forget(drive);
+        match commit? {
+            Commit::Done(result) => {
+                self.inner.known.learn(drive, Rules { versioning, lock, row: Some(result.version) });
+                Ok(true)
+            }
+            Commit::Lost(_) => Ok(false),
         }
     }
 }

@@ -10,7 +10,7 @@
 //! keep is marked so, and only who names it, or removes the whole file, removes it.
 
 use super::change::{Change, work_key_of_history};
-use super::objects::KEY_BYTES_MAX;
+use super::objects::{About, KEY_BYTES_MAX};
 use super::put::Before;
 use super::rows::{Work, decode};
 use super::rules::{Rules, Versioning};
@@ -115,6 +115,11 @@ impl Left {
     /// That the key has no object, as the latest that is known of it.
     pub(super) fn marker(&self) -> Option<&Marker> {
         self.histories.first().and_then(|gone| gone.marker.as_ref())
+    }
+
+    /// Neither has changed since the other was read.
+    pub(super) fn is_as(&self, other: &Left) -> bool {
+        self.row == other.row
     }
 
     fn files(&self) -> impl Iterator<Item = FileId> {
@@ -296,17 +301,20 @@ impl Drives {
     }
 
     /// A content comes to a key, in the place of `old` or of nothing: what was there is kept as the drive's rules say, and
-    /// the new one gets its place among the versions. What is read rests on `old` as it is in the tree.
+    /// the new one gets its place among the versions, its lock, and a row of what is said of it. What is read rests on `old` as it is in the tree.
     pub(super) async fn succeed(
         &self,
         change: &mut Change,
         (drive, key): (DriveId, &str),
         old: Option<&Entry>,
         new: &mut Entry,
+        about: &About,
     ) -> Result<Before, DriveError> {
         let rules = self.rules(drive).await?;
         change.require_rules(self, rules);
         let EntryKind::File(file) = &mut new.kind else { return Ok(Before::Nothing) };
+        let lock = rules.lock_of_new(about.lock, self.now())?;
+        change.put_about(self, file.version, &About { lock, ..about.clone() });
         let old = old.and_then(|entry| entry.file().map(|file| (entry, file)));
         file.history = old.is_some_and(|(_, old)| old.history);
         if !rules.numbers() {

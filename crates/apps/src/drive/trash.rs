@@ -100,6 +100,7 @@ impl Change {
         entry: &Entry,
         by: Option<UserId>,
     ) -> Trashed {
+        self.require_unlocked(drives);
         let at = drives.now();
         let id = TrashId::at(at);
         let row = TrashRow {

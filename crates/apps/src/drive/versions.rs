@@ -2,6 +2,7 @@
 //! as a row under the file's id; rows go when there are too many, and more of them with age.
 
 use super::change::{Change, Commit};
+use super::objects::About;
 use super::put::Put;
 use super::rows::{EntryFile, Work, decode};
 use super::succession::{Marker, MarkerRow};
@@ -388,6 +389,7 @@ impl Drives {
             };
             let mut change = Change::new(self, drive);
             let braked = brake.require(&mut change);
+            change.require_unlocked(self);
             change.drop_version(self, &row, false);
             match change.commit(self.store(), &path).await? {
                 Commit::Done(_) => {
@@ -423,7 +425,7 @@ impl Drives {
         let only = PutCondition::ReplaceIfVersion(current);
         let mut put = Put::new(drive, path.clone(), Content::decode(&item.value)?, new, only)?;
         put.composed = old.composed;
-        put.about = self.about(drive, old.version).await?;
+        put.about = About { lock: None, ..self.about(drive, old.version).await? };
         put.earlier = Some(row.clone());
         Ok(self.put_or_release(&put).await?.entry)
     }

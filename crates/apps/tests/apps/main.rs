@@ -24,6 +24,7 @@ mod model;
 mod objects;
 mod objects_crash;
 mod objects_lifecycle;
+mod objects_lock;
 mod objects_versions;
 mod one_node;
 mod people;

@@ -333,6 +333,47 @@ async fn versions_deleted_at_once_are_all_gone() {
     }
 }
 
+/// A version that stays is told in every listing, once, while others of its key come and go around it.
+#[tokio::test]
+async fn a_listing_misses_nothing_that_stays() {
+    for seed in 0..60 {
+        let model = Model::new();
+        let first = drives(&model, seed).await;
+        first.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+        let mut stays = BTreeMap::new();
+        for text in ["a", "x", "x//y"] {
+            stays.insert(text, put(&first, &model, text, &[1; 10]).await);
+        }
+        let mut tasks = Vec::new();
+        for n in 0..3u64 {
+            let (model, drives) = (model.clone(), drives(&model, seed * 100 + n).await);
+            tasks.push(tokio::spawn(async move {
+                let (text, any) = (["x", "x//y", "x"][n as usize], ObjectCondition::Any);
+                for _ in 0..6 {
+                    let name = match (seed + n) % 2 {
+                        0 => put(&drives, &model, text, &[2; 20]).await,
+                        _ => drives.delete_object(DRIVE, &key(text), &any).await.unwrap().marker.unwrap(),
+                    };
+                    drives.delete_version(DRIVE, &key(text), name, &any).await.unwrap();
+                }
+            }));
+        }
+        while tasks.iter().any(|task| !task.is_finished()) {
+            // Pages of every size: some begin within a key.
+            for limit in [1, 2, 1000] {
+                let listed = list(&first, "", limit).await;
+                for (text, name) in &stays {
+                    let told = listed.iter().filter(|(key, version, _)| key == text && version.name == *name).count();
+                    assert_eq!(told, 1, "seed {seed}, pages of {limit}: {name} of {text} in {listed:?}");
+                }
+            }
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
 /// Who remembers that versions were not kept deletes the version that it names, and leaves a marker where it names none.
 #[tokio::test]
 async fn deletes_by_older_rules_do_what_they_say() {

@@ -111,7 +111,9 @@ impl Explain for DriveError {
             | DriveError::LinkOver
             | DriveError::NoSuchUpload { .. }
             | DriveError::NoSuchJob => rejected(Code::NotFound, kind::NOT_FOUND),
-            DriveError::Held { .. } => rejected(Code::PermissionDenied, kind::DENIED),
+            DriveError::Held { .. } | DriveError::Locked { .. } | DriveError::LockedDrive => {
+                rejected(Code::PermissionDenied, kind::DENIED)
+            }
             DriveError::Exists { .. } => rejected(Code::AlreadyExists, kind::EXISTS),
             DriveError::NotEmpty { .. } => rejected(Code::FailedPrecondition, kind::NOT_EMPTY),
             DriveError::Changed { .. } => rejected(Code::FailedPrecondition, kind::CHANGED),

@@ -191,6 +191,9 @@ impl From<DriveError> for Problem {
             DriveError::BadName { .. } => say(StatusCode::BAD_REQUEST, "bad_name", words().do_choose_name),
             DriveError::BadPath { .. } => say(StatusCode::BAD_REQUEST, "bad_path", words().do_rejected),
             DriveError::Held { .. } => say(StatusCode::FORBIDDEN, "held", words().do_rejected),
+            DriveError::Locked { .. } | DriveError::LockedDrive => {
+                say(StatusCode::FORBIDDEN, "locked", words().do_rejected)
+            }
             DriveError::NotHeld => say(StatusCode::NOT_FOUND, "not_held", words().do_look_again),
             DriveError::NoSuchLink => say(StatusCode::NOT_FOUND, "no_such_link", words().do_look_again),
             DriveError::LinkOver => say(StatusCode::GONE, "link_over", words().do_ask_sender),

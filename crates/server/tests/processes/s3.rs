@@ -166,6 +166,46 @@ fn boto3_finds_every_version() {
     println!("{}", world.ok("python3", &[script]));
 }
 
+/// The same of object lock; people, too, take nothing away there.
+#[test]
+fn boto3_finds_what_is_locked() {
+    let world = World::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/s3_lock.py");
+    let (id, secret) = world.key_of_another("other");
+    let mut command = world.program("python3");
+    command.env("OTHER_NAME", "other").env("OTHER_ID", id).env("OTHER_SECRET", secret).arg(script);
+    let output = command.output().unwrap();
+    println!("{}", text(&output.stdout));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tried: [&[&str]; 4] = [
+        &["delete", "/for/people.txt", "--drive", "locked"],
+        &["delete", "--recursive", "/for", "--drive", "locked"],
+        &["mv", "/for", "/other", "--drive", "locked"],
+        &["drive", "delete", "locked", "--yes"],
+    ];
+    for words in tried {
+        let refused = world.demo.command(words).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{words:?}: {}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains("object lock"), "{words:?}: {}", text(&refused.stderr));
+    }
+    std::fs::write(world.folder.path().join("people.txt"), "another").unwrap();
+    world.demo.ok(&["upload", "--force", &world.path("people.txt"), "/for/", "--drive", "locked"]);
+    let listed = world.ok(
+        "aws",
+        &[
+            "--endpoint-url",
+            &world.endpoints[2],
+            "s3api",
+            "list-object-versions",
+            "--bucket",
+            "locked",
+            "--query",
+            "length(Versions)",
+        ],
+    );
+    assert_eq!(listed.trim(), "2");
+}
+
 /// By curl, with what somebody signed who has a key.
 fn by_urls_and_forms(world: &World) {
     world.aws(&["s3", "mb", "s3://by-curl"]);

@@ -41,7 +41,8 @@ impl Accounts {
     }
 
     async fn make_drive_as(&self, by: By, name: &str, bucket: Option<&str>) -> Result<SharedDrive, AccountError> {
-        let row = DriveRow { name: valid_drive_name(name)?, made: self.inner.store.now().0, quota: None };
+        let row =
+            DriveRow { name: valid_drive_name(name)?, made: self.inner.store.now().0, quota: None, locked: false };
         self.count_made("drives", by.user.id).await?;
         let (drive, tables) = (DriveId::random(), &self.inner.tables);
         for _ in 0..TRIES_OF_A_CHANGE {
@@ -119,6 +120,16 @@ impl Accounts {
             let more = format!("was {}", row.name);
             row.name.clone_from(&name);
             Ok(("drive renamed", more))
+        })
+        .await
+    }
+
+    /// From now on, and for ever, what a drive holds may be locked: it is deleted only when it is empty. Its managers may.
+    pub async fn lock_drive(&self, by: impl Into<By>, drive: DriveId) -> Result<(), AccountError> {
+        let by = by.into();
+        self.change_drive(&by, drive, |row, _| {
+            row.locked = true;
+            Ok(("drive locked", String::new()))
         })
         .await
     }

@@ -17,15 +17,28 @@ use types::{Consistency, Query, Version, WallMillis};
 
 /// Rows read at a time.
 const PAGE: u32 = 100;
+/// Why a drive is not deleted.
+const LOCKED: &str = "what is in this drive may be locked (object lock): empty it by S3, and delete the bucket there";
 /// Members taken out in one transaction: five changes each.
 const MEMBERS: u32 = 150;
 
 impl Accounts {
     /// Deletes a drive with everything that it holds. Its managers may, and administrators. There is no way back.
     pub async fn delete_drive(&self, by: impl Into<By>, drive: DriveId) -> Result<(), AccountError> {
-        let by = by.into();
+        self.delete_drive_if(by.into(), drive, false).await
+    }
+
+    /// The same of one that is empty, and into which nothing can come any more.
+    pub async fn delete_empty_drive(&self, by: impl Into<By>, drive: DriveId) -> Result<(), AccountError> {
+        self.delete_drive_if(by.into(), drive, true).await
+    }
+
+    async fn delete_drive_if(&self, by: By, drive: DriveId, empty: bool) -> Result<(), AccountError> {
         for _ in 0..TRIES_OF_A_CHANGE {
             let authority = self.authority(&by.user, drive).await?;
+            if authority.drive.locked && !empty {
+                return Err(AccountError::Invalid(LOCKED));
+            }
             let tables = &self.inner.tables;
             let going = GoingRow { name: authority.drive.name.clone(), at: self.inner.store.now().0 };
             let act = self.with_all(Act::default(), authority.conditions);

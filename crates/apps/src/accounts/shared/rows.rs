@@ -15,6 +15,9 @@ pub(in crate::accounts) struct DriveRow {
     /// Bytes; none: as the policy says.
     #[prost(uint64, optional, tag = "3")]
     pub quota: Option<u64>,
+    /// What it holds may be locked: it is deleted only when it is empty.
+    #[prost(bool, tag = "4")]
+    pub locked: bool,
 }
 
 /// Somebody who is in a drive, under (drive, user).

@@ -5,6 +5,7 @@ use super::{JobRow, Read, State};
 use crate::drive::change::{Change, Commit, entry_key, work_key_of_folder};
 use crate::drive::copy::Over;
 use crate::drive::locks::barrier;
+use crate::drive::objects::About;
 use crate::drive::path::{NAMES_MAX, numbered};
 use crate::drive::put::Before;
 use crate::drive::rows::{Work, WorkRow};
@@ -167,7 +168,11 @@ impl Drives {
         }
         made.properties = there.properties;
         change.replace_properties(self, made, row);
-        let before = self.succeed(change, (drive, &walk.path().key()), Some(there), made).await?;
+        let about = match made.file() {
+            Some(file) => About { lock: None, ..self.about(drive, file.version).await? },
+            None => About::default(),
+        };
+        let before = self.succeed(change, (drive, &walk.path().key()), Some(there), made, &about).await?;
         change.text_changes(Some(there), Some(made));
         Ok(before)
     }

@@ -8,6 +8,7 @@ use super::run::Turn;
 use super::{JobRow, Read, StepRow, step_key};
 use crate::drive::change::{Change, Commit, entry_key, name_in, work_key_of_version};
 use crate::drive::contents::{Stored, has_blocks};
+use crate::drive::objects::About;
 use crate::drive::read::count_in;
 use crate::drive::rows::{Work, decode};
 use crate::drive::rules::Rules;
@@ -277,6 +278,9 @@ impl Drives {
             if step.elsewhere.is_none() {
                 // It still names its content, so that the content had references all the time.
                 change.require(tables.entries, key.clone(), Test::VersionIs(*version));
+            }
+            if let (EntryKind::File(file), Some(lock)) = (&copy.kind, step.rules.lock_of_new(None, self.now())?) {
+                change.put_about(self, file.version, &About { lock: Some(lock), ..About::default() });
             }
             match (&copy.kind, what, intent) {
                 (EntryKind::File(file), What::File(stored), Some(intent)) if has_blocks(&stored.content) => {

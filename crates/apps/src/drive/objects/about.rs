@@ -1,7 +1,7 @@
 //! What is said of an object beside its bytes: one row under its content's version, which nobody reads who only lists.
 
 use super::history::Place;
-use super::{Object, VersionName};
+use super::{Lock, Object, VersionName};
 use crate::DriveId;
 use crate::VersionId;
 use crate::drive::change::{Change, Commit};
@@ -30,6 +30,9 @@ pub struct About {
     /// Its parts, in order, if it was put together from some.
     #[prost(message, repeated, tag = "5")]
     pub parts: Vec<PartAbout>,
+    /// What locks it, in drives with locks. It is of this version: no copy has it.
+    #[prost(message, optional, tag = "6")]
+    pub lock: Option<Lock>,
 }
 
 /// A name and what it stands for.
@@ -106,8 +109,14 @@ impl Drives {
 
     /// What is said of a content.
     pub async fn about(&self, drive: DriveId, version: VersionId) -> Result<About, DriveError> {
+        Ok(self.about_row(drive, version).await?.0)
+    }
+
+    /// The same, and the test that it is still so.
+    pub(super) async fn about_row(&self, drive: DriveId, version: VersionId) -> Result<(About, Test), DriveError> {
         let item = self.inner.store.get(&self.about_key(drive, version), Consistency::Strong).await?;
-        item.map_or(Ok(About::default()), |item| about_in(&item.value))
+        let about = item.as_ref().map_or(Ok(About::default()), |item| about_in(&item.value))?;
+        Ok((about, item.map_or(Test::Absent, |item| Test::VersionIs(item.version))))
     }
 
     /// Replaces the tags of an object, or of the version of that name.
@@ -117,6 +126,21 @@ impl Drives {
         key: &super::ObjectKey,
         name: Option<VersionName>,
         tags: Vec<Pair>,
+    ) -> Result<Object, DriveError> {
+        self.change_about(drive, key, name, |about| {
+            about.tags.clone_from(&tags);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes what is said of an object, or of the version of that name.
+    pub(super) async fn change_about(
+        &self,
+        drive: DriveId,
+        key: &super::ObjectKey,
+        name: Option<VersionName>,
+        say: impl Fn(&mut About) -> Result<(), DriveError>,
     ) -> Result<Object, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
@@ -149,18 +173,16 @@ impl Drives {
                 });
             };
             let Some(version) = object.version() else {
-                return Err(DriveError::Invalid("a folder has no tags".into()));
+                return Err(DriveError::Invalid("a folder has no tags, and no lock".into()));
             };
             let row = self.about_key(drive, version);
-            let item = self.inner.store.get(&row, Consistency::Strong).await?;
-            let mut about = item.as_ref().map_or(Ok(About::default()), |item| about_in(&item.value))?;
-            about.tags.clone_from(&tags);
+            let (mut about, as_read) = self.about_row(drive, version).await?;
+            say(&mut about)?;
             let mut change = Change::new(self, drive);
             match &earlier {
                 None => spot.require(self, &mut change, key),
                 Some(row) => self.require_earlier(drive, row, &mut change, key).await?,
             }
-            let as_read = item.map_or(Test::Absent, |item| Test::VersionIs(item.version));
             change.require(row.table, row.sort_key.clone(), as_read);
             change.put(row.table, row.sort_key, Bytes::from(about.encode_to_vec()));
             match change.commit(self.store(), key).await? {

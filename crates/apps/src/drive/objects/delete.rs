@@ -120,7 +120,18 @@ impl Drives {
         name: VersionName,
         condition: &ObjectCondition,
     ) -> Result<Deleted, DriveError> {
-        self.delete_version_if(drive, key, name, condition, None).await
+        self.delete_version_if(drive, key, name, condition, (None, false)).await
+    }
+
+    /// The same by somebody who may pass over [`super::LockMode::Governance`].
+    pub async fn delete_governed_version(
+        &self,
+        drive: DriveId,
+        key: &ObjectKey,
+        name: VersionName,
+        condition: &ObjectCondition,
+    ) -> Result<Deleted, DriveError> {
+        self.delete_version_if(drive, key, name, condition, (None, true)).await
     }
 
     /// The same, while that row of the bucket's is as it was read.
@@ -130,7 +141,7 @@ impl Drives {
         key: &ObjectKey,
         name: VersionName,
         condition: &ObjectCondition,
-        rests: Option<(Bytes, Version)>,
+        (rests, bypass): (Option<(Bytes, Version)>, bool),
     ) -> Result<Deleted, DriveError> {
         let mut tries = Tries::at(&DrivePath::root());
         loop {
@@ -169,6 +180,7 @@ impl Drives {
                 }
                 Place::Latest(object) => {
                     condition.check(key, Some(&object))?;
+                    self.require_unlocked_version(&mut change, (drive, rules), &object, bypass).await?;
                     spot.require(self, &mut change, key);
                     self.drop_latest(&mut change, (drive, key), &spot, &left, &object.entry).await?;
                     deleted.object = Some(object);
@@ -178,6 +190,7 @@ impl Drives {
                         Was::File(file) => {
                             let object = Object::of_version(key.as_str(), file, row.saved);
                             condition.check(key, Some(&object))?;
+                            self.require_unlocked_version(&mut change, (drive, rules), &object, bypass).await?;
                             deleted.object = Some(object);
                         }
                         Was::Gone(marker) => {

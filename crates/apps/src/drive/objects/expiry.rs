@@ -254,7 +254,9 @@ impl Drives {
                 let rests = Some((Bytes::from_static(LIFECYCLE), rules));
                 match due.name {
                     None => self.delete_object_if(drive, &key, &due.condition, rests).await.map(drop),
-                    Some(name) => self.delete_version_if(drive, &key, name, &due.condition, rests).await.map(drop),
+                    Some(name) => {
+                        self.delete_version_if(drive, &key, name, &due.condition, (rests, false)).await.map(drop)
+                    }
                 }
             })
             .buffer_unordered(AT_ONCE);
@@ -264,6 +266,8 @@ impl Drives {
                 Ok(()) => gone += 1,
                 // It is another by now, or gone.
                 Err(DriveError::Changed { .. } | DriveError::NotFound { .. } | DriveError::Exists { .. }) => {}
+                // It goes when its time is over, too.
+                Err(DriveError::Locked { .. }) => {}
                 // Others would fare no better.
                 Err(error) if error.action() != Action::Rejected => return Err(error),
                 Err(error) => tracing::warn!(%drive, %error, "an object that is due stays"),

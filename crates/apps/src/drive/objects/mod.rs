@@ -11,7 +11,8 @@
 //! (2) An implied folder is taken away by the transaction that takes the last key out of it. (3) A listing is in the
 //! order of the keys' bytes, a folder sorting as its name with a slash, and reads what it shows, not what it skips.
 //! (4) What is said of an object ([`About`]) stands in a row of its content's version: it comes with the entry and goes
-//! with the content. **Proved by** `tests/apps/objects.rs`.
+//! with the content. (5) What an object lock keeps is taken away by nobody ([`lock`]). **Proved by**
+//! `tests/apps/objects.rs` and those beside it.
 
 mod about;
 mod close;
@@ -24,6 +25,7 @@ mod history;
 mod key;
 pub(super) mod lifecycle;
 mod list;
+pub(super) mod lock;
 mod put;
 pub(super) mod uploads;
 mod versions;
@@ -37,6 +39,7 @@ pub use history::{Found, VersionName};
 pub use key::{KEY_BYTES_MAX, ObjectKey};
 pub use lifecycle::{FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, RULES_MAX};
 pub use list::{Listing, Objects};
+pub use lock::{BucketLock, DefaultLock, LOCK_DAYS_MAX, Lock, LockMode};
 pub use put::{NewObject, ObjectCondition};
 pub use uploads::{NewUpload, PARTS_MAX, Part, Upload};
 pub use versions::{ListedVersion, VersionListing, Versions};

@@ -155,7 +155,6 @@ impl Drives {
             };
             let own = put.coming().arrive(&mut change, self, *intent);
             change.count_bytes(put.content.size as i64);
-            change.put_about(self, put.new.file.version, &put.new.about);
             more(&mut change);
             match change.commit(self.store(), put.key).await? {
                 Commit::Done(_) => {
@@ -218,7 +217,7 @@ impl Drives {
         let (parent, _) = walk.parent()?;
         let old = &walk.required()?.entry;
         let mut entry = put.entry(self.now(), Some(old));
-        self.succeed(change, (put.drive, put.key.as_str()), Some(old), &mut entry).await?;
+        self.succeed(change, (put.drive, put.key.as_str()), Some(old), &mut entry, &put.new.about).await?;
         change.delete_entry(parent, old);
         change.put_entry(parent, &entry);
         change.text_changes(Some(old), Some(&entry));
@@ -229,7 +228,7 @@ impl Drives {
     async fn put_under(&self, put: &Putting<'_>, change: &mut Change, walk: &Walk) -> Result<Entry, DriveError> {
         let (parent, name) = self.make_implied(change, walk, put.key)?;
         let mut entry = Entry { name, ..put.entry(self.now(), None) };
-        self.succeed(change, (put.drive, put.key.as_str()), None, &mut entry).await?;
+        self.succeed(change, (put.drive, put.key.as_str()), None, &mut entry, &put.new.about).await?;
         change.put_entry(parent, &entry);
         change.text_changes(None, Some(&entry));
         change.count_entries(parent, 1);
@@ -246,7 +245,7 @@ impl Drives {
             }
         };
         let mut entry = put.entry(self.now(), old);
-        self.succeed(change, (put.drive, put.key.as_str()), old, &mut entry).await?;
+        self.succeed(change, (put.drive, put.key.as_str()), old, &mut entry, &put.new.about).await?;
         change.put_flat(self, put.key, &entry);
         Ok(entry)
     }

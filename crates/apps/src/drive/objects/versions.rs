@@ -6,11 +6,13 @@ use crate::drive::succession::Left;
 use crate::drive::versions::{Kept, Was, version_key};
 use crate::drive::{DriveError, Drives};
 use crate::{DriveId, FileId, VersionId};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use types::{Bound, Consistency, Query, WallMillis};
 
-/// Keys whose versions are read at the same time.
-const AT_ONCE: usize = 16;
+/// Keys whose versions are read at the same time, at most: as many as it takes to fill the page, by those before.
+const AT_ONCE: usize = 32;
+/// Looks at a key that others change all the time.
+const LOOKS_MAX: usize = 16;
 /// Keys looked at together.
 const KEYS: u32 = 128;
 /// Instead of a place in the order: of what is there, which is the latest whatever its place.
@@ -53,7 +55,7 @@ pub struct Versions {
 }
 
 /// All that a key is and was.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Key {
     key: String,
     object: Option<Object>,
@@ -92,30 +94,16 @@ impl Drives {
             && !rolled
             && asked.keys.after.starts_with(&asked.keys.prefix)
         {
-            let key = self.key(drive, &ObjectKey::parse(&asked.keys.after)?).await?;
-            let place = self.place_in(drive, &key, after).await?;
-            found.extend(self.versions_of(drive, &key, Some(place), most).await?.into_iter().map(Ok));
+            let rest = self.versions_at(drive, &asked.keys.after, Some(after), most).await?;
+            found.extend(rest.into_iter().map(Ok));
         }
         let mut asked = asked.keys.clone();
+        let mut at_once = 2;
         while limit > 0 && found.len() < most {
-            asked.limit = KEYS.min((most - found.len()) as u32);
-            let (listed, next) = self.list_keys(drive, &asked, true).await?;
-            let mut read = stream::iter(groups(listed))
-                .map(|group| async move {
-                    match group {
-                        Err(prefix) => Ok(vec![Err(prefix)]),
-                        Ok(key) => {
-                            let versions = self.versions_of(drive, &key, None, most).await?;
-                            Ok::<Vec<Item>, DriveError>(versions.into_iter().map(Ok).collect())
-                        }
-                    }
-                })
-                .buffered(AT_ONCE);
-            while found.len() < most
-                && let Some(items) = read.next().await
-            {
-                found.extend(items?);
-            }
+            let rest = most - found.len();
+            asked.limit = KEYS.min(rest as u32);
+            let (items, next) = self.versions_after(drive, &asked, rest, &mut at_once).await?;
+            found.extend(items);
             match next {
                 Some(next) => asked.after = next,
                 None => break,
@@ -137,6 +125,94 @@ impl Drives {
         Ok(versions)
     }
 
+    /// The versions of a page of keys, `most` or some more, and where the next page begins. A version that moves, because
+    /// another of its key goes or comes, could be missed in both its places: what is not the same before and after its
+    /// versions were read is read again.
+    async fn versions_after(
+        &self,
+        drive: DriveId,
+        asked: &Listing,
+        most: usize,
+        at_once: &mut usize,
+    ) -> Result<(Vec<Item>, Option<String>), DriveError> {
+        let (listed, mut next) = self.list_keys(drive, asked, true).await?;
+        let mut read: Vec<(Result<Key, String>, Vec<ListedVersion>)> = Vec::new();
+        let mut count = 0;
+        let mut rest = groups(listed).into_iter().peekable();
+        while count < most && rest.peek().is_some() {
+            let together: Vec<_> = rest.by_ref().take(*at_once).collect();
+            let wanted = most - count;
+            let some: Vec<_> = stream::iter(together)
+                .map(|group| async move {
+                    let versions = match &group {
+                        Err(_) => Vec::new(),
+                        Ok(key) => self.versions_of(drive, key, None, wanted).await?,
+                    };
+                    Ok::<_, DriveError>((group, versions))
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            let here: usize = some.iter().map(|(group, versions)| versions.len() + usize::from(group.is_err())).sum();
+            count += here;
+            *at_once = (most.saturating_sub(count) * some.len() / here.max(1)).clamp(1, AT_ONCE);
+            read.extend(some);
+        }
+        let mut again: Vec<Result<Key, String>> = read.iter().map(|(group, _)| group.clone()).collect();
+        if self.rules(drive).await?.numbers() {
+            let (listed, later) = self.list_keys(drive, asked, true).await?;
+            (again, next) = (groups(listed), later);
+        }
+        let mut read = read.into_iter().peekable();
+        let mut items: Vec<Item> = Vec::new();
+        for group in again {
+            if items.len() >= most {
+                break;
+            }
+            let key = match group {
+                Err(prefix) => {
+                    items.push(Err(prefix));
+                    continue;
+                }
+                Ok(key) => key,
+            };
+            while read.next_if(|(group, _)| group.as_ref().is_ok_and(|it| it.key < key.key) || group.is_err()).is_some()
+            {
+            }
+            let versions = match read.next_if(|(group, _)| group.as_ref().is_ok_and(|it| it.is_as(&key))) {
+                Some((_, versions)) => versions,
+                None => self.versions_at(drive, &key.key, None, most).await?,
+            };
+            items.extend(versions.into_iter().map(Ok));
+        }
+        Ok((items, next))
+    }
+
+    /// A key's versions, read until it is the same before and after.
+    async fn versions_at(
+        &self,
+        drive: DriveId,
+        text: &str,
+        after: Option<VersionName>,
+        most: usize,
+    ) -> Result<Vec<ListedVersion>, DriveError> {
+        let place = ObjectKey::parse(text)?;
+        let mut key = self.key(drive, &place).await?;
+        for look in 1.. {
+            let after = match after {
+                Some(name) => Some(self.place_in(drive, &key, name).await?),
+                None => None,
+            };
+            let versions = self.versions_of(drive, &key, after, most).await?;
+            let again = self.key(drive, &place).await?;
+            if again.is_as(&key) || look >= LOOKS_MAX {
+                return Ok(versions);
+            }
+            key = again;
+        }
+        Ok(Vec::new())
+    }
+
     /// What a key is and was.
     async fn key(&self, drive: DriveId, key: &ObjectKey) -> Result<Key, DriveError> {
         let object = self.object(drive, key).await?;
@@ -146,8 +222,8 @@ impl Drives {
 
     /// Where in the order of a key's versions that name stands.
     async fn place_in(&self, drive: DriveId, key: &Key, name: VersionName) -> Result<(u64, VersionId), DriveError> {
-        if key.object.as_ref().is_some_and(|object| object.version_name() == name) {
-            return Ok((LATEST, VersionId([0; 16])));
+        if let Some(object) = key.object.as_ref().filter(|object| object.version_name() == name) {
+            return Ok((LATEST, object.version().unwrap_or(VersionId([0; 16]))));
         }
         match name {
             VersionName::Named(order, version) => Ok((order, version)),
@@ -190,8 +266,11 @@ impl Drives {
         if let Some(after) = after {
             all.retain(|version| version.place < after);
         }
+        // What is there now was perhaps an earlier one when that was read.
+        let current = key.object.as_ref().and_then(Object::version);
+        all.retain(|version| current.is_none() || version.object.as_ref().and_then(Object::version) != current);
         all.sort_by_key(|version| std::cmp::Reverse(version.place));
-        if let (Some(object), None) = (&key.object, after) {
+        if let Some(object) = key.object.as_ref().filter(|object| comes_after(object, after)) {
             let name = object.version_name();
             let place = (LATEST, object.version().unwrap_or(VersionId([0; 16])));
             let at = object.modified();
@@ -241,6 +320,16 @@ impl Drives {
     }
 }
 
+/// Is what is there now told behind that place? It may have become the latest since that was.
+fn comes_after(object: &Object, after: Option<(u64, VersionId)>) -> bool {
+    let own = object.entry.file().map_or((0, VersionId([0; 16])), |file| (file.order, file.version));
+    match after {
+        None => true,
+        Some((LATEST, version)) => version != own.1,
+        Some(after) => own.0 > 0 && own < after,
+    }
+}
+
 fn place(row: &Kept) -> (u64, VersionId) {
     let version = match &row.was {
         Was::File(file) => file.version,
@@ -250,6 +339,15 @@ fn place(row: &Kept) -> (u64, VersionId) {
 }
 
 impl Key {
+    /// Nothing has come and nothing has gone.
+    fn is_as(&self, other: &Key) -> bool {
+        let file = |key: &Key| key.object.as_ref().and_then(|object| object.entry.file().cloned());
+        self.key == other.key
+            && self.object.is_some() == other.object.is_some()
+            && file(self) == file(other)
+            && self.left.is_as(&other.left)
+    }
+
     /// The files whose earlier versions are this key's.
     fn files(&self) -> Vec<FileId> {
         let file = self.object.as_ref().and_then(|object| object.entry.file());

@@ -41,6 +41,14 @@ pub fn drive(error: &DriveError) -> String {
             "„{program}“ hat innerhalb einer Stunde mehr entfernt, als ein Programm ungefragt darf; mehr wird nicht entfernt, \
              bis es auf der Seite Papierkorb zurückgeholt oder weiter erlaubt wird"
         ),
+        DriveError::Locked { path } => {
+            format!("{path} ist gesperrt: eine Aufbewahrungsfrist oder eine rechtliche Sperre verbietet das")
+        }
+        DriveError::LockedDrive => {
+            "was in diesem Laufwerk ist, hält eine Objektsperre fest: hier wird nichts verschoben, \
+             umbenannt oder entfernt; über S3 setzt ein Löschen eine Markierung davor"
+                .into()
+        }
         DriveError::NotHeld => "dieses Programm ist nicht (mehr) angehalten".into(),
         DriveError::NoSuchLink => "diesen Link gibt es nicht".into(),
         DriveError::LinkOver => "dieser Link funktioniert nicht mehr".into(),
@@ -152,6 +160,9 @@ pub fn client(error: &ClientError) -> String {
 /// Reasons that people meet; those that only programs do are left as they are.
 fn reason(why: &str) -> String {
     match why {
+        "what is in this drive may be locked (object lock): empty it by S3, and delete the bucket there" => {
+            "was in diesem Laufwerk ist, kann gesperrt sein (Objektsperre): leeren Sie es über S3 und löschen Sie dort den Bucket"
+        }
         "it is empty" => "er ist leer",
         "it means a place relative to another" => "er bezeichnet einen Ort im Verhältnis zu einem anderen",
         "it is longer than 255 bytes" => "er ist länger als 255 Bytes",

@@ -3,21 +3,26 @@
 use crate::about::Kept;
 use crate::access::Asked;
 use crate::auth::{InBucket, Need};
+use crate::checksum::{Algorithm, Said, Watch, told};
 use crate::conditions::{Conditions, of_write};
 use crate::errors::{argument, not_offered, of_drive, refused};
 use crate::gateway::Gateway;
-use crate::put::{key, new_object, plain_storage};
+use crate::lifecycle::expiration_of;
+use crate::put::{PUT_MAX, key, new_object, plain_storage};
 use crate::text::{etag, time};
 use crate::versions::{told_version, version};
 use apps::DriveError;
-use apps::drive::objects::{ObjectCondition, OpenObject};
+use apps::drive::objects::{Checksum, ObjectCondition, OpenObject};
+use futures::{StreamExt, TryStreamExt};
+use http_body_util::StreamBody;
 use hyper::HeaderMap;
+use hyper::body::Frame;
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, ETagCondition, MetadataDirective,
-    TaggingDirective,
+    ChecksumAlgorithm, ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag,
+    ETagCondition, MetadataDirective, StreamingBlob, TaggingDirective,
 };
-use s3s::{S3ErrorCode, S3Request, S3Response, S3Result};
+use s3s::{Body, S3ErrorCode, S3Request, S3Response, S3Result};
 
 impl Gateway {
     /// What a copy is of: the caller must be allowed to read it.
@@ -108,6 +113,16 @@ impl Gateway {
         if replaces_tags {
             about.tags = said.tags;
         }
+        if let Some(algorithm) = wanted(input.checksum_algorithm.as_ref())? {
+            let there = about.checksum.as_ref();
+            if there.is_none_or(|it| it.composite || it.algorithm != algorithm.name()) {
+                let value = self.checksum_of(&from, &source, algorithm).await?;
+                about.checksum = Some(Checksum { algorithm: algorithm.name().into(), value, composite: false });
+                // Their checksums were another algorithm's.
+                about.parts.clear();
+            }
+        }
+        let (tags, checksum) = (about.tags.clone(), about.checksum.clone().unwrap_or_default());
         let file = source.object.entry.file();
         let tag = file.map(|file| file.etag.clone());
         let mut new = new_object(&at.caller()?.user, tag, media_type, about);
@@ -122,17 +137,51 @@ impl Gateway {
                 }
                 error => of_drive(error),
             })?;
+        let sums = told(Algorithm::of_name(&checksum.algorithm), &checksum.value);
+        let kind = if checksum.composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
         let result = CopyObjectResult {
             e_tag: Some(etag(copied.etag())),
             last_modified: Some(time(copied.modified())),
-            ..CopyObjectResult::default()
+            checksum_crc32: sums.checksum_crc32,
+            checksum_crc32c: sums.checksum_crc32c,
+            checksum_crc64nvme: sums.checksum_crc64nvme,
+            checksum_sha1: sums.checksum_sha1,
+            checksum_sha256: sums.checksum_sha256,
+            checksum_type: (!checksum.value.is_empty()).then(|| ChecksumType::from_static(kind)),
         };
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(result),
+            expiration: expiration_of(&at, &copied, &tags).await?,
             copy_source_version_id: told_version(source.versioning, &source.object),
             version_id: self.version_of(&at.drives, at.bucket.drive, &copied).await?,
             ..CopyObjectOutput::default()
         }))
+    }
+}
+
+/// The checksum that a copy is to have, if it says one.
+fn wanted(name: Option<&ChecksumAlgorithm>) -> S3Result<Option<Algorithm>> {
+    let Some(name) = name else { return Ok(None) };
+    let unknown = || refused(S3ErrorCode::InvalidRequest, "this checksum algorithm is not known here");
+    Algorithm::of_name(name.as_str()).ok_or_else(unknown).map(Some)
+}
+
+impl Gateway {
+    /// Of an object that has no such checksum yet: its bytes are read.
+    async fn checksum_of(&self, at: &InBucket, source: &OpenObject, algorithm: Algorithm) -> S3Result<String> {
+        let size = source.object.size();
+        if size > PUT_MAX {
+            return Err(refused(S3ErrorCode::InvalidRequest, "a copy with another checksum is of at most 5 GiB"));
+        }
+        let _room = self.upload_room().await?;
+        let bytes = at.drives.read(source.content.clone(), 0..size).map_ok(Frame::data);
+        let body = StreamingBlob::from(Body::http_body_unsync(StreamBody::new(bytes)));
+        let (watch, mut body) = Watch::over(Some(body), Said::default().with(Some(algorithm)));
+        while let Some(piece) = body.next().await {
+            let unread = |why| refused(S3ErrorCode::ServiceUnavailable, format!("the source could not be read: {why}"));
+            piece.map_err(unread)?;
+        }
+        Ok(watch.check()?.checksum.map(|(_, value)| value).unwrap_or_default())
     }
 }
 

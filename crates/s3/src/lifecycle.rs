@@ -1,12 +1,12 @@
 //! A bucket's lifecycle, as S3's documents say it: checked when it is put, told again as it was said.
 
 use crate::about::valid_tags;
-use crate::auth::Need;
+use crate::auth::{InBucket, Need};
 use crate::errors::{argument, named, not_offered, of_drive, refused};
 use crate::gateway::Gateway;
 use crate::text::{http_time, percent, time};
 use apps::drive::objects::{
-    FilterForm, Lifecycle, LifecycleFilter, LifecycleRule as Rule, OpenObject, Pair, RULES_MAX,
+    FilterForm, Lifecycle, LifecycleFilter, LifecycleRule as Rule, Object, OpenObject, Pair, RULES_MAX,
 };
 use hyper::StatusCode;
 use s3s::dto::{
@@ -246,7 +246,16 @@ fn told(rule: Rule) -> LifecycleRule {
 
 /// When an object goes and by which rule, as its header says it.
 pub(crate) fn expiration(open: &OpenObject) -> Option<String> {
-    let (at, rule) = open.expiry()?;
+    shown(open.expiry()?)
+}
+
+/// The same of an object that has just come.
+pub(crate) async fn expiration_of(at: &InBucket, put: &Object, tags: &[Pair]) -> S3Result<Option<String>> {
+    let expiry = at.drives.expiry_lately(at.bucket.drive, put, tags).await.map_err(of_drive)?;
+    Ok(expiry.and_then(shown))
+}
+
+fn shown((at, rule): (WallMillis, String)) -> Option<String> {
     // As S3 does: a rule's id may be of any characters.
     Some(format!("expiry-date=\"{}\", rule-id=\"{}\"", http_time(at)?, percent(&rule)))
 }

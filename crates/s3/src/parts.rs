@@ -6,6 +6,7 @@ use crate::checksum::{Algorithm, Said, Watch, told};
 use crate::conditions::{Conditions, of_write};
 use crate::errors::{argument, of_drive, refused};
 use crate::gateway::Gateway;
+use crate::lifecycle::expiration_of;
 use crate::list::{encoded, most, shown};
 use crate::put::{PUT_MAX, key, new_object, part_number, plain_storage};
 use crate::text::{etag, time};
@@ -276,6 +277,7 @@ impl Gateway {
         about.checksum = upload.new.checksum.clone().map(|it| Checksum { value: whole.checksum.clone(), ..it });
         about.parts = whole.about;
         let media_type = Some(upload.new.media_type.clone()).filter(|text| !text.is_empty());
+        let tags = about.tags.clone();
         let mut new = new_object(&at.caller()?.user, Some(whole.etag.clone()), media_type, about);
         new.file.mtime = upload.new.mtime.map(WallMillis);
         let put = at.drives.complete_upload(at.bucket.drive, &upload, &whole.numbers, new, condition).await;
@@ -284,6 +286,7 @@ impl Gateway {
         let checksum = told(algorithm(&upload.new), &whole.checksum);
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             e_tag: Some(etag(whole.etag)),
+            expiration: expiration_of(&at, &put, &tags).await?,
             version_id,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,

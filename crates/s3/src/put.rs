@@ -7,6 +7,7 @@ use crate::checksum::{Said, Sums, Watch, told};
 use crate::conditions::of_write;
 use crate::errors::{argument, not_offered, of_drive, refused};
 use crate::gateway::Gateway;
+use crate::lifecycle::expiration_of;
 use crate::text::etag;
 use apps::drive::NewFile;
 use apps::drive::objects::{About, Checksum, NewObject, Object, ObjectCondition, ObjectKey};
@@ -130,6 +131,7 @@ impl Gateway {
         let (content, sums) = self.take_body(&at, input.body, said).await?;
         // Hours may have gone by.
         let at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
+        let tags = about.tags.clone();
         about.checksum = sums.checksum.as_ref().map(|(algorithm, value)| Checksum {
             algorithm: algorithm.name().into(),
             value: value.clone(),
@@ -143,6 +145,7 @@ impl Gateway {
             told(sums.as_ref().map(|(algorithm, _)| *algorithm), sums.as_ref().map_or("", |(_, value)| value));
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(etag(put.etag())),
+            expiration: expiration_of(&at, &put, &tags).await?,
             version_id,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,

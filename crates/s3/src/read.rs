@@ -17,6 +17,7 @@ use futures::TryStreamExt;
 use http_body_util::StreamBody;
 use hyper::StatusCode;
 use hyper::body::Frame;
+use hyper::header::HeaderName;
 use s3s::dto::{
     ChecksumType, DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectAttributesInput,
     GetObjectAttributesOutput, GetObjectAttributesParts, GetObjectInput, GetObjectOutput, GetObjectTaggingInput,
@@ -158,6 +159,7 @@ impl Gateway {
         let extent = extent(&open, input.range, input.part_number)?;
         let (checksum, checksum_type) = checksum(&open.about, input.checksum_mode.is_some());
         let about = &open.about;
+        let tags = &about.tags;
         let status = extent.content_range.is_some().then_some(StatusCode::PARTIAL_CONTENT);
         let (object_lock_mode, object_lock_retain_until_date, object_lock_legal_hold_status) = lock::told(about);
         let output = HeadObjectOutput {
@@ -188,7 +190,12 @@ impl Gateway {
             checksum_type,
             ..HeadObjectOutput::default()
         };
-        Ok(S3Response { status, ..S3Response::new(output) })
+        let mut response = S3Response { status, ..S3Response::new(output) };
+        if !tags.is_empty() {
+            // The library has no place for it.
+            response.headers.insert(HeaderName::from_static("x-amz-tagging-count"), tags.len().into());
+        }
+        Ok(response)
     }
 
     pub(crate) async fn attributes(

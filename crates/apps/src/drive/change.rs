@@ -78,6 +78,8 @@ pub(super) struct Tables {
     pub about: TableId,
     /// upload in parts → what was said when it began; [`UPLOADS`] → counter of those under way.
     pub uploads: TableId,
+    /// upload → what was said of one that was completed lately.
+    pub completed: TableId,
     /// upload ‖ number → part.
     pub parts: TableId,
     /// What holds for the drive as a bucket: see [`super::rules`].
@@ -124,6 +126,7 @@ impl Tables {
             flat: store.ensure_table(NAMESPACE, "flat").await?,
             about: store.ensure_table(NAMESPACE, "about").await?,
             uploads: store.ensure_table(NAMESPACE, "uploads").await?,
+            completed: store.ensure_table(NAMESPACE, "completed").await?,
             parts: store.ensure_table(NAMESPACE, "parts").await?,
             buckets: store.ensure_table(NAMESPACE, "buckets").await?,
             gone: store.ensure_table(NAMESPACE, "gone").await?,

@@ -199,7 +199,7 @@ impl Drives {
             };
             let mut put = Put::new(drive, place.clone(), open.content, new, condition.clone())?;
             put.composed = open.file.composed;
-            put.about = self.about(asked.source, open.file.version).await?;
+            put.about = self.about_copy(asked.source, open.file.version).await?;
             put.source = Some((asked.source, asked.from.clone(), open.file.version));
             match (self.put_or_release(&put).await, asked.over) {
                 (Err(DriveError::Exists { .. }), Over::Rule(Clash::KeepBoth)) if number < NAMES_MAX => number += 1,

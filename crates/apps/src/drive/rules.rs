@@ -7,7 +7,7 @@ use super::change::{Change, Commit};
 use super::objects::expiry::PASS;
 use super::objects::lifecycle::LIFECYCLE;
 use super::objects::lock::LOCK;
-use super::objects::{BucketLock, DefaultLock};
+use super::objects::{BucketLock, DefaultLock, Lifecycle};
 use super::rows::decode;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives};
@@ -16,7 +16,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message;
 use std::collections::HashMap;
-use types::{Consistency, Item, ItemKey, Test, Version};
+use std::sync::Arc;
+use types::{Consistency, Item, ItemKey, Test, Version, WallMillis};
 
 /// Sort key of the row.
 pub(super) const VERSIONING: &[u8] = b"versioning";
@@ -83,6 +84,14 @@ impl Rules {
 #[derive(Default)]
 pub(super) struct Known {
     rules: Mutex<HashMap<DriveId, Rules>>,
+    lifecycles: Mutex<HashMap<DriveId, KnownLifecycle>>,
+}
+
+/// A lifecycle, if there is one, and until when it is taken for what it was.
+#[derive(Clone)]
+struct KnownLifecycle {
+    until: WallMillis,
+    lifecycle: Option<Arc<Lifecycle>>,
 }
 
 impl Known {
@@ -100,6 +109,23 @@ impl Known {
 
     pub(super) fn forget(&self, drive: DriveId) {
         self.rules.lock().remove(&drive);
+    }
+
+    pub(super) fn lifecycle(&self, drive: DriveId, now: WallMillis) -> Option<Option<Arc<Lifecycle>>> {
+        let all = self.lifecycles.lock();
+        all.get(&drive).filter(|known| known.until > now).map(|known| known.lifecycle.clone())
+    }
+
+    pub(super) fn learn_lifecycle(&self, drive: DriveId, until: WallMillis, lifecycle: Option<Arc<Lifecycle>>) {
+        let mut all = self.lifecycles.lock();
+        if all.len() >= KNOWN_MAX {
+            all.clear();
+        }
+        all.insert(drive, KnownLifecycle { until, lifecycle });
+    }
+
+    pub(super) fn forget_lifecycle(&self, drive: DriveId) {
+        self.lifecycles.lock().remove(&drive);
     }
 }
 

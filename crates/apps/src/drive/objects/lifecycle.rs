@@ -1,6 +1,6 @@
 //! What goes by itself with time: a bucket's lifecycle rules, as they are said, kept and judged.
 
-use super::Pair;
+use super::{Object, Pair};
 use crate::DriveId;
 use crate::drive::change::{Change, Commit};
 use crate::drive::rows::decode;
@@ -8,8 +8,11 @@ use crate::drive::tries::Tries;
 use crate::drive::{DriveError, DrivePath, Drives};
 use bytes::Bytes;
 use prost::Message;
+use std::sync::Arc;
 use types::{Consistency, ItemKey, Test, WallMillis};
 
+/// For how long rules are taken for what they were, in milliseconds: only to tell whoever puts something.
+const KNOWN_FOR: u64 = 2000;
 /// Sort key of the row.
 pub(in crate::drive) const LIFECYCLE: &[u8] = b"lifecycle";
 /// Rules of one bucket.
@@ -153,6 +156,30 @@ impl Drives {
         item.map(|item| lifecycle_in(&item.value)).transpose()
     }
 
+    /// When an object that has just come goes by the bucket's rules, as they were known a moment ago, and by which.
+    pub async fn expiry_lately(
+        &self,
+        drive: DriveId,
+        object: &Object,
+        tags: &[Pair],
+    ) -> Result<Option<(WallMillis, String)>, DriveError> {
+        let now = self.now();
+        let lifecycle = match self.inner.known.lifecycle(drive, now) {
+            Some(known) => known,
+            None => {
+                let lifecycle = self.lifecycle(drive).await?.map(Arc::new);
+                self.inner.known.learn_lifecycle(drive, WallMillis(now.0 + KNOWN_FOR), lifecycle.clone());
+                lifecycle
+            }
+        };
+        let rules = lifecycle.filter(|_| !object.entry.is_folder());
+        let expiry = |rules: &Lifecycle| {
+            let (at, rule) = rules.expiry(&object.key, object.size(), object.entry.modified, tags)?;
+            Some((at, rule.to_string()))
+        };
+        Ok(rules.as_deref().and_then(expiry))
+    }
+
     /// Replaces a bucket's rules; none: it has none any more. What is checked of each is up to the caller.
     pub async fn set_lifecycle(&self, drive: DriveId, lifecycle: Option<&Lifecycle>) -> Result<(), DriveError> {
         let row = lifecycle.map(Message::encode_to_vec);
@@ -173,7 +200,9 @@ impl Drives {
             }
             // A pass by other rules is none by these.
             change.delete(key.table, Bytes::from_static(super::expiry::PASS));
-            match change.commit(self.store(), &drive).await? {
+            let commit = change.commit(self.store(), &drive).await;
+            self.inner.known.forget_lifecycle(drive);
+            match commit? {
                 Commit::Done(_) => return Ok(()),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
             }

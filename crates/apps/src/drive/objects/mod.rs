@@ -31,6 +31,7 @@ pub(super) mod uploads;
 mod versions;
 mod walk;
 
+pub(in crate::drive) use about::about_in;
 pub use about::{About, Checksum, Pair, PartAbout};
 pub use copy::ObjectSource;
 pub use delete::Deleted;

@@ -135,8 +135,10 @@ impl Drives {
     }
 
     async fn upload_row(&self, drive: DriveId, id: PartsId, key: &ObjectKey) -> Result<(Item, NewUpload), DriveError> {
-        let item = self.inner.store.get(&self.upload_item(drive, id), Consistency::Strong).await?;
-        let item = item.ok_or_else(|| none(id))?;
+        let keys =
+            vec![self.upload_item(drive, id), ItemKey::new(self.inner.tables.completed, drive.bytes(), id.bytes())];
+        let rows = self.inner.store.get_many(keys, Consistency::Strong).await?;
+        let item = rows.into_iter().flatten().next().ok_or_else(|| none(id))?;
         let row: NewUpload = decode("an upload", &item.value)?;
         if row.key != key.as_str() {
             return Err(none(id));
@@ -275,7 +277,9 @@ impl Drives {
         let put = Putting { drive, key: &key, content, new, condition, source: None };
         let mut more = |change: &mut Change| {
             change.require(tables.uploads, id.bytes(), Test::VersionIs(upload.version));
-            change.put_until(tables.uploads, id.bytes(), done.encode_to_vec(), Some(until));
+            change.delete(tables.uploads, id.bytes());
+            // Apart, so that no listing reads it.
+            change.put_until(tables.completed, id.bytes(), done.encode_to_vec(), Some(until));
             change.count_uploads(-1);
             change.put_work(work_key_of_upload(id), Work::UsedParts, true);
             // The object has them now.

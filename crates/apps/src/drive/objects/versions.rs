@@ -127,7 +127,8 @@ impl Drives {
 
     /// The versions of a page of keys, `most` or some more, and where the next page begins. A version that moves, because
     /// another of its key goes or comes, could be missed in both its places: what is not the same before and after its
-    /// versions were read is read again.
+    /// versions were read is read again. (A key that goes behind a marker and comes back, each time while it is looked for,
+    /// is missed.)
     async fn versions_after(
         &self,
         drive: DriveId,
@@ -272,7 +273,10 @@ impl Drives {
         all.sort_by_key(|version| std::cmp::Reverse(version.place));
         if let Some(object) = key.object.as_ref().filter(|object| comes_after(object, after)) {
             let name = object.version_name();
-            let place = (LATEST, object.version().unwrap_or(VersionId([0; 16])));
+            let own = own_place(object);
+            // Where others of the key have later places, it is the latest all the same.
+            let first = own.0 > 0 && all.first().is_none_or(|first| first.place < own);
+            let place = if first { own } else { (LATEST, own.1) };
             let at = object.modified();
             let object = Some(object.clone());
             all.insert(0, ListedVersion { key: key.key.clone(), name, latest: true, at, object, place });
@@ -320,9 +324,13 @@ impl Drives {
     }
 }
 
+fn own_place(object: &Object) -> (u64, VersionId) {
+    object.entry.file().map_or((0, VersionId([0; 16])), |file| (file.order, file.version))
+}
+
 /// Is what is there now told behind that place? It may have become the latest since that was.
 fn comes_after(object: &Object, after: Option<(u64, VersionId)>) -> bool {
-    let own = object.entry.file().map_or((0, VersionId([0; 16])), |file| (file.order, file.version));
+    let own = own_place(object);
     match after {
         None => true,
         Some((LATEST, version)) => version != own.1,

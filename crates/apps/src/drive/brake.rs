@@ -26,6 +26,8 @@ const LET_GO: Duration = Duration::from_secs(60 * 60);
 const HELD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Programs that are counted at a time.
 const COUNTED_MAX: usize = 10_000;
+/// Bytes of what names a program.
+const PROGRAM_BYTES_MAX: usize = 64;
 /// Programs held in one drive, told at a time.
 const HELD_MAX: u32 = 100;
 /// Rows of the trash looked at together.
@@ -202,6 +204,29 @@ impl Drives {
         held.collect()
     }
 
+    /// Every row can be read, is of a program, and is held or let go for no longer than it may be.
+    pub(super) async fn check_brakes(&self, drive: DriveId, findings: &mut Vec<String>) -> Result<(), DriveError> {
+        let skew = after(self.now(), SKEW);
+        for (key, value) in self.all_rows(drive, self.inner.tables.brakes).await? {
+            let program = String::from_utf8_lossy(&key);
+            if key.is_empty() || key.len() > PROGRAM_BYTES_MAX || std::str::from_utf8(&key).is_err() {
+                findings.push(format!("a brake is of no program: {program:?}"));
+            }
+            match decode::<BrakeRow>("a brake", &value) {
+                Err(_) => findings.push(format!("the brake of {program:?} cannot be read")),
+                Ok(row) if !row.user.is_empty() && UserId::from_slice(&row.user).is_none() => {
+                    findings.push(format!("the brake of {program:?} is of nobody"));
+                }
+                Ok(row) if row.since > skew.0 => findings.push(format!("{program:?} will be held one day")),
+                Ok(row) if row.until > after(skew, LET_GO).0 => {
+                    findings.push(format!("{program:?} may remove what it likes for longer than an hour"));
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// One of them.
     pub async fn held_program(&self, drive: DriveId, program: &str) -> Result<Held, DriveError> {
         let (key, item) = self.read_held(drive, program).await?;
@@ -295,7 +320,7 @@ impl Drives {
     }
 
     async fn read_held(&self, drive: DriveId, program: &str) -> Result<(ItemKey, Item), DriveError> {
-        if program.is_empty() || program.len() > 64 {
+        if program.is_empty() || program.len() > PROGRAM_BYTES_MAX {
             return Err(DriveError::NotHeld);
         }
         let key = self.brake_key(drive, program);

@@ -1,4 +1,4 @@
-//! Is a drive whole? For `atoll doctor` and for tests.
+//! Is a drive whole, and what people keep for themselves? For tests.
 //!
 //! Reads all rows, page by page, so it tells the truth of a drive that nobody
 //! changes meanwhile; on a busy one a finding that a second run repeats is real.
@@ -8,7 +8,7 @@ use super::read::count_in;
 use super::rows::{EntryRow, PlaceRow, Work, WorkRow, decode};
 use super::versions::Kept;
 use super::{DriveError, Drives, Entry, FileInfo, index};
-use crate::{DriveId, FolderId, VersionId};
+use crate::{DriveId, FolderId, UserId, VersionId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Consistency, Query, TableId};
@@ -73,7 +73,16 @@ impl Drives {
             ));
         }
         self.check_texts(drive, rows.entries(), &mut findings).await?;
+        self.check_brakes(drive, &mut findings).await?;
         findings.truncate(FINDINGS_MAX);
+        Ok(findings)
+    }
+
+    /// Are the stars of a person as many as are counted, and what they did last as it should be?
+    pub async fn check_personal(&self, user: UserId) -> Result<Vec<String>, DriveError> {
+        let mut findings = Vec::new();
+        self.check_stars(user, &mut findings).await?;
+        self.check_recent(user, &mut findings).await?;
         Ok(findings)
     }
 
@@ -150,7 +159,12 @@ impl Drives {
     }
 
     pub(super) async fn all_rows(&self, drive: DriveId, table: TableId) -> Result<Vec<(Bytes, Bytes)>, DriveError> {
-        let mut query = Query::all(table, drive.bytes());
+        self.all_rows_of(drive.bytes(), table).await
+    }
+
+    /// The same of rows that are a person's.
+    pub(super) async fn all_rows_of(&self, owner: Bytes, table: TableId) -> Result<Vec<(Bytes, Bytes)>, DriveError> {
+        let mut query = Query::all(table, owner);
         let mut rows = Vec::new();
         loop {
             let page = self.inner.store.query(&query, Consistency::Strong).await?;

@@ -68,6 +68,7 @@ pub use entry::{
 };
 pub use error::DriveError;
 pub use index::Order;
+pub use inside::Inside;
 pub use jobs::{Job, JobState, Replaced};
 pub use links::{Link, LinkChange, LinkFound, LinkMode, NewLink, Started};
 pub use path::DrivePath;

@@ -12,6 +12,7 @@ mod drive_acts;
 mod drive_brake;
 mod drive_concurrent;
 mod drive_crash;
+mod drive_inside;
 mod drive_jobs;
 mod drive_jobs_over;
 mod drive_links;

@@ -95,6 +95,30 @@ fn merged(notes: impl IntoIterator<Item = Note>) -> Vec<Note> {
 }
 
 impl Drives {
+    /// One row, of so many things, each once, the latest first.
+    pub(in crate::drive) async fn check_recent(
+        &self,
+        user: UserId,
+        findings: &mut Vec<String>,
+    ) -> Result<(), DriveError> {
+        for (key, value) in self.all_rows_of(user.bytes(), self.inner.tables.recent).await? {
+            let row = decode::<RecentRow>("what was done last", &value);
+            let notes = row.map(|row| row.notes).unwrap_or_default();
+            let things: HashSet<_> = notes.iter().map(|note| (&note.drive, &note.id)).collect();
+            let ids = notes.iter().all(|note| (note.drive.len(), note.id.len()) == (16, 16));
+            let ordered = notes.is_sorted_by_key(|note| std::cmp::Reverse(note.at));
+            if &key[..] != ROW
+                || !ids
+                || !ordered
+                || things.len() != notes.len()
+                || !(1..=RECENT_MAX).contains(&notes.len())
+            {
+                findings.push(format!("what {user} did last is not told as it should be: {key:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Notes that this person did that with a file, at this moment.
     pub fn note(&self, user: UserId, drive: DriveId, entry: &Entry, act: RecentAct) {
         if entry.is_folder() {

@@ -1,5 +1,6 @@
 //! Stars: a row for each, under the person's id.
 
+use super::super::read::count_in;
 use super::super::rows::decode;
 use super::super::{DriveError, DrivePath, Drives, Entry};
 use super::{Placed, Thing, Whereabouts, key_of, thing_in};
@@ -76,6 +77,29 @@ impl Drives {
             rows.push((thing, WallMillis(decode::<StarRow>("a star", &at.item.value)?.since)));
         }
         Ok(rows)
+    }
+
+    /// The counter says how many there are.
+    pub(in crate::drive) async fn check_stars(
+        &self,
+        user: UserId,
+        findings: &mut Vec<String>,
+    ) -> Result<(), DriveError> {
+        let (mut stars, mut said) = (0, 0);
+        for (key, value) in self.all_rows_of(user.bytes(), self.inner.tables.stars).await? {
+            if &key[..] == COUNT {
+                said = count_in(&value)?;
+                continue;
+            }
+            stars += 1;
+            if thing_in(&key).is_none() || decode::<StarRow>("a star", &value).is_err() {
+                findings.push(format!("a star of {user} leads nowhere, or cannot be read: {key:?}"));
+            }
+        }
+        if said != stars || said > STARS_MAX {
+            findings.push(format!("the counter of the stars of {user} says {said}; there are {stars}"));
+        }
+        Ok(())
     }
 
     /// What this person starred in one drive.

@@ -1,12 +1,13 @@
 //! Folders as one ZIP archive, made while it is sent: neither memory nor disk holds it.
 //!
-//! Each file is in it as it was when its turn came. One that went meanwhile is left out; where anything
-//! else fails, or a folder is removed for good, the answer breaks off: what arrives then is no archive.
+//! What a folder holds is listed by ids when its turn comes; each file is in the archive under the name that it had then, as
+//! it is when its own turn comes, whatever it is called by then. One that is not in its folder any more is left out; where
+//! anything else fails, or a folder is removed for good, the answer breaks off: what arrives then is no archive.
 
 mod format;
 mod names;
 
-use apps::drive::{Entry, FolderInfo};
+use apps::drive::{Entry, FolderInfo, Inside};
 use apps::{DriveError, DriveId, Drives};
 use bytes::Bytes;
 use client::ClientError;
@@ -21,6 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Folders within each other: as many as a path has.
 const DEPTH_MAX: usize = apps::drive::path::DEPTH_MAX;
+/// Files and folders that are listed and not in the archive yet, in all folders around the one at hand: more do not fit
+/// into an archive.
+const LISTED_MAX: usize = 300_000;
 /// Pieces that wait for a slow receiver.
 const WAITING: usize = 2;
 /// A receiver that takes nothing for so long has gone.
@@ -51,6 +55,8 @@ enum Broken {
     FolderGone(String),
     #[error("folders lie deeper, or their names are longer, than an archive holds")]
     TooDeep,
+    #[error("there are more files and folders than an archive holds")]
+    TooMany,
     #[error("too many names in one folder look alike")]
     NoName,
     #[error("nobody takes it any more")]
@@ -81,7 +87,7 @@ pub(super) fn archive(
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let _room = room;
-        let mut writer = Writer { drives, drive, zip: Zip::default(), sender, still, asked: Instant::now() };
+        let mut writer = Writer { drives, drive, zip: Zip::default(), sender, still, asked: Instant::now(), listed: 0 };
         let last = match writer.all(tops).await {
             Ok(()) => Piece::Last(writer.zip.finish()),
             Err(broken) => Piece::Broken(broken),
@@ -111,6 +117,8 @@ struct Writer {
     still: Still,
     /// When that was asked last.
     asked: Instant,
+    /// Of all folders around the one at hand.
+    listed: usize,
 }
 
 impl Writer {
@@ -120,8 +128,10 @@ impl Writer {
             match top {
                 Top::All(folder) => self.inside(folder.id, String::new(), 1).await?,
                 Top::Of(parent, entry) => {
-                    let name = names.unique(&entry.name);
-                    self.entry(parent, *entry, name, 1).await?;
+                    let place = names.unique(&entry.name);
+                    let (id, folder) = (entry.id(), entry.folder().map(|folder| folder.id));
+                    let inside = Inside { name: entry.name, id, folder, modified: entry.modified };
+                    self.entry(parent, inside, place, 1).await?;
                 }
             }
         }
@@ -131,7 +141,7 @@ impl Writer {
     fn entry(
         &mut self,
         parent: apps::FolderId,
-        entry: Entry,
+        entry: Inside,
         place: String,
         depth: usize,
     ) -> Pin<Box<dyn Future<Output = Result<(), Broken>> + Send + '_>> {
@@ -139,43 +149,45 @@ impl Writer {
             if depth > DEPTH_MAX || place.len() > names::PATH_BYTES_MAX {
                 return Err(Broken::TooDeep);
             }
-            match entry.folder() {
+            match entry.folder {
                 Some(folder) => {
                     let head = self.zip.folder(&place, entry.modified)?;
                     self.send(head).await?;
-                    self.inside(folder.id, place + "/", depth + 1).await
+                    self.inside(folder, place + "/", depth + 1).await
                 }
-                None => self.file(parent, &entry.name, &place).await,
+                None => self.file(parent, &entry, &place).await,
             }
         })
     }
 
-    /// What a folder holds, page by page.
+    /// What a folder holds.
     async fn inside(&mut self, folder: apps::FolderId, before: String, depth: usize) -> Result<(), Broken> {
         let (drives, drive) = (self.drives.clone(), self.drive);
-        let mut names = Names::default();
-        let mut cursor = None;
-        loop {
-            let page = drives.folder_page(drive, folder, cursor.as_deref(), 0).await?;
-            for entry in page.items {
-                let mut name = names.plain(&entry.name);
-                if name.is_none() {
-                    for other in names.others(&entry.name) {
-                        if drives.look_inside(drive, folder, &other).await?.is_none() {
-                            names.give(&other);
-                            name = Some(other);
-                            break;
-                        }
+        let most = LISTED_MAX.saturating_sub(self.listed);
+        let listed = match drives.folder_listing(drive, folder, most).await {
+            Err(DriveError::Invalid(_)) => return Err(Broken::TooMany),
+            listed => listed?,
+        };
+        let count = listed.len();
+        self.listed += count;
+        let (mut names, mut last) = (Names::default(), None);
+        for entry in listed {
+            // Of two that were called the same, one after the other, the second gets another name.
+            let mut name = names.plain(&entry.name).filter(|name| last.as_ref() != Some(name));
+            if name.is_none() {
+                for other in names.others(&entry.name) {
+                    if drives.look_inside(drive, folder, &other).await?.is_none() {
+                        names.give(&other);
+                        name = Some(other);
+                        break;
                     }
                 }
-                let name = name.ok_or(Broken::NoName)?;
-                self.entry(folder, entry, format!("{before}{name}"), depth).await?;
             }
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
+            let name = name.ok_or(Broken::NoName)?;
+            last = Some(entry.name.clone());
+            self.entry(folder, entry, format!("{before}{name}"), depth).await?;
         }
+        self.listed -= count;
         // Once it is gone for good, what it held goes one by one: it may have lacked some already.
         match drives.folder_is_there(drive, folder).await? {
             true => Ok(()),
@@ -183,8 +195,9 @@ impl Writer {
         }
     }
 
-    async fn file(&mut self, folder: apps::FolderId, name: &str, place: &str) -> Result<(), Broken> {
-        let Some((_, Some(open))) = self.drives.look_inside(self.drive, folder, name).await? else { return Ok(()) };
+    async fn file(&mut self, folder: apps::FolderId, file: &Inside, place: &str) -> Result<(), Broken> {
+        let found = self.drives.file_inside(self.drive, folder, file.id, &file.name).await?;
+        let Some(open) = found else { return Ok(()) };
         let head = self.zip.begin(place, open.file.size, open.file.mtime)?;
         self.send(head).await?;
         let mut content = self.drives.read(open.content, 0..open.file.size);

@@ -1,6 +1,6 @@
 // Choosing a folder: one of this drive, or where that makes sense of another, found by going there.
 import { call } from "./api.js";
-import { api, base, driveName, edits, join, parent, say } from "./format.js";
+import { api, base, driveName, edits, join, parent, say, shown } from "./format.js";
 
 const dialog = document.getElementById("choose");
 const part = (name) => dialog.querySelector(`[data-part=${name}]`);
@@ -57,7 +57,7 @@ export function choose({ title, button, from, refuse, anywhere = false }) {
       const names = await foldersOf(path, drive);
       if (mine !== load) return;
       at = path;
-      part("here").textContent = nameOf(path, drive);
+      part("here").textContent = shown(nameOf(path, drive));
       part("up").disabled = path === "/";
       part("none").hidden = names.length > 0;
       part("list").replaceChildren(...names.map((name) => item(join(path, name))));
@@ -78,7 +78,7 @@ export function choose({ title, button, from, refuse, anywhere = false }) {
   function item(path) {
     const row = document.getElementById("choose-item").content.cloneNode(true).firstElementChild;
     const open = row.querySelector("button");
-    row.querySelector("[data-part=name]").textContent = nameOf(path, drive);
+    row.querySelector("[data-part=name]").textContent = shown(nameOf(path, drive));
     open.addEventListener("click", () => go(path));
     return row;
   }

@@ -8,7 +8,16 @@ const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: 
 
 /** The text of that name, with each `{key}` filled in, once: values are never looked at again. */
 export function say(name, values = {}) {
-  return text[name].replace(/\{(\w+)\}/g, (whole, key) => (key in values ? String(values[key]) : whole));
+  return text[name].replace(/\{(\w+)\}/g, (whole, key) => (key in values ? shown(String(values[key])) : whole));
+}
+
+// What changes how text around it reads, or is not seen; joiners stay between letters that know them.
+const treacherous =
+  /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|(?<![^\0-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\0-\x7f])/gu;
+
+/** A name as people may see it: the same is done on the server. */
+export function shown(name) {
+  return name.replace(treacherous, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 }
 
 /** One text for one, another for any other number. */

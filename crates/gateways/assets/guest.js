@@ -1,6 +1,6 @@
 // Handing in files by a link, with progress. Without scripts the form does the same.
 import { wait } from "./api.js";
-import { percent, say, speed } from "./format.js";
+import { percent, say, shown, speed } from "./format.js";
 import { send } from "./send.js";
 
 const TRIES = 14;
@@ -17,8 +17,8 @@ function identity() {
 function show(file) {
   const item = blank.content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`[data-part=${name}]`);
-  part("name").textContent = file.name;
-  part("progress").setAttribute("aria-label", file.name);
+  part("name").textContent = shown(file.name);
+  part("progress").setAttribute("aria-label", shown(file.name));
   list.append(item);
   const say = (words) => (part("state").textContent = words);
   return { item, say, progress: part("progress") };

@@ -1,6 +1,6 @@
 // The folder that is shown: its entries, their order, what is selected, and the way between folders.
 import { call } from "./api.js";
-import { api, base, count, driveName, edits, folderUrl, join, parent, say, viewUrl } from "./format.js";
+import { api, base, count, driveName, edits, folderUrl, join, parent, say, shown, viewUrl } from "./format.js";
 import * as rows from "./rows.js";
 import { complain } from "./toast.js";
 
@@ -332,7 +332,7 @@ function crumbs() {
     const item = document.createElement("li");
     const last = at === names.length;
     const label = document.createElement(last ? "h1" : "a");
-    label.textContent = name;
+    label.textContent = shown(name);
     if (last) {
       label.setAttribute("aria-current", "page");
       item.append(label);

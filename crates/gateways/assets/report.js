@@ -30,6 +30,15 @@ async function undo(acts, after, within) {
   await after();
 }
 
+/** Tells one thing that was done, with the way back. */
+export function tellWithWayBack(words, back) {
+  last = () => {
+    last = null;
+    return back();
+  };
+  tell(words, last);
+}
+
 /** Takes back what was told last, once. */
 export function undoLast() {
   last?.();

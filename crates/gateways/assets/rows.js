@@ -1,5 +1,5 @@
 // One entry's row: made of the page's own template, so that server and script show the same.
-import { date, folderUrl, fullDate, join, say, size, thumbnailUrl, viewUrl } from "./format.js";
+import { date, folderUrl, fullDate, join, say, shown, size, thumbnailUrl, viewUrl } from "./format.js";
 
 const template = document.getElementById("row");
 
@@ -23,14 +23,14 @@ export function fill(row, folder, entry) {
   face(row, entry.thumbnail);
   row.toggleAttribute("data-starred", Boolean(entry.starred));
   row.querySelector(".starred").toggleAttribute("hidden", !entry.starred);
-  row.querySelector(".label").textContent = entry.name;
-  link.title = entry.name;
+  row.querySelector(".label").textContent = shown(entry.name);
+  link.title = shown(entry.name);
   row.querySelector(".size").textContent = isFolder ? "" : size(entry.size);
   const time = row.querySelector("time");
   time.textContent = date(entry.modified);
   time.title = fullDate(entry.modified);
   time.dateTime = entry.modified ? new Date(entry.modified).toISOString() : "";
-  row.querySelector(".pick input").setAttribute("aria-label", entry.name);
+  row.querySelector(".pick input").setAttribute("aria-label", shown(entry.name));
   row.querySelector(".do button").setAttribute("aria-label", say("actions_for", { name: entry.name }));
   return row;
 }

@@ -1,5 +1,5 @@
 // The docked tray: how each upload is, and all of them together.
-import { count, duration, percent, say, size, speed } from "./format.js";
+import { count, duration, percent, say, shown, size, speed } from "./format.js";
 
 const tray = document.getElementById("tray");
 const list = document.getElementById("tray-list");
@@ -17,7 +17,7 @@ let drawing = false;
 
 export function show(item, { act }) {
   const row = template.content.cloneNode(true).firstElementChild;
-  row.querySelector("[data-part=name]").textContent = item.name;
+  row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.addEventListener("click", (event) => {
     const what = event.target.closest("[data-act]")?.dataset.act;
     if (what) act(what);
@@ -75,7 +75,7 @@ function drawItem(item, row) {
   // What needs someone comes first.
   if (item.state !== row.dataset.state && (item.state === "exists" || item.state === "failed")) list.prepend(row);
   row.dataset.state = item.state;
-  row.querySelector("[data-part=name]").textContent = item.name;
+  row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.querySelector("[data-part=state]").textContent = words(item);
   row.querySelector("[data-part=progress]").value = item.file.size ? item.sent / item.file.size : 1;
 }

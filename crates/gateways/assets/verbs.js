@@ -7,7 +7,7 @@ import { anyOpen, ask } from "./dialog.js";
 import { api, base, count, driveId, fileUrl, join, say } from "./format.js";
 import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
-import { report } from "./report.js";
+import { report, tellWithWayBack } from "./report.js";
 import { complain, tell } from "./toast.js";
 import { busy } from "./uploads.js";
 
@@ -103,7 +103,7 @@ export async function rename(entry) {
     }
     listing.refresh();
   };
-  tell(say("renamed", { name }), back);
+  tellWithWayBack(say("renamed", { name }), back);
   await listing.refresh();
   if (folder === listing.path()) {
     listing.clearSelection();

@@ -117,11 +117,22 @@ pub fn valid_name(name: &str) -> Result<String, DriveError> {
 
 /// A name as it may be shown to people: what would change how text around it
 /// reads, or is not seen, is spelt out. Not a name: `\` stands for itself too.
+/// What joins letters and pictures, or keeps them apart, stays between those that
+/// know it. The pages' scripts do the same: `shown` in `format.js`.
 pub fn shown(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
-    for c in name.chars() {
-        let treacherous = c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let mut before = None;
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let beyond = |c: Option<char>| c.is_some_and(|c| !c.is_ascii());
+        let treacherous = match c {
+            '\u{200c}' | '\u{200d}' => !beyond(before) || !beyond(rest.peek().copied()),
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+                true
+            }
+            c => c.is_control(),
+        };
+        before = Some(c);
         if treacherous {
             out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
         } else {
@@ -169,7 +180,10 @@ mod tests {
 
     #[test]
     fn treacherous_names_are_spelt_out() {
-        assert_eq!(shown("Übung 日本 🏝.txt"), "Übung 日本 🏝.txt");
+        for fine in ["Übung 日本 🏝.txt", "👩\u{200d}🚀 میخواهم\u{200c}ها"] {
+            assert_eq!(shown(fine), fine);
+        }
+        assert_eq!(shown("pay\u{200d}roll\u{200c}"), "pay\\u{200d}roll\\u{200c}");
         assert_eq!(shown("gpj.\u{202e}exe\n\u{1b}[2J"), "gpj.\\u{202e}exe\\u{a}\\u{1b}[2J");
     }
 

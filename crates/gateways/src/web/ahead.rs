@@ -96,7 +96,7 @@ mod tests {
     fn the_route_tells_what_is_read_ahead() {
         for (route, expected) in [
             ("/api/v1/drives/{drive}/folder", Kind::Form),
-            ("/api/v1/drive/rename", Kind::Form),
+            ("/api/v1/drive/move", Kind::Form),
             ("/drives/{drive}/trash/empty", Kind::Form),
             ("/api/v1/drives/{drive}/batch", Kind::Batch),
             ("/api/v1/drive/archive", Kind::Batch),

@@ -25,6 +25,7 @@ mod api;
 mod assets;
 mod certificate;
 mod dav;
+mod filters;
 mod format;
 mod forms;
 mod guard;

@@ -44,14 +44,14 @@ async fn what_is_renamed_while_an_archive_is_made_is_in_it() {
     slow.read_exact(&mut some).await.unwrap();
     // `b` goes before what is being sent, `c` behind all, `d` takes the place of `e`, `f` goes, `g` moves away.
     for (from, to) in [("/all/b", "/all/A"), ("/all/c", "/all/z"), ("/all/sub", "/all/0"), ("/all/g", "/g")] {
-        let moved = ada.json("POST", "/api/v1/drive/rename", json!({"from": from, "to": to})).await;
+        let moved = ada.json("POST", "/api/v1/drive/move", json!({"from": from, "to": to})).await;
         assert!(moved.status.is_success(), "{from}: {:?}", moved.body);
     }
     for gone in ["/all/e", "/all/f"] {
         assert!(ada.send("DELETE", &format!("/api/v1/drive/file?path={gone}"), &[], "").await.status.is_success());
     }
     assert!(
-        ada.json("POST", "/api/v1/drive/rename", json!({"from": "/all/d", "to": "/all/e"})).await.status.is_success()
+        ada.json("POST", "/api/v1/drive/move", json!({"from": "/all/d", "to": "/all/e"})).await.status.is_success()
     );
     slow.read_to_end(&mut some).await.unwrap();
     let body = some.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;

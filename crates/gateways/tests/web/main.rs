@@ -14,6 +14,7 @@ mod kept;
 mod language;
 mod links;
 mod look;
+mod names;
 mod people;
 mod personal;
 mod previews;

@@ -229,6 +229,13 @@ fn the_drive_is_used_by_the_keyboard_alone() {
         press(format!("{}", Key::Home)).await;
         press(format!("{}", Key::F2)).await;
         there("//dialog[@id='ask'][@open]").await;
+        press(format!("{}a{}Paper{enter}", Key::Control, Key::Null)).await;
+        there(&row("Paper")).await;
+        press(format!("{}z{}", Key::Control, Key::Null)).await;
+        there(&row("Reports")).await;
+        press(format!("{}", Key::Home)).await;
+        press(format!("{}", Key::F2)).await;
+        there("//dialog[@id='ask'][@open]").await;
         press(format!("{}a{}Papers{enter}", Key::Control, Key::Null)).await;
         there(&row("Papers")).await;
 

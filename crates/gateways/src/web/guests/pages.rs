@@ -2,6 +2,7 @@
 
 use super::cookie::Proof;
 use super::{Guest, Place, refused};
+use crate::web::filters;
 use crate::web::pages::view::{Beside, neighbours};
 use crate::web::pages::{Frame, render};
 use crate::web::problem::Problem;

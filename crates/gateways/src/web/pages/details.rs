@@ -4,6 +4,7 @@ use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::copies;
 use crate::web::api::stars;
+use crate::web::filters;
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};

@@ -5,6 +5,7 @@ use super::spot::Spot;
 use super::trash::HeldRow;
 use super::{Frame, failed, render};
 use crate::web::api::{OrderJson, stars};
+use crate::web::filters;
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};

@@ -2,6 +2,7 @@
 
 use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::web::filters;
 use crate::web::place::ViewerOfPage;
 use crate::web::problem::Problem;
 use crate::web::reach::Reach;

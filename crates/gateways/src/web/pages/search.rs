@@ -2,6 +2,7 @@
 
 use super::spot::Spot;
 use super::{Frame, failed, render};
+use crate::web::filters;
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};

@@ -3,6 +3,7 @@
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api::{self, ModeJson};
+use crate::web::filters;
 use crate::web::place::{EditorOfPage, InDrive};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};

@@ -3,6 +3,7 @@
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api;
+use crate::web::filters;
 use crate::web::place::{EditorOfPage, InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};

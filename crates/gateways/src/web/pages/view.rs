@@ -4,6 +4,7 @@ use super::drive::{Crumb, FolderPath, From, crumbs, in_shown_order};
 use super::spot::Spot;
 use super::{Frame, failed, render};
 use crate::web::api::OrderJson;
+use crate::web::filters;
 use crate::web::place::{InDrive, ViewerOfPage};
 use crate::web::problem::Problem;
 use crate::web::stage::Stage;

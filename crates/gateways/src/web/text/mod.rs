@@ -13,6 +13,7 @@ pub use english::{ENGLISH, Text};
 pub use german::GERMAN;
 
 use apps::accounts::Kept;
+use apps::drive::path::shown;
 use apps::{AccountError, DriveError};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
@@ -132,7 +133,7 @@ pub fn kept(kept: &Kept) -> String {
 
 /// `text` with each `{key}` filled in.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(text.to_string(), |text, (key, value)| text.replace(&format!("{{{key}}}"), value))
+    values.iter().fold(text.to_string(), |text, (key, value)| text.replace(&format!("{{{key}}}"), &shown(value)))
 }
 
 #[cfg(test)]

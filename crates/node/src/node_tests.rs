@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::throttle::Sent;
+use crate::throttle::{Moved, Sent};
 use bytes::Bytes;
 use client::{Client, ClientConfig as Routing};
 use std::time::Instant;
@@ -294,6 +294,27 @@ async fn one_that_was_away_for_a_short_time_gets_only_what_it_lacks() {
     println!("3 MB held, 0.5 MB missed: {entries} bytes of entries were sent");
     assert_eq!((after.rows, after.outlines), (before.rows, before.outlines), "nothing was copied or compared");
     assert!(entries < 3 * 500_000, "about what it lacks: {entries}");
+    three.stop().await;
+}
+
+/// Others are served first and it waits its turn, saying all the time where it is: what it lacks is read for it once all the same. Were
+/// it read each time, those who wait would wait for ever, since there would be more to read the longer they do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_that_waits_long_for_its_turn_gets_what_it_lacks_once() {
+    let mut three = Cluster::start(LsmOptions::default(), 3).await;
+    three.write("before", 20).await;
+    three.without_the_third().await;
+    three.write("meanwhile", 100).await;
+    let before = three.sent();
+    for node in &three.nodes {
+        // A second or two of work for others.
+        node.inner.shared.throttle.spend(Moved::Compared(64 << 20));
+    }
+    three.third_again().await;
+    three.wait_serving(3).await;
+    let entries = three.sent().entries - before.entries;
+    println!("1 MB missed: {entries} bytes of entries were read");
+    assert!(entries < 2_500_000, "about what it lacks: {entries}");
     three.stop().await;
 }
 

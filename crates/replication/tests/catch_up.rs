@@ -82,6 +82,39 @@ fn what_was_read_for_an_earlier_position_is_not_sent_for_a_later_one() {
     assert_eq!((previous, entries[0].version.seq), (Version::new(1, 10), Seq(11)));
 }
 
+fn reads(commands: &[Command]) -> Vec<Seq> {
+    let from = |command: &Command| if let Command::Fetch { from, .. } = command { Some(*from) } else { None };
+    commands.iter().filter_map(from).collect()
+}
+
+/// Reads wait their turn behind those for all other partitions: were there one for each word of who waits, there would be more to
+/// read the longer it takes, and no end to it.
+#[test]
+fn one_read_is_under_way_however_often_the_neighbour_says_where_it_is() {
+    let mut head = head();
+    assert_eq!(reads(&position(&mut head, 5)), [Seq(5)]);
+    for _ in 0..100 {
+        assert_eq!(reads(&position(&mut head, 5)), []);
+    }
+    let mut out = Vec::new();
+    head.fetched(&at(2), Epoch(2), Some((5..=12).map(|seq| entry(1, seq)).collect()), &mut out);
+    assert_eq!((sent(&out).len(), reads(&out)), (1, vec![Seq(13)]), "the rest follows");
+    // It had less than was thought, what was sent is lost: it is read for that when the turn of this one is over.
+    assert_eq!(reads(&position(&mut head, 7)), []);
+    assert_eq!(reads(&position(&mut head, 6)), []);
+    out.clear();
+    head.fetched(&at(3), Epoch(2), Some((13..=20).map(|seq| entry(1, seq)).collect()), &mut out);
+    assert_eq!((sent(&out), reads(&out)), (vec![], vec![Seq(6)]));
+    // So it is when the log no longer reaches back to where it was thought to be.
+    assert_eq!(reads(&position(&mut head, 8)), []);
+    out.clear();
+    head.fetched(&at(4), Epoch(2), None, &mut out);
+    assert_eq!((sent(&out), reads(&out)), (vec![], vec![Seq(8)]));
+    head.fetched(&at(5), Epoch(2), Some((8..=20).map(|seq| entry(1, seq)).collect()), &mut out);
+    let Some(Body::Append { previous, .. }) = sent(&out).into_iter().next() else { panic!("{out:?}") };
+    assert_eq!(previous, Version::new(1, 8));
+}
+
 /// A follower that holds 20 entries in its tables and 21 to 23 of epoch 1 above them, in epoch 2 below node 1.
 fn follower(state: MemberState, complete: &[u64]) -> Replica {
     let unapplied = (21..=23).map(|seq| entry(1, seq)).collect();

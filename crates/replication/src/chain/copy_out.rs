@@ -6,6 +6,7 @@ use super::command::{Command, Environment, Out};
 use super::message::{Body, CopyId, Step};
 use super::plan::{Plan, Want};
 use super::replica::{REPEAT, Replica};
+use std::time::Duration;
 use types::{Found, Monotonic, ReplicaId};
 
 #[derive(Debug)]
@@ -26,6 +27,11 @@ impl CopyOut {
     /// A step was sent, and again, and not taken.
     pub(super) fn unwanted(&self, env: &Environment) -> bool {
         self.step.is_some() && env.now - self.first_sent >= 6 * REPEAT
+    }
+
+    /// Who takes long over a step is told it less and less often: it is large.
+    fn repeats_after(&self) -> Duration {
+        (self.sent - self.first_sent).clamp(5 * REPEAT, 50 * REPEAT)
     }
 }
 
@@ -72,7 +78,7 @@ impl Replica {
         let declined = self.declined(env);
         let Some(going) = self.role.as_mut().and_then(|role| role.copy_out.as_mut()) else { return };
         if let Some(step) = going.step.clone()
-            && env.now - going.sent >= 5 * REPEAT
+            && env.now - going.sent >= going.repeats_after()
             && !declined
         {
             going.sent = env.now;

@@ -4,7 +4,7 @@ use super::command::{Command, Environment, Out};
 use super::message::Body;
 use super::replica::{REPEAT, Replica};
 use std::sync::Arc;
-use types::{LogEntry, Monotonic, NodeId, ReplicaId, Seq, Version};
+use types::{Epoch, LogEntry, Monotonic, NodeId, ReplicaId, Seq, Version};
 
 /// Entries in one message, at most.
 const BATCH_ENTRIES: usize = 512;
@@ -43,10 +43,17 @@ enum State {
     /// Everything before `next` was sent.
     Streaming { next: Version },
     /// Reading the log, because the entries are no longer in memory; `next` is the last sent.
-    /// `check`: its claim to have `next` is still to be compared.
-    Fetching { next: Version, check: bool },
+    /// `check`: its claim to have `next` is still to be compared. `reading`: where the read begins that is under way,
+    /// which may be for an earlier claim. There is one at a time: each waits its turn behind all others of this node, and
+    /// whoever waits says its position again and again.
+    Fetching { next: Version, check: bool, reading: Seq },
     /// It is receiving a copy.
     Copying,
+}
+
+/// The first entry that is read for a neighbour that has, or says that it has, `next`.
+fn first_read(next: Version, check: bool) -> Seq {
+    if check { next.seq } else { next.seq.next() }
 }
 
 impl Link {
@@ -65,6 +72,19 @@ impl Link {
             told_last: Seq(0),
             told_complete: None,
         }
+    }
+
+    /// Reads the log from there on, once what is being read has come.
+    fn fetch(&mut self, epoch: Epoch, next: Version, check: bool, out: &mut Vec<Command>) {
+        let from = first_read(next, check);
+        let reading = match self.state {
+            State::Fetching { reading, .. } => reading,
+            _ => {
+                out.push(Command::Fetch { epoch, from });
+                from
+            }
+        };
+        self.state = State::Fetching { next, check, reading };
     }
 
     /// Nothing was heard for long while something is outstanding.
@@ -121,37 +141,35 @@ impl Replica {
             None => {
                 debug_assert!(last.seq < base.seq);
                 let check = last.seq > Seq(0);
-                link.state = State::Fetching { next: last, check };
-                out.push(Command::Fetch { epoch, from: if check { last.seq } else { Seq(1) } });
-                return;
+                return link.fetch(epoch, last, check, out);
             }
         }
         self.pump(env, out);
     }
 
     /// Entries that were asked for with [`Command::Fetch`]; none when the log no longer reaches back.
-    pub fn fetched(
-        &mut self,
-        env: &Environment,
-        epoch: types::Epoch,
-        entries: Option<Vec<LogEntry>>,
-        out: &mut Vec<Command>,
-    ) {
+    pub fn fetched(&mut self, env: &Environment, epoch: Epoch, entries: Option<Vec<LogEntry>>, out: &mut Vec<Command>) {
         let Some(role) = self.role.as_mut().filter(|_| epoch == self.epoch) else { return };
         let verified = self.overlay.last().seq.min(role.verified);
         let Some(link) = role.downstream.as_mut() else { return };
-        let State::Fetching { next, check } = link.state else { return };
+        let State::Fetching { next, check, reading } = link.state else { return };
         let peer = link.peer;
+        // Not what was asked for last: from another time. The neighbour will say again where it is.
+        if entries.iter().flatten().next().is_some_and(|entry| entry.version.seq != reading) {
+            link.state = State::Silent;
+            return;
+        }
+        let wanted = first_read(next, check);
+        if reading != wanted {
+            // The neighbour has said another position since.
+            link.state = State::Fetching { next, check, reading: wanted };
+            return out.push(Command::Fetch { epoch, from: wanted });
+        }
         let Some(mut entries) = entries else {
             link.state = State::Copying;
             link.acked = Seq(0);
             return self.begin_copy(env, out);
         };
-        // What an earlier request read: the neighbour has said another position since, and its own answer will come.
-        let wanted = if check { next.seq } else { next.seq.next() };
-        if entries.first().is_some_and(|entry| entry.version.seq != wanted) {
-            return;
-        }
         link.progress = env.now;
         // The log on disk may be behind: what is not in the tables yet counts as it is in memory.
         let stands = |entry: &LogEntry| match self.overlay.version(entry.version.seq) {
@@ -281,8 +299,7 @@ impl Replica {
                 return out.send(self.message(peer, body));
             }
             if next.seq < base.seq {
-                link.state = State::Fetching { next, check: false };
-                return out.push(Command::Fetch { epoch, from: next.seq.next() });
+                return link.fetch(epoch, next, false, out);
             }
             let mut weight = 0;
             let batch: Vec<_> = self

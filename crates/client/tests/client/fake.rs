@@ -12,14 +12,16 @@ use rpc::wire::*;
 use rpc::{Body, Code, Credentials, Handler, Peer, Server, ServerConfig, Status, codec};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use types::layout::BLOCKS_TABLE;
 use types::*;
 
-pub const CLUSTER: ClusterId = ClusterId(42);
-pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new(CLUSTER).unwrap());
+/// How many there have been: each has an id and an authority of its own, so that a client that tries again at a port which has
+/// changed hands meanwhile reaches nobody.
+static CLUSTERS: AtomicU64 = AtomicU64::new(1);
 pub const PARTITIONS: u16 = 4;
 pub const TABLE: TableId = TableId(7);
 
@@ -42,6 +44,7 @@ pub struct Store {
 }
 
 pub struct Cluster {
+    pub authority: Authority,
     pub store: Mutex<Store>,
     pub script: Script,
     layout: watch::Sender<Layout>,
@@ -72,7 +75,9 @@ pub fn issued(authority: &Authority, me: Peer) -> Credentials {
 impl Cluster {
     /// That many nodes, all of them in every chain.
     pub async fn start(nodes: u64) -> Arc<Cluster> {
+        let id = ClusterId(CLUSTERS.fetch_add(1, Ordering::Relaxed).into());
         let cluster = Arc::new(Cluster {
+            authority: Authority::new(id).unwrap(),
             store: Mutex::default(),
             script: Script::default(),
             layout: watch::Sender::new(Layout::default()),
@@ -81,7 +86,7 @@ impl Cluster {
         });
         let mut layout = Layout {
             version: LayoutVersion(1),
-            cluster: CLUSTER,
+            cluster: id,
             replicas_min: nodes.min(2) as u8,
             replicas_wanted: nodes as u8,
             chains: vec![Chain::default(); usize::from(PARTITIONS)],
@@ -112,7 +117,7 @@ impl Cluster {
 
     async fn listen(self: &Arc<Self>, id: NodeId, address: &str) -> String {
         let replica = ReplicaId { node: id, incarnation: Incarnation(1) };
-        let credentials = issued(&AUTHORITY, Peer::node(replica, address));
+        let credentials = issued(&self.authority, Peer::node(replica, address));
         let handler = Arc::new(FakeNode { id, cluster: self.clone() });
         let server = Server::bind(address, ServerConfig::new(credentials), handler).await.unwrap();
         let address = server.local_addr().to_string();
@@ -127,7 +132,7 @@ impl Cluster {
 
     pub fn config(&self) -> ClientConfig {
         let addresses = self.layout.borrow().nodes.values().map(|node| node.address.clone()).collect();
-        ClientConfig::new(addresses, issued(&AUTHORITY, Peer::gateway("test"))).timeouts(timeouts())
+        ClientConfig::new(addresses, issued(&self.authority, Peer::gateway("test"))).timeouts(timeouts())
     }
 
     pub async fn client(&self) -> Client {

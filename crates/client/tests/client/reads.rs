@@ -180,7 +180,7 @@ async fn an_older_map_is_ignored_and_a_newer_one_taken() {
 async fn strangers_are_told_apart_at_once() {
     let cluster = Cluster::start(1).await;
     let mut config = cluster.config();
-    let foreign = rpc::tls::Authority::new(crate::fake::CLUSTER).unwrap();
+    let foreign = rpc::tls::Authority::new(cluster.layout().cluster).unwrap();
     config.credentials = crate::fake::issued(&foreign, rpc::Peer::gateway("stranger"));
     let began = Instant::now();
     let error = Client::connect(config).await.unwrap_err();

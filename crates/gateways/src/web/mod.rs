@@ -174,7 +174,7 @@ async fn room_to_keep(of: &Arc<Semaphore>) -> Result<tokio::sync::OwnedSemaphore
 pub fn router(state: WebState) -> Router {
     let guarded = middleware::from_fn_with_state(state.clone(), guard::guard);
     Router::new()
-        .route("/", get(pages::drive::root))
+        .route("/", get(pages::drive::root).options(dav::offered))
         .route("/login", get(pages::login::show).post(pages::login::submit))
         .route("/logout", post(pages::login::sign_out))
         .route("/setup/{secret}", get(pages::setup::show).post(pages::setup::submit))

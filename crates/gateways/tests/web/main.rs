@@ -6,6 +6,7 @@ mod accounts;
 mod archive;
 mod copies;
 mod dav;
+mod dav_clients;
 mod dav_races;
 mod drive_pages;
 mod gate;

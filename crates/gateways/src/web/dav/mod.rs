@@ -37,6 +37,8 @@ use std::time::Duration;
 const XML_BYTES_MAX: usize = 64 * 1024;
 /// How long such a request may take to come.
 const XML_WITHIN: Duration = Duration::from_secs(30);
+const DAV: HeaderName = HeaderName::from_static("dav");
+const CLASSES: HeaderValue = HeaderValue::from_static("1, 2, 3");
 const METHODS: &str = "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK";
 
 /// Every request under `/dav`.
@@ -46,7 +48,14 @@ pub(super) async fn handle(State(state): State<WebState>, request: Request) -> R
         Err(refusal) => refusal.into_response(),
     };
     // Clients look for it on any answer.
-    response.headers_mut().insert(HeaderName::from_static("dav"), HeaderValue::from_static("1, 2, 3"));
+    response.headers_mut().insert(DAV, CLASSES);
+    response
+}
+
+/// `OPTIONS` of the server's root: Windows asks there first whether it speaks WebDAV, and goes on only then.
+pub(super) async fn offered() -> Response {
+    let mut response = options();
+    response.headers_mut().insert(DAV, CLASSES);
     response
 }
 

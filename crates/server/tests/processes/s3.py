@@ -127,6 +127,14 @@ def copies():
     assert refused(A.copy_object, IfNoneMatch="*", **on_target) == ("PreconditionFailed", 412)
     assert refused(A.copy_object, IfMatch='"x"', **on_target) == ("PreconditionFailed", 412)
     A.copy_object(IfMatch=copy["ETag"], **on_target)
+    # A checksum that the source has not is worked out; any is told.
+    told = B.copy_object(Bucket=BUCKET, Key="summed", CopySource=source, ChecksumAlgorithm="SHA256")["CopyObjectResult"]
+    assert told["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(body).digest()).decode()
+    head = C.head_object(Bucket=BUCKET, Key="summed", ChecksumMode="ENABLED")
+    assert (head["ChecksumSHA256"], head["Metadata"]) == (told["ChecksumSHA256"], {"n": "1"})
+    A.put_object_tagging(Bucket=BUCKET, Key="summed", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert C.head_object(Bucket=BUCKET, Key="summed")["ResponseMetadata"]["HTTPHeaders"]["x-amz-tagging-count"] == "1"
+    A.delete_object(Bucket=BUCKET, Key="summed")
     wrong = {"Bucket": BUCKET, "Key": "x", "CopySource": source, "CopySourceIfMatch": '"x"'}
     assert refused(B.copy_object, **wrong) == ("PreconditionFailed", 412)
 

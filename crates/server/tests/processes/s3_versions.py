@@ -256,7 +256,10 @@ def lifecycle():
     assert told[1]["Expiration"].pop("Date").isoformat() == "2030-01-01T00:00:00+00:00"
     rules[1]["Expiration"].pop("Date")
     assert told == rules, told
-    A.put_object(Bucket=BUCKET, Key="log/x", Body=b"x")
+    put = A.put_object(Bucket=BUCKET, Key="log/x", Body=b"x")
+    copy = A.copy_object(Bucket=BUCKET, Key="log/y", CopySource=f"{BUCKET}/log/x")
+    assert all('rule-id="logs"' in answer["Expiration"] for answer in (put, copy))
+    assert "Expiration" not in A.put_object(Bucket=BUCKET, Key="many", Body=b"x")
     head = C.head_object(Bucket=BUCKET, Key="log/x")
     assert 'rule-id="logs"' in head["Expiration"] and " 00:00:00 GMT" in head["Expiration"]
     assert "Expiration" not in C.head_object(Bucket=BUCKET, Key="many")

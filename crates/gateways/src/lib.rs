@@ -5,6 +5,7 @@ pub mod grpc;
 mod health;
 mod links;
 mod metrics;
+mod turns;
 pub mod web;
 
 pub use health::{Health, HealthCheck};

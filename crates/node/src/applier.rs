@@ -60,11 +60,16 @@ struct State {
     waiting: usize,
     /// Something in the queue is not to wait.
     urgent: bool,
+    /// The thread has ended: nothing is taken any more.
+    ended: bool,
 }
 
 impl Queue {
     fn push(&self, work: Work) {
         let mut state = self.state.lock();
+        if state.ended {
+            return;
+        }
         state.urgent |= !work.may_wait();
         state.work.push_back(work);
         let begin = state.idle || state.hurried();
@@ -86,6 +91,17 @@ impl Queue {
         while !state.work.is_empty() && !state.hurried() && !self.ready.wait_until(&mut state, gathered).timed_out() {}
         state.urgent = false;
         std::mem::take(&mut state.work)
+    }
+}
+
+/// However the thread ends, what is left is let go.
+struct End<'a>(&'a Queue);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.ended = true;
+        state.work.clear();
     }
 }
 
@@ -126,6 +142,7 @@ impl Applier {
         let queue = Arc::new(Queue::default());
         let applier = Applier(Arc::new(Handle(queue.clone())));
         let thread = std::thread::Builder::new().name("apply".into()).spawn(move || {
+            let _end = End(&queue);
             health.watch_thread("the applier", || {
                 if let Err(error) = run(&*engine, &room, &queue, &done) {
                     health.fail(format!("the tables cannot be written: {error}"));

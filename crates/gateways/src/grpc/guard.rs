@@ -15,8 +15,8 @@ use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use rpc::grpc::limits::MESSAGE_BYTES_MAX;
 use rpc::grpc::{DRIVE_HEADER, Problem, kind};
 use std::time::{Duration, Instant};
@@ -169,7 +169,12 @@ pub(super) struct Bulkheads {
     blocks: Semaphore,
     /// Everything else.
     light: Semaphore,
+    /// What all of them together may hold of messages, in KiB.
+    messages: Semaphore,
 }
+
+/// 256 MiB.
+const MESSAGES_KIB: usize = 256 << 10;
 
 impl Default for Bulkheads {
     fn default() -> Bulkheads {
@@ -179,6 +184,7 @@ impl Default for Bulkheads {
             transactions: Semaphore::new(256),
             blocks: Semaphore::new(128),
             light: Semaphore::new(1024),
+            messages: Semaphore::new(MESSAGES_KIB),
         }
     }
 }
@@ -229,8 +235,8 @@ async fn callers(state: &GrpcState, request: Request, next: Next) -> Response {
         Err(problem) => return refused(&problem),
     };
     let began = Instant::now();
-    let mut request = match come_whole(request).await {
-        Ok(request) => request,
+    let (mut request, _held) = match come_whole(request, &state.inner.guard.messages).await {
+        Ok(whole) => whole,
         Err(problem) => return refused(&problem),
     };
     if began.elapsed() > SLOW {
@@ -259,19 +265,38 @@ async fn called(state: &GrpcState, shown: Option<Credentials>, path: &str) -> Re
     }
 }
 
-/// No call of somebody who is known streams what it sends: all of them are one message.
-async fn come_whole(request: Request) -> Result<Request, Problem> {
-    let (parts, body) = request.into_parts();
-    let body = Limited::new(body, MESSAGE_BYTES_MAX + PREFIX_BYTES);
-    match tokio::time::timeout(MESSAGE_WITHIN, body.collect()).await {
-        Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::new(whole))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let text = format!("a message may have {MESSAGE_BYTES_MAX} bytes at most");
-            Err(Problem::rejected(Code::OutOfRange, kind::INVALID, text))
+/// No call of somebody who is known streams what it sends: all of them are one message. And its share of the memory for
+/// messages, to be held until it is answered.
+async fn come_whole(request: Request, memory: &Semaphore) -> Result<(Request, Option<SemaphorePermit<'_>>), Problem> {
+    let (parts, mut body) = request.into_parts();
+    let (mut whole, mut held) = (BytesMut::new(), None::<SemaphorePermit<'_>>);
+    let coming = async {
+        while let Some(frame) = body.frame().await {
+            let torn = |error| Problem::rejected(Code::Cancelled, kind::INVALID, format!("no whole message: {error}"));
+            let Ok(data) = frame.map_err(torn)?.into_data() else { continue };
+            if whole.len() + data.len() > MESSAGE_BYTES_MAX + PREFIX_BYTES {
+                let text = format!("a message may have {MESSAGE_BYTES_MAX} bytes at most");
+                return Err(Problem::rejected(Code::OutOfRange, kind::INVALID, text));
+            }
+            // Nobody waits here: who holds a part would keep others from the rest of theirs.
+            let more = memory.try_acquire_many(data.len().div_ceil(1024) as u32).map_err(|_| {
+                Problem::retry(kind::BUSY, "this gateway holds too many messages; nothing was done, try again shortly")
+            })?;
+            match &mut held {
+                Some(held) => held.merge(more),
+                none => *none = Some(more),
+            }
+            whole.extend_from_slice(&data);
         }
-        Ok(Err(error)) => Err(Problem::rejected(Code::Cancelled, kind::INVALID, format!("no whole message: {error}"))),
-        Err(_) => Err(Problem::retry(kind::BUSY, "the message took too long to come; nothing was done")),
+        Ok(())
+    };
+    match tokio::time::timeout(MESSAGE_WITHIN, coming).await {
+        Ok(come) => come?,
+        Err(_) => {
+            return Err(Problem::retry(kind::BUSY, "the message took too long to come; nothing was done"));
+        }
     }
+    Ok((Request::from_parts(parts, Body::from(whole.freeze())), held))
 }
 
 /// A call that anybody may make.
@@ -464,5 +489,24 @@ mod tests {
             let expected = if done { Action::Unknown } else { Action::Retry };
             assert_eq!(too_long(CHANGES.contains(&path)).action, expected, "{path}");
         }
+    }
+
+    fn message(parts: &[&'static [u8]]) -> Request {
+        let parts: Vec<Result<Bytes, std::io::Error>> = parts.iter().map(|part| Ok(Bytes::from_static(part))).collect();
+        Request::new(Body::from_stream(futures::stream::iter(parts)))
+    }
+
+    #[tokio::test]
+    async fn messages_come_whole_and_what_is_held_of_them_has_a_bound() {
+        let memory = Semaphore::new(3);
+        let (whole, held) = come_whole(message(&[&[1; 900], &[2; 900]]), &memory).await.unwrap();
+        assert_eq!(whole.into_body().collect().await.unwrap().to_bytes(), [[1; 900], [2; 900]].concat());
+        assert_eq!(memory.available_permits(), 1);
+        // What was taken for one that finds no room is given back.
+        let refused = come_whole(message(&[&[1; 900], &[2; 900]]), &memory).await.unwrap_err();
+        assert_eq!(refused.code, Code::Unavailable);
+        assert_eq!(memory.available_permits(), 1);
+        drop(held);
+        assert_eq!(memory.available_permits(), 3);
     }
 }

@@ -5,7 +5,8 @@ use super::place::InDrive;
 use super::problem::Problem;
 use super::session::Caller;
 use super::text::words;
-use super::{FORM_BYTES_MAX, WebState, api, room_to_keep};
+use super::{FORM_BYTES_MAX, ROOM_WITHIN, WebState, api, room_to_keep};
+use crate::turns::{Turn, Turns};
 use apps::DriveRole;
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
@@ -17,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Requests that are read or answered at a time: forms, and those that may be as long as a batch. Others wait.
 const FORMS_MAX: usize = 512;
 const BATCHES_MAX: usize = 16;
+/// Batches of one person: others have room, however slowly theirs come.
+static TURNS: Turns = Turns::of(4);
 /// How long one may take to come.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -30,6 +33,12 @@ impl Default for Rooms {
     fn default() -> Rooms {
         Rooms { forms: Arc::new(Semaphore::new(FORMS_MAX)), batches: Arc::new(Semaphore::new(BATCHES_MAX)) }
     }
+}
+
+/// Room for a request, until it is answered.
+pub(super) struct Held {
+    _room: OwnedSemaphorePermit,
+    _turn: Option<Turn<'static>>,
 }
 
 /// Whatever the sender says of it: the route alone tells what it may be.
@@ -52,31 +61,33 @@ fn kind(route: &str) -> Kind {
 
 /// The request, come whole, and its room: to be held until it is answered. Whoever may not even look at the drive is not
 /// waited for: the handler, which judges again, refuses them.
-pub(super) async fn read_ahead(
-    state: &WebState,
-    request: Request,
-) -> Result<(Request, Option<OwnedSemaphorePermit>), Problem> {
+pub(super) async fn read_ahead(state: &WebState, request: Request) -> Result<(Request, Option<Held>), Problem> {
     let kind = request.extensions().get::<MatchedPath>().map_or(Kind::Other, |route| kind(route.as_str()));
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if kind == Kind::Other || reads || request.body().is_end_stream() {
         return Ok((request, None));
     }
     let (mut parts, body) = request.into_parts();
-    let looks = match Caller::from_request_parts(&mut parts, state).await {
-        Ok(caller) => InDrive::of(&mut parts, state, caller, DriveRole::View).await.is_ok(),
-        Err(_) => false,
+    let who = match Caller::from_request_parts(&mut parts, state).await {
+        Ok(caller) => {
+            let who = caller.user.id;
+            InDrive::of(&mut parts, state, caller, DriveRole::View).await.is_ok().then_some(who)
+        }
+        Err(_) => None,
     };
-    if !looks {
-        return Ok((Request::from_parts(parts, body), None));
-    }
+    let Some(who) = who else { return Ok((Request::from_parts(parts, body), None)) };
     let rooms = &state.inner.ahead;
     let (rooms, most) = match kind {
         Kind::Batch => (&rooms.batches, api::BATCH_BYTES_MAX),
         _ => (&rooms.forms, FORM_BYTES_MAX),
     };
-    let room = room_to_keep(rooms).await.map_err(Problem::from)?;
+    let turn = match kind {
+        Kind::Batch => Some(TURNS.take(who, ROOM_WITHIN).await.map_err(Problem::from)?),
+        _ => None,
+    };
+    let held = Held { _room: room_to_keep(rooms).await.map_err(Problem::from)?, _turn: turn };
     match tokio::time::timeout(WITHIN, axum::body::to_bytes(body, most)).await {
-        Ok(Ok(whole)) => Ok((Request::from_parts(parts, Body::from(whole)), Some(room))),
+        Ok(Ok(whole)) => Ok((Request::from_parts(parts, Body::from(whole)), Some(held))),
         Ok(Err(_)) => {
             let status = StatusCode::PAYLOAD_TOO_LARGE;
             Err(Problem::new(status, "too_large", words().too_large, words().do_rejected))

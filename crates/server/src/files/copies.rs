@@ -51,7 +51,10 @@ pub async fn run(args: CopiesArgs) -> Outcome {
     } else {
         text(&copies).iter().try_for_each(output::line)?;
     }
-    let what = format!("{} of {} copies are known to be intact", copies.intact, copies.wanted);
+    let what = match copies.untold() {
+        true => "how many copies are intact is not known".to_string(),
+        false => format!("{} of {} copies are known to be intact", copies.intact, copies.wanted),
+    };
     if copies.lacking() {
         let next = "what is damaged or missing is mended by itself while its machine is up; look again shortly";
         return Err(Failure::failed(what).next(next));
@@ -66,6 +69,7 @@ pub async fn run(args: CopiesArgs) -> Outcome {
 fn text(copies: &Copies) -> Vec<String> {
     let verified = copies.verified.map_or(String::new(), |at| format!(", verified {} or later", output::date(at)));
     let mut lines = match copies.blocks {
+        _ if copies.untold() => vec!["not known: its machines could not be asked just now".to_string()],
         0 => vec![format!("{} of {} machines hold it", copies.intact, copies.wanted)],
         _ => vec![format!("{} of {} copies intact{verified}", copies.intact, copies.wanted)],
     };

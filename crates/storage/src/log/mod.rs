@@ -46,6 +46,8 @@ struct Writer {
     end: u64,
     /// How far the segment's file reaches, as a log position.
     reach: u64,
+    /// The file system allocates disk ahead of what is written, as far as is known.
+    allocates: bool,
     chain: u64,
     buffer: Vec<u8>,
 }
@@ -84,6 +86,8 @@ impl Log {
         };
         // A process that was killed may have left writes unsynced; they count from now on.
         segment.file.sync_all()?;
+        // A crash left what was allocated ahead.
+        let reach = found.end.max(segment.header.base + segment.length()?);
         let log = Log {
             folder: folder.to_path_buf(),
             segment_bytes,
@@ -91,7 +95,8 @@ impl Log {
             writer: Mutex::new(Writer {
                 segment,
                 end: found.end,
-                reach: found.end,
+                reach,
+                allocates: true,
                 chain: found.chain,
                 buffer: Vec::new(),
             }),
@@ -124,7 +129,7 @@ impl Log {
         }
         let (base, end) = (writer.segment.header.base, writer.end + buffer.len() as u64);
         if end > writer.reach {
-            writer.reach = base + writer.segment.reach(end - base);
+            writer.reach = self.allocate(&mut writer, end);
         }
         if let Err(error) = writer.segment.file.write_all_at(&buffer, writer.end - base) {
             return Err(self.not_written(&mut writer, error));
@@ -210,6 +215,23 @@ impl Log {
         self.synced.fetch_max(writer.end, Ordering::AcqRel);
         self.index.write().segments.push_back(segment);
         Ok(())
+    }
+
+    /// Sees to it that writing up to `end` need not make the file grow, if the file system can; how far it reaches then.
+    fn allocate(&self, writer: &mut Writer, end: u64) -> u64 {
+        let base = writer.segment.header.base;
+        if !writer.allocates {
+            return end;
+        }
+        match writer.segment.allocate(writer.reach - base, end - base) {
+            Ok(reach) => base + reach,
+            Err(error) => {
+                // Room may come back; what the file system cannot do it will not learn.
+                writer.allocates = crate::space::exhausted(&error);
+                tracing::debug!(%error, path = %writer.segment.path.display(), "no disk ahead of the log");
+                end
+            }
+        }
     }
 
     /// Gives back what was allocated ahead. If it cannot be, zeros stay behind the last frame, which mean nothing.

@@ -6,7 +6,7 @@
 
 use crate::StorageError;
 use crate::files::sync_folder;
-use nix::fcntl::posix_fallocate;
+use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -92,16 +92,21 @@ impl Segment {
         }
     }
 
-    /// Sees to it that the file reaches `end`, and further, and says how far it reaches. Where the file system cannot,
-    /// it grows by being written.
-    pub fn reach(&self, end: u64) -> u64 {
-        match posix_fallocate(&self.file, 0, (end + AHEAD) as i64) {
-            Ok(()) => end + AHEAD,
-            Err(error) => {
-                tracing::debug!(%error, path = %self.path.display(), "no disk ahead of the log");
-                end
-            }
+    /// Bytes in the file.
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Allocates disk from `length`, where the file ends, to a bit beyond `end`; says how far it reaches then.
+    pub fn allocate(&self, length: u64, end: u64) -> io::Result<u64> {
+        let reach = end + AHEAD;
+        let allocated = fallocate(&self.file, FallocateFlags::empty(), length as i64, (reach - length) as i64);
+        if let Err(error) = allocated {
+            // It may have come some way.
+            self.file.set_len(length)?;
+            return Err(error.into());
         }
+        Ok(reach)
     }
 
     /// Where its frames begin.

@@ -78,8 +78,9 @@ type Applied = BTreeMap<PartitionId, MetaRow>;
 pub struct LsmEngine {
     folder: PathBuf,
     options: LsmOptions,
-    tables: Tables,
+    /// Closed before the tables, whose lock keeps others out of the folder: closing it trims its file.
     log: Log,
+    tables: Tables,
     poison: Arc<Poison>,
     space: FreeSpace,
     applied: RwLock<Applied>,

@@ -115,6 +115,20 @@ fn one_read_is_under_way_however_often_the_neighbour_says_where_it_is() {
     assert_eq!(previous, Version::new(1, 8));
 }
 
+#[test]
+fn what_was_read_next_is_sent_though_the_neighbour_said_meanwhile_that_it_has_all_so_far() {
+    let mut head = head();
+    position(&mut head, 5);
+    let mut out = Vec::new();
+    head.fetched(&at(2), Epoch(2), Some((5..=12).map(|seq| entry(1, seq)).collect()), &mut out);
+    assert_eq!(reads(&out), [Seq(13)]);
+    assert_eq!(reads(&position(&mut head, 12)), []);
+    out.clear();
+    head.fetched(&at(3), Epoch(2), Some((13..=20).map(|seq| entry(1, seq)).collect()), &mut out);
+    let Some(Body::Append { previous, entries, .. }) = sent(&out).into_iter().next() else { panic!("{out:?}") };
+    assert_eq!((previous, entries.len(), reads(&out)), (Version::new(1, 12), 8, vec![]));
+}
+
 /// A follower that holds 20 entries in its tables and 21 to 23 of epoch 1 above them, in epoch 2 below node 1.
 fn follower(state: MemberState, complete: &[u64]) -> Replica {
     let unapplied = (21..=23).map(|seq| entry(1, seq)).collect();

@@ -138,6 +138,8 @@ impl Replica {
                 let to = self.before(last);
                 return out.send(self.message(from, Body::Rewind { to }));
             }
+            // What follows its last entry, which came from here, is being read: there is nothing to compare.
+            None if matches!(link.state, State::Fetching { next, check: false, .. } if next == last) => return,
             None => {
                 debug_assert!(last.seq < base.seq);
                 let check = last.seq > Seq(0);

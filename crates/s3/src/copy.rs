@@ -151,9 +151,9 @@ impl Gateway {
         };
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(result),
-            expiration: expiration_of(&at, &copied, &tags).await?,
+            expiration: expiration_of(&at, &copied, &tags).await,
             copy_source_version_id: told_version(source.versioning, &source.object),
-            version_id: self.version_of(&at.drives, at.bucket.drive, &copied).await?,
+            version_id: self.version_of(&at.drives, at.bucket.drive, &copied).await,
             ..CopyObjectOutput::default()
         }))
     }

@@ -281,7 +281,7 @@ impl Gateway {
         let new = new_object(&at.caller()?.user, Some(sums.md5), media_type, about);
         let put = put_surely(&at, &object_key, content, new, ObjectCondition::Any).await.map_err(of_drive)?;
         let mut response = answer(&fields, &bucket, &text_key, &format!("\"{}\"", put.etag()))?;
-        let version = self.version_of(&at.drives, at.bucket.drive, &put).await?;
+        let version = self.version_of(&at.drives, at.bucket.drive, &put).await;
         if let Some(value) = version.and_then(|version| HeaderValue::from_str(&version).ok()) {
             response.headers_mut().insert("x-amz-version-id", value);
         }

@@ -250,9 +250,14 @@ pub(crate) fn expiration(open: &OpenObject) -> Option<String> {
 }
 
 /// The same of an object that has just come.
-pub(crate) async fn expiration_of(at: &InBucket, put: &Object, tags: &[Pair]) -> S3Result<Option<String>> {
-    let expiry = at.drives.expiry_lately(at.bucket.drive, put, tags).await.map_err(of_drive)?;
-    Ok(expiry.and_then(shown))
+pub(crate) async fn expiration_of(at: &InBucket, put: &Object, tags: &[Pair]) -> Option<String> {
+    match at.drives.expiry_lately(at.bucket.drive, put, tags).await {
+        Ok(expiry) => expiry.and_then(shown),
+        Err(error) => {
+            tracing::debug!(%error, "it is not told when what was put goes");
+            None
+        }
+    }
 }
 
 fn shown((at, rule): (WallMillis, String)) -> Option<String> {

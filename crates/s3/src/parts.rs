@@ -248,7 +248,7 @@ impl Gateway {
             // The answer to an earlier call was lost.
             let put = at.drives.completed(at.bucket.drive, &upload).await.map_err(of_drive)?;
             let version_id = match &put {
-                Some(put) => self.version_of(&at.drives, at.bucket.drive, put).await?,
+                Some(put) => self.version_of(&at.drives, at.bucket.drive, put).await,
                 None => None,
             };
             let e_tag = Some(etag(done.clone()));
@@ -282,11 +282,11 @@ impl Gateway {
         new.file.mtime = upload.new.mtime.map(WallMillis);
         let put = at.drives.complete_upload(at.bucket.drive, &upload, &whole.numbers, new, condition).await;
         let put = put.map_err(of_drive)?;
-        let version_id = self.version_of(&at.drives, at.bucket.drive, &put).await?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &put).await;
         let checksum = told(algorithm(&upload.new), &whole.checksum);
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             e_tag: Some(etag(whole.etag)),
-            expiration: expiration_of(&at, &put, &tags).await?,
+            expiration: expiration_of(&at, &put, &tags).await,
             version_id,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,

@@ -54,11 +54,24 @@ fn malformed(what: impl std::fmt::Display) -> S3Error {
 }
 
 impl Policy {
-    /// A policy of that bucket.
-    pub(crate) fn parse(text: &str, bucket: &str) -> S3Result<Policy> {
+    /// A policy that somebody puts: held to its bounds, which one that is kept already may be beyond.
+    pub(crate) fn of_new(text: &str, bucket: &str) -> S3Result<Policy> {
         if text.len() > POLICY_BYTES_MAX {
             return Err(malformed("it has more than 20 KiB"));
         }
+        let policy = Policy::parse(text, bucket)?;
+        let patterns = policy.statements.iter().flat_map(|one| one.actions.iter().chain(&one.resources));
+        if patterns.filter(|pattern| pattern.contains('?')).map(String::len).sum::<usize>() > MARKED_MAX {
+            return Err(malformed("its patterns with a ? have more than 1024 characters together"));
+        }
+        if policy.people().len() > PEOPLE_MAX {
+            return Err(malformed(format!("it names more than {PEOPLE_MAX} people")));
+        }
+        Ok(policy)
+    }
+
+    /// A policy of that bucket.
+    pub(crate) fn parse(text: &str, bucket: &str) -> S3Result<Policy> {
         let value: Value = serde_json::from_str(text).map_err(|error| malformed(format!("it is no JSON: {error}")))?;
         let Value::Object(policy) = value else { return Err(malformed("it is no JSON object")) };
         only(&policy, &["Version", "Id", "Statement"])?;
@@ -74,15 +87,7 @@ impl Policy {
         if statements.is_empty() {
             return Err(malformed("it has no Statement"));
         }
-        let policy = Policy { statements };
-        let patterns = policy.statements.iter().flat_map(|one| one.actions.iter().chain(&one.resources));
-        if patterns.filter(|pattern| pattern.contains('?')).map(String::len).sum::<usize>() > MARKED_MAX {
-            return Err(malformed("its patterns with a ? have more than 1024 characters together"));
-        }
-        if policy.people().len() > PEOPLE_MAX {
-            return Err(malformed(format!("it names more than {PEOPLE_MAX} people")));
-        }
-        Ok(policy)
+        Ok(Policy { statements })
     }
 
     /// Whom it names.
@@ -245,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn statement(text: &str) -> S3Result<Policy> {
-        Policy::parse(&format!(r#"{{"Version":"2012-10-17","Statement":[{text}]}}"#), "pics")
+        Policy::of_new(&format!(r#"{{"Version":"2012-10-17","Statement":[{text}]}}"#), "pics")
     }
 
     const PUBLIC: &str = r#"{"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:ListBucket"],
@@ -317,7 +322,15 @@ mod tests {
         for text in wrong {
             assert_eq!(*statement(&text).unwrap_err().code(), S3ErrorCode::MalformedPolicy, "{text}");
         }
-        assert!(Policy::parse("{}", "pics").is_err() && Policy::parse(&" ".repeat(30_000), "pics").is_err());
+        assert!(Policy::of_new("{}", "pics").is_err() && Policy::of_new(&" ".repeat(30_000), "pics").is_err());
+    }
+
+    #[test]
+    fn one_that_was_taken_before_its_bounds_is_still_read() {
+        let long = PUBLIC.replace("open/*", &"?".repeat(1025));
+        let long = format!(r#"{{"Statement":[{long}]}}"#);
+        assert!(Policy::of_new(&long, "pics").is_err());
+        assert!(Policy::parse(&long, "pics").unwrap().is_public());
     }
 
     #[test]
@@ -346,7 +359,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
-            let _ = Policy::parse(&text, "pics");
+            let _ = Policy::of_new(&text, "pics");
         }
     }
 }

@@ -139,13 +139,13 @@ impl Gateway {
         });
         let new = new_object(&at.caller()?.user, Some(sums.md5), input.content_type, about);
         let put = put_surely(&at, &key, content, new, condition).await.map_err(of_drive)?;
-        let version_id = self.version_of(&at.drives, at.bucket.drive, &put).await?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &put).await;
         let sums = sums.checksum;
         let checksum =
             told(sums.as_ref().map(|(algorithm, _)| *algorithm), sums.as_ref().map_or("", |(_, value)| value));
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(etag(put.etag())),
-            expiration: expiration_of(&at, &put, &tags).await?,
+            expiration: expiration_of(&at, &put, &tags).await,
             version_id,
             checksum_crc32: checksum.checksum_crc32,
             checksum_crc32c: checksum.checksum_crc32c,

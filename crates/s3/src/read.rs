@@ -291,7 +291,7 @@ impl Gateway {
         let pairs = pairs.map(|tag| Pair::new(tag.key.unwrap_or_default(), tag.value.unwrap_or_default()));
         let tags = valid_tags(pairs.collect())?;
         let tagged = self.tag(&at, &input.key, name, tags).await?;
-        let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await;
         Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
     }
 
@@ -302,7 +302,7 @@ impl Gateway {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         let name = version(request.input.version_id.as_deref())?;
         let tagged = self.tag(&at, &request.input.key, name, Vec::new()).await?;
-        let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await?;
+        let version_id = self.version_of(&at.drives, at.bucket.drive, &tagged).await;
         Ok(S3Response::new(DeleteObjectTaggingOutput { version_id }))
     }
 }

@@ -75,7 +75,7 @@ impl Gateway {
     ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Manage).await?;
         let (bucket, text) = (&request.input.bucket, &request.input.policy);
-        let policy = Policy::parse(text, bucket)?;
+        let policy = Policy::of_new(text, bucket)?;
         let people = self.accounts().policy_people(&at.caller()?.user, at.bucket.drive, &policy.people()).await;
         let people = people.map_err(|error| match error {
             error @ (AccountError::NoSuchUser { .. } | AccountError::BadName { .. }) => {

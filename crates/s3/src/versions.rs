@@ -72,13 +72,13 @@ impl Gateway {
     }
 
     /// An object's version as answers tell it: of one that was just put.
-    pub(crate) async fn version_of(
-        &self,
-        drives: &Drives,
-        drive: DriveId,
-        object: &Object,
-    ) -> S3Result<Option<String>> {
-        Ok(told_version(drives.versioning_lately(drive).await.map_err(of_drive)?, object))
+    pub(crate) async fn version_of(&self, drives: &Drives, drive: DriveId, object: &Object) -> Option<String> {
+        let versioning = drives.versioning_lately(drive).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "it is not known whether the bucket's versions are kept");
+            let null = object.version_name() == VersionName::Null;
+            if null { Versioning::Off } else { Versioning::Enabled }
+        });
+        told_version(versioning, object)
     }
 
     pub(crate) async fn versioning(

@@ -114,6 +114,8 @@ pub struct Settings {
     pub brake: u32,
     /// How long one call goes on putting back what a program removed.
     pub putting_back: Duration,
+    /// How long one call goes on carrying out a bucket's lifecycle; the next goes on there.
+    pub expiring: Duration,
     /// What reads the text of documents; none: they wait for a process that has it.
     pub documents: Option<extract::Program>,
 }
@@ -129,6 +131,7 @@ impl Default for Settings {
             versions: 100,
             brake: 500,
             putting_back: Duration::from_secs(4),
+            expiring: Duration::from_secs(60),
             documents: None,
         }
     }

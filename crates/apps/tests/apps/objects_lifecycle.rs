@@ -196,6 +196,55 @@ async fn bucket() -> Arc<Model> {
     model
 }
 
+/// However little one call does: the next goes on behind it, also among the versions of one key.
+#[tokio::test]
+async fn a_pass_goes_on_where_the_call_before_it_ended() {
+    let model = Model::new();
+    let settings = Settings { grace: Duration::ZERO, expiring: Duration::ZERO, versions: 5000, ..Settings::default() };
+    let drives = Drives::open_store(Handle::new(&model, 0), settings).await.unwrap();
+    drives.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+    for n in 0..1100 {
+        put(&drives, &model, &format!("a/{n:04}"), 1, &[]).await;
+    }
+    for size in 1..=2100 {
+        put(&drives, &model, "b", size, &[]).await;
+    }
+    put(&drives, &model, "c", 2, &[]).await;
+    // Of what most of the bucket is, nothing is due: it stays, and each call sees it again if it begins anew.
+    let kept = LifecycleRule { noncurrent_days: Some(1), newer_kept: Some(2098), ..rule("b") };
+    set(
+        &drives,
+        vec![kept, LifecycleRule { days: Some(1), ..rule("c") }, LifecycleRule { days: Some(900), ..rule("a") }],
+    )
+    .await;
+    model.advance(DAY * 3);
+    let (mut calls, mut gone) = (0, 0);
+    loop {
+        let done = drives.expire(DRIVE).await.unwrap();
+        (calls, gone) = (calls + 1, gone + done.removed);
+        if !done.more {
+            break;
+        }
+        assert!(calls < 10, "it begins anew each time");
+    }
+    assert_eq!((calls, gone), (4, 2), "the oldest of b, and c");
+    let left = versions_of(&drives, "b").await;
+    assert_eq!((left.len(), left.last()), (2099, Some(&Some(2))));
+    assert_eq!(versions_of(&drives, "c").await, [None, Some(2)]);
+}
+
+/// Sizes of all versions of what begins so.
+async fn versions_of(drives: &Drives, prefix: &str) -> Vec<Option<u64>> {
+    let keys = Listing { prefix: prefix.into(), limit: 1000, ..Listing::default() };
+    let (mut asked, mut all) = (VersionListing { keys, after: None }, Vec::new());
+    loop {
+        let page = drives.list_versions(DRIVE, &asked).await.unwrap();
+        all.extend(page.versions.into_iter().map(|it| it.object.map(|object| object.size())));
+        let Some(next) = page.next else { return all };
+        (asked.keys.after, asked.after) = next;
+    }
+}
+
 /// Whoever is at a pass may die anywhere: another goes on, some minutes later, and what is due has gone in the end.
 #[tokio::test]
 async fn a_pass_outlives_whoever_is_at_it() {

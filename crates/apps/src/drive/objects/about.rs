@@ -186,7 +186,13 @@ impl Drives {
             let mut change = Change::new(self, drive);
             match &earlier {
                 None => spot.require(self, &mut change, key),
-                Some(row) => self.require_earlier(drive, row, &mut change, key).await?,
+                Some(row) => {
+                    // Perhaps it is the latest by now.
+                    if !self.require_row_of_earlier(drive, row, &mut change).await? {
+                        tries.lost(self.store()).await?;
+                        continue;
+                    }
+                }
             }
             change.require(row.table, row.sort_key.clone(), as_read);
             change.put(row.table, row.sort_key, Bytes::from(about.encode_to_vec()));

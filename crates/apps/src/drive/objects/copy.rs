@@ -74,11 +74,23 @@ impl Drives {
         change: &mut Change,
         said: &(dyn ToString + Sync),
     ) -> Result<(), DriveError> {
+        match self.require_row_of_earlier(drive, row, change).await? {
+            true => Ok(()),
+            false => Err(DriveError::Changed { path: said.to_string() }),
+        }
+    }
+
+    /// The same, for who looks again: is the row there?
+    pub(super) async fn require_row_of_earlier(
+        &self,
+        drive: DriveId,
+        row: &Bytes,
+        change: &mut Change,
+    ) -> Result<bool, DriveError> {
         let table = self.inner.tables.versions;
         let key = ItemKey::new(table, drive.bytes(), row.clone());
-        let item = self.inner.store.get(&key, Consistency::Strong).await?;
-        let item = item.ok_or_else(|| DriveError::Changed { path: said.to_string() })?;
+        let Some(item) = self.inner.store.get(&key, Consistency::Strong).await? else { return Ok(false) };
         change.require(table, row.clone(), Test::VersionIs(item.version));
-        Ok(())
+        Ok(true)
     }
 }

@@ -24,8 +24,6 @@ pub(in crate::drive) const PASS: &[u8] = b"lifecycle-pass";
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// Whoever is at it says so again within this.
 const AT_IT: Duration = Duration::from_secs(5 * 60);
-/// How long one call goes on; the next goes on there.
-const CALL_MS_MAX: u64 = 60_000;
 /// Deletes at the same time.
 const AT_ONCE: usize = 8;
 
@@ -43,6 +41,24 @@ struct PassRow {
     after: String,
     #[prost(bool, tag = "4")]
     done: bool,
+    /// How far it is within the key behind that, if it has begun with its versions.
+    #[prost(message, optional, tag = "5")]
+    within: Option<WithinRow>,
+}
+
+/// How far a pass is in one key's versions.
+#[derive(Clone, PartialEq, Message)]
+struct WithinRow {
+    #[prost(string, tag = "1")]
+    key: String,
+    /// All up to this one are done.
+    #[prost(string, tag = "2")]
+    name: String,
+    /// As in [`Seen`]; in milliseconds since 1970.
+    #[prost(uint64, optional, tag = "3")]
+    newer: Option<u64>,
+    #[prost(uint32, tag = "4")]
+    noncurrent: u32,
 }
 
 /// A pass, by whoever is at it.
@@ -63,6 +79,27 @@ struct Seen {
     noncurrent: u32,
     /// The marker that is the key's latest, if nothing has been seen behind it.
     marker: Option<ListedVersion>,
+}
+
+impl Seen {
+    fn at(row: &PassRow) -> Seen {
+        match &row.within {
+            None => Seen { key: row.after.clone(), ..Seen::default() },
+            Some(within) => Seen {
+                key: within.key.clone(),
+                newer: within.newer.map(WallMillis),
+                noncurrent: within.noncurrent,
+                marker: None,
+            },
+        }
+    }
+
+    /// Where another call goes on in this key. Of a marker behind which nothing has been seen, before it.
+    fn within(&self, (key, name): &(String, Option<VersionName>)) -> Option<WithinRow> {
+        let name = name.filter(|_| *key == self.key && self.marker.is_none())?;
+        let newer = self.newer.map(|at| at.0);
+        Some(WithinRow { key: key.clone(), name: name.to_string(), newer, noncurrent: self.noncurrent })
+    }
 }
 
 /// What is to go.
@@ -151,29 +188,31 @@ impl Drives {
     async fn expire_versions(&self, drive: DriveId, lifecycle: &Lifecycle, pass: &mut Pass) -> Result<u64, DriveError> {
         let begun = self.now();
         let rules: Vec<_> = lifecycle.rules.iter().filter(|rule| rule.enabled).cloned().collect();
-        let keys =
-            Listing { prefix: common(&rules), after: pass.row.after.clone(), limit: LIST_MAX, ..Listing::default() };
-        let mut asked = VersionListing { keys, after: None };
-        let (mut seen, mut gone) = (Seen::default(), 0);
+        let (mut seen, mut gone) = (Seen::at(&pass.row), 0);
+        let name = pass.row.within.as_ref().map(|within| within.name.parse()).transpose()?;
+        let keys = Listing { prefix: common(&rules), after: seen.key.clone(), limit: LIST_MAX, ..Listing::default() };
+        let mut asked = VersionListing { keys, after: name };
         while !rules.is_empty() {
             let page = self.list_versions(drive, &asked).await?;
             let mut due = Vec::new();
             for version in page.versions {
                 if version.key != seen.key {
-                    due.extend(self.close(&rules, &mut seen));
-                    pass.row.after = std::mem::replace(&mut seen.key, version.key.clone());
+                    let before = std::mem::replace(&mut seen, Seen { key: version.key.clone(), ..Seen::default() });
+                    due.extend(self.close(&rules, before.marker));
+                    pass.row.after = before.key;
                 }
                 due.extend(self.judge(drive, &rules, version, &mut seen).await?);
             }
             let last = page.next.is_none();
             if last {
-                due.extend(self.close(&rules, &mut seen));
+                due.extend(self.close(&rules, seen.marker.take()));
             }
             gone += self.take_due(drive, due, pass.rules).await?;
             if last {
                 break;
             }
-            let enough = self.now().0.saturating_sub(begun.0) >= CALL_MS_MAX;
+            let enough = self.now().0.saturating_sub(begun.0) >= self.inner.settings.expiring.as_millis() as u64;
+            pass.row.within = page.next.as_ref().and_then(|next| seen.within(next));
             if !self.keep_at(drive, pass, !enough).await? || enough {
                 return Ok(gone);
             }
@@ -236,8 +275,8 @@ impl Drives {
     }
 
     /// All versions of a key were seen: was there a marker alone?
-    fn close(&self, rules: &[LifecycleRule], seen: &mut Seen) -> Option<Due> {
-        let marker = std::mem::take(seen).marker?;
+    fn close(&self, rules: &[LifecycleRule], marker: Option<ListedVersion>) -> Option<Due> {
+        let marker = marker?;
         let due = rules.iter().any(|rule| {
             let due = rule.expires(marker.came()).is_some_and(|due| due <= self.now());
             rule.is_of(&marker.key, None) && (rule.lone_markers == Some(true) || due)

@@ -37,7 +37,7 @@ pub enum LockMode {
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Lock {
     /// How firmly, up to that time.
-    #[prost(enumeration = "LockMode", tag = "1")]
+    #[prost(int32, tag = "1")]
     pub mode: i32,
     /// In milliseconds since 1970.
     #[prost(uint64, tag = "2")]
@@ -51,7 +51,7 @@ pub struct Lock {
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct DefaultLock {
     /// How firmly.
-    #[prost(enumeration = "LockMode", tag = "1")]
+    #[prost(int32, tag = "1")]
     pub mode: i32,
     /// Days.
     #[prost(uint32, tag = "2")]
@@ -68,7 +68,24 @@ pub struct BucketLock {
     pub default: Option<DefaultLock>,
 }
 
+/// What a number in a row says. One of a later release keeps as firmly as anything does: nothing goes because it is not known.
+fn mode_of(number: i32) -> LockMode {
+    LockMode::try_from(number).unwrap_or(LockMode::Compliance)
+}
+
+impl DefaultLock {
+    /// How firmly.
+    pub fn mode(&self) -> LockMode {
+        mode_of(self.mode)
+    }
+}
+
 impl Lock {
+    /// How firmly, up to its time.
+    pub fn mode(&self) -> LockMode {
+        mode_of(self.mode)
+    }
+
     /// Does it keep the version now? `bypass`: from somebody who may pass over [`LockMode::Governance`].
     pub(super) fn keeps(&self, now: WallMillis, bypass: bool) -> bool {
         let retained = match self.mode() {
@@ -220,5 +237,21 @@ impl Drives {
             Ok(())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_of_a_later_release_keeps() {
+        let (now, row) = (WallMillis(10), Lock { mode: 7, until: 20, hold: false }.encode_to_vec());
+        let lock = Lock::decode(&row[..]).unwrap();
+        assert!(lock.keeps(now, true) && !lock.keeps(WallMillis(20), false));
+        assert!(!lock.may_become(LockMode::Governance, 30, now, true));
+        assert!(!lock.may_become(LockMode::None, 0, now, true));
+        let bucket = BucketLock { default: Some(DefaultLock { mode: 7, days: 1, years: 0 }) };
+        assert!(bucket.of_new(None, now).unwrap().keeps(now, true));
     }
 }

@@ -57,7 +57,10 @@ impl Inner {
         };
         self.check_keys(partition.id, &request.read).await?;
         match request.consistency {
-            Consistency::Stale => self.look_up(partition, request.read).await,
+            Consistency::Stale => match self.at_hand(partition, &request.read) {
+                Some(reply) => Ok(reply),
+                None => self.look_up(partition, request.read).await,
+            },
             Consistency::Strong => {
                 let read = &request.read;
                 let plan = partition.look(|replica, env| replica.plan_read(env, read));
@@ -107,24 +110,29 @@ impl Inner {
         read: Read,
         at_least: Seq,
     ) -> Result<ReadReply, Fault> {
-        // One item: what is on its way into the tables is at hand.
         if let Read::Items(keys) = &read
             && let [key] = &keys[..]
         {
-            let underway = partition.look(|replica, _| replica.committed_item(key).cloned());
-            let item = match underway {
-                Some(item) => item,
-                None => {
-                    let item = self.engine.get(partition.id, key).inspect_err(|error| self.health.check(error));
-                    item.map_err(storage_fault)?
-                }
-            };
-            return Ok(ReadReply::Items { items: vec![item], at: at_least });
+            if let Some(reply) = self.at_hand(partition, &read) {
+                return Ok(reply);
+            }
+            let item = self.engine.get(partition.id, key).inspect_err(|error| self.health.check(error));
+            return Ok(ReadReply::Items { items: vec![item.map_err(storage_fault)?], at: at_least });
         }
         if !partition.has_applied(at_least, READ_WAIT).await {
             return Err(Fault::NotReady("the tables are behind".into()));
         }
         self.look_up(partition, read).await
+    }
+
+    /// One item that is committed and on its way into the tables: it is not waited for, nor passed over.
+    fn at_hand(&self, partition: &Partition, read: &Read) -> Option<ReadReply> {
+        let Read::Items(keys) = read else { return None };
+        let [key] = &keys[..] else { return None };
+        partition.look(|replica, _| {
+            let item = replica.committed_item(key)?.clone();
+            Some(ReadReply::Items { items: vec![item], at: replica.progress().committed })
+        })
     }
 
     /// Reads log or tables.

@@ -186,13 +186,22 @@ impl Client {
             let (body, item) = (body.clone(), &item);
             async move {
                 let Some(address) = address else { return (node, Said::Nothing) };
-                let answer = self.router.link.call::<ReadReply>(address, method::READ, body, LOOK_TIMEOUT).await;
-                let said = match answer {
-                    Ok((reply, _)) => row_as(reply, item),
-                    Err(Failure::Fault(Fault::Damaged)) => Said::Block(BlockCopy::Damaged),
-                    Err(_) => Said::Nothing,
-                };
-                (node, said)
+                let until = Instant::now() + LOOK_TIMEOUT;
+                loop {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let answer = self.router.link.call::<ReadReply>(address, method::READ, body.clone(), left).await;
+                    let said = match answer {
+                        Ok((reply, _)) => row_as(reply, item),
+                        Err(Failure::Fault(Fault::Damaged)) => Said::Block(BlockCopy::Damaged),
+                        Err(_) => Said::Nothing,
+                    };
+                    // What was written this moment may be on its way into that node's tables.
+                    let again = matches!(said, Said::Block(BlockCopy::Absent)) && left > 2 * AGAIN_AFTER;
+                    if !again {
+                        return (node, said);
+                    }
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
             }
         });
         for (node, said) in futures::future::join_all(asked).await {

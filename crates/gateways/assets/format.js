@@ -11,13 +11,16 @@ export function say(name, values = {}) {
   return text[name].replace(/\{(\w+)\}/g, (whole, key) => (key in values ? shown(String(values[key])) : whole));
 }
 
-// What changes how text around it reads, or is not seen; joiners stay between letters that know them.
-const treacherous =
-  /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|(?<![^\0-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\0-\x7f])/gu;
+// What changes how text around it reads, or is not seen, and joiners.
+const treacherous = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const joiners = "\u200c\u200d";
 
 /** A name as people may see it: the same is done on the server. */
 export function shown(name) {
-  return name.replace(treacherous, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+  // Joiners stay between letters that know them.
+  const beyond = (at) => name.charCodeAt(at) > 0x7f;
+  const stays = (c, at) => joiners.includes(c) && beyond(at - 1) && beyond(at + 1);
+  return name.replace(treacherous, (c, at) => (stays(c, at) ? c : `\\u{${c.codePointAt(0).toString(16)}}`));
 }
 
 /** One text for one, another for any other number. */

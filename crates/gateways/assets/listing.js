@@ -42,7 +42,7 @@ function order(left, right) {
   return (down ? -1 : 1) * (value || names);
 }
 
-function shown() {
+function filtered() {
   const wanted = filter.value.trim().toLocaleLowerCase();
   const entries = wanted ? state.entries.filter((entry) => entry.name.toLocaleLowerCase().includes(wanted)) : [...state.entries];
   // The pages of a long folder come in the store's order, which nothing must disturb.
@@ -57,7 +57,7 @@ export function render({ fresh = new Set() } = {}) {
   const names = new Set(state.entries.map((entry) => entry.name));
   for (const name of state.selected) if (!names.has(name)) state.selected.delete(name);
   const old = new Map([...body.rows].map((row) => [row.dataset.name, row]));
-  const visible = shown();
+  const visible = filtered();
   const focused = body.contains(document.activeElement) ? document.activeElement : null;
   const made = visible.map((entry) => {
     const row = old.get(entry.name);

@@ -4,6 +4,8 @@ import { api, say } from "./format.js";
 import { complain, tell } from "./toast.js";
 
 const REASONS_MAX = 3;
+/** For so long the keyboard takes back what was told last: later, something else is meant. */
+const BACK_MS = 60_000;
 let last = null;
 
 /**
@@ -11,11 +13,11 @@ let last = null;
  * not; `after` looks again once something was taken back; `within` is the drive that it was done in.
  */
 export function report(all, words, { retry, after = () => {}, within = api } = {}) {
-  const back = all.undo.length > 0 ? () => undo(all.undo, after, within) : undefined;
-  if (all.done.length > 0) {
-    last = back ?? null;
-    tell(words(all.done), back);
-  }
+  if (all.done.length > 0) offer(words(all.done), all.undo.length > 0 && (() => undo(all.undo, after, within)));
+  complainOf(all, retry);
+}
+
+function complainOf(all, retry) {
   const reasons = new Map(all.failed.map(({ error }) => [error.message, error]));
   for (const error of [...reasons.values()].slice(0, REASONS_MAX)) {
     const failed = all.failed.filter((one) => one.error.message === error.message).map(({ act }) => act);
@@ -23,23 +25,36 @@ export function report(all, words, { retry, after = () => {}, within = api } = {
   }
 }
 
-async function undo(acts, after, within) {
-  last = null;
-  const all = await perform(acts, { within });
-  report({ ...all, undo: [] }, () => say("undone"));
-  await after();
-}
-
-/** Tells one thing that was done, with the way back. */
-export function tellWithWayBack(words, back) {
-  last = () => {
+/** Tells it, with the way back if there is one: taken once, and gone with the next act. */
+function offer(words, back) {
+  if (!back) {
     last = null;
+    tell(words);
+    return;
+  }
+  const way = { until: Date.now() + BACK_MS };
+  way.take = () => {
+    // There may be a newer one by then.
+    if (last === way) last = null;
     return back();
   };
-  tell(words, last);
+  way.close = tell(words, way.take);
+  last = way;
+}
+
+async function undo(acts, after, within) {
+  const all = await perform(acts, { within });
+  // A newer act's way back stays.
+  if (all.done.length > 0) tell(say("undone"));
+  complainOf(all, (failed) => undo(failed, after, within));
+  await after();
 }
 
 /** Takes back what was told last, once. */
 export function undoLast() {
-  last?.();
+  const way = last;
+  last = null;
+  if (!way || Date.now() > way.until) return tell(say("undo_nothing"));
+  way.close();
+  way.take();
 }

@@ -35,11 +35,12 @@ function show(words, { action, act, bad = false, id = "", seconds = 6 } = {}) {
   box.append(toast);
   while (box.children.length > SHOWN_MAX) box.firstElementChild.remove();
   start();
+  return close;
 }
 
-/** Something was done; `undo` takes it back. */
+/** Something was done; `undo` takes it back. Gives what closes it. */
 export function tell(words, undo) {
-  show(words, undo ? { action: say("undo"), act: undo, seconds: 9 } : {});
+  return show(words, undo ? { action: say("undo"), act: undo, seconds: 9 } : {});
 }
 
 /** Something was not done; `retry` does it again. */

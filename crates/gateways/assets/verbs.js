@@ -7,7 +7,7 @@ import { anyOpen, ask } from "./dialog.js";
 import { api, base, count, driveId, fileUrl, join, say } from "./format.js";
 import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
-import { report, tellWithWayBack } from "./report.js";
+import { report } from "./report.js";
 import { complain, tell } from "./toast.js";
 import { busy } from "./uploads.js";
 
@@ -74,36 +74,25 @@ export async function newFolder() {
   if (folder === listing.path()) listing.focus(name);
 }
 
-async function move(from, to) {
-  // If an answer was lost, the move may have been made: then there is nothing at the old place any more.
-  const accept = (problem) => problem.kind === "not_found";
-  await call("POST", `${api}/move`, { body: { from, to }, accept });
-}
-
 export async function rename(entry) {
   const folder = listing.path();
   const from = join(folder, entry.name);
+  let all;
   const name = await ask({
     title: say("rename_title"),
     label: say("rename_label"),
     value: entry.name,
     button: say("rename"),
     submit: async (wanted) => {
-      if (wanted !== entry.name) await move(from, join(folder, wanted));
-      return wanted.normalize("NFC");
+      if (wanted === entry.name) return wanted;
+      // What an earlier try whose answer was lost has renamed is not there any more.
+      all = await perform([{ act: "move", from, to: join(folder, wanted) }], { again: (error) => error.kind === "not_found" });
+      if (all.failed.length > 0) throw all.failed[0].error;
+      return nameOf(all.done[0].outcome.path ?? wanted.normalize("NFC"));
     },
   });
   if (!name || name === entry.name) return listing.focus(entry.name);
-  const back = async () => {
-    try {
-      await move(join(folder, name), from);
-      tell(say("renamed_undo"));
-    } catch (problem) {
-      complain(problem, back);
-    }
-    listing.refresh();
-  };
-  tellWithWayBack(say("renamed", { name }), back);
+  report(all, () => say("renamed", { name }), { after: look });
   await listing.refresh();
   if (folder === listing.path()) {
     listing.clearSelection();

@@ -56,7 +56,8 @@ pub(super) fn valid_drive_name(name: &str) -> Result<String, AccountError> {
 
 /// Is it not seen itself, but changes how what is around it looks? Control characters, and of the format characters
 /// those that turn the direction or show nothing. Joiners stay: names of some scripts are not written without them.
-pub(super) fn deceives(c: char) -> bool {
+/// The pages' scripts have the same list: `format.js`.
+pub(crate) fn deceives(c: char) -> bool {
     let formats = matches!(
         c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -3,6 +3,7 @@
 //! are different names.
 
 use super::DriveError;
+use crate::accounts::names::deceives;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Bytes in a name.
@@ -127,10 +128,7 @@ pub fn shown(name: &str) -> String {
         let beyond = |c: Option<char>| c.is_some_and(|c| !c.is_ascii());
         let treacherous = match c {
             '\u{200c}' | '\u{200d}' => !beyond(before) || !beyond(rest.peek().copied()),
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-                true
-            }
-            c => c.is_control(),
+            c => deceives(c),
         };
         before = Some(c);
         if treacherous {
@@ -184,6 +182,10 @@ mod tests {
             assert_eq!(shown(fine), fine);
         }
         assert_eq!(shown("pay\u{200d}roll\u{200c}"), "pay\\u{200d}roll\\u{200c}");
+        assert_eq!(
+            shown("pay\u{ad}roll\u{180e}.pdf\u{e0041}\u{fffa}"),
+            "pay\\u{ad}roll\\u{180e}.pdf\\u{e0041}\\u{fffa}"
+        );
         assert_eq!(shown("gpj.\u{202e}exe\n\u{1b}[2J"), "gpj.\\u{202e}exe\\u{a}\\u{1b}[2J");
     }
 

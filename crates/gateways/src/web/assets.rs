@@ -129,3 +129,29 @@ pub(super) async fn asset(Path((version, name)): Path<(String, String)>) -> Resp
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SCRIPTS;
+
+    /// What a script declares at its top.
+    fn declared(line: &str) -> Option<&str> {
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        let rest = ["function ", "const ", "let ", "class "].iter().find_map(|word| line.strip_prefix(word))?;
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+    }
+
+    /// One such mistake, and no script of the page runs.
+    #[test]
+    fn scripts_are_read_by_every_browser() {
+        for (name, _, script) in SCRIPTS {
+            let imports = script.lines().filter_map(|line| line.strip_prefix("import { ")?.split_once(" }"));
+            let imported: Vec<&str> = imports.flat_map(|(names, _)| names.split(", ")).collect();
+            let twice = script.lines().filter_map(declared).find(|own| imported.contains(own));
+            assert_eq!(twice, None, "{name} imports it and declares it");
+            // Safari before 16.4 knows none.
+            assert!(!script.contains("(?<!") && !script.contains("(?<="), "{name} looks behind in an expression");
+        }
+    }
+}

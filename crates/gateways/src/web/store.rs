@@ -8,7 +8,7 @@ use super::WebState;
 use super::place::InDrive;
 use super::problem::Problem;
 use apps::drive::locks::Locks;
-use apps::drive::{Entry, NewFile, PutCondition, RecentAct};
+use apps::drive::{Entry, FileInfo, NewFile, PutCondition, RecentAct};
 use apps::{DriveError, DriveId, DriveRole, VersionId};
 use bytes::Bytes;
 use client::{Body, Content, UploadId};
@@ -107,12 +107,14 @@ impl Upload {
             };
             match (&error, error.action()) {
                 (DriveError::Exists { .. }, _) if self.again => {
-                    let entry = state.inner.drives.stat(drive, &self.path).await?;
-                    let same = entry.file().is_some_and(|file| (file.hash, file.size) == (content.hash, content.size));
-                    return if same {
-                        Ok(Stored { entry, copies: copies(state, drive, &content) })
-                    } else {
-                        Err(error)
+                    let same = |file: &FileInfo| (file.hash, file.size) == (content.hash, content.size);
+                    return match state.inner.drives.stat(drive, &self.path).await {
+                        Ok(entry) if entry.file().is_some_and(same) => {
+                            Ok(Stored { entry, copies: copies(state, drive, &content) })
+                        }
+                        // An earlier try may have been applied, and be overtaken by now.
+                        Ok(_) => Err(unknown.unwrap_or(error)),
+                        Err(error) => Err(unknown.unwrap_or(error)),
                     };
                 }
                 // Surely given up: its version will not do any more.

@@ -158,3 +158,56 @@ async fn what_is_overtaken_is_looked_at_again() {
     assert_eq!(world.apps.drives.check(drive).await.unwrap(), Vec::<String>::new());
     world.stop().await;
 }
+
+/// Whether a file is new is what its folder's lock is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_goes_meanwhile_does_not_come_back_into_a_locked_folder() {
+    let world = World::new().await;
+    let ben = client(&world, "ben", true).await;
+    let page = world.browser("ben").await;
+    fresh(&ben).await;
+    ben.lock("/d", "0", "exclusive").await.unwrap_or_else(|answer| panic!("{:?}", answer.body));
+    assert_eq!(ben.status("PUT", "/d/in", &[], "replaced").await, 204, "that is no new member");
+    let gone = page.send("DELETE", "/api/v1/drive/file?path=%2Fd%2Fin", &[], "");
+    let (status, gone) = world.gate.between(LOCKS, Asked::of("PUT", "/d/in").send(&ben, &[]), gone).await;
+    assert!(gone.status.is_success());
+    assert_eq!(status, 423);
+    assert_eq!(ben.status("GET", "/d/in", &[], "").await, 404);
+    world.stop().await;
+}
+
+/// Who does not hear that their file was put is not told that it was not, and it does not come back over a later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_whose_answer_is_lost_is_not_made_twice() {
+    let world = World::new().await;
+    let ben = client(&world, "ben", true).await;
+    let page = world.browser("ben").await;
+    for condition in [None, Some(("if-none-match", "*")), Some(("if", ""))] {
+        fresh(&ben).await;
+        let path = if condition == Some(("if-none-match", "*")) { "/new" } else { "/f" };
+        let token = match condition {
+            Some(("if", _)) => ben.lock(path, "0", "exclusive").await.ok(),
+            _ => None,
+        };
+        let shown = token.as_ref().map(|token| format!("({token})"));
+        let headers: Vec<_> =
+            condition.into_iter().map(|(name, value)| (name, shown.as_deref().unwrap_or(value))).collect();
+        let mine = || Asked::of("PUT", path);
+        // By somebody on the page, where locks do not count.
+        let theirs = page.put(path, "theirs");
+        let (status, put) = world.gate.unknown(LOCKS, mine().send(&ben, &headers), theirs).await;
+        assert!(put.status.is_success());
+        assert!(status >= 500, "{condition:?}: {status}");
+        assert_eq!(ben.send("GET", path, &[], "").await.text(), "theirs", "{condition:?}");
+        if path == "/new" {
+            assert_eq!(ben.status("DELETE", path, &[], "").await, 204);
+        }
+        let (status, ()) = world.gate.unknown(LOCKS, mine().send(&ben, &headers), async {}).await;
+        assert_eq!(status, if path == "/new" { 201 } else { 204 }, "{condition:?}");
+        assert_eq!(ben.send("GET", path, &[], "").await.text(), "mine", "{condition:?}");
+        if let Some(token) = token {
+            assert_eq!(ben.status("UNLOCK", path, &[("lock-token", &token)], "").await, 204);
+        }
+    }
+    world.stop().await;
+}

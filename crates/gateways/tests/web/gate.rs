@@ -11,10 +11,19 @@ use types::{
     Consistency, Item, ItemKey, OperationId, Query, QueryPage, TableId, Transaction, TransactionResult, WallMillis,
 };
 
+/// Where a transaction is held up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Before it is made.
+    Before,
+    /// When it was made; its answer is lost.
+    After,
+}
+
 pub struct Gate {
     client: Client,
     /// Of which table the row is that a transaction rests on, the next of which waits.
-    waits: Mutex<Option<TableId>>,
+    waits: Mutex<Option<(TableId, Held)>>,
     came: Notify,
     go_on: Notify,
 }
@@ -28,11 +37,31 @@ impl Gate {
     /// that table.
     pub async fn between<A, B>(
         &self,
-        (namespace, table): (&str, &str),
+        table: (&str, &str),
         act: impl Future<Output = A>,
         meanwhile: impl Future<Output = B>,
     ) -> (A, B) {
-        *self.waits.lock().unwrap() = Some(self.client.ensure_table(namespace, table).await.unwrap());
+        self.held(table, Held::Before, act, meanwhile).await
+    }
+
+    /// The same just after that transaction, the outcome of which is not known to who made it.
+    pub async fn unknown<A, B>(
+        &self,
+        table: (&str, &str),
+        act: impl Future<Output = A>,
+        meanwhile: impl Future<Output = B>,
+    ) -> (A, B) {
+        self.held(table, Held::After, act, meanwhile).await
+    }
+
+    async fn held<A, B>(
+        &self,
+        (namespace, table): (&str, &str),
+        held: Held,
+        act: impl Future<Output = A>,
+        meanwhile: impl Future<Output = B>,
+    ) -> (A, B) {
+        *self.waits.lock().unwrap() = Some((self.client.ensure_table(namespace, table).await.unwrap(), held));
         let others = async {
             tokio::time::timeout(Duration::from_secs(20), self.came.notified()).await.expect("it comes to the gate");
             let done = meanwhile.await;
@@ -46,19 +75,24 @@ impl Gate {
 #[async_trait]
 impl Store for Gate {
     async fn transact(&self, transaction: Transaction) -> Result<TransactionResult, ClientError> {
-        let waits = {
-            let mut waits = self.waits.lock().unwrap();
-            let meant = waits.is_some_and(|table| transaction.conditions.iter().any(|it| it.table == table));
-            if meant {
-                *waits = None;
-            }
-            meant
-        };
-        if waits {
+        let held = self
+            .waits
+            .lock()
+            .unwrap()
+            .take_if(|(table, _)| transaction.conditions.iter().any(|it| it.table == *table))
+            .map(|(_, held)| held);
+        let operation = transaction.operation;
+        if held == Some(Held::After) {
+            Store::transact(&self.client, transaction.clone()).await?;
+        }
+        if held.is_some() {
             self.came.notify_one();
             self.go_on.notified().await;
         }
-        Store::transact(&self.client, transaction).await
+        match held {
+            Some(Held::After) => Err(ClientError::Unknown { operation, why: "the answer is lost".into() }),
+            _ => Store::transact(&self.client, transaction).await,
+        }
     }
 
     fn now(&self) -> WallMillis {

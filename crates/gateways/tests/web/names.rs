@@ -18,7 +18,7 @@ fn seen(page: &str) -> String {
 async fn names_are_shown_as_what_they_are() {
     let world = World::new().await;
     let ada = world.browser("ada").await;
-    let (name, told) = ("reef \u{202e}gnp.exe\n", "reef \\u{202e}gnp.exe\\u{a}");
+    let (name, told) = ("reef \u{202e}gnp.exe\u{ad}\n", "reef \\u{202e}gnp.exe\\u{ad}\\u{a}");
     let path = format!("/{name}/{name}");
     ada.json("POST", "/api/v1/drive/folder", json!({"path": format!("/{name}")})).await;
     assert!(ada.put(&path, "x").await.status.is_success());

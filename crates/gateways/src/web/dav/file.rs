@@ -70,9 +70,9 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
         by: Some(ask.user.id),
     };
     let quota = ask.quota().await?;
-    let (drive, wanted) = (ask.drive, condition(ask, there.as_ref()));
-    let path_said = path.to_string();
-    let upload = Upload { drive, quota, path: path_said, new, condition: wanted, again: false, locks: None };
+    // On which condition is known when the bytes have come.
+    let (drive, path_said, condition) = (ask.drive, path.to_string(), PutCondition::Replace);
+    let upload = Upload { drive, quota, path: path_said, new, condition, again: false, locks: None };
     upload.check(&ask.state).await?;
 
     let _room = crate::web::room(&ask.state.inner.uploads).await?;
@@ -106,7 +106,7 @@ async fn place(ask: &Ask, path: &DrivePath, upload: &Upload, content: &Content) 
     let there = ask.find(path).await?;
     let member = there.is_none();
     let locks = ask.may_change(path, there.as_ref(), &[Touched { path, deep: false, member }]).await?;
-    let condition = condition(ask, there.as_ref());
+    let condition = condition(there.as_ref());
     // A version that was refused will not do any more.
     let new = NewFile { version: VersionId::random(), ..upload.new.clone() };
     let upload = Upload { new, condition, locks: Some(locks), ..upload.clone() };
@@ -114,13 +114,9 @@ async fn place(ask: &Ask, path: &DrivePath, upload: &Upload, content: &Content) 
     Ok((!member, stored))
 }
 
-/// What was looked at on some condition must still hold when the file is put.
-pub(super) fn condition(ask: &Ask, there: Option<&Entry>) -> PutCondition {
-    let conditions =
-        [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE, HeaderName::from_static("if")];
-    if !conditions.iter().any(|name| ask.headers.contains_key(name)) {
-        return PutCondition::Replace;
-    }
+/// What was looked at is what is replaced: locks and conditions were judged by it, and an answer that is lost does not
+/// bring older bytes over what came after them.
+fn condition(there: Option<&Entry>) -> PutCondition {
     match there.and_then(Entry::file) {
         Some(file) => PutCondition::ReplaceIfVersion(file.version),
         None => PutCondition::CreateNew,

@@ -53,6 +53,21 @@ impl InBucket {
         }
     }
 
+    /// May they say how long the key is retained, or whether it is held? What nobody can take away is for managers to say,
+    /// and for whom the policy lets.
+    pub(crate) fn may_lock_as(&self, retained: bool, held: bool, key: &str) -> S3Result<()> {
+        let actions = [(retained, "s3:PutObjectRetention"), (held, "s3:PutObjectLegalHold")];
+        for (_, action) in actions.into_iter().filter(|(said, _)| *said) {
+            let asked = Asked { action, key: key.to_string(), ..Asked::default() };
+            match judge(self.policy.as_ref(), &self.place, self.caller.as_ref(), &asked) {
+                Verdict::Denied => return Err(denied()),
+                Verdict::Silent if self.bucket.role != DriveRole::Manage => return Err(no_lock_role(action)),
+                Verdict::Silent | Verdict::Allowed => {}
+            }
+        }
+        Ok(())
+    }
+
     /// May they pass over locks of governance there, as they say they want to? Managers may, where no policy says otherwise.
     pub(crate) fn may_bypass(&self, said: Option<bool>, key: &str) -> bool {
         let asked = Asked { action: "s3:BypassGovernanceRetention", key: key.to_string(), ..Asked::default() };
@@ -84,6 +99,11 @@ fn denied() -> S3Error {
 
 fn no_role() -> S3Error {
     refused(S3ErrorCode::AccessDenied, "neither your role in this drive nor the bucket's policy allows that")
+}
+
+fn no_lock_role(action: &str) -> S3Error {
+    let what = format!("what locks objects is set by who manages this drive, or whom its policy allows {action}");
+    refused(S3ErrorCode::AccessDenied, what)
 }
 
 fn judge(policy: Option<&Policy>, place: &BucketPlace, caller: Option<&AccessCaller>, asked: &Asked) -> Verdict {

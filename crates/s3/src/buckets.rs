@@ -63,11 +63,20 @@ impl Gateway {
             return Err(refused(S3ErrorCode::InvalidBucketName, what));
         }
         // One of theirs that has no name yet may be called so.
-        if self.accounts().bucket(&caller.user, &name).await.is_ok() {
-            return Err(refused(S3ErrorCode::BucketAlreadyOwnedByYou, format!("the bucket {name} is there already")));
+        if let Ok(there) = self.accounts().bucket(&caller.user, &name).await {
+            if !locks || !self.lock_at_last(&caller.user, &there).await? {
+                let what = format!("the bucket {name} is there already");
+                return Err(refused(S3ErrorCode::BucketAlreadyOwnedByYou, what));
+            }
+            let location = Some(format!("/{name}"));
+            return Ok(S3Response::new(CreateBucketOutput { location }));
         }
-        match self.accounts().make_bucket(&caller.user, &name).await {
-            Ok(made) if locks => self.lock_new(&caller.user, made.id).await?,
+        let made = match locks {
+            true => self.accounts().make_locked_bucket(&caller.user, &name).await,
+            false => self.accounts().make_bucket(&caller.user, &name).await,
+        };
+        match made {
+            Ok(made) if locks => self.lock_new(made.id).await?,
             Ok(_) => {}
             Err(AccountError::NameTaken { .. }) => {
                 let own = self.accounts().bucket(&caller.user, &name).await.is_ok();

@@ -51,7 +51,7 @@ impl Gateway {
     }
 
     pub(crate) async fn copy(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
+        let mut at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         crate::acl::check_headers(&request.headers)?;
         let condition = on_target(&request.headers)?;
         let input = request.input;
@@ -62,8 +62,9 @@ impl Gateway {
         )?;
         let lock = {
             let (mode, until) = (input.object_lock_mode.as_ref(), input.object_lock_retain_until_date.as_ref());
-            self.new_lock(&at, mode, until, input.object_lock_legal_hold_status.as_ref()).await?
+            self.new_lock((&at, &input.key), mode, until, input.object_lock_legal_hold_status.as_ref()).await?
         };
+        let (retained, held) = (input.object_lock_mode.is_some(), input.object_lock_legal_hold_status.is_some());
         let conditions = Conditions {
             is: input.copy_source_if_match,
             is_not: input.copy_source_if_none_match,
@@ -77,11 +78,15 @@ impl Gateway {
         let replaces = is(input.metadata_directive.as_ref().map(MetadataDirective::as_str));
         let replaces_tags =
             input.tagging_directive.as_ref().map(TaggingDirective::as_str) == Some(TaggingDirective::REPLACE);
-        if !replaces_tags && !source.about.tags.is_empty() {
-            let version = matches!(&input.copy_source, CopySource::Bucket { version_id: Some(_), .. });
+        let version = matches!(&input.copy_source, CopySource::Bucket { version_id: Some(_), .. });
+        let may_take = |at: &InBucket, from: &InBucket| {
+            if replaces_tags || source.about.tags.is_empty() {
+                return Ok(());
+            }
             from.may(if version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" }, &source.object.key)?;
-            at.may("s3:PutObjectTagging", key.as_str())?;
-        }
+            at.may("s3:PutObjectTagging", key.as_str())
+        };
+        may_take(&at, &from)?;
         if !replaces
             && !replaces_tags
             && drive == at.bucket.drive
@@ -117,6 +122,17 @@ impl Gateway {
             let there = about.checksum.as_ref();
             if there.is_none_or(|it| it.composite || it.algorithm != algorithm.name()) {
                 let value = self.checksum_of(&from, &source, algorithm).await?;
+                // Hours may have gone by.
+                at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
+                at.may_lock_as(retained, held, &input.key)?;
+                let (from, _) = self.source(&at, &input.copy_source, &conditions).await?;
+                if from.bucket.drive != drive {
+                    return Err(refused(
+                        S3ErrorCode::OperationAborted,
+                        "the source's bucket is another by now: try again",
+                    ));
+                }
+                may_take(&at, &from)?;
                 about.checksum = Some(Checksum { algorithm: algorithm.name().into(), value, composite: false });
                 // Their checksums were another algorithm's.
                 about.parts.clear();

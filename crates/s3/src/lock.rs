@@ -6,9 +6,10 @@ use crate::gateway::Gateway;
 use crate::put::key;
 use crate::text::time;
 use crate::versions::version;
-use apps::DriveError;
+use apps::accounts::Bucket;
 use apps::drive::Versioning;
 use apps::drive::objects::{About, BucketLock, DefaultLock, LOCK_DAYS_MAX, Lock, LockMode, Object, VersionName};
+use apps::{DriveError, DriveId, DriveRole, User};
 use hyper::StatusCode;
 use s3s::dto::{
     DefaultRetention, GetObjectLegalHoldInput, GetObjectLegalHoldOutput, GetObjectLockConfigurationInput,
@@ -20,6 +21,8 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use types::WallMillis;
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 fn mode(text: &str) -> Option<LockMode> {
     match text {
@@ -52,17 +55,20 @@ fn nothing_said() -> S3Error {
     named("NoSuchObjectLockConfiguration", StatusCode::NOT_FOUND, "this version has no such lock")
 }
 
-/// Up to when; it must lie ahead.
+/// Up to when; it must lie ahead, and not further than a default may reach.
 fn until(at: &Timestamp) -> S3Result<WallMillis> {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(u64::MAX, |it| it.as_millis() as u64);
     let mut text = Vec::new();
     let told = at.format(TimestampFormat::EpochSeconds, &mut text).ok().and_then(|()| String::from_utf8(text).ok());
     let seconds: f64 = told.and_then(|text| text.parse().ok()).unwrap_or(0.0);
     let millis = (seconds * 1000.0).round() as u64;
-    match millis > now {
-        true => Ok(WallMillis(millis)),
-        false => Err(argument("The retain until date must be in the future!")),
+    if millis <= now {
+        return Err(argument("The retain until date must be in the future!"));
     }
+    if millis - now > u64::from(LOCK_DAYS_MAX) * DAY {
+        return Err(argument(format!("The retain until date must be within {LOCK_DAYS_MAX} days")));
+    }
+    Ok(WallMillis(millis))
 }
 
 /// What headers say of the lock of what comes.
@@ -134,13 +140,14 @@ impl Gateway {
     /// What headers say of the lock of what comes; where the bucket has none, it is refused before the bytes come.
     pub(crate) async fn new_lock(
         &self,
-        at: &InBucket,
+        (at, key): (&InBucket, &str),
         kind: Option<&ObjectLockMode>,
         date: Option<&Timestamp>,
         hold: Option<&ObjectLockLegalHoldStatus>,
     ) -> S3Result<Option<Lock>> {
         let lock = said(kind, date, hold)?;
         if lock.is_some() {
+            at.may_lock_as(kind.is_some(), hold.is_some(), key)?;
             self.locks(at).await?;
         }
         Ok(lock)
@@ -151,9 +158,22 @@ impl Gateway {
         at.drives.bucket_lock(at.bucket.drive).await.map_err(of_drive)?.ok_or_else(no_lock)
     }
 
-    /// A bucket that was just made has object lock.
-    pub(crate) async fn lock_new(&self, by: &apps::User, drive: apps::DriveId) -> S3Result<()> {
-        self.accounts().lock_drive(by, drive).await.map_err(of_account)?;
+    /// A bucket that was made to have object lock, as its drive says, and has none because whoever made it did not get
+    /// so far: now it has. False: it is no such bucket.
+    pub(crate) async fn lock_at_last(&self, by: &User, bucket: &Bucket) -> S3Result<bool> {
+        let ours = bucket.shared.is_some() && bucket.role == DriveRole::Manage;
+        if !ours
+            || !self.accounts().is_to_be_locked(by, bucket.drive).await.map_err(of_account)?
+            || self.drives().bucket_lock(bucket.drive).await.map_err(of_drive)?.is_some()
+        {
+            return Ok(false);
+        }
+        self.lock_new(bucket.drive).await?;
+        Ok(true)
+    }
+
+    /// A bucket whose drive says that it is to have object lock has it.
+    pub(crate) async fn lock_new(&self, drive: DriveId) -> S3Result<()> {
         let drives = self.drives();
         drives.set_versioning(drive, Versioning::Enabled).await.map_err(of_drive)?;
         drives.set_bucket_lock(drive, BucketLock::default()).await.map_err(of_drive)
@@ -229,6 +249,7 @@ impl Gateway {
     ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         let input = request.input;
+        at.may_lock_as(true, false, &input.key)?;
         self.locks(&at).await?;
         let told = input.retention.ok_or_else(|| malformed("say a Retention"))?;
         let new = match (&told.mode, &told.retain_until_date) {
@@ -269,6 +290,7 @@ impl Gateway {
     ) -> S3Result<S3Response<PutObjectLegalHoldOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         let input = request.input;
+        at.may_lock_as(false, true, &input.key)?;
         self.locks(&at).await?;
         let hold = input.legal_hold.and_then(|hold| hold.status).as_ref().and_then(held);
         let hold = hold.ok_or_else(|| malformed("a LegalHold has a Status, ON or OFF"))?;

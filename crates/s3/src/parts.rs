@@ -73,7 +73,7 @@ impl Gateway {
         )?;
         let lock = {
             let (mode, until) = (input.object_lock_mode.as_ref(), input.object_lock_retain_until_date.as_ref());
-            self.new_lock(&at, mode, until, input.object_lock_legal_hold_status.as_ref()).await?
+            self.new_lock((&at, &input.key), mode, until, input.object_lock_legal_hold_status.as_ref()).await?
         };
         let key = key(&input.key)?;
         let kept = Kept {

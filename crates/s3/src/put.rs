@@ -103,8 +103,9 @@ impl Gateway {
         )?;
         let lock = {
             let (mode, until) = (input.object_lock_mode.as_ref(), input.object_lock_retain_until_date.as_ref());
-            self.new_lock(&at, mode, until, input.object_lock_legal_hold_status.as_ref()).await?
+            self.new_lock((&at, &input.key), mode, until, input.object_lock_legal_hold_status.as_ref()).await?
         };
+        let (retained, held) = (input.object_lock_mode.is_some(), input.object_lock_legal_hold_status.is_some());
         if input.write_offset_bytes.is_some() {
             return Err(not_offered("appending to an object"));
         }
@@ -131,6 +132,7 @@ impl Gateway {
         let (content, sums) = self.take_body(&at, input.body, said).await?;
         // Hours may have gone by.
         let at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
+        at.may_lock_as(retained, held, &input.key)?;
         let tags = about.tags.clone();
         about.checksum = sums.checksum.as_ref().map(|(algorithm, value)| Checksum {
             algorithm: algorithm.name().into(),

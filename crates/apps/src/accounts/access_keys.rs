@@ -221,12 +221,29 @@ impl Accounts {
         };
         let now = self.inner.store.now();
         if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
-            let row = AccessKeyRow { used: now.0, used_from: text_of(device.address), ..row };
-            let put = put(key.table, key.sort_key.clone(), &row, None);
-            self.note_use(key, item, put);
+            match self.bound(&row).await {
+                Ok(drives) => {
+                    let row = AccessKeyRow { used: now.0, used_from: text_of(device.address), drives, ..row };
+                    let put = put(key.table, key.sort_key.clone(), &row, None);
+                    self.note_use(key, item, put);
+                }
+                // The next time.
+                Err(error) => tracing::debug!(%error, "a use was not noted"),
+            }
         }
         self.inner.keys_seen.put(cached, user, &caller, asked);
         Ok(caller)
+    }
+
+    /// The drives that the key's buckets are. Of a key that was made before keys knew them: those that they are now, so that
+    /// it is for no other that gets the name; none where there is no such bucket.
+    async fn bound(&self, row: &AccessKeyRow) -> Result<Vec<Bytes>, AccountError> {
+        let mut drives = row.drives.clone();
+        for name in row.buckets.iter().skip(drives.len()) {
+            let place = self.bucket_place(name).await?;
+            drives.push(place.map_or(DriveId([0; 16]), |place| place.drive).bytes());
+        }
+        Ok(drives)
     }
 
     fn count_access_keys(&self, delta: i64) -> Update {

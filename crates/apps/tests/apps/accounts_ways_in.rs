@@ -270,6 +270,30 @@ async fn app_passwords_open_what_they_say() {
     assert_eq!(model.count("accounts", "app_passwords"), 1);
 }
 
+/// A key of before keys knew their buckets' drives is bound at its next use: for no drive that gets the name later.
+#[tokio::test]
+async fn a_key_that_was_not_bound_is_bound_when_it_is_used() {
+    let (model, accounts, root) = set_up().await;
+    accounts.derive_access_keys_from(&[7; 32]);
+    let ada = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
+    let made = accounts.make_bucket(&ada, "tea").await.unwrap();
+    let scope = AccessScope { read: true, write: true, buckets: vec!["tea".into()] };
+    let (key, _) = accounts.create_access_key(&ada, "x", scope).await.unwrap();
+    let own = u64::from_str_radix(&key.id[key.id.len() - 16..], 16).unwrap().to_be_bytes();
+    let row = model.value("accounts", "access_keys", &own);
+    // The drives stand last in it: a tag, a length, and 16 bytes.
+    model.overwrite("accounts", "access_keys", &own, &row[..row.len() - 18]);
+    let (at, other) = (Device::default(), atoll_apps::DriveId([9; 16]));
+    assert!(accounts.access_key(&key.id, &at).await.unwrap().is_for("tea", other), "it is not bound yet");
+    while !model.value("accounts", "access_keys", &own).ends_with(&made.id.0) {
+        tokio::task::yield_now().await;
+    }
+    let later = node(&model).await;
+    later.derive_access_keys_from(&[7; 32]);
+    let caller = later.access_key(&key.id, &at).await.unwrap();
+    assert!(caller.is_for("tea", made.id) && !caller.is_for("tea", other));
+}
+
 /// Access keys: as many as there may be; those that a reset has ended open nothing and make room.
 #[tokio::test]
 async fn access_keys_end_with_the_password_that_was_reset() {

@@ -265,6 +265,21 @@ async fn a_lock_that_comes_just_now_holds() {
 }
 
 #[tokio::test]
+async fn a_lock_of_a_folder_is_refused() {
+    let model = Model::new();
+    let drives = drives(&model, 0).await;
+    drives.set_versioning(DRIVE, Versioning::Enabled).await.unwrap();
+    drives.set_bucket_lock(DRIVE, BucketLock::default()).await.unwrap();
+    let hold = Some(Lock { mode: 0, until: 0, hold: true });
+    assert!(matches!(put(&drives, &model, "a/", 0, hold).await, Err(DriveError::Invalid(_))));
+    assert_eq!(drives.object(DRIVE, &key("a/")).await.unwrap(), None);
+    // With bytes it is an object as any other.
+    let name = put(&drives, &model, "a/", 1, hold).await.unwrap();
+    assert_eq!(lock_of(&drives, "a/", name).await, hold);
+    put(&drives, &model, "b/", 0, None).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_a_lock_of_the_bucket_nothing_is_locked() {
     let model = Model::new();
     let drives = drives(&model, 0).await;

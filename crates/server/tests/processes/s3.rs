@@ -173,7 +173,7 @@ fn boto3_finds_what_is_locked() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/s3_lock.py");
     let (id, secret) = world.key_of_another("other");
     let mut command = world.program("python3");
-    command.env("OTHER_NAME", "other").env("OTHER_ID", id).env("OTHER_SECRET", secret).arg(script);
+    command.env("OTHER_NAME", "other").env("OTHER_ID", &id).env("OTHER_SECRET", &secret).arg(script);
     let output = command.output().unwrap();
     println!("{}", text(&output.stdout));
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -190,6 +190,15 @@ fn boto3_finds_what_is_locked() {
     }
     std::fs::write(world.folder.path().join("people.txt"), "another").unwrap();
     world.demo.ok(&["upload", "--force", &world.path("people.txt"), "/for/", "--drive", "locked"]);
+    // Who may edit puts and deletes; what nobody can take away is not for them to say.
+    world.demo.ok(&["drive", "add", "locked", "other"]);
+    world.demo.ok(&["drive", "role", "locked", "other", "edit"]);
+    let hold = ["put-object-legal-hold", "--bucket", "locked", "--key", "for/people.txt", "--legal-hold", "Status=ON"];
+    let mut by_other = world.program("aws");
+    by_other.env("AWS_ACCESS_KEY_ID", &id).env("AWS_SECRET_ACCESS_KEY", &secret);
+    let refused = by_other.args(["--endpoint-url", &world.endpoints[0], "s3api"]).args(hold).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(said.contains("AccessDenied") && said.contains("s3:PutObjectLegalHold"), "{said}");
     let listed = world.ok(
         "aws",
         &[

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 ENDPOINTS = os.environ["ENDPOINTS"].split(",")
 BUCKET = "locked"
 UTC = datetime.timezone.utc
-FAR = datetime.datetime(2140, 1, 1, tzinfo=UTC)
+FAR = datetime.datetime(2090, 1, 1, tzinfo=UTC)
 
 
 def client(node, key=None, secret=None):
@@ -80,6 +80,7 @@ def configurations():
     A.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
     assert C.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     assert C.get_object_lock_configuration(Bucket=BUCKET)["ObjectLockConfiguration"] == {"ObjectLockEnabled": "Enabled"}
+    assert refused(B.create_bucket, Bucket=BUCKET, ObjectLockEnabledForBucket=True) == ("BucketAlreadyOwnedByYou", 409)
     assert refused(A.put_bucket_versioning, Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"}) == (
         "InvalidBucketState", 409)
     for wrong, code in [
@@ -98,7 +99,8 @@ def retentions():
     version = put("a")
     at = {"Bucket": BUCKET, "Key": "a"}
     assert refused(C.get_object_retention, **at) == ("NoSuchObjectLockConfiguration", 404)
-    for mode, until, code in [("governance", FAR, "MalformedXML"), ("GOVERNANCE", datetime.datetime(2020, 1, 1), "InvalidArgument")]:
+    for mode, until, code in [("governance", FAR, "MalformedXML"), ("GOVERNANCE", datetime.datetime(2020, 1, 1), "InvalidArgument"),
+            ("COMPLIANCE", datetime.datetime(2240, 1, 1), "InvalidArgument")]:
         wrong = {"Mode": mode, "RetainUntilDate": until}
         assert refused(A.put_object_retention, **at, Retention=wrong) == (code, 400), mode
     far = {"Mode": "GOVERNANCE", "RetainUntilDate": FAR}
@@ -152,6 +154,7 @@ def holds():
     A.put_object_legal_hold(**at, LegalHold={"Status": "OFF"})
     delete("h", version)
     assert refused(A.put_object, Bucket=BUCKET, Key="h", Body=b"", ObjectLockLegalHoldStatus="abc") == ("InvalidArgument", 400)
+    assert refused(A.put_object, Bucket=BUCKET, Key="f/", Body=b"", ObjectLockLegalHoldStatus="ON") == ("InvalidRequest", 400)
     assert refused(A.put_object, Bucket=BUCKET, Key="h", Body=b"", ObjectLockMode="COMPLIANCE") == ("InvalidArgument", 400)
 
 

@@ -32,17 +32,32 @@ fn named(line: AuditRow, row: &DriveRow, drive: DriveId, more: &str) -> AuditRow
 impl Accounts {
     /// Makes a drive, which its maker manages.
     pub async fn make_drive(&self, by: impl Into<By>, name: &str) -> Result<SharedDrive, AccountError> {
-        self.make_drive_as(by.into(), name, None).await
+        self.make_drive_as(by.into(), name, None, false).await
     }
 
     /// The same as a bucket of that name, which must be free.
     pub async fn make_bucket(&self, by: impl Into<By>, name: &str) -> Result<SharedDrive, AccountError> {
-        self.make_drive_as(by.into(), name, Some(name)).await
+        self.make_drive_as(by.into(), name, Some(name), false).await
     }
 
-    async fn make_drive_as(&self, by: By, name: &str, bucket: Option<&str>) -> Result<SharedDrive, AccountError> {
-        let row =
-            DriveRow { name: valid_drive_name(name)?, made: self.inner.store.now().0, quota: None, locked: false };
+    /// The same of one that is to have object lock, which is known with it: whoever finds it without goes on.
+    pub async fn make_locked_bucket(&self, by: impl Into<By>, name: &str) -> Result<SharedDrive, AccountError> {
+        self.make_drive_as(by.into(), name, Some(name), true).await
+    }
+
+    /// Is the drive one with object lock, or about to be? For its managers.
+    pub async fn is_to_be_locked(&self, by: &crate::User, drive: DriveId) -> Result<bool, AccountError> {
+        Ok(self.authority(by, drive).await?.drive.locked)
+    }
+
+    async fn make_drive_as(
+        &self,
+        by: By,
+        name: &str,
+        bucket: Option<&str>,
+        locked: bool,
+    ) -> Result<SharedDrive, AccountError> {
+        let row = DriveRow { name: valid_drive_name(name)?, made: self.inner.store.now().0, quota: None, locked };
         self.count_made("drives", by.user.id).await?;
         let (drive, tables) = (DriveId::random(), &self.inner.tables);
         for _ in 0..TRIES_OF_A_CHANGE {

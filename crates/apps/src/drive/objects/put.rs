@@ -91,6 +91,10 @@ impl Drives {
         more: &mut (dyn FnMut(&mut Change) + Send),
     ) -> Result<Object, DriveError> {
         put.new.file.check()?;
+        if put.is_folder() && put.new.about.lock.is_some() {
+            let what = "a folder, which is a key that ends with a slash and has no bytes, has no lock";
+            return Err(DriveError::Invalid(what.into()));
+        }
         let mut intent = None;
         let result = self.put_into_spot(put, &mut intent, more).await;
         if let (Err(_), Some(intent)) = (&result, intent) {

@@ -15,9 +15,10 @@ use serde_json::{Value, json};
   atoll copies /plan.txt
   atoll copies /film.mkv --verify     every machine reads what it has of it, now
 
-A small file is part of its entry and has no checksum of its own: who holds it is told, and no time of verifying.
-What a machine read within the last ten minutes it does not read again.
-Exit code 1 when a machine lacks or has damaged what it should have, 3 when it is only that some could not be asked.")]
+A small file is part of its entry and has no checksum of its own: who holds it is told, and no time
+of verifying. What a machine read within the last ten minutes it does not read again.
+Exit code 1 when a machine lacks or has damaged what it should have, 3 when it is only that some
+could not be asked.")]
 pub struct CopiesArgs {
     /// File in the drive
     pub path: String,

@@ -267,16 +267,27 @@ impl Gateway {
         Ok(S3Response::new(PutObjectRetentionOutput::default()))
     }
 
+    /// What is said of a version's lock, for who may read there.
+    async fn lock_on<T>(
+        &self,
+        request: &S3Request<T>,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> S3Result<Lock> {
+        let at = self.bucket(request, bucket, Need::Read).await?;
+        self.locks(&at).await?;
+        let open = self.found(&at.drives, at.bucket.drive, key, version(version_id)?).await?;
+        open.about.lock.ok_or_else(nothing_said)
+    }
+
     pub(crate) async fn retention(
         &self,
         request: S3Request<GetObjectRetentionInput>,
     ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
-        let at = self.bucket(&request, &request.input.bucket, Need::Read).await?;
-        let input = request.input;
-        self.locks(&at).await?;
-        let name = version(input.version_id.as_deref())?;
-        let open = self.found(&at.drives, at.bucket.drive, &input.key, name).await?;
-        let lock = open.about.lock.filter(|lock| lock.mode() != LockMode::None).ok_or_else(nothing_said)?;
+        let input = &request.input;
+        let lock = self.lock_on(&request, &input.bucket, &input.key, input.version_id.as_deref()).await?;
+        let lock = Some(lock).filter(|lock| lock.mode() != LockMode::None).ok_or_else(nothing_said)?;
         let retention = ObjectLockRetention {
             mode: Some(ObjectLockRetentionMode::from_static(shown(lock.mode()))),
             retain_until_date: Some(time(WallMillis(lock.until))),
@@ -304,12 +315,8 @@ impl Gateway {
         &self,
         request: S3Request<GetObjectLegalHoldInput>,
     ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
-        let at = self.bucket(&request, &request.input.bucket, Need::Read).await?;
-        let input = request.input;
-        self.locks(&at).await?;
-        let name = version(input.version_id.as_deref())?;
-        let open = self.found(&at.drives, at.bucket.drive, &input.key, name).await?;
-        let lock = open.about.lock.ok_or_else(nothing_said)?;
+        let input = &request.input;
+        let lock = self.lock_on(&request, &input.bucket, &input.key, input.version_id.as_deref()).await?;
         let legal_hold = Some(ObjectLockLegalHold { status: Some(hold_of(&lock)) });
         Ok(S3Response::new(GetObjectLegalHoldOutput { legal_hold }))
     }

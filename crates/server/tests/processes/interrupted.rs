@@ -11,15 +11,19 @@ use std::time::Duration;
 
 const FILES: usize = 240;
 
+/// What is in a folder, but for what goes while it is read: a download gives a file its name when it is whole.
 fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     walkdir::WalkDir::new(folder)
         .into_iter()
         .flatten()
         .filter(|entry| entry.depth() > 0)
-        .map(|entry| {
+        .filter_map(|entry| {
             let name = entry.path().strip_prefix(folder).unwrap().display().to_string();
-            let bytes = if entry.file_type().is_file() { std::fs::read(entry.path()).unwrap() } else { Vec::new() };
-            (name, bytes)
+            let bytes = if entry.file_type().is_file() { std::fs::read(entry.path()) } else { Ok(Vec::new()) };
+            match bytes {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                bytes => Some((name, bytes.unwrap())),
+            }
         })
         .collect()
 }

@@ -138,11 +138,12 @@ fn also_asked(call: &str, version: bool, headers: &HeaderMap) -> Vec<&'static st
 
 #[async_trait]
 impl S3Access for Gateway {
-    /// Nobody is refused here: the bucket's policy may let in who did not sign.
+    /// Nobody is refused here for who they are: the bucket's policy may let in who did not sign.
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
         let query = request.uri().query().unwrap_or_default();
         let version = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "versionId");
         let call = request.s3_op().name();
+        crate::query::check(call, query)?;
         let (action, each) = (action_of(call, version), call == "DeleteObjects");
         let key = request.s3_path().get_object_key().unwrap_or_default().to_string();
         let also = also_asked(call, version, request.headers());

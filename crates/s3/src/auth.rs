@@ -9,6 +9,7 @@ use crate::policy::{Policy, Verdict, Who};
 use apps::accounts::{AccessCaller, Bucket, BucketKeeper, BucketPlace};
 use apps::{AccountError, Device, DriveRole, Drives};
 use async_trait::async_trait;
+use hyper::header::HeaderValue;
 use hyper::http::Extensions;
 use s3s::auth::{Credentials, S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
@@ -41,6 +42,14 @@ impl InBucket {
     /// Who signed, for what nobody does without.
     pub(crate) fn caller(&self) -> S3Result<&AccessCaller> {
         self.caller.as_ref().ok_or_else(unsigned)
+    }
+
+    /// Is it whose the request expects it to be, if it does?
+    pub(crate) fn is_of(&self, owner: Option<&[u8]>) -> S3Result<()> {
+        match owner.is_some_and(|owner| owner != self.bucket.drive.to_string().as_bytes()) {
+            true => Err(refused(S3ErrorCode::AccessDenied, "the bucket is not whose the request expects it to be")),
+            false => Ok(()),
+        }
     }
 
     /// May they do that to this key? For calls that name keys in their body.
@@ -148,10 +157,7 @@ impl Gateway {
     /// The bucket, if who asks may do that there.
     pub(crate) async fn bucket<T>(&self, request: &S3Request<T>, name: &str, need: Need) -> S3Result<InBucket> {
         let at = self.again(&request.credentials, &request.extensions, name, need).await?;
-        let owner = request.headers.get("x-amz-expected-bucket-owner");
-        if owner.is_some_and(|owner| owner.as_bytes() != at.bucket.drive.to_string().as_bytes()) {
-            return Err(refused(S3ErrorCode::AccessDenied, "the bucket is not whose the request expects it to be"));
-        }
+        at.is_of(request.headers.get("x-amz-expected-bucket-owner").map(HeaderValue::as_bytes))?;
         Ok(at)
     }
 

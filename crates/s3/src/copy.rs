@@ -19,7 +19,7 @@ use hyper::HeaderMap;
 use hyper::body::Frame;
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use s3s::dto::{
-    ChecksumAlgorithm, ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag,
+    AccountId, ChecksumAlgorithm, ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag,
     ETagCondition, MetadataDirective, StreamingBlob, TaggingDirective,
 };
 use s3s::{Body, S3ErrorCode, S3Request, S3Response, S3Result};
@@ -29,7 +29,7 @@ impl Gateway {
     pub(crate) async fn source(
         &self,
         at: &InBucket,
-        source: &CopySource,
+        (source, owner): (&CopySource, Option<&AccountId>),
         conditions: &Conditions,
     ) -> S3Result<(InBucket, OpenObject)> {
         let CopySource::Bucket { bucket, key: text, version_id } = source else {
@@ -39,6 +39,7 @@ impl Gateway {
         let action = if name.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let asked = Asked { action, key: text.to_string(), ..Asked::default() };
         let from = self.bucket_for(at.caller.clone(), bucket, Need::Read, &asked).await?;
+        from.is_of(owner.map(|owner| owner.as_bytes()))?;
         let open =
             self.found(&from.drives, from.bucket.drive, text, name).await.map_err(|error| match error.code() {
                 S3ErrorCode::MethodNotAllowed => {
@@ -71,7 +72,8 @@ impl Gateway {
             since: input.copy_source_if_modified_since,
             not_since: input.copy_source_if_unmodified_since,
         };
-        let (from, source) = self.source(&at, &input.copy_source, &conditions).await?;
+        let (from, source) =
+            self.source(&at, (&input.copy_source, input.expected_source_bucket_owner.as_ref()), &conditions).await?;
         let drive = from.bucket.drive;
         let key = key(&input.key)?;
         let is = |directive: Option<&str>| directive == Some(MetadataDirective::REPLACE);
@@ -125,7 +127,9 @@ impl Gateway {
                 // Hours may have gone by.
                 at = self.again(&request.credentials, &request.extensions, &input.bucket, Need::Write).await?;
                 at.may_lock_as(retained, held, &input.key)?;
-                let (from, _) = self.source(&at, &input.copy_source, &conditions).await?;
+                let (from, _) = self
+                    .source(&at, (&input.copy_source, input.expected_source_bucket_owner.as_ref()), &conditions)
+                    .await?;
                 if from.bucket.drive != drive {
                     return Err(refused(
                         S3ErrorCode::OperationAborted,

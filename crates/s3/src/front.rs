@@ -2,12 +2,13 @@
 
 use crate::errors::{named, refused};
 use hyper::header::{
-    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RANGE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RANGE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use s3s::dto::Range;
 use s3s::host::{S3Host, VirtualHost};
-use s3s::{HttpResponse, S3Error, S3ErrorCode, S3Result};
+use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result};
 
 /// For how long a URL may be signed: a week, as S3 has it.
 const SIGNED_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
@@ -148,6 +149,50 @@ pub(crate) fn answer(error: S3Error, request_id: &str) -> HttpResponse {
     })
 }
 
+/// What a code means where the library says it without a word.
+fn words(code: &str) -> &'static str {
+    match code {
+        "SignatureDoesNotMatch" => {
+            "the signature is not what this key's secret makes of the request: check the secret, and that nothing between changes the request"
+        }
+        "InvalidBucketName" => {
+            "a bucket's name has 3 to 63 small letters, digits, hyphens and dots, a letter or digit first and last"
+        }
+        "InvalidRange" => "the range begins behind the end of the object",
+        "InvalidURI" => "the path is not UTF-8 in percent-encoding",
+        "IncompleteBody" => "the body is not as long as was said",
+        "KeyTooLongError" => "a key has at most 1024 bytes",
+        "MalformedXML" => "the body is not the XML that this call takes",
+        "MethodNotAllowed" => "this method is not for that",
+        "MissingRequestBodyError" => "this call takes a body, and none came",
+        _ => "the request was refused",
+    }
+}
+
+/// An error's document has words, and says which request it is to.
+pub(crate) fn explain(response: &mut HttpResponse, request_id: &str) {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return;
+    }
+    let Some(bytes) = response.body().bytes() else { return };
+    let Some(document) = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix("</Error>")) else {
+        return;
+    };
+    let code = document.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let Some((code, rest)) = code else { return };
+    let message = match rest.contains("<Message>") {
+        true => String::new(),
+        false => format!("<Message>{}</Message>", words(code)),
+    };
+    let id = match rest.contains("<RequestId>") {
+        true => String::new(),
+        false => format!("<RequestId>{request_id}</RequestId>"),
+    };
+    *response.body_mut() = Body::from(format!("{document}{message}{id}</Error>"));
+    response.headers_mut().remove(CONTENT_LENGTH);
+}
+
 /// Every answer says which request it is to. What people put is nothing that may act in a browser: it knows this host by its
 /// other ports, too, and brings their cookies.
 pub(crate) fn sign(response: &mut HttpResponse, request_id: &str) {
@@ -239,6 +284,26 @@ mod tests {
         for range in ["bytes=a-b", "bytes=5-2", "lines=1-2", "bytes=1-2,5-6"] {
             assert!(!left(range, "/a") && left(range, "/a?X-Amz-SignedHeaders=host%3Brange"), "{range}");
         }
+    }
+
+    #[test]
+    fn errors_have_words() {
+        let told = |error: S3Error| {
+            let mut response = error.to_http_response().unwrap();
+            explain(&mut response, "ID");
+            String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap()
+        };
+        let wrong = told(S3ErrorCode::SignatureDoesNotMatch.into());
+        assert!(
+            wrong.contains("<Message>the signature is not what")
+                && wrong.ends_with("<RequestId>ID</RequestId></Error>")
+        );
+        let said = told(refused(S3ErrorCode::AccessDenied, "</Error><Message>"));
+        assert_eq!(said.matches("<Message>").count(), 1, "{said}");
+        assert!(said.ends_with("&lt;Message&gt;</Message><RequestId>ID</RequestId></Error>"), "{said}");
+        let mut found = HttpResponse::new(Body::from("<Error><Code>a</Code></Error>".to_string()));
+        explain(&mut found, "ID");
+        assert_eq!(found.body().bytes().unwrap(), "<Error><Code>a</Code></Error>");
     }
 
     #[test]

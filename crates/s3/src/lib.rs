@@ -33,6 +33,7 @@ mod parts;
 mod policy;
 mod post_policy;
 mod put;
+mod query;
 mod read;
 mod rules;
 mod text;

@@ -204,6 +204,7 @@ impl Entry {
             // taken for it.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        front::explain(&mut response, &id);
         front::sign(&mut response, &id);
         Ok(response)
     }

@@ -173,7 +173,8 @@ impl Gateway {
             since: input.copy_source_if_modified_since,
             not_since: input.copy_source_if_unmodified_since,
         };
-        let (_, source) = self.source(&at, &input.copy_source, &conditions).await?;
+        let (_, source) =
+            self.source(&at, (&input.copy_source, input.expected_source_bucket_owner.as_ref()), &conditions).await?;
         let size = source.object.size();
         let range = match &input.copy_source_range {
             None => 0..size,
@@ -305,6 +306,9 @@ impl Gateway {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         let input = request.input;
         let (key, id) = (key(&input.key)?, upload_id(&input.upload_id)?);
+        if input.if_match_initiated_time.is_some() {
+            return Err(crate::errors::not_offered("an abort under a condition on time"));
+        }
         at.drives.abort_upload(at.bucket.drive, id, &key).await.map_err(of_drive)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }

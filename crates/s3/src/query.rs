@@ -104,7 +104,7 @@ pub(crate) fn check(call: &str, query: &str) -> S3Result<()> {
             continue;
         }
         let shown: String = name.chars().take(64).collect();
-        return Err(not_offered(&format!("this with {shown:?} in the query, which S3 may take for another call,")));
+        return Err(not_offered(&format!("{shown:?}, which the query names,")));
     }
     Ok(())
 }

@@ -164,6 +164,13 @@ fn remote_advice(error: &RemoteError) -> (Option<String>, Option<String>) {
         RemoteError::WrongPassword(_) => (unchanged, next("try again")),
         RemoteError::CodeNeeded { .. } => (unchanged, next("sign in again with --code CODE")),
         RemoteError::DoneSignIn(_) => (Some("it was done".into()), next("atoll login")),
+        // What no administrator may do either.
+        RemoteError::Denied(why) if why.contains("object lock") || why.contains("a retention, or a legal hold") => {
+            (unchanged, next("locks are told and set by S3 (get-object-retention, put-object-legal-hold): docs/s3.md"))
+        }
+        RemoteError::Denied(why) if why.contains("on the page Trash") => {
+            (unchanged, next("`atoll trash held` shows what was removed; put-back or let-go ends it"))
+        }
         RemoteError::Denied(_) => (unchanged, next("`atoll whoami` shows who you are; ask an administrator")),
         RemoteError::NoSuchTable(_) => {
             (unchanged, next("`atoll table list` shows the tables; `atoll table create NAME` makes one"))

@@ -46,6 +46,22 @@ async fn body(by: &Client<'_>, path: &str) -> String {
     answer.text().to_string()
 }
 
+/// As rclone says it with each file: what was damaged on its way is not stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_is_held_to_its_checksum() {
+    let world = World::new().await;
+    let ben = client(&world, "ben", true).await;
+    // Of "abc".
+    let sum = "a9993e364706816aba3e25717850c26c9cd0d89d";
+    let put = async |text: &str, said: String| ben.send("PUT", "/a", &[("oc-checksum", &said)], text).await;
+    assert_eq!(put("abc", format!("SHA1:{sum}")).await.status.as_u16(), 201);
+    let refused = put("abd", format!("SHA1:{sum}")).await;
+    assert_eq!(refused.status.as_u16(), 400);
+    assert!(refused.text().contains("another SHA1"), "{}", refused.text());
+    assert_eq!(put("abd", "MD5:x".into()).await.status.as_u16(), 400, "what is not looked at is not passed over");
+    assert_eq!(body(&ben, "/a").await, "abc");
+}
+
 /// Whatever comes of a body: what was there stays, with its versions, and of what was not there nothing is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_that_ends_early_leaves_nothing() {

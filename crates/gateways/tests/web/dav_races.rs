@@ -5,6 +5,7 @@ use crate::world::World;
 
 /// Held up there, since every change by WebDAV rests on it.
 const LOCKS: (&str, &str) = ("drive", "locks");
+const JOBS: (&str, &str) = ("drive", "jobs");
 
 /// A request, one header of which may be told besides the destination.
 struct Asked {
@@ -119,6 +120,25 @@ async fn conditions_hold_for_what_is_changed() {
         let again = asked.send(&ben, &[("if", &condition)]).await;
         assert!((200..300).contains(&again), "{named}: {again}");
     }
+    world.stop().await;
+}
+
+/// So too of what takes so long that it is a job by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_overtaken_under_way_tells_what_holds_no_more() {
+    let world = World::new().await;
+    let ben = client(&world, "ben", true).await;
+    fresh(&ben).await;
+    let etag = ben.send("HEAD", "/t", &[], "").await.header("etag").to_string();
+    let condition = format!("</dav/home/t> ([{etag}])");
+    let copy = Asked::to("COPY", "/d", "/t");
+    let theirs = ben.status("PUT", "/t", &[], "by somebody else");
+    assert_eq!(world.gate.between(JOBS, copy.send(&ben, &[("if", &condition)]), theirs).await, (412, 204));
+    assert_eq!(ben.send("GET", "/t", &[], "").await.text(), "by somebody else");
+    let to_new = Asked::to("COPY", "/d", "/new");
+    let theirs = ben.status("PUT", "/new", &[], "unseen");
+    assert_eq!(world.gate.between(JOBS, to_new.send(&ben, &[("overwrite", "F")]), theirs).await, (412, 201));
+    assert_eq!(ben.send("GET", "/new", &[], "").await.text(), "unseen");
     world.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use super::answer::{Looks, Refusal};
 use super::ask::{Ask, Touched};
+use super::checksum::Checksum;
 use super::place::Place;
 use crate::web::api::{drain, media_type, send_file, whole};
 use crate::web::store::{Stored, Upload};
@@ -69,6 +70,7 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
         version: VersionId::random(),
         by: Some(ask.user.id),
     };
+    let checksum = ask.header("oc-checksum")?.map(Checksum::parse).transpose()?;
     let quota = ask.quota().await?;
     // On which condition is known when the bytes have come.
     let (drive, path_said, condition) = (ask.drive, path.to_string(), PutCondition::Replace);
@@ -79,7 +81,15 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     let length = ask.header(header::CONTENT_LENGTH)?.and_then(|text| text.parse().ok());
     // Finder sends what it does not know the length of yet in pieces, and says the length here.
     let said = ask.header("x-expected-entity-length")?.and_then(|text| text.parse().ok());
-    let content = ask.state.inner.client.write_blob_stream(UploadId::random(), whole(body, length.or(said))).await?;
+    let body = whole(body, length.or(said));
+    let (client, id) = (&ask.state.inner.client, UploadId::random());
+    let content = match &checksum {
+        None => client.write_blob_stream(id, body).await?,
+        Some(checksum) => {
+            let content = client.write_blob_stream(id, checksum.over(body)).await;
+            content.map_err(|error| checksum.missed().unwrap_or_else(|| error.into()))?
+        }
+    };
     ask.still_welcome().await?;
     // Bytes may take hours to come: is it still as it was looked at, and has nobody locked it?
     let mut looks = Looks::at(path);

@@ -12,6 +12,7 @@
 
 mod answer;
 mod ask;
+mod checksum;
 mod condition;
 mod file;
 mod live;

@@ -155,6 +155,10 @@ pub(super) async fn copy(ask: &Ask, path: &DrivePath) -> Result<Response, Refusa
     match drives.run_job(ask.drive, job.id).await {
         Ok(job) if job.state == JobState::Done => Ok(target.done()),
         Ok(job) => {
+            // What held when it began may hold no more; then that is what is told.
+            let target = Target::of(ask, path).await?;
+            let touched = [Touched { path: &target.path, deep: true, member: target.there.is_none() }];
+            ask.may_change(path, ask.find(path).await?.as_ref(), &touched).await?;
             let why = job.problem.unwrap_or_else(|| "the copy was stopped".into());
             Err(Refusal::new(StatusCode::CONFLICT, why))
         }

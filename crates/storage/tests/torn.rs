@@ -92,8 +92,7 @@ fn garbage_and_lost_pages_at_the_end_are_cut() {
     noisy.extend_from_slice(&noise(5000));
     let mut zeros = bytes.clone();
     zeros.extend_from_slice(&[0; 4096]);
-    // Unsynced frames that are whole prove nothing about the one before them that is not. Zeros alone are disk that was
-    // allocated ahead.
+    // Unsynced frames that are whole prove nothing about the one before them that is not. Zeros alone were written ahead.
     for (bad, last, torn) in [(zeroed, 3, true), (noisy, 6, true), (zeros, 6, false)] {
         let crashed = copy(folder.path());
         fs::write(&segments(crashed.path())[0], bad).unwrap();
@@ -104,7 +103,7 @@ fn garbage_and_lost_pages_at_the_end_are_cut() {
 }
 
 #[test]
-fn disk_allocated_ahead_means_nothing_and_is_written_next() {
+fn zeros_written_ahead_mean_nothing_and_are_written_next() {
     let (folder, end) = written(0);
     let ahead = {
         let engine = open(folder.path()).unwrap();
@@ -120,9 +119,9 @@ fn disk_allocated_ahead_means_nothing_and_is_written_next() {
         }
         ahead
     };
-    // A clean end gives it back; where the file system allocates nothing ahead there is nothing to give.
+    // A clean end takes them back.
     let whole = fs::metadata(&segments(folder.path())[0]).unwrap().len() as usize;
-    assert!(whole < end + 1000 && (ahead == whole - end || ahead > 1 << 20), "{whole} {end} {ahead}");
+    assert!(whole < end + 1000 && ahead > 200_000, "{whole} {end} {ahead}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn cut(path: &Path, keep: fn(u64) -> u64) {
     file.set_len(keep(written(path))).unwrap();
 }
 
-/// Bytes in the file but for zeros at its end: a log's disk is allocated ahead of what is written.
+/// Bytes in the file but for zeros at its end: a log has some ahead of what is written.
 fn written(path: &Path) -> u64 {
     let bytes = fs::read(path).unwrap();
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)

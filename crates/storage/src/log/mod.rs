@@ -46,8 +46,6 @@ struct Writer {
     end: u64,
     /// How far the segment's file reaches, as a log position.
     reach: u64,
-    /// The file system allocates disk ahead of what is written, as far as is known.
-    allocates: bool,
     chain: u64,
     buffer: Vec<u8>,
 }
@@ -70,6 +68,19 @@ fn misuse(why: String) -> StorageError {
     StorageError::Io(std::io::Error::new(std::io::ErrorKind::InvalidInput, why))
 }
 
+/// Sees to it that writing behind `end` need not make the file grow for a while; how far it reaches then.
+fn extend(writer: &Writer, end: u64) -> u64 {
+    let base = writer.segment.header.base;
+    match writer.segment.extend(writer.reach - base, end - base) {
+        Ok(reach) => base + reach,
+        // Such as a full disk: the frames may fit all the same, and tell if they do not.
+        Err(error) => {
+            tracing::debug!(%error, path = %writer.segment.path.display(), "no zeros ahead of the log");
+            end
+        }
+    }
+}
+
 impl Log {
     /// Opens or makes the log in `folder`. It is known to have been durable up to `durable`.
     pub fn open(folder: &Path, segment_bytes: u64, durable: u64, poison: Arc<Poison>) -> Result<Opened, StorageError> {
@@ -86,20 +97,13 @@ impl Log {
         };
         // A process that was killed may have left writes unsynced; they count from now on.
         segment.file.sync_all()?;
-        // A crash left what was allocated ahead.
+        // A crash left the zeros ahead.
         let reach = found.end.max(segment.header.base + segment.length()?);
         let log = Log {
             folder: folder.to_path_buf(),
             segment_bytes,
             poison,
-            writer: Mutex::new(Writer {
-                segment,
-                end: found.end,
-                reach,
-                allocates: true,
-                chain: found.chain,
-                buffer: Vec::new(),
-            }),
+            writer: Mutex::new(Writer { segment, end: found.end, reach, chain: found.chain, buffer: Vec::new() }),
             index: RwLock::new(Index { segments: found.segments, histories: found.histories }),
             synced: AtomicU64::new(found.end),
         };
@@ -129,7 +133,7 @@ impl Log {
         }
         let (base, end) = (writer.segment.header.base, writer.end + buffer.len() as u64);
         if end > writer.reach {
-            writer.reach = self.allocate(&mut writer, end);
+            writer.reach = extend(&writer, end);
         }
         if let Err(error) = writer.segment.file.write_all_at(&buffer, writer.end - base) {
             return Err(self.not_written(&mut writer, error));
@@ -217,24 +221,7 @@ impl Log {
         Ok(())
     }
 
-    /// Sees to it that writing up to `end` need not make the file grow, if the file system can; how far it reaches then.
-    fn allocate(&self, writer: &mut Writer, end: u64) -> u64 {
-        let base = writer.segment.header.base;
-        if !writer.allocates {
-            return end;
-        }
-        match writer.segment.allocate(writer.reach - base, end - base) {
-            Ok(reach) => base + reach,
-            Err(error) => {
-                // Room may come back; what the file system cannot do it will not learn.
-                writer.allocates = crate::space::exhausted(&error);
-                tracing::debug!(%error, path = %writer.segment.path.display(), "no disk ahead of the log");
-                end
-            }
-        }
-    }
-
-    /// Gives back what was allocated ahead. If it cannot be, zeros stay behind the last frame, which mean nothing.
+    /// Takes back the zeros ahead. If it cannot be, zeros stay behind the last frame, which mean nothing.
     fn trim(&self, writer: &mut Writer) {
         if writer.reach == writer.end || self.poison.check().is_err() {
             return;

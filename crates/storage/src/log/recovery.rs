@@ -134,7 +134,7 @@ fn walk(found: &mut Found, bytes: &[u8], last: bool, durable: u64) -> Result<(),
     let base = segment.header.base;
     loop {
         let rest = &bytes[(found.end - base) as usize..];
-        // Zeros were allocated ahead, and are no part of the log. Where frames are missing in front of another
+        // Zeros were written ahead, and are no part of the log. Where frames are missing in front of another
         // segment, that one does not begin where this one ends.
         if rest.iter().all(|byte| *byte == 0) {
             return Ok(());

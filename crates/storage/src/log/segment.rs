@@ -6,7 +6,6 @@
 
 use crate::StorageError;
 use crate::files::sync_folder;
-use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -60,12 +59,15 @@ impl Header {
     }
 }
 
-/// Disk that is allocated ahead of what is written. While a sync need not record that the file has grown it costs
-/// half as much: one write, and none of the file system's own.
-const AHEAD: u64 = 1 << 20;
+/// Zeros that are written ahead of what is written, at a time. While a sync need not record that the file has grown, nor
+/// that disk which was only allocated is in use now, it costs half as much: one write, and none of the file system's own.
+const AHEAD: u64 = 256 << 10;
+/// They are written in pieces of a page, or the file system holds many pages as one and accounts all of them as written
+/// with each.
+static ZEROS: [u8; 4096] = [0; 4096];
 
 /// A segment file, open for reading and, if it is the last, for writing. Behind its last frame there may be
-/// zeros: disk that is allocated already.
+/// zeros: disk that is in use already.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub header: Header,
@@ -97,14 +99,19 @@ impl Segment {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Allocates disk from `length`, where the file ends, to a bit beyond `end`; says how far it reaches then.
-    pub fn allocate(&self, length: u64, end: u64) -> io::Result<u64> {
-        let reach = end + AHEAD;
-        let allocated = fallocate(&self.file, FallocateFlags::empty(), length as i64, (reach - length) as i64);
-        if let Err(error) = allocated {
-            // It may have come some way.
-            self.file.set_len(length)?;
-            return Err(error.into());
+    /// Lets the file, which ends at `length`, reach a bit beyond `end`, up to where frames are about to be written; says
+    /// how far it reaches then.
+    pub fn extend(&self, length: u64, end: u64) -> io::Result<u64> {
+        let (page, reach) = (ZEROS.len() as u64, end + AHEAD);
+        let mut at = end;
+        while at < reach {
+            let piece = (page - at % page).min(reach - at);
+            if let Err(error) = self.file.write_all_at(&ZEROS[..piece as usize], at) {
+                // It may have come some way.
+                self.file.set_len(length)?;
+                return Err(error);
+            }
+            at += piece;
         }
         Ok(reach)
     }

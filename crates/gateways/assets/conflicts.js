@@ -11,6 +11,9 @@ function update() {
   if (box.hidden) forAll.checked = false;
 }
 
+/** Whether somebody is still to be asked. */
+export const asking = () => asked.size > 0;
+
 /** The answer for this item: `both`, `replace` or `skip`. */
 export function decide(item) {
   if (standing) return Promise.resolve(standing);

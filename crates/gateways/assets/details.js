@@ -1,11 +1,12 @@
 // The details of an entry, beside the listing: the same that its own page shows.
 import { Problem, signIn } from "./api.js";
 import { perform } from "./acts.js";
+import "./copies.js";
+import "./copy.js";
+import { dates } from "./dates.js";
 import { base, join, say } from "./format.js";
 import * as listing from "./listing.js";
-import "./copies.js";
-import { dates } from "./plain.js";
-import "./share.js";
+import "./plain.js";
 import { report } from "./report.js";
 import { complain } from "./toast.js";
 
@@ -62,6 +63,8 @@ content.addEventListener("submit", async (event) => {
     try {
       await fill(action, new URLSearchParams(new FormData(event.target)));
       pane.scrollTo(0, 0);
+      // The button that was pressed is gone: to the link that is there now, or else to the first field.
+      content.querySelector(".copy input, input:not([type=hidden])")?.focus({ preventScroll: true });
     } catch (problem) {
       // Whether it was done is seen by looking, not by doing it again.
       complain(problem);

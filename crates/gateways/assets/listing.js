@@ -2,6 +2,7 @@
 import { call } from "./api.js";
 import { api, base, count, driveName, edits, folderUrl, join, parent, say, shown, viewUrl } from "./format.js";
 import * as rows from "./rows.js";
+import "./thumbs.js";
 import { complain } from "./toast.js";
 
 const main = document.getElementById("drive");
@@ -54,8 +55,9 @@ export function rowOf(name) {
 }
 
 export function render({ fresh = new Set() } = {}) {
-  const names = new Set(state.entries.map((entry) => entry.name));
-  for (const name of state.selected) if (!names.has(name)) state.selected.delete(name);
+  const there = new Set(state.entries.map((entry) => entry.name));
+  for (const name of state.selected) if (!there.has(name)) state.selected.delete(name);
+  const before = names();
   const old = new Map([...body.rows].map((row) => [row.dataset.name, row]));
   const visible = filtered();
   const focused = body.contains(document.activeElement) ? document.activeElement : null;
@@ -66,7 +68,7 @@ export function render({ fresh = new Set() } = {}) {
     return filled;
   });
   if (made.length !== body.rows.length || made.some((row, at) => row !== body.rows[at])) body.replaceChildren(...made);
-  if (!visible.some((entry) => entry.name === state.current)) state.current = visible[0]?.name ?? null;
+  if (!visible.some((entry) => entry.name === state.current)) state.current = beside(state.current, before, visible);
   marks();
   if (focused) (focused.isConnected ? focused : link(state.current))?.focus({ preventScroll: true });
   const empty = state.entries.length === 0;
@@ -81,6 +83,14 @@ export function render({ fresh = new Set() } = {}) {
   document.getElementById("count").textContent = state.next
     ? say("items_more", { count: state.entries.length })
     : count("items_one", "items_many", state.entries.length);
+}
+
+/** Where the focus goes when its row is gone: to the next one that stayed, or else the last before it. */
+function beside(gone, before, visible) {
+  const stayed = new Set(visible.map((entry) => entry.name));
+  const at = before.indexOf(gone);
+  const near = at < 0 ? [] : [...before.slice(at), ...before.slice(0, at).reverse()];
+  return near.find((name) => stayed.has(name)) ?? visible[0]?.name ?? null;
 }
 
 /** Selection and the roving tab stop. */
@@ -105,6 +115,11 @@ export const chosenCount = () => state.selected.size;
 function link(name) {
   return name === null ? null : rowOf(name)?.querySelector("a");
 }
+
+/** The names that are shown, in their order. */
+export const names = () => [...body.rows].map((row) => row.dataset.name);
+/** Whether nothing else has the focus. */
+export const mayFocus = () => document.activeElement === document.body || body.contains(document.activeElement);
 
 export function focus(name = state.current) {
   state.current = name;
@@ -133,17 +148,17 @@ export function selectOnly(name) {
 
 /** From where the selection began to here. */
 export function selectTo(name) {
-  const names = [...body.rows].map((row) => row.dataset.name);
-  const from = Math.max(0, names.indexOf(state.anchor ?? state.current));
-  const to = names.indexOf(name);
-  state.selected = new Set(names.slice(Math.min(from, to), Math.max(from, to) + 1));
-  state.anchor = names[from];
+  const all = names();
+  const from = Math.max(0, all.indexOf(state.anchor ?? state.current));
+  const to = all.indexOf(name);
+  state.selected = new Set(all.slice(Math.min(from, to), Math.max(from, to) + 1));
+  state.anchor = all[from];
   state.current = name;
   marks();
 }
 
 export function selectAll() {
-  state.selected = new Set([...body.rows].map((row) => row.dataset.name));
+  state.selected = new Set(names());
   marks();
 }
 
@@ -178,16 +193,16 @@ export function columns() {
 
 /** Moves the focus by that many rows. */
 export function step(by, extend) {
-  const names = [...body.rows].map((row) => row.dataset.name);
-  if (names.length === 0) return;
+  const all = names();
+  if (all.length === 0) return;
   const inside = body.contains(document.activeElement);
-  const at = names.indexOf(state.current);
-  const to = inside ? Math.min(names.length - 1, Math.max(0, at + by)) : Math.max(0, at);
+  const at = all.indexOf(state.current);
+  const to = inside ? Math.min(all.length - 1, Math.max(0, at + by)) : Math.max(0, at);
   if (extend) {
     state.anchor ??= state.current;
-    selectTo(names[to]);
+    selectTo(all[to]);
   }
-  focus(names[to]);
+  focus(all[to]);
 }
 
 /** A column that is chosen again turns round. The pages of a long folder are read anew. */
@@ -362,10 +377,6 @@ export function folderOf(url) {
   if (!path.startsWith("/drive/")) return null;
   return path.slice("/drive".length).replace(/\/$/, "").split("/").map(decodeURIComponent).join("/");
 }
-
-// Where no picture can be made, the icon stays; some were found missing before this ran.
-body.addEventListener("error", ({ target }) => target.matches?.("img.thumb") && target.remove(), true);
-for (const image of body.querySelectorAll("img.thumb")) if (image.complete && image.naturalWidth === 0) image.remove();
 
 // Dates by the reader's own clock.
 for (const row of body.rows) rows.fill(row, state.path, rows.entryOf(row));

@@ -1,13 +1,7 @@
-// What all plain pages of the drive share: dates by the reader's clock, questions that close, and the way to the search.
-import { base, date, fullDate } from "./format.js";
-
-export function dates(within = document) {
-  for (const time of within.querySelectorAll("time[data-time]")) {
-    time.title = fullDate(Number(time.dataset.time));
-    time.textContent = date(Number(time.dataset.time));
-  }
-}
-dates();
+// What all plain pages of the drive share: dates, small pictures, questions that close, and the way to the search.
+import "./dates.js";
+import { base } from "./format.js";
+import "./thumbs.js";
 
 // One question at a time; Esc and a click beside it take it back.
 const questions = () => [...document.querySelectorAll("details.sure[open]")];

@@ -74,10 +74,19 @@ function drawItem(item, row) {
   item.dirty = false;
   // What needs someone comes first.
   if (item.state !== row.dataset.state && (item.state === "exists" || item.state === "failed")) list.prepend(row);
+  const held = row.contains(document.activeElement);
   row.dataset.state = item.state;
   row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.querySelector("[data-part=state]").textContent = words(item);
   row.querySelector("[data-part=progress]").value = item.file.size ? item.sent / item.file.size : 1;
+  if (held) keepFocus();
+}
+
+/** The button that was pressed may be gone: on to the next that waits for an answer. */
+function keepFocus() {
+  if (document.activeElement.checkVisibility() && list.contains(document.activeElement)) return;
+  const next = [...list.querySelectorAll("[data-state=exists] [data-act], [data-state=failed] [data-act]")].find((one) => one.checkVisibility());
+  (next ?? fold).focus();
 }
 
 function draw() {

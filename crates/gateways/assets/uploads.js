@@ -189,8 +189,8 @@ async function readable(file) {
   }
 }
 
-/** Something is on its way, which leaving this page would end. */
-export const busy = () => active.size > 0 || waiting.length > 0;
+/** Something is on its way or waits for an answer, which leaving this page would end. */
+export const busy = () => active.size > 0 || waiting.length > 0 || conflicts.asking();
 
 addEventListener("beforeunload", (event) => {
   if (busy()) event.preventDefault();

@@ -100,9 +100,14 @@ export async function rename(entry) {
   }
 }
 
+/** Looks again. Who is elsewhere meanwhile, in the filter say, stays there. */
 async function look() {
+  const known = new Set(listing.names());
+  const folder = listing.path();
   await listing.refresh();
-  if (!anyOpen()) listing.focus();
+  if (anyOpen() || !listing.mayFocus()) return;
+  const came = folder === listing.path() ? listing.names().find((name) => !known.has(name)) : undefined;
+  listing.focus(came);
 }
 
 /** To the trash, from where it comes back. */

@@ -16,6 +16,17 @@ document.addEventListener("keydown", (event) => {
   to.click();
 });
 
+// A picture that is damaged, or of a kind that this browser does not know: the bytes are downloaded.
+async function unseen(image) {
+  const { say } = await import("./format.js");
+  const words = Object.assign(document.createElement("p"), { className: "nothing", textContent: say("view_failed") });
+  words.setAttribute("role", "status");
+  image.replaceWith(words);
+}
+const picture = document.querySelector("img.shown");
+if (picture?.complete && picture.naturalWidth === 0) unseen(picture);
+else picture?.addEventListener("error", () => unseen(picture));
+
 if (document.getElementById("pages")) import("./pages.js");
 if (document.querySelector("pre[data-code]")) import("./code.js");
 document.documentElement.dataset.ready = "true";

@@ -236,6 +236,15 @@ async fn drop_boxes_take_and_show_nothing() {
     let world = World::new().await;
     let ada = with_files(&world).await;
     let guest = world.stranger();
+    // A bound is told in the units that it is typed in.
+    let typed = make(&ada, json!({"path": "/private/shared", "mode": "drop_box", "bytes": 100 << 10})).await;
+    assert!(guest.get(&at(&typed)).await.text().contains("Up to 100 KiB"));
+    let ours = ada.get("/share?path=/private/shared").await;
+    assert!(
+        ours.text().contains("0 B of 100 KiB received") && ours.text().contains("value=\"100K\""),
+        "{}",
+        ours.text()
+    );
     let link = make(&ada, json!({"path": "/private/shared", "mode": "drop_box", "bytes": 100})).await;
     let s = at(&link);
     let page = guest.get(&s).await;

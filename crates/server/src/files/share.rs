@@ -126,8 +126,7 @@ async fn make(args: ShareArgs) -> Outcome {
 /// The whole address, by the first node that tells where its pages are, and whether by HTTPS.
 fn address(of: &Links, link: &GuestLink) -> String {
     match of.web.first() {
-        Some(web) if web.contains("://") => format!("{web}{}", link.address),
-        Some(web) => format!("http://{web}{}", link.address),
+        Some(web) => session::page(web, &link.address),
         None => link.address.clone(),
     }
 }

@@ -9,9 +9,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use client::remote::Remote;
 use client::remote::people::{AccountPolicy, ChangeUserRequest, CreateUserRequest, InviteRequest};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Lines of the log, or people, asked for at a time.
 const PAGE: u32 = 50;
+/// How long a link that is made waits to hear where the pages are.
+const STATUS_WITHIN: Duration = Duration::from_secs(3);
 
 /// Manage people: accounts, roles, quotas, invitations, the log (for administrators)
 #[derive(Args, Debug)]
@@ -255,7 +258,8 @@ pub async fn run(args: UserArgs) -> Outcome {
                 value["link_secret"] = json!((!made.link_secret.is_empty()).then_some(made.link_secret));
                 return output::json(&value);
             }
-            output::line(format!("{} can sign in{}", user.name, told("once a password is set with", path)))
+            let told = told(&remote, "once a password is set with", path).await;
+            output::line(format!("{} can sign in{told}", user.name))
         }
         UserCommand::List { json } => list(&remote, json).await,
         UserCommand::Show { name, json } => show(&remote, &name, json).await,
@@ -277,8 +281,8 @@ pub async fn run(args: UserArgs) -> Outcome {
             if json {
                 return output::json(&json!({"link_secret": secret, "path": link("reset", &secret)}));
             }
-            let path = link("reset", &secret);
-            output::line(format!("A new password for {name} can be set{}", told("with", Some(path))))
+            let told = told(&remote, "with", Some(link("reset", &secret))).await;
+            output::line(format!("A new password for {name} can be set{told}"))
         }
         UserCommand::Quota { name, quota } => {
             let quota_default = quota.0.is_none();
@@ -317,7 +321,7 @@ pub async fn run(args: UserArgs) -> Outcome {
             if json {
                 return output::json(&json!({"id": id, "link_secret": made.link_secret, "path": path}));
             }
-            output::line(format!("An account can be made{}", told("with", Some(path))))
+            output::line(format!("An account can be made{}", told(&remote, "with", Some(path)).await))
         }
         UserCommand::Policy { sign_up, quota, audit_days, users_max, drive_quota, drives_max, json } => {
             let now = remote.account_policy().await?;
@@ -345,10 +349,14 @@ pub async fn run(args: UserArgs) -> Outcome {
     }
 }
 
-fn told(how: &str, path: Option<String>) -> String {
-    match path {
-        None => ".".into(),
-        Some(path) => format!(
+async fn told(remote: &Remote, how: &str, path: Option<String>) -> String {
+    let Some(path) = path else { return ".".into() };
+    // The link is made and is told this once, whether or not anybody says where the pages are.
+    let status = tokio::time::timeout(STATUS_WITHIN, remote.cluster_status()).await;
+    let nodes = status.ok().and_then(Result::ok).map(|status| status.nodes).unwrap_or_default();
+    match nodes.iter().find(|node| node.alive && !node.web.is_empty()) {
+        Some(node) => format!(" {how} this link, once:\n  {}", session::page(&node.web, &path)),
+        None => format!(
             " {how} this link, once:\n  https://WEB-ADDRESS{path}\n(WEB-ADDRESS is that of any node's web pages, such as HOST:8443)"
         ),
     }

@@ -27,6 +27,12 @@ const CA_BYTES_MAX: u64 = 1 << 20;
 /// Addresses remembered of a cluster.
 const ADDRESSES_MAX: usize = 32;
 
+/// The address of a page on a node whose web pages are at `web`: host:port, or with what stands before that for HTTPS.
+pub fn page(web: &str, path: &str) -> String {
+    let scheme = if web.contains("://") { "" } else { "http://" };
+    format!("{scheme}{web}{path}")
+}
+
 /// A connection for a command of a signed-in person.
 pub async fn connect(args: &ServerArgs) -> Outcome<Remote> {
     let mut stored = Credentials::load()?;

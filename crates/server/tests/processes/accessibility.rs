@@ -7,7 +7,7 @@ use fantoccini::key::Key;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -250,6 +250,43 @@ fn the_drive_is_used_by_the_keyboard_alone() {
         there("//table[@id='listing'][@hidden]").await;
         press(format!("{}z{}", Key::Control, Key::Null)).await;
         there(&row("Papers")).await;
+
+        // The focus stays where the hands were: beside what went, on what came back, with who is still to be answered.
+        for name in ["Maps", "Notes"] {
+            press("n".into()).await;
+            there("//dialog[@id='ask'][@open]").await;
+            press(format!("{name}{enter}")).await;
+            there(&row(name)).await;
+        }
+        let focused = async |what: &str| {
+            let script = "const { title, id } = document.activeElement; return title || id";
+            let begun = Instant::now();
+            loop {
+                let now = browser.execute(script, vec![]).await.unwrap();
+                if now == what {
+                    return;
+                }
+                assert!(begun.elapsed() < SOON, "the focus is on {now}, not {what}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        focused("Notes").await;
+        press(format!("{}", Key::Home)).await;
+        press(format!("{}", Key::Delete)).await;
+        focused("Notes").await;
+        press(format!("{}z{}", Key::Control, Key::Null)).await;
+        focused("Maps").await;
+        let file = base.join("leaf.txt");
+        std::fs::write(&file, "leaf").unwrap();
+        let picker = browser.find(Locator::Css("#upload-files")).await.unwrap();
+        picker.send_keys(file.to_str().unwrap()).await.unwrap();
+        there(&row("leaf.txt")).await;
+        picker.send_keys(file.to_str().unwrap()).await.unwrap();
+        there("//li[@data-state='exists']").await;
+        let asked = "document.querySelector('[data-state=exists] [data-act=skip]').focus()";
+        browser.execute(asked, vec![]).await.unwrap();
+        press(format!("{enter}")).await;
+        focused("tray-fold").await;
 
         press("?".into()).await;
         there("//dialog[@id='shortcuts'][@open]").await;

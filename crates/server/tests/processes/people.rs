@@ -154,7 +154,9 @@ fn people_come_in_and_stay_in_while_a_node_is_dead() {
     refused(&["whoami"], &[]);
     root.ok(&["user", "enable", "ada"], "");
 
-    // A link sets a new password, and the log tells of it all without telling a secret.
+    // A link is told whole, by where the pages are.
+    assert!(root.ok(&["user", "reset", "ada"], "").contains("  http://127.0.0.1:"));
+    // It sets a new password, and the log tells of it all without telling a secret.
     let link = json(&root.ok(&["user", "reset", "ada", "--json"], ""));
     let log = root.ok(&["user", "audit", "--about", "ada", "--json"], "");
     for action in

@@ -11,6 +11,7 @@ use crate::web::stage::Stage;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, api, format, url};
 use apps::DriveError;
+use apps::accounts::said_size;
 use apps::drive::path::shown;
 use apps::drive::{DrivePath, Entry, LinkMode};
 use askama::Template;
@@ -55,6 +56,7 @@ struct FilePage {
     size: String,
     date: String,
     machine_date: String,
+    at: u64,
     file: String,
     /// The folder that it is in, where the link is to one.
     up: Option<String>,
@@ -174,7 +176,7 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
             title: fill(text.guest_drop_title, &[("name", &shown(&target.name))]),
             lead: fill(text.guest_drop_lead, &[("name", &guest.maker.display)]),
             until,
-            max: link.bytes_max.map_or(String::new(), |max| fill(text.guest_drop_max, &[("size", &format::size(max))])),
+            max: link.bytes_max.map_or(String::new(), |max| fill(text.guest_drop_max, &[("size", &said_size(max))])),
             done: match asked.received {
                 0 => String::new(),
                 1 => text.guest_drop_done_one.to_string(),
@@ -217,6 +219,7 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
             size: format::size(file.size),
             date: format::date(file.mtime),
             machine_date: format::machine_date(file.mtime),
+            at: file.mtime.0,
             file: within("file", &path),
             up: path.parent().map(|folder| guest.address(&folder.to_string())),
             stage,

@@ -8,6 +8,7 @@ use crate::web::place::{EditorOfPage, InDrive};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
+use apps::accounts::{said_size, typed_size};
 use apps::drive::path::shown;
 use apps::drive::{DrivePath, Link, LinkMode};
 use apps::{DriveError, LinkId, User};
@@ -197,7 +198,8 @@ fn row(link: Link, site: &str, now: WallMillis) -> Row {
         }
         (LinkMode::DropBox, _, None) => fill(text.link_received, &[("size", &format::size(link.received))]),
         (LinkMode::DropBox, _, Some(max)) => {
-            fill(text.link_received_of, &[("size", &format::size(link.received)), ("max", &format::size(max))])
+            // In the units that the bound was typed in.
+            fill(text.link_received_of, &[("size", &said_size(link.received)), ("max", &said_size(max))])
         }
     });
     Row {
@@ -211,7 +213,7 @@ fn row(link: Link, site: &str, now: WallMillis) -> Row {
         password: link.password,
         expires: last_day(link.expires),
         downloads: link.downloads_max.map_or(String::new(), |max| max.to_string()),
-        bytes: link.bytes_max.map_or(String::new(), |max| max.to_string()),
+        bytes: link.bytes_max.map(typed_size).unwrap_or_default(),
     }
 }
 

@@ -40,7 +40,7 @@ impl Client {
             return Err(ClientError::Invalid("no address of a node was given".into()));
         }
         let credentials = config.credentials.as_gateway(format!("client in process {}", std::process::id()));
-        let link = Link::new(Pool::new(rpc::ClientConfig::new(credentials)));
+        let link = Link::new(Pool::new(rpc::ClientConfig::new(credentials)), config.own.clone());
         let router = Arc::new(Router::new(config, link));
         router.first_layout().await?;
         let turn = Arc::new(AtomicUsize::new(0));

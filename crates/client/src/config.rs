@@ -1,6 +1,6 @@
 //! What a client must be told, and how patient it is.
 
-use rpc::Credentials;
+use rpc::{Credentials, Local};
 use std::time::Duration;
 use types::NodeId;
 
@@ -13,6 +13,8 @@ pub struct ClientConfig {
     pub credentials: Credentials,
     /// The node to read from where it can answer: the one on this machine.
     pub local: Option<NodeId>,
+    /// The node in this process, which is asked without a connection.
+    pub own: Option<Local>,
     /// How patient to be.
     pub timeouts: Timeouts,
 }
@@ -20,13 +22,20 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// A client of that cluster, with the usual patience and no replica preferred.
     pub fn new(addresses: Vec<String>, credentials: Credentials) -> ClientConfig {
-        ClientConfig { addresses, credentials, local: None, timeouts: Timeouts::default() }
+        ClientConfig { addresses, credentials, local: None, own: None, timeouts: Timeouts::default() }
     }
 
     /// Reads go to this node where it can answer.
     #[must_use]
     pub fn local(mut self, node: NodeId) -> ClientConfig {
         self.local = Some(node);
+        self
+    }
+
+    /// Beside that node, in one process.
+    #[must_use]
+    pub fn beside(mut self, own: Local) -> ClientConfig {
+        self.own = Some(own);
         self
     }
 

@@ -23,7 +23,7 @@ use replication::chain::Holdings;
 use replication::node::Life;
 use rpc::tls::{Authority, TlsError};
 use rpc::wire::{NodeStatus, Presence};
-use rpc::{ClientConfig, Credentials, Peer, Pool, Server, ServerConfig};
+use rpc::{ClientConfig, Credentials, Handler, Local, Peer, Pool, Server, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -127,6 +127,7 @@ pub enum NodeError {
 pub struct Node {
     pub(crate) inner: Arc<Inner>,
     server: Option<Server>,
+    own: Local,
     controller: Option<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -274,11 +275,14 @@ impl Node {
             dismissed: watch::Sender::default(),
             identity: Mutex::new(identity.clone()),
         });
-        let server =
-            Server::serve(listener, ServerConfig::new(credentials), Arc::new(service::Service(inner.clone())))?;
+        let service: Arc<dyn Handler> = Arc::new(service::Service(inner.clone()));
+        let gateway = Peer { certified: Some(identity.node), ..Peer::gateway(inner.address.clone()) };
+        let own = Local::new(inner.address.clone(), gateway, &service);
+        let server = Server::serve(listener, ServerConfig::new(credentials), service)?;
         let mut node = Node {
             inner: inner.clone(),
             server: Some(server),
+            own,
             controller: None,
             tasks: vec![],
             threads: vec![log_thread, applier_thread],
@@ -339,6 +343,11 @@ impl Node {
         self.inner.credentials.as_gateway(self.inner.address.clone())
     }
 
+    /// How it calls this node, without a connection.
+    pub fn own(&self) -> Local {
+        self.own.clone()
+    }
+
     /// A handle that reads blocks of this node's own disk.
     pub fn local_blocks(&self) -> LocalBlocks {
         LocalBlocks(self.inner.blocks.clone())
@@ -385,6 +394,7 @@ impl Node {
             let _ = controller.await;
         }
         self.inner.coordination.shutdown().await;
+        self.own.close();
         if let Some(server) = self.server.take() {
             server.shutdown(Duration::from_secs(2)).await;
         }

@@ -60,6 +60,36 @@ fn put(client: &Client, table: TableId, key: &str, value: &str) -> Transaction {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_beside_a_node_needs_no_connection_to_it() {
+    let _machine = MACHINE.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody gets there by any other way.
+    let nowhere = "127.0.0.1:1".to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = NodeConfig::new(folder.path(), Presence::at(nowhere.clone()));
+    let node = Node::start(config, listener).await.unwrap();
+    let config = ClientConfig::new(vec![nowhere], node.credentials()).beside(node.own());
+    let client = Client::connect(config).await.unwrap();
+    let table = client.ensure_table("kv", "main").await.unwrap();
+    client.transact(put(&client, table, "key", "value")).await.unwrap();
+    let key = ItemKey::new(table, "key", "");
+    assert_eq!(client.get(&key, Consistency::Strong).await.unwrap().unwrap().value, b"value"[..]);
+    let bytes: Vec<u8> = (0..3 * 1024 * 1024u32).map(|at| (at % 251) as u8).collect();
+    let stored = client.write_blob(client::UploadId(5), &bytes[..]).await.unwrap();
+    let read = client.read_blob(stored, 0..u64::MAX);
+    let pieces: Vec<Bytes> = futures::TryStreamExt::try_collect(read).await.unwrap();
+    assert!(pieces.concat() == bytes);
+
+    // Who is still there keeps neither the node nor its folder, and is told that it has gone.
+    node.shutdown().await;
+    let impatient = tokio::time::timeout(Duration::from_secs(60), client.get(&key, Consistency::Strong)).await;
+    let gone = impatient.unwrap().unwrap_err();
+    assert!(matches!(gone, client::ClientError::Unreachable { .. } | client::ClientError::Waiting(_)), "{gone}");
+    let (node, _) = start(folder.path(), None).await;
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_node_keeps_what_it_acknowledged_over_a_restart() {
     let _machine = MACHINE.lock().await;
     let folder = tempfile::tempdir().unwrap();

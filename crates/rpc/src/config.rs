@@ -4,6 +4,9 @@ use crate::peer::{Identity, Peer, PeerKind};
 use crate::tls::{Authority, Keyring, Subject, TlsError, Validity};
 use std::time::Duration;
 
+/// Calls under way at a time by one way to a server.
+pub(crate) const CALLS_MAX: usize = 4096;
+
 /// What makes a process a part of its cluster.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -88,7 +91,7 @@ impl ClientConfig {
             vitality: Vitality::default(),
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),
-            calls_max: 4096,
+            calls_max: CALLS_MAX,
             queue_bytes_max: 64 << 20,
             addresses_max: 1024,
         }

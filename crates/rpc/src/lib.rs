@@ -2,7 +2,8 @@
 //! TCP connection that carries many calls at once.
 //!
 //! **Owns** frames, the handshake, the server's and the client's side of a
-//! connection, the pool of connections, the encoding of bodies, and the
+//! connection, the pool of connections, calls within one process
+//! ([`Local`]), the encoding of bodies, and the
 //! requests and replies themselves ([`wire`]). The transport sits
 //! beside `types` at the bottom and knows nothing of those: a call is a
 //! method number and bytes.
@@ -75,6 +76,7 @@ mod error;
 pub mod frame;
 pub mod grpc;
 pub mod handshake;
+mod local;
 mod outbox;
 mod peer;
 mod pool;
@@ -88,6 +90,7 @@ pub use config::{ClientConfig, Credentials, ServerConfig, Vitality};
 pub use error::{Code, RpcError, Status};
 pub use frame::Body;
 pub use handshake::HandshakeError;
+pub use local::Local;
 pub use peer::{ClusterKey, Identity, Peer, PeerKind};
 pub use pool::Pool;
 pub use server::{Handler, Server};

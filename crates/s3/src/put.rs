@@ -69,8 +69,8 @@ impl Gateway {
 
     /// Not after hours should someone learn that there is no room.
     pub(crate) async fn room_for(&self, at: &InBucket, length: u64) -> S3Result<()> {
-        let usage = at.drives.usage(at.bucket.drive).await.map_err(of_drive)?;
-        match usage.room.filter(|room| *room < length) {
+        let room = at.drives.room(at.bucket.drive).await.map_err(of_drive)?;
+        match room.filter(|room| *room < length) {
             Some(room) => Err(of_drive(DriveError::Quota { needed: length, room })),
             None => Ok(()),
         }

@@ -239,7 +239,7 @@ async fn open(node: &Node, identity: &Identity, own: &str) -> (Client, Apps) {
     loop {
         let config = ClientConfig::new(addresses.clone(), node.credentials());
         let opened = async {
-            let client = Client::connect(config.local(identity.node)).await?;
+            let client = Client::connect(config.local(identity.node).beside(node.own())).await?;
             let apps = Apps::with_store(Arc::new(client.clone()), settings.clone()).await?;
             Ok::<_, client::ClientError>((client, apps))
         };

@@ -180,6 +180,14 @@ impl Drives {
         Ok(Usage { bytes, room: self.quota.map(|quota| quota.saturating_sub(bytes)) })
     }
 
+    /// Bytes that may still be kept there; none: there is no bound. Then nothing is read: that counter changes with each put.
+    pub async fn room(&self, drive: DriveId) -> Result<Option<u64>, DriveError> {
+        match self.quota {
+            Some(_) => Ok(self.usage(drive).await?.room),
+            None => Ok(None),
+        }
+    }
+
     /// A counter's state; none when it was never used.
     pub(super) async fn counter(&self, drive: DriveId, sort_key: Bytes) -> Result<Option<i64>, DriveError> {
         let key = ItemKey::new(self.inner.tables.counts, drive.bytes(), sort_key);

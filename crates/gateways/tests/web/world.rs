@@ -72,7 +72,7 @@ impl World {
         let presence = Presence::at(&node_address);
         let node = Node::start(NodeConfig::new(folder.path(), presence), listener).await.unwrap();
         let credentials = node.credentials();
-        let config = ClientConfig::new(vec![node_address], credentials);
+        let config = ClientConfig::new(vec![node_address], credentials).beside(node.own());
         let client = Client::connect(config).await.unwrap();
         let drives = apps::drive::Settings { documents: Some(reads_documents()), ..Default::default() };
         let settings = apps::Settings { drives, ..Default::default() };

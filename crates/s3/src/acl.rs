@@ -2,16 +2,16 @@
 //! for one that says what holds anyway is answered; any other is refused. Members' roles and the bucket's policy say who may.
 
 use crate::auth::{InBucket, Need};
-use crate::errors::named;
+use crate::errors::{named, of_account};
 use crate::gateway::Gateway;
 use crate::versions::version;
 use hyper::{HeaderMap, StatusCode};
 use s3s::dto::{
-    DeleteBucketOwnershipControlsInput, DeleteBucketOwnershipControlsOutput, GetBucketAclInput, GetBucketAclOutput,
-    GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetObjectAclInput, GetObjectAclOutput, Grant,
-    Grantee, ObjectOwnership, OwnershipControls, OwnershipControlsRule, Permission, PutBucketAclInput,
-    PutBucketAclOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutObjectAclInput,
-    PutObjectAclOutput, Type,
+    AccessControlPolicy, DeleteBucketOwnershipControlsInput, DeleteBucketOwnershipControlsOutput, GetBucketAclInput,
+    GetBucketAclOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetObjectAclInput,
+    GetObjectAclOutput, Grant, Grantee, ObjectOwnership, OwnershipControls, OwnershipControlsRule, Permission,
+    PutBucketAclInput, PutBucketAclOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput,
+    PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 
@@ -36,7 +36,31 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> S3Result<()> {
     check(headers.get("x-amz-acl").map(|value| value.to_str().unwrap_or("?")))
 }
 
+/// Whose list it is, if it gives one owner everything and nobody else anything.
+fn only_owner(list: &AccessControlPolicy) -> Option<&str> {
+    let id = list.owner.as_ref()?.id.as_deref()?;
+    let grants = list.grants.as_ref().filter(|grants| !grants.is_empty())?;
+    let alone = grants.iter().all(|grant| {
+        let everything = grant.permission.as_ref().map(Permission::as_str) == Some(Permission::FULL_CONTROL);
+        everything && grant.grantee.as_ref().is_some_and(|to| to.id.as_deref() == Some(id) && to.uri.is_none())
+    });
+    alone.then_some(id)
+}
+
 impl Gateway {
+    /// What programs read somewhere and put back (s3cmd does so when it copies and moves, from one bucket to another, too)
+    /// says that the owner has all: that holds. Buckets of theirs are of one owner, as in S3.
+    async fn check_list(&self, at: &InBucket, list: &AccessControlPolicy) -> S3Result<()> {
+        let id = only_owner(list).ok_or_else(unsupported)?;
+        if id == at.bucket.drive.to_string() {
+            return Ok(());
+        }
+        let caller = at.caller()?;
+        let theirs = self.accounts().buckets_of(&caller.user).await.map_err(of_account)?;
+        let known = theirs.iter().any(|it| it.drive.to_string() == id && caller.is_for(&it.name, it.drive));
+        known.then_some(()).ok_or_else(unsupported)
+    }
+
     fn grants(&self, at: &InBucket) -> Vec<Grant> {
         let owner = self.owner(at);
         let grantee = Grantee {
@@ -73,9 +97,9 @@ impl Gateway {
         &self,
         request: S3Request<PutBucketAclInput>,
     ) -> S3Result<S3Response<PutBucketAclOutput>> {
-        self.bucket(&request, &request.input.bucket, Need::Manage).await?;
-        if request.input.access_control_policy.is_some() {
-            return Err(unsupported());
+        let at = self.bucket(&request, &request.input.bucket, Need::Manage).await?;
+        if let Some(list) = &request.input.access_control_policy {
+            self.check_list(&at, list).await?;
         }
         check_headers(&request.headers)?;
         Ok(S3Response::new(PutBucketAclOutput::default()))
@@ -87,8 +111,8 @@ impl Gateway {
     ) -> S3Result<S3Response<PutObjectAclOutput>> {
         let at = self.bucket(&request, &request.input.bucket, Need::Write).await?;
         self.there(&at, &request.input.key, request.input.version_id.as_deref()).await?;
-        if request.input.access_control_policy.is_some() {
-            return Err(unsupported());
+        if let Some(list) = &request.input.access_control_policy {
+            self.check_list(&at, list).await?;
         }
         check_headers(&request.headers)?;
         Ok(S3Response::new(PutObjectAclOutput::default()))

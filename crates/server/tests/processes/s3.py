@@ -434,7 +434,23 @@ def lists_of_rights():
     assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     A.put_object_acl(Bucket=BUCKET, Key="plain", ACL="private")
     B.put_object(Bucket=BUCKET, Key="plain", Body=b"x", ACL="bucket-owner-full-control")
-    calls = [
+    # What was read somewhere is put back by programs that copy.
+    A.create_bucket(Bucket="another-of-mine")
+    for source in [BUCKET, "another-of-mine"]:
+        told = B.get_bucket_acl(Bucket=source)
+        same = {"Owner": told["Owner"], "Grants": told["Grants"]}
+        C.put_object_acl(Bucket=BUCKET, Key="plain", AccessControlPolicy=same)
+    C.put_bucket_acl(Bucket=BUCKET, AccessControlPolicy=same)
+    A.delete_bucket(Bucket="another-of-mine")
+    everybody = {"Grantee": {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}, "Permission": "READ"}
+    somebody = {"ID": "0" * 32}
+    more = [
+        {**same, "Grants": same["Grants"] + [everybody]},
+        {**same, "Grants": [{**same["Grants"][0], "Permission": "READ"}]},
+        {"Owner": somebody, "Grants": [{"Grantee": {"Type": "CanonicalUser", **somebody}, "Permission": "FULL_CONTROL"}]},
+    ]
+    calls = [(A.put_object_acl, {"Key": "plain", "AccessControlPolicy": it}) for it in more]
+    calls += [
         (A.put_bucket_acl, {"ACL": "public-read"}),
         (A.put_object_acl, {"Key": "plain", "ACL": "public-read"}),
         (A.put_object, {"Key": "plain", "ACL": "public-read"}),

@@ -418,6 +418,14 @@ fn restic_and_s3cmd_do_their_work_while_nodes_die() {
     world.while_a_node_dies(3, "s3://by-s3cmd", || s3cmd(&["sync", &from, "s3://by-s3cmd/in/"]));
     s3cmd(&["sync", "s3://by-s3cmd/in/", &format!("{}/", world.path("s3cmd-back"))]);
     world.same(&source, &world.path("s3cmd-back"));
+    s3cmd(&["mb", "s3://moved"]);
+    s3cmd(&["cp", "s3://by-s3cmd/in/big.bin", "s3://by-s3cmd/copy.bin"]);
+    s3cmd(&["modify", "--add-header=Cache-Control:max-age=3", "s3://by-s3cmd/copy.bin"]);
+    s3cmd(&["mv", "s3://by-s3cmd/copy.bin", "s3://moved/"]);
+    s3cmd(&["get", "s3://moved/copy.bin", &world.path("moved.bin")]);
+    world.same(&format!("{source}/big.bin"), &world.path("moved.bin"));
+    s3cmd(&["del", "--recursive", "--force", "s3://moved/"]);
+    s3cmd(&["rb", "s3://moved"]);
     s3cmd(&["del", "--recursive", "--force", "s3://by-s3cmd/"]);
     s3cmd(&["rb", "s3://by-s3cmd"]);
 }

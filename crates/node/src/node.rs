@@ -158,6 +158,8 @@ pub(crate) struct Inner {
     pub retirement: Retirement,
     partitions: OnceLock<Vec<Arc<Partition>>>,
     pub health: Arc<Health>,
+    /// Nanoseconds of the monotonic clock: until then reads are for the threads for disks.
+    pub disk_is_slow_until: AtomicU64,
     /// Why the others do not reach this node at its address, when they say so.
     pub unreached: watch::Sender<Option<String>>,
     /// Who asks whether he is reached is called, a few at a time.
@@ -270,6 +272,7 @@ impl Node {
             retirement: Retirement::default(),
             partitions: OnceLock::new(),
             health,
+            disk_is_slow_until: AtomicU64::new(0),
             unreached: watch::Sender::default(),
             calls_back: Semaphore::new(CALLS_BACK_MAX),
             dismissed: watch::Sender::default(),

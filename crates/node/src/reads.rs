@@ -8,17 +8,23 @@ use rpc::wire::{
     CountRequest, Fault, ReadReply, ReadRequest, ScanReply, ScanRequest, WatchKey, WatchReply, WatchRequest,
 };
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::{Snapshot, StorageEngine, StorageError};
 use types::limits::{KEYS_MAX, QUERY_BYTES_MAX, QUERY_ITEMS_MAX};
-use types::{Change, Consistency, Effect, Item, ItemKey, KeyHash, LogEntry, PartitionId, Read, Seq};
+use types::{Change, Clock, Consistency, Effect, Item, ItemKey, KeyHash, LogEntry, PartitionId, Read, Seq};
 
 /// How long a read waits for a commit or for the tables before the client should try another replica.
 const READ_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of log that one poll of a watch looks through at most.
 const WATCH_BYTES: usize = 1024 * 1024;
-/// Items that are read by the thread that was asked: sooner than another one would have begun.
+/// Items that are read by the thread that was asked, as those that are in memory are sooner than another one would have
+/// begun …
 const AT_ONCE_MAX: usize = 8;
+/// … unless such a read took longer lately: then it came from a disk, and leases and all else that this thread does waited.
+const AT_ONCE_TIME: Duration = Duration::from_millis(2);
+/// Then they are left to the threads for disks for so many times as long: 5 % of the time is what may be lost.
+const LEFT_FOR: u32 = 20;
 /// Items that a scan reads at a time.
 const SCAN_STEP: usize = 32;
 
@@ -157,10 +163,16 @@ impl Inner {
                 Read::Range(query) => ReadReply::Page(snapshot.query(&query)?),
             })
         };
-        if is_short {
-            return look().inspect_err(|error| self.health.check(error)).map_err(storage_fault);
+        let begun = self.clock.monotonic();
+        if !is_short || begun.0 < self.disk_is_slow_until.load(Ordering::Relaxed) {
+            return self.look_at(look).await;
         }
-        self.look_at(look).await
+        let found = look().inspect_err(|error| self.health.check(error)).map_err(storage_fault);
+        let now = self.clock.monotonic();
+        if now - begun > AT_ONCE_TIME {
+            self.disk_is_slow_until.store((now + (now - begun) * LEFT_FOR).0, Ordering::Relaxed);
+        }
+        found
     }
 
     pub(crate) async fn scan(self: &Arc<Self>, request: ScanRequest) -> Result<ScanReply, Fault> {

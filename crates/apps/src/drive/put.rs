@@ -5,7 +5,7 @@
 use super::change::{Change, Commit};
 use super::intent::{Coming, version_used};
 use super::links::Gate;
-use super::objects::About;
+use super::objects::{About, Ending};
 use super::tries::Tries;
 use super::walk::Walk;
 use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, NewFile, PutCondition};
@@ -126,6 +126,9 @@ impl Drives {
             change.put_entry(parent, &entry);
             change.text_changes(old.as_ref().map(|step| &step.entry), Some(&entry));
             change.count_bytes(put.content.size as i64);
+            if let Some(ending) = &put.ends {
+                ending.end(&mut change, self);
+            }
             match change.commit(self.store(), &put.path).await? {
                 Commit::Done(_) => return Ok(WasPut { entry, before }),
                 Commit::Lost(at) if Some(at) == by_link => {
@@ -174,6 +177,8 @@ pub(super) struct Put {
     pub composed: bool,
     /// What is said of it as an object.
     pub about: About,
+    /// The upload whose parts it is made of, which ends by it.
+    pub ends: Option<Ending>,
 }
 
 impl Put {
@@ -199,6 +204,7 @@ impl Put {
             gate: None,
             composed: false,
             about: About::default(),
+            ends: None,
         })
     }
 
@@ -211,14 +217,13 @@ impl Put {
     }
 
     fn entry(&self, now: types::WallMillis, old: Option<&Entry>) -> Entry {
-        let default_etag = || crate::hex::encode(&self.content.hash[..16]);
         let file = FileInfo {
             id: old.and_then(Entry::file).map_or_else(FileId::random, |file| file.id),
             version: self.new.version,
             size: self.content.size,
             hash: self.content.hash,
             mtime: self.new.mtime.unwrap_or(now),
-            etag: self.new.etag.clone().unwrap_or_else(default_etag),
+            etag: self.new.etag.clone().unwrap_or_else(|| etag_of(&self.content)),
             media_type: self.new.media_type.clone().filter(|text| !text.is_empty()),
             history: false,
             by: self.new.by,
@@ -234,6 +239,11 @@ impl Put {
             kind: EntryKind::File(file),
         }
     }
+}
+
+/// The entity tag of a content that came without one.
+pub(super) fn etag_of(content: &Content) -> String {
+    crate::hex::encode(&content.hash[..16])
 }
 
 impl NewFile {

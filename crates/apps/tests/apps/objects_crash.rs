@@ -4,8 +4,8 @@
 use crate::model::acts::clear_out;
 use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::objects::{Listing, NewObject, NewUpload, ObjectCondition, ObjectKey, Pair, Upload};
-use atoll_apps::drive::{NewFile, Settings};
-use atoll_apps::{DriveError, DriveId, Drives, PartsId};
+use atoll_apps::drive::{Entry, NewFile, PutCondition, Settings};
+use atoll_apps::{DriveError, DriveId, Drives, PartsId, VersionId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ enum Act {
     Copy(&'static str, &'static str),
     Part(u16, usize),
     Complete,
+    /// All parts, as a file at that path.
+    File(&'static str),
     Abort,
     Begin,
     Tag,
@@ -44,6 +46,12 @@ async fn part(drives: &Drives, model: &Model, id: PartsId, number: u16, size: us
     let content = model.store_content(&vec![number as u8; size]);
     let kept = (format!("md5 of {number}"), String::new());
     drives.put_part(DRIVE, (id, &key("up")), number, content, kept).await.map(drop)
+}
+
+async fn file(drives: &Drives, id: PartsId, path: &str, condition: PutCondition) -> Result<Entry, DriveError> {
+    let upload = drives.upload(DRIVE, id, &key("up")).await?;
+    let new = NewFile { version: VersionId([7; 16]), ..NewFile::default() };
+    drives.complete_file(DRIVE, &upload, path, new, condition).await
 }
 
 /// Objects in folders of their own and among others, one in the flat list, and an upload with three parts.
@@ -80,6 +88,7 @@ async fn perform(drives: &Drives, model: &Model, id: PartsId, act: Act) -> Resul
             new.file.etag = Some("the etag".into());
             drives.complete_upload(DRIVE, &upload, &[1, 3], new, ObjectCondition::Any).await.map(drop)
         }
+        Act::File(path) => file(drives, id, path, PutCondition::Replace).await.map(drop),
         Act::Abort => drives.abort_upload(DRIVE, id, &key("up")).await,
         Act::Begin => drives.begin_upload(DRIVE, &key("other"), NewUpload::default()).await.map(drop),
         Act::Tag => drives.tag_object(DRIVE, &key("a/d"), None, vec![Pair::new("k", "v")]).await.map(drop),
@@ -159,6 +168,8 @@ async fn an_act_that_dies_anywhere_has_happened_or_not() {
         Act::Part(4, 3000),
         Act::Part(1, 2000),
         Act::Complete,
+        Act::File("/a/new"),
+        Act::File("/a/d"),
         Act::Abort,
         Act::Begin,
         Act::Tag,
@@ -220,6 +231,46 @@ async fn parts_and_their_completion_do_not_mix() {
         }
         assert_whole(&model, "at the end").await;
         assert_nothing_left(&model, "at the end").await;
+    }
+}
+
+/// A file sent in parts: it is put by its last step alone, under the name that is free then, and costs its room once.
+#[tokio::test]
+async fn parts_make_a_file_where_there_is_room_for_one() {
+    let (model, id) = base().await;
+    let all = drives(&Handle::new(&model, 0)).await;
+    let before = all.usage(DRIVE).await.unwrap().bytes;
+    let drives = all.within(Some(before + 5));
+    drives
+        .upload_file(DRIVE, "/taken", futures::stream::empty(), NewFile::default(), PutCondition::CreateNew)
+        .await
+        .unwrap();
+    let taken = file(&drives, id, "/taken", PutCondition::CreateNew).await.unwrap_err();
+    assert_eq!(taken, DriveError::Exists { path: "/taken".into() });
+    assert!(matches!(
+        file(&drives, id, "/nowhere/up", PutCondition::CreateNew).await,
+        Err(DriveError::NotFound { .. })
+    ));
+    let entry = file(&drives, id, "/taken (2)", PutCondition::CreateNew).await.unwrap();
+    let info = entry.file().unwrap();
+    assert_eq!((info.size, drives.usage(DRIVE).await.unwrap().bytes), (5600, before));
+    // Whoever lost the answer asks again, and is told of it; at another path it is not.
+    assert_eq!(file(&drives, id, "/taken (2)", PutCondition::CreateNew).await.unwrap(), entry);
+    assert_eq!(
+        file(&drives, id, "/taken", PutCondition::CreateNew).await,
+        Err(DriveError::Changed { path: "/taken".into() })
+    );
+    assert_nothing_left(&model, "at the end").await;
+
+    let (model, _) = base().await;
+    let drives = self::drives(&Handle::new(&model, 0)).await;
+    let id = drives.begin_upload(DRIVE, &key("up"), NewUpload::default()).await.unwrap();
+    for number in [None, Some(2)] {
+        if let Some(number) = number {
+            part(&drives, &model, id, number, 10).await.unwrap();
+        }
+        let missing = file(&drives, id, "/up", PutCondition::Replace).await.unwrap_err();
+        assert_eq!(missing, DriveError::Invalid("part 1 is missing: send it first".into()));
     }
 }
 

@@ -53,7 +53,7 @@ enum Kind {
 fn kind(route: &str) -> Kind {
     let bases = ["/api/v1/drives/{drive}/", "/api/v1/drive/", "/drives/{drive}/"];
     match bases.iter().find_map(|base| route.strip_prefix(base)) {
-        None | Some("file" | "forms/upload") => Kind::Other,
+        None | Some("file" | "forms/upload" | "uploads/{upload}/parts/{number}") => Kind::Other,
         Some("batch" | "archive") => Kind::Batch,
         Some(_) => Kind::Form,
     }
@@ -112,6 +112,8 @@ mod tests {
             ("/api/v1/drives/{drive}/batch", Kind::Batch),
             ("/api/v1/drive/archive", Kind::Batch),
             ("/api/v1/drives/{drive}/file", Kind::Other),
+            ("/api/v1/drive/uploads/{upload}/parts/{number}", Kind::Other),
+            ("/api/v1/drive/uploads/{upload}/complete", Kind::Form),
             ("/drives/{drive}/forms/upload", Kind::Other),
             ("/dav/{*path}", Kind::Other),
             ("/login", Kind::Other),

@@ -2,7 +2,7 @@
 
 use super::place::{Editor, InDrive};
 use super::problem::{Face, Problem};
-use super::store::{Upload, still_allowed};
+use super::store::{Source, Upload, still_allowed};
 use super::{WebState, url};
 use apps::DriveError;
 use apps::drive::path::numbered;
@@ -105,7 +105,7 @@ pub(super) async fn upload(
                 again: false,
                 locks: None,
             };
-            match upload.commit(&state, stored.clone()).await {
+            match upload.commit(&state, &Source::Content(stored.clone())).await {
                 Ok(_) => break,
                 Err(DriveError::Exists { .. }) if number < NAMES_MAX => {}
                 Err(error) => return Err(page(error)),

@@ -8,8 +8,9 @@ use super::WebState;
 use super::place::InDrive;
 use super::problem::Problem;
 use apps::drive::locks::Locks;
+use apps::drive::objects::ObjectKey;
 use apps::drive::{Entry, FileInfo, NewFile, PutCondition, RecentAct};
-use apps::{DriveError, DriveId, DriveRole, VersionId};
+use apps::{DriveError, DriveId, DriveRole, Drives, PartsId, VersionId};
 use bytes::Bytes;
 use client::{Body, Content, UploadId};
 use futures::Stream;
@@ -81,11 +82,11 @@ impl Upload {
         let _room = super::room(&state.inner.uploads).await?;
         let content = state.inner.client.write_blob_stream(UploadId::random(), source).await?;
         still_allowed(state, at).await?;
-        Ok(self.commit(state, content).await?)
+        Ok(self.commit(state, &Source::Content(content)).await?)
     }
 
     /// Puts the file whose blocks are stored.
-    pub async fn commit(mut self, state: &WebState, content: Content) -> Result<Stored, DriveError> {
+    pub async fn commit(mut self, state: &WebState, source: &Source) -> Result<Stored, DriveError> {
         let deadline = Instant::now() + COMMIT_WITHIN;
         let mut drives = state.inner.drives.within(self.quota);
         if let Some(locks) = &self.locks {
@@ -93,24 +94,27 @@ impl Upload {
         }
         let (mut pause, mut unknown) = (PAUSE_FIRST, None);
         loop {
-            let (drive, new) = (self.drive, self.new.clone());
-            let put = drives.put_file(drive, &self.path, content.clone(), new, self.condition.clone());
-            let error = match put.await {
+            let drive = self.drive;
+            let error = match self.put(&drives, source).await {
                 Ok(entry) => {
                     drives.thumbnail_soon(drive, &entry);
                     if let Some(user) = self.new.by {
                         drives.note(user, drive, &entry, RecentAct::Uploaded);
                     }
-                    return Ok(Stored { entry, copies: copies(state, drive, &content) });
+                    return Ok(Stored { entry, copies: copies(state, drive, source) });
                 }
                 Err(error) => error,
             };
             match (&error, error.action()) {
                 (DriveError::Exists { .. }, _) if self.again => {
-                    let same = |file: &FileInfo| (file.hash, file.size) == (content.hash, content.size);
+                    let same = |file: &FileInfo| match source {
+                        Source::Content(content) => (file.hash, file.size) == (content.hash, content.size),
+                        // Parts that were used say themselves what they became.
+                        Source::Parts(..) => false,
+                    };
                     return match state.inner.drives.stat(drive, &self.path).await {
                         Ok(entry) if entry.file().is_some_and(same) => {
-                            Ok(Stored { entry, copies: copies(state, drive, &content) })
+                            Ok(Stored { entry, copies: copies(state, drive, source) })
                         }
                         // An earlier try may have been applied, and be overtaken by now.
                         Ok(_) => Err(unknown.unwrap_or(error)),
@@ -133,6 +137,27 @@ impl Upload {
             tracing::debug!(%error, "a put is tried again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// Where the bytes of a file are.
+pub(super) enum Source {
+    /// Stored and pinned.
+    Content(Content),
+    /// In the parts of an upload.
+    Parts(PartsId, ObjectKey),
+}
+
+impl Upload {
+    async fn put(&self, drives: &Drives, source: &Source) -> Result<Entry, DriveError> {
+        let (drive, new, condition) = (self.drive, self.new.clone(), self.condition.clone());
+        match source {
+            Source::Content(content) => drives.put_file(drive, &self.path, content.clone(), new, condition).await,
+            Source::Parts(id, key) => {
+                let upload = drives.upload(drive, *id, key).await?;
+                drives.complete_file(drive, &upload, &self.path, new, condition).await
+            }
         }
     }
 }
@@ -160,9 +185,10 @@ pub(super) async fn still_allowed(state: &WebState, at: &InDrive) -> Result<(), 
 
 /// Machines that surely have the content and its entry: all replicas in service
 /// have what was acknowledged; of blocks, at least as many as a write needs.
-fn copies(state: &WebState, drive: DriveId, content: &Content) -> usize {
+fn copies(state: &WebState, drive: DriveId, source: &Source) -> usize {
     let layout = state.inner.client.layout();
     let chain = layout.chain(layout.partition(KeyHash::of(&drive.bytes())));
     let serving = chain.map_or(0, |chain| chain.serving().count()).max(1);
-    if matches!(content.body, Body::Inline(_)) { serving } else { serving.min(usize::from(layout.replicas_min).max(1)) }
+    let inline = matches!(source, Source::Content(Content { body: Body::Inline(_), .. }));
+    if inline { serving } else { serving.min(usize::from(layout.replicas_min).max(1)) }
 }

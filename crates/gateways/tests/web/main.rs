@@ -16,6 +16,7 @@ mod language;
 mod links;
 mod look;
 mod names;
+mod parts;
 mod people;
 mod personal;
 mod previews;

@@ -42,5 +42,6 @@ pub use lifecycle::{FilterForm, Lifecycle, LifecycleFilter, LifecycleRule, RULES
 pub use list::{Listing, Objects};
 pub use lock::{BucketLock, DefaultLock, LOCK_DAYS_MAX, Lock, LockMode};
 pub use put::{NewObject, ObjectCondition};
+pub(in crate::drive) use uploads::Ending;
 pub use uploads::{NewUpload, PARTS_MAX, Part, Upload};
 pub use versions::{ListedVersion, VersionListing, Versions};

@@ -6,6 +6,7 @@ use super::find::Spot;
 use super::{Object, ObjectKey};
 use crate::drive::change::{Change, Commit, entry_key};
 use crate::drive::intent::{Coming, version_used};
+use crate::drive::put::etag_of;
 use crate::drive::tries::Tries;
 use crate::drive::walk::Walk;
 use crate::drive::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, FolderInfo, NewFile};
@@ -327,14 +328,13 @@ impl Putting<'_> {
 
     fn entry(&self, now: WallMillis, old: Option<&Entry>) -> Entry {
         let new = &self.new.file;
-        let default_etag = || crate::hex::encode(&self.content.hash[..16]);
         let file = FileInfo {
             id: old.and_then(Entry::file).map_or_else(FileId::random, |file| file.id),
             version: new.version,
             size: self.content.size,
             hash: self.content.hash,
             mtime: new.mtime.unwrap_or(now),
-            etag: new.etag.clone().unwrap_or_else(default_etag),
+            etag: new.etag.clone().unwrap_or_else(|| etag_of(&self.content)),
             media_type: new.media_type.clone().filter(|text| !text.is_empty()),
             history: false,
             composed: self.new.composed,

@@ -10,9 +10,10 @@ use super::put::{NewObject, ObjectCondition, Putting};
 use super::{Object, ObjectKey};
 use crate::drive::change::{Change, Commit};
 use crate::drive::intent::Coming;
+use crate::drive::put::{Put, etag_of};
 use crate::drive::rows::{Work, decode};
 use crate::drive::tries::Tries;
-use crate::drive::{DriveError, DrivePath, Drives};
+use crate::drive::{DriveError, DrivePath, Drives, Entry, NewFile, PutCondition};
 use crate::{DriveId, PartsId, VersionId};
 use bytes::Bytes;
 use client::{Content, UploadId};
@@ -261,31 +262,40 @@ impl Drives {
         mut new: NewObject,
         condition: ObjectCondition,
     ) -> Result<Object, DriveError> {
-        let tables = self.inner.tables;
         let key = ObjectKey::parse(&upload.new.key)?;
         let content = self.composed(drive, upload, chosen).await?;
         new.composed = chosen.len() > 1;
-        let done = NewUpload {
-            done: new.file.etag.clone(),
-            version: new.file.version.bytes(),
-            about: None,
-            ..upload.new.clone()
-        };
-        let bytes: u64 = upload.parts.iter().map(|(_, part)| part.size).sum();
-        let until = WallMillis(self.now().0.saturating_add(DONE_FOR.as_millis() as u64));
-        let id = upload.id;
+        let ending = Ending::of(upload, new.file.etag.clone().unwrap_or_default(), new.file.version);
         let put = Putting { drive, key: &key, content, new, condition, source: None };
-        let mut more = |change: &mut Change| {
-            change.require(tables.uploads, id.bytes(), Test::VersionIs(upload.version));
-            change.delete(tables.uploads, id.bytes());
-            // Apart, so that no listing reads it.
-            change.put_until(tables.completed, id.bytes(), done.encode_to_vec(), Some(until));
-            change.count_uploads(-1);
-            change.put_work(work_key_of_upload(id), Work::UsedParts, true);
-            // The object has them now.
-            change.count_bytes(-(bytes as i64));
-        };
-        self.put_or_give_up(&put, &mut more).await
+        self.put_or_give_up(&put, &mut |change| ending.end(change, self)).await
+    }
+
+    /// Puts the file that all parts of an upload make, which are those from 1 on, at a path: also another one than was said when
+    /// it began. Once it is there, asking again with the same version tells of it again.
+    pub async fn complete_file(
+        &self,
+        drive: DriveId,
+        upload: &Upload,
+        path: &str,
+        new: NewFile,
+        condition: PutCondition,
+    ) -> Result<Entry, DriveError> {
+        if upload.new.done.is_some() {
+            let there = self.stat(drive, path).await?;
+            let is_it = there.file().is_some_and(|file| file.version.bytes() == upload.new.version);
+            return if is_it { Ok(there) } else { Err(DriveError::Changed { path: path.into() }) };
+        }
+        let chosen: Vec<u16> = upload.parts.iter().map(|(number, _)| *number).collect();
+        let missing = (1..).zip(&chosen).find(|(wanted, number)| wanted != *number).map(|(wanted, _)| wanted);
+        if let Some(missing) = missing.or(chosen.is_empty().then_some(1u16)) {
+            return Err(DriveError::Invalid(format!("part {missing} is missing: send it first")));
+        }
+        let content = self.composed(drive, upload, &chosen).await?;
+        let ending = Ending::of(upload, etag_of(&content), new.version);
+        let mut put = Put::new(drive, DrivePath::parse(path)?, content, new, condition)?;
+        put.composed = chosen.len() > 1;
+        put.ends = Some(ending);
+        Ok(self.put_or_release(&put).await?.entry)
     }
 
     /// What an upload that is completed has put, if it is there still.
@@ -390,6 +400,38 @@ impl Drives {
             }
         }
         Ok(page.items.is_empty())
+    }
+}
+
+/// How an upload ends when what its parts make is put.
+pub(in crate::drive) struct Ending {
+    id: PartsId,
+    /// What was read: whoever puts a part meanwhile writes it anew.
+    read: Version,
+    done: NewUpload,
+    /// Of all parts.
+    bytes: u64,
+}
+
+impl Ending {
+    /// By that version, with that entity tag to be told to whoever asks again.
+    fn of(upload: &Upload, etag: String, version: VersionId) -> Ending {
+        let done = NewUpload { done: Some(etag), version: version.bytes(), about: None, ..upload.new.clone() };
+        let bytes = upload.parts.iter().map(|(_, part)| part.size).sum();
+        Ending { id: upload.id, read: upload.version, done, bytes }
+    }
+
+    pub fn end(&self, change: &mut Change, drives: &Drives) {
+        let tables = drives.inner.tables;
+        let until = WallMillis(drives.now().0.saturating_add(DONE_FOR.as_millis() as u64));
+        change.require(tables.uploads, self.id.bytes(), Test::VersionIs(self.read));
+        change.delete(tables.uploads, self.id.bytes());
+        // Apart, so that no listing reads it.
+        change.put_until(tables.completed, self.id.bytes(), self.done.encode_to_vec(), Some(until));
+        change.count_uploads(-1);
+        change.put_work(work_key_of_upload(self.id), Work::UsedParts, true);
+        // What was put has them now.
+        change.count_bytes(-(self.bytes as i64));
     }
 }
 

@@ -10,6 +10,7 @@ mod drive;
 mod drives;
 mod held;
 mod links;
+mod parts;
 mod personal;
 mod thumbnail;
 mod upload;
@@ -60,6 +61,7 @@ pub(super) fn routes() -> (Router<WebState>, OpenApi) {
 fn drive_routes() -> OpenApiRouter<WebState> {
     // Uploads are passed on as they come: their length is for the disks to bound.
     let file = routes!(download::download, upload::upload, drive::remove).layer(DefaultBodyLimit::disable());
+    let part = routes!(parts::put).layer(DefaultBodyLimit::disable());
     let long = DefaultBodyLimit::max(acts::BATCH_BYTES_MAX);
     OpenApiRouter::new()
         .routes(routes!(drive::list))
@@ -69,6 +71,10 @@ fn drive_routes() -> OpenApiRouter<WebState> {
         .routes(routes!(copies::copies, copies::verify))
         .routes(routes!(personal::star, personal::unstar))
         .routes(file)
+        .routes(routes!(parts::begin))
+        .routes(routes!(parts::show, parts::abort))
+        .routes(part)
+        .routes(routes!(parts::complete))
         .routes(routes!(archive::by_query, archive::by_form).layer(long))
         .routes(routes!(drive::make_folder))
         .routes(routes!(drive::rename))

@@ -9,7 +9,7 @@ use super::drive::{EntryJson, entry};
 use crate::web::WebState;
 use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
-use crate::web::store::Upload;
+use crate::web::store::{Stored, Upload};
 use apps::VersionId;
 use apps::drive::{NewFile, PutCondition};
 use axum::Json;
@@ -51,15 +51,23 @@ pub(in crate::web) struct Put {
 
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Condition {
+pub(super) enum Condition {
     Create,
     #[default]
     Replace,
 }
 
+impl From<Condition> for PutCondition {
+    fn from(condition: Condition) -> PutCondition {
+        match condition {
+            Condition::Create => PutCondition::CreateNew,
+            Condition::Replace => PutCondition::Replace,
+        }
+    }
+}
+
 #[derive(Serialize, ToSchema)]
-#[schema(as = StoredFile)]
-struct Answer {
+pub(super) struct StoredFile {
     entry: EntryJson,
     saved: Saved,
 }
@@ -96,8 +104,7 @@ fn parse(asked: Put, at: &InDrive, quota: Option<u64>, headers: &HeaderMap) -> R
         }
         (None, Some(etag), _) if etag == "*" => PutCondition::CreateNew,
         (None, Some(_), _) => return Err(Problem::bad_request("If-None-Match may be * alone here")),
-        (None, None, Condition::Create) => PutCondition::CreateNew,
-        (None, None, Condition::Replace) => PutCondition::Replace,
+        (None, None, condition) => condition.into(),
     };
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let (mtime, by) = (asked.mtime.map(WallMillis), Some(at.caller.user.id));
@@ -108,8 +115,8 @@ fn parse(asked: Put, at: &InDrive, quota: Option<u64>, headers: &HeaderMap) -> R
 /// Puts a file, however long: the request's body. `If-Match` and `If-None-Match: *` are judged when it has come.
 #[utoipa::path(put, path = "/file", tag = "files", params(Put),
     request_body(content = FileBytes, content_type = "application/octet-stream"),
-    responses((status = 200, description = "It was replaced", body = Answer),
-        (status = 201, description = "It is new", body = Answer)))]
+    responses((status = 200, description = "It was replaced", body = StoredFile),
+        (status = 201, description = "It is new", body = StoredFile)))]
 pub(in crate::web) async fn upload(
     State(state): State<WebState>,
     at: Result<Editor, Problem>,
@@ -141,13 +148,18 @@ async fn take(
     upload.check(state).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let stored = upload.run(state, &at, whole(body, length)).await?;
+    Ok(answer(&stored))
+}
+
+/// What is told of a file that is saved.
+pub(super) fn answer(stored: &Stored) -> Response {
     let status = if stored.entry.created == stored.entry.modified { StatusCode::CREATED } else { StatusCode::OK };
-    let answer = Answer { entry: entry(&stored.entry), saved: Saved { copies: stored.copies } };
+    let answer = StoredFile { entry: entry(&stored.entry), saved: Saved { copies: stored.copies } };
     let mut response = (status, Json(answer)).into_response();
     if let Some(etag) = stored.entry.file().and_then(|file| HeaderValue::from_str(&format!("\"{}\"", file.etag)).ok()) {
         response.headers_mut().insert(header::ETAG, etag);
     }
-    Ok(response)
+    response
 }
 
 /// The body, which must be as long as was promised and not fall silent.

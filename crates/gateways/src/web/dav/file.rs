@@ -5,7 +5,7 @@ use super::ask::{Ask, Touched};
 use super::checksum::Checksum;
 use super::place::Place;
 use crate::web::api::{drain, media_type, send_file, whole};
-use crate::web::store::{Stored, Upload};
+use crate::web::store::{Source, Stored, Upload};
 use apps::VersionId;
 use apps::drive::{DrivePath, Entry, NewFile, PutCondition};
 use axum::body::Body;
@@ -120,7 +120,7 @@ async fn place(ask: &Ask, path: &DrivePath, upload: &Upload, content: &Content) 
     // A version that was refused will not do any more.
     let new = NewFile { version: VersionId::random(), ..upload.new.clone() };
     let upload = Upload { new, condition, locks: Some(locks), ..upload.clone() };
-    let stored = upload.commit(&ask.state, content.clone()).await.map_err(Refusal::overtaken)?;
+    let stored = upload.commit(&ask.state, &Source::Content(content.clone())).await.map_err(Refusal::overtaken)?;
     Ok((!member, stored))
 }
 

@@ -1,0 +1,98 @@
+//! Files that are sent in parts.
+
+use crate::world::{Answer, Browser, World, encode};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+const UPLOADS: &str = "/api/v1/drive/uploads";
+
+async fn begin(ada: &Browser<'_>, path: &str, size: u64) -> Answer {
+    let film = json!({"path": path, "size": size, "type": "video/mp4", "mtime": 5, "condition": "create"});
+    ada.json("POST", UPLOADS, film).await
+}
+
+async fn part(ada: &Browser<'_>, at: &str, number: u32, bytes: &[u8]) -> Answer {
+    ada.send("PUT", &at.replace('?', &format!("/parts/{number}?")), &[], bytes.to_vec()).await
+}
+
+async fn complete(ada: &Browser<'_>, upload: &str, more: Value) -> Answer {
+    let mut asked = json!({"path": "/film", "condition": "create", "version": "0f".repeat(16)});
+    asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    ada.json("POST", &format!("{UPLOADS}/{upload}/complete"), asked).await
+}
+
+fn parts(answer: &Answer) -> Vec<(u64, u64)> {
+    let parts = answer.json()["parts"].as_array().unwrap().clone();
+    parts.iter().map(|part| (part["number"].as_u64().unwrap(), part["size"].as_u64().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_on_where_it_broke_off() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    let begun = begin(&ada, "/film", 40_000_000).await;
+    assert_eq!(begun.status, StatusCode::CREATED);
+    let (begun, kept) = (begun.json(), 16 << 20);
+    assert_eq!((&begun["part_bytes"], &begun["saved"]), (&json!(kept), &json!(false)));
+    let upload = begun["upload"].as_str().unwrap().to_string();
+    let at = format!("{UPLOADS}/{upload}?path=/film");
+    // In any order, and again.
+    let (first, second) = (vec![1; 3_000_000], vec![2; 1000]);
+    for (number, bytes) in [(2, &first), (1, &first), (2, &second)] {
+        let taken = part(&ada, &at, number, bytes).await;
+        assert_eq!((taken.status, &taken.json()["size"]), (StatusCode::OK, &json!(bytes.len())));
+    }
+    assert_eq!(parts(&ada.get(&at).await), [(1, 3_000_000), (2, 1000)]);
+    assert!(ada.names("/").await.is_empty(), "nothing is there before it is whole");
+
+    // The name is taken by now: what was sent is not lost by it.
+    assert!(ada.put("/film", "another").await.status.is_success());
+    let taken = complete(&ada, &upload, json!({})).await;
+    assert_eq!((taken.status, taken.kind()), (StatusCode::CONFLICT, "exists".into()));
+    for _ in 0..2 {
+        let saved = complete(&ada, &upload, json!({"to": "/film (2)"})).await;
+        assert_eq!(saved.status, StatusCode::CREATED, "{:?}", saved.body);
+        let entry = &saved.json()["entry"];
+        assert_eq!((&entry["size"], &entry["modified"]), (&json!(3_001_000), &json!(5)));
+        assert_eq!(entry["type"], "video/mp4");
+    }
+    let bytes = ada.get(&format!("/api/v1/drive/file?path={}", encode("/film (2)"))).await;
+    assert!(bytes.body[..3_000_000] == first && bytes.body[3_000_000..] == second);
+    assert_eq!(ada.get(&at).await.json()["saved"], true);
+    assert_eq!(part(&ada, &at, 3, &second).await.status, StatusCode::NOT_FOUND, "it is over");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_held_to_rights_room_and_bounds() {
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    ada.json("PATCH", "/api/v1/users/ada", json!({"quota": 1_000_000})).await;
+    let full = begin(&ada, "/film", 1_000_001).await;
+    assert_eq!((full.status, full.kind()), (StatusCode::INSUFFICIENT_STORAGE, "quota".into()));
+    for (path, size) in [("/", 1), ("/no/film", 1), ("", 1), ("/film", u64::MAX)] {
+        let refused = begin(&ada, path, size).await.status;
+        assert!(refused.is_client_error() || refused == StatusCode::INSUFFICIENT_STORAGE, "{path:?}: {refused}");
+    }
+    let begun = begin(&ada, "/film", 900_000).await.json();
+    let upload = begun["upload"].as_str().unwrap();
+    let at = format!("{UPLOADS}/{upload}?path=/film");
+    for (number, status) in [(0, 400), (10_001, 400), (70_000, 400), (1, 200)] {
+        assert_eq!(part(&ada, &at, number, &[0; 900_000]).await.status.as_u16(), status, "part {number}");
+    }
+    assert_eq!(part(&ada, &at, 2, &[0; 900_000]).await.kind(), "quota");
+    // Nobody else's, and by no other path.
+    let theirs = [(&ben, at.clone()), (&ada, format!("{UPLOADS}/{upload}?path=/other"))];
+    for (who, at) in theirs {
+        assert_eq!(who.get(&at).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(part(who, &at, 1, b"x").await.status, StatusCode::NOT_FOUND);
+        assert_eq!(who.send("DELETE", &at, &[], "").await.status, StatusCode::NOT_FOUND);
+    }
+    let empty = begin(&ada, "/film", 5).await.json();
+    let without = complete(&ada, empty["upload"].as_str().unwrap(), json!({})).await;
+    assert_eq!(without.status, StatusCode::BAD_REQUEST, "a part is missing");
+    assert_eq!(complete(&ada, upload, json!({"to": "/no/film"})).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.send("DELETE", &at, &[], "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(ada.get(&at).await.status, StatusCode::NOT_FOUND);
+    world.stop().await;
+}

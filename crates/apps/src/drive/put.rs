@@ -5,7 +5,7 @@
 use super::change::{Change, Commit};
 use super::intent::{Coming, version_used};
 use super::links::Gate;
-use super::objects::{About, Ending};
+use super::objects::{About, Ending, Upload};
 use super::tries::Tries;
 use super::walk::Walk;
 use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FileInfo, NewFile, PutCondition};
@@ -94,7 +94,7 @@ impl Drives {
             change.require_locks(self);
             let by_link = match &put.gate {
                 Some(gate) if gate.folder != parent => return Err(DriveError::Changed { path: put.path.to_string() }),
-                Some(gate) => Some(gate.require(&mut change, put.content.size)),
+                Some(gate) => Some(gate.require(self, &mut change, put.content.size)),
                 None => None,
             };
             if let Some(source) = &put.source {
@@ -206,6 +206,12 @@ impl Put {
             about: About::default(),
             ends: None,
         })
+    }
+
+    /// Its content is that of an upload's parts.
+    pub(super) fn made_of(&mut self, upload: &Upload) {
+        self.composed = upload.parts.len() > 1;
+        self.ends = Some(Ending::of(upload, etag_of(&self.content), self.new.version));
     }
 
     fn coming(&self) -> Coming<'_> {

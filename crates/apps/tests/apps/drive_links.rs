@@ -2,6 +2,7 @@
 
 use crate::model::acts::{assert_whole, drives};
 use crate::model::{Handle, Model};
+use atoll_apps::drive::objects::{NewUpload, ObjectKey};
 use atoll_apps::drive::{Drives, LinkChange, LinkFound, LinkMode, NewFile, NewLink, PutCondition, RenameCondition};
 use atoll_apps::{DriveError, DriveId, UserId};
 use bytes::Bytes;
@@ -154,6 +155,58 @@ async fn drop_boxes_keep_what_is_there() {
     let after = drives.guest_put(&wide, "e", content("e"), NewFile::default()).await;
     assert_eq!(after.unwrap_err(), DriveError::NoSuchLink);
     assert_whole(&world.model, "after all").await;
+}
+
+async fn received(world: &World) -> u64 {
+    world.drives.links(world.drive, None).await.unwrap()[0].received
+}
+
+/// What is handed in by parts counts from its beginning, once; and no more when it comes to nothing.
+#[tokio::test]
+async fn what_comes_in_parts_is_counted_once() {
+    let world = world().await;
+    let (drives, drive, model) = (&world.drives, world.drive, &world.model);
+    let into = world.link("/elsewhere", NewLink { bytes_max: Some(9000), ..drop_box() }).await;
+    let other = world.link("/secret", drop_box()).await;
+    put(drives, drive, "/elsewhere/film", "there").await;
+    let before = drives.usage(drive).await.unwrap().bytes;
+    let begin = async |size| drives.guest_begin_upload(&into, "film", size, NewUpload::default()).await;
+    let part = async |id, number, size: usize| {
+        let content = model.store_content(&vec![number as u8; size]);
+        drives.guest_put_part(&into, (id, "film"), number, content).await.map(|part| part.size)
+    };
+    let id = begin(8000).await.unwrap();
+    assert_eq!((received(&world).await, begin(1001).await), (8000, Err(DriveError::LinkFull)));
+    assert_eq!(part(id, 1, 3000).await, Ok(3000));
+    // By its own link and name alone.
+    for found in [drives.guest_upload(&other, id, "film").await, drives.guest_upload(&into, id, "other").await] {
+        assert!(matches!(found, Err(DriveError::NoSuchUpload { .. })), "{found:?}");
+    }
+    let complete = async |id| drives.guest_complete(&into, (id, "film"), NewFile::default()).await;
+    assert!(matches!(complete(id).await, Err(DriveError::Invalid(_))), "it is not whole");
+    assert_eq!(part(id, 2, 5000).await, Ok(5000));
+    let entry = complete(id).await.unwrap().unwrap();
+    assert_eq!((entry.name.as_str(), entry.size(), received(&world).await), ("film (2)", 8000, 8000));
+    assert_eq!(complete(id).await, Ok(None), "asked again");
+    assert_eq!(drives.usage(drive).await.unwrap().bytes, before + 8000);
+
+    // Given up: by the guest, by nobody's coming back, and with the link.
+    let id = begin(900).await.unwrap();
+    assert_eq!((part(id, 1, 900).await, received(&world).await), (Ok(900), 8900));
+    drives.guest_abort_upload(&into, id, "film").await.unwrap();
+    assert_eq!(received(&world).await, 8000);
+    begin(900).await.unwrap();
+    model.advance(Duration::from_secs(30 * 24 * 3600));
+    drives.sweep_all().await.unwrap();
+    assert_eq!(received(&world).await, 8000);
+    let id = begin(700).await.unwrap();
+    assert_eq!(part(id, 1, 700).await, Ok(700));
+    drives.revoke_link(drive, into.id).await.unwrap();
+    assert!(complete(id).await.is_err());
+    drives.abort_upload(drive, id, &ObjectKey::parse(&format!("{}/film", into.id)).unwrap()).await.unwrap();
+    drives.sweep_all().await.unwrap();
+    assert_eq!(drives.usage(drive).await.unwrap().bytes, before + 8000);
+    assert_whole(model, "at the end").await;
 }
 
 #[tokio::test]

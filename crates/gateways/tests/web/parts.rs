@@ -96,3 +96,53 @@ async fn uploads_are_held_to_rights_room_and_bounds() {
     assert_eq!(ada.get(&at).await.status, StatusCode::NOT_FOUND);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_hand_in_by_parts_what_the_link_takes() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    ada.json("POST", "/api/v1/drive/folder", json!({"path": "/box"})).await;
+    let kept: usize = 16 << 20;
+    let size = kept + 1000;
+    let asked = json!({"path": "/box", "mode": "drop_box", "bytes": size + 10, "password": "open up"});
+    let link = ada.json("POST", "/api/v1/drive/links", asked).await.json()["link"]["address"].clone();
+    let link = link.as_str().unwrap();
+    let mut guest = world.stranger();
+    let film = |size: usize| json!({"name": "film", "size": size, "type": "video/mp4", "mtime": 5});
+    let at = format!("{link}/uploads");
+    let locked = guest.json("POST", &at, film(1)).await;
+    assert_eq!((locked.status, locked.kind()), (StatusCode::FORBIDDEN, "password_needed".into()));
+    let opened = guest.form(link, "password=open+up").await;
+    guest.take_cookie(&opened);
+    assert_eq!(guest.json("POST", &at, film(size + 11)).await.kind(), "link_full");
+    assert_eq!(guest.json("POST", &at, json!({"name": "../x", "size": 1})).await.status, StatusCode::BAD_REQUEST);
+
+    let begun = guest.json("POST", &at, film(size)).await;
+    assert_eq!((begun.status, &begun.json()["part_bytes"]), (StatusCode::CREATED, &json!(kept)));
+    let upload = begun.json()["upload"].as_str().unwrap().to_string();
+    let one = format!("{at}/{upload}?name=film");
+    assert_eq!(guest.json("POST", &at, film(11)).await.kind(), "link_full", "what has begun counts");
+    // Exactly the bytes that are missing, and no others.
+    for (number, bytes, status) in
+        [(2, 999, 400), (2, 1000, 200), (3, 1, 400), (0, 1, 400), (1, kept, 200), (1, kept, 200)]
+    {
+        let taken = part(&guest, &one, number, &vec![number as u8; bytes]).await;
+        assert_eq!(taken.status.as_u16(), status, "{number} {bytes}: {:?}", taken.body);
+    }
+    assert_eq!(parts(&guest.get(&one).await), [(1, kept as u64), (2, 1000)]);
+    let whole = json!({"name": "film", "version": "0e".repeat(16)});
+    for _ in 0..2 {
+        let done = guest.json("POST", &format!("{at}/{upload}/complete"), whole.clone()).await;
+        assert_eq!((done.status, &done.json()["entry"]), (StatusCode::CREATED, &json!({"name": "film", "size": size})));
+    }
+    let bytes = ada.get("/api/v1/drive/file?path=/box/film").await.body;
+    assert!(bytes.len() == size && bytes[..kept].iter().all(|byte| *byte == 1) && bytes[kept..] == [2; 1000]);
+
+    // A stranger with the address alone comes to nothing; and given up, it counts no more.
+    let rest = guest.json("POST", &at, film(10)).await.json()["upload"].as_str().unwrap().to_string();
+    let one = format!("{at}/{rest}?name=film");
+    assert_eq!(world.stranger().get(&one).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(guest.send("DELETE", &one, &[], "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(guest.json("POST", &at, film(10)).await.status, StatusCode::CREATED);
+    world.stop().await;
+}

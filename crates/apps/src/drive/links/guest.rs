@@ -1,11 +1,12 @@
 //! What whoever has a link can do. Nothing here tells where in the drive it leads: paths begin at what the link is to.
 
 use super::super::change::Change;
+use super::super::objects::Upload;
 use super::super::put::Put;
 use super::super::walk::Walk;
 use super::super::{DriveError, DrivePath, Drives, Entry, NewFile, OpenFile, Order, PutCondition, Usage};
 use super::rows::LinkToken;
-use super::{Counter, LinkMode, Tries, counter_key, damaged, mode_of};
+use super::{Counter, LinkMode, Tries, counter_key, damaged, mode_of, received};
 use crate::drive::path::numbered;
 use crate::page::Page;
 use crate::{DriveId, FolderId, LinkId, UserId, VersionId};
@@ -271,7 +272,7 @@ impl Drives {
             return Err(DriveError::Quota { needed: size, room });
         }
         let Some(max) = link.bytes_max else { return Ok(room) };
-        let key = ItemKey::new(self.inner.tables.link_counts, link.drive.bytes(), counter_key(link.id, Counter::Bytes));
+        let key = ItemKey::new(self.inner.tables.link_counts, link.drive.bytes(), received(link.id));
         let item = self.inner.store.get(&key, Consistency::Strong).await?;
         let received =
             item.map(|item| super::super::read::count_in(&item.value)).transpose()?.unwrap_or(0).max(0) as u64;
@@ -290,18 +291,33 @@ impl Drives {
         content: Content,
         new: NewFile,
     ) -> Result<Entry, DriveError> {
+        self.guest_put_what_came(link, name, Came::Whole(&content), new).await
+    }
+
+    pub(super) async fn guest_put_what_came(
+        &self,
+        link: &LinkFound,
+        name: &str,
+        came: Came<'_>,
+        new: NewFile,
+    ) -> Result<Entry, DriveError> {
         link.must_be(LinkMode::DropBox)?;
         let mut tries = Tries::at(&DrivePath::root());
         let (mut tried, mut new, mut link) = (0, new, link.clone());
         loop {
             let walk = self.guest_walk(&link, &DrivePath::root()).await?;
             let folder = walk.folder().map_err(|error| as_guests_see(error, name))?;
-            let gate = Gate { folder, condition: link.condition(self), link: link.clone() };
+            let counted = matches!(came, Came::InParts(..));
+            let gate = Gate { folder, link: link.clone(), counted };
             // Where many have that name no time is lost in counting, and nobody learns how many they are.
             let number = if tried < PLAIN_NUMBERS { tried + 1 } else { rand::random_range(1_000..1_000_000_000) };
             let path = walk.path().join(&numbered(name, number))?;
+            let (Came::Whole(content) | Came::InParts(_, content)) = came;
             let mut put = Put::new(link.drive, path, content.clone(), new.clone(), PutCondition::CreateNew)?;
             put.gate = Some(gate);
+            if let Came::InParts(upload, _) = came {
+                put.made_of(upload);
+            }
             match self.put_or_release(&put).await {
                 Ok(done) => return Ok(done.entry),
                 Err(DriveError::Exists { .. }) if tried < NAMES_TRIED => tried += 1,
@@ -358,7 +374,7 @@ fn as_guests_see(error: DriveError, place: &str) -> DriveError {
 }
 
 impl LinkFound {
-    fn must_be(&self, mode: LinkMode) -> Result<(), DriveError> {
+    pub(super) fn must_be(&self, mode: LinkMode) -> Result<(), DriveError> {
         if self.mode == mode { Ok(()) } else { Err(DriveError::NoSuchLink) }
     }
 
@@ -368,8 +384,16 @@ impl LinkFound {
         Condition { table, sort_key: self.id.bytes(), test }
     }
 
+    /// It is as it was read, and takes so many bytes more; which condition that is.
+    pub(super) fn require(&self, drives: &Drives, change: &mut Change, bytes: u64) -> usize {
+        let max = self.bytes_max.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
+        change.count_received(received(self.id), i64::try_from(bytes).unwrap_or(i64::MAX), max);
+        let Condition { table, sort_key, test } = self.condition(drives);
+        change.require(table, sort_key, test)
+    }
+
     /// The same link as it is now. What it asks for may have changed; then whoever came by it comes anew.
-    async fn still(&self, drives: &Drives) -> Result<LinkFound, DriveError> {
+    pub(super) async fn still(&self, drives: &Drives) -> Result<LinkFound, DriveError> {
         let (version, row) = drives.link_row(self.drive, self.id).await?;
         let over = row.expires != 0 && row.expires <= drives.now().0;
         if over || Some(&row.password).filter(|hash| !hash.is_empty()) != self.password.as_ref() {
@@ -379,22 +403,32 @@ impl LinkFound {
     }
 }
 
+/// What a guest has sent.
+#[derive(Clone, Copy)]
+pub(super) enum Came<'a> {
+    /// At once.
+    Whole(&'a Content),
+    /// In parts, and what they are together; counted when it began.
+    InParts(&'a Upload, &'a Content),
+}
+
 /// What a put by a link rests on, beside the path.
 #[derive(Clone, Debug)]
 pub(in crate::drive) struct Gate {
     /// The folder that the link is to.
     pub folder: FolderId,
-    condition: Condition,
     link: LinkFound,
+    /// The bytes count as received already.
+    counted: bool,
 }
 
 impl Gate {
     /// The link is as it was read, and takes so many bytes; which condition that is.
-    pub fn require(&self, change: &mut Change, bytes: u64) -> usize {
-        let Condition { table, sort_key, test } = self.condition.clone();
-        let max = self.link.bytes_max.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        change.count_received(counter_key(self.link.id, Counter::Bytes), bytes, max);
-        change.require(table, sort_key, test)
+    pub fn require(&self, drives: &Drives, change: &mut Change, bytes: u64) -> usize {
+        if self.counted {
+            let Condition { table, sort_key, test } = self.link.condition(drives);
+            return change.require(table, sort_key, test);
+        }
+        self.link.require(drives, change, bytes)
     }
 }

@@ -9,6 +9,7 @@
 //! Its owner's side is here, what its guests can do in [`guest`].
 
 mod guest;
+mod parts;
 mod rows;
 
 pub(super) use guest::Gate;
@@ -123,6 +124,11 @@ enum Counter {
 
 fn counter_key(link: LinkId, counter: Counter) -> Bytes {
     [&link.0[..], &[counter as u8]].concat().into()
+}
+
+/// The counter of the bytes that came by it.
+fn received(link: LinkId) -> Bytes {
+    counter_key(link, Counter::Bytes)
 }
 
 impl Drives {

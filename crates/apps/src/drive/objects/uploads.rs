@@ -10,7 +10,7 @@ use super::put::{NewObject, ObjectCondition, Putting};
 use super::{Object, ObjectKey};
 use crate::drive::change::{Change, Commit};
 use crate::drive::intent::Coming;
-use crate::drive::put::{Put, etag_of};
+use crate::drive::put::Put;
 use crate::drive::rows::{Work, decode};
 use crate::drive::tries::Tries;
 use crate::drive::{DriveError, DrivePath, Drives, Entry, NewFile, PutCondition};
@@ -57,6 +57,12 @@ pub struct NewUpload {
     /// The object's content, once it was completed.
     #[prost(bytes = "bytes", tag = "8")]
     pub version: Bytes,
+    /// The link that it comes by; empty: none.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub link: Bytes,
+    /// By a link: bytes of the file, which that counts from the beginning on.
+    #[prost(uint64, tag = "10")]
+    pub size: u64,
 }
 
 /// A part.
@@ -122,17 +128,21 @@ impl Drives {
     /// Begins an upload.
     pub async fn begin_upload(&self, drive: DriveId, key: &ObjectKey, new: NewUpload) -> Result<PartsId, DriveError> {
         let id = PartsId::random();
-        let row = NewUpload { key: key.to_string(), begun: self.now().0, done: None, ..new };
-        let tables = self.inner.tables;
         let mut change = Change::new(self, drive);
-        change.require(tables.uploads, id.bytes(), Test::Absent);
-        change.put(tables.uploads, id.bytes(), row.encode_to_vec());
-        change.count_uploads(1);
-        change.put_work(work_key_of_upload(id), Work::Upload, false);
+        self.add_upload(&mut change, id, key, &new);
         match change.commit(self.store(), key).await? {
             Commit::Done(_) => Ok(id),
             Commit::Lost(_) => Err(DriveError::Conflict { path: key.to_string() }),
         }
+    }
+
+    pub(in crate::drive) fn add_upload(&self, change: &mut Change, id: PartsId, key: &ObjectKey, new: &NewUpload) {
+        let tables = self.inner.tables;
+        let row = NewUpload { key: key.to_string(), begun: self.now().0, done: None, ..new.clone() };
+        change.require(tables.uploads, id.bytes(), Test::Absent);
+        change.put(tables.uploads, id.bytes(), row.encode_to_vec());
+        change.count_uploads(1);
+        change.put_work(work_key_of_upload(id), Work::Upload, false);
     }
 
     async fn upload_row(&self, drive: DriveId, id: PartsId, key: &ObjectKey) -> Result<(Item, NewUpload), DriveError> {
@@ -285,17 +295,24 @@ impl Drives {
             let is_it = there.file().is_some_and(|file| file.version.bytes() == upload.new.version);
             return if is_it { Ok(there) } else { Err(DriveError::Changed { path: path.into() }) };
         }
+        let content = self.content_of_parts(drive, upload).await?;
+        let mut put = Put::new(drive, DrivePath::parse(path)?, content, new, condition)?;
+        put.made_of(upload);
+        Ok(self.put_or_release(&put).await?.entry)
+    }
+
+    /// What all parts make, which are those from 1 on.
+    pub(in crate::drive) async fn content_of_parts(
+        &self,
+        drive: DriveId,
+        upload: &Upload,
+    ) -> Result<Content, DriveError> {
         let chosen: Vec<u16> = upload.parts.iter().map(|(number, _)| *number).collect();
         let missing = (1..).zip(&chosen).find(|(wanted, number)| wanted != *number).map(|(wanted, _)| wanted);
         if let Some(missing) = missing.or(chosen.is_empty().then_some(1u16)) {
             return Err(DriveError::Invalid(format!("part {missing} is missing: send it first")));
         }
-        let content = self.composed(drive, upload, &chosen).await?;
-        let ending = Ending::of(upload, etag_of(&content), new.version);
-        let mut put = Put::new(drive, DrivePath::parse(path)?, content, new, condition)?;
-        put.composed = chosen.len() > 1;
-        put.ends = Some(ending);
-        Ok(self.put_or_release(&put).await?.entry)
+        self.composed(drive, upload, &chosen).await
     }
 
     /// What an upload that is completed has put, if it is there still.
@@ -334,6 +351,7 @@ impl Drives {
             }
             let mut change = Change::new(self, drive);
             change.abort_upload(self, id, item.version);
+            self.give_back(drive, &row, &mut change).await?;
             match change.commit(self.store(), key).await? {
                 Commit::Done(_) => return Ok(()),
                 Commit::Lost(_) => tries.lost(self.store()).await?,
@@ -374,6 +392,7 @@ impl Drives {
         let item = self.inner.store.get(&self.upload_item(drive, id), Consistency::Strong).await?;
         let Some(item) = item else { return Ok(()) };
         change.abort_upload(self, id, item.version);
+        self.give_back(drive, &decode("an upload", &item.value)?, &mut change).await?;
         change.commit(self.store(), &drive).await?;
         Ok(())
     }
@@ -415,7 +434,7 @@ pub(in crate::drive) struct Ending {
 
 impl Ending {
     /// By that version, with that entity tag to be told to whoever asks again.
-    fn of(upload: &Upload, etag: String, version: VersionId) -> Ending {
+    pub fn of(upload: &Upload, etag: String, version: VersionId) -> Ending {
         let done = NewUpload { done: Some(etag), version: version.bytes(), about: None, ..upload.new.clone() };
         let bytes = upload.parts.iter().map(|(_, part)| part.size).sum();
         Ending { id: upload.id, read: upload.version, done, bytes }

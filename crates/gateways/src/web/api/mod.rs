@@ -10,7 +10,7 @@ mod drive;
 mod drives;
 mod held;
 mod links;
-mod parts;
+pub(super) mod parts;
 mod personal;
 mod thumbnail;
 mod upload;

@@ -54,21 +54,21 @@ pub(in crate::web) struct Begin {
 #[schema(as = Upload)]
 pub(in crate::web) struct UploadJson {
     #[schema(value_type = Id)]
-    upload: String,
+    pub upload: String,
     /// How long each part is to be; the last is what is left. Told when the upload begins.
     #[serde(skip_serializing_if = "Option::is_none")]
-    part_bytes: Option<u64>,
+    pub part_bytes: Option<u64>,
     /// Those that are there.
-    parts: Vec<PartJson>,
+    pub parts: Vec<PartJson>,
     /// It was completed.
-    saved: bool,
+    pub saved: bool,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Part)]
 pub(in crate::web) struct PartJson {
-    number: u16,
-    size: u64,
+    pub number: u16,
+    pub size: u64,
 }
 
 /// An upload is named together with the path that was said when it began.
@@ -117,7 +117,7 @@ pub(in crate::web) struct Complete {
     mtime: Option<u64>,
 }
 
-fn id(text: &str) -> Result<PartsId, Problem> {
+pub(in crate::web) fn id(text: &str) -> Result<PartsId, Problem> {
     text.parse().map_err(|why: &str| Problem::bad_request(why))
 }
 
@@ -127,8 +127,8 @@ fn key(path: &str) -> Result<ObjectKey, DriveError> {
     ObjectKey::parse(path.trim_start_matches('/'))
 }
 
-/// As many parts as an upload may have are enough for it.
-fn part_bytes(size: u64) -> Result<u64, DriveError> {
+/// How long the parts of a file are: as many as an upload may have are enough for it.
+pub(in crate::web) fn part_bytes(size: u64) -> Result<u64, DriveError> {
     let least = size.div_ceil(u64::from(PARTS_MAX)).div_ceil(MIB) * MIB;
     match least.max(PART_BYTES) {
         bytes if bytes <= PART_BYTES_MAX => Ok(bytes),
@@ -174,8 +174,13 @@ pub(in crate::web) async fn show(
 ) -> Result<Json<UploadJson>, Problem> {
     let Query(begun) = query?;
     let upload = state.inner.drives.upload(at.drive, id(&named.upload)?, &key(&begun.path)?).await?;
+    Ok(Json(told(&upload)))
+}
+
+/// What is told of an upload that has begun.
+pub(in crate::web) fn told(upload: &apps::drive::objects::Upload) -> UploadJson {
     let parts = upload.parts.iter().map(|(number, part)| PartJson { number: *number, size: part.size }).collect();
-    Ok(Json(UploadJson { upload: named.upload, part_bytes: None, parts, saved: upload.new.done.is_some() }))
+    UploadJson { upload: upload.id.to_string(), part_bytes: None, parts, saved: upload.new.done.is_some() }
 }
 
 /// Sends a part: the request's body. One of that number is replaced.

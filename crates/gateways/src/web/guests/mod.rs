@@ -8,6 +8,7 @@ mod cookie;
 mod files;
 mod pace;
 mod pages;
+mod parts;
 mod upload;
 
 use super::problem::Problem;
@@ -65,6 +66,13 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/s/{token}/thumbnail", get(files::thumbnail))
         .route("/s/{token}/archive", get(files::archive))
         .route("/s/{token}/upload", post(upload::form).put(upload::put).layer(DefaultBodyLimit::disable()))
+        .route("/s/{token}/uploads", post(parts::begin))
+        .route("/s/{token}/uploads/{upload}", get(parts::show).delete(parts::abort))
+        .route(
+            "/s/{token}/uploads/{upload}/parts/{number}",
+            axum::routing::put(parts::put).layer(DefaultBodyLimit::disable()),
+        )
+        .route("/s/{token}/uploads/{upload}/complete", post(parts::complete))
         .layer(axum::middleware::map_response(private))
 }
 

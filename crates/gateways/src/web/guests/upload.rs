@@ -8,7 +8,7 @@ use crate::web::problem::{Outcome, Problem};
 use crate::web::session::From;
 use crate::web::text::{fill, words};
 use apps::drive::{Entry, NewFile};
-use apps::{DriveError, VersionId};
+use apps::{DriveError, PartsId, VersionId};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
-use client::{ClientError, UploadId};
+use client::{ClientError, Content, UploadId};
 use futures::{Stream, TryStreamExt};
 use multipart::{Multipart, boundary};
 use serde::{Deserialize, Serialize};
@@ -40,15 +40,15 @@ pub(in crate::web) struct Put {
 }
 
 #[derive(Serialize)]
-struct Answer {
-    entry: Received,
+pub(super) struct Answer {
+    pub entry: Received,
 }
 
 /// All that a guest is told: not the name that it got, which tells what was there before.
 #[derive(Serialize)]
-struct Received {
-    name: String,
-    size: u64,
+pub(super) struct Received {
+    pub name: String,
+    pub size: u64,
 }
 
 /// A file as the request's body, for scripts.
@@ -128,7 +128,7 @@ pub(in crate::web) async fn form(
 }
 
 /// How full the drive is, or which folders it has, is nothing for guests.
-fn told(problem: Problem) -> Problem {
+pub(super) fn told(problem: Problem) -> Problem {
     match problem.kind {
         "quota" | "no_space" | "folder_full" => {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", words().guest_no_room, words().do_ask_sender)
@@ -155,10 +155,16 @@ fn after(received: usize, mut problem: Problem) -> Problem {
 }
 
 /// Where a request came from, to be judged again when its bytes have come.
-struct Came<'a> {
-    state: &'a WebState,
-    token: &'a str,
-    headers: &'a HeaderMap,
+pub(super) struct Came<'a> {
+    pub state: &'a WebState,
+    pub token: &'a str,
+    pub headers: &'a HeaderMap,
+}
+
+/// What a guest has sent.
+pub(super) enum Sent {
+    Whole(Content),
+    Parts(PartsId),
 }
 
 impl Came<'_> {
@@ -167,7 +173,7 @@ impl Came<'_> {
         &self,
         most: Option<u64>,
         name: &str,
-        mut new: NewFile,
+        new: NewFile,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     ) -> Result<Entry, Problem> {
         let state = self.state;
@@ -179,6 +185,13 @@ impl Came<'_> {
             error => error.into(),
         })?;
         drop(room);
+        let entry = self.commit(name, new, Sent::Whole(content)).await?;
+        entry.ok_or_else(|| DriveError::Conflict { path: name.into() }.into())
+    }
+
+    /// Puts the file of which all is there. None: an upload in parts that was completed before.
+    pub async fn commit(&self, name: &str, mut new: NewFile, sent: Sent) -> Result<Option<Entry>, Problem> {
+        let state = self.state;
         let deadline = Instant::now() + COMMIT_WITHIN;
         // Of an earlier try, of which it is not known what came of it: what a later one is told says nothing of that.
         let mut unknown = None;
@@ -187,8 +200,13 @@ impl Came<'_> {
             let put = async {
                 let guest = Guest::again(state, self.token, self.headers).await?;
                 let drives = guest.drives(state).await?;
-                let put = drives.guest_put(&guest.link, name, content.clone(), new.clone()).await;
-                if let Ok(entry) = &put {
+                let put = match &sent {
+                    Sent::Whole(content) => {
+                        drives.guest_put(&guest.link, name, content.clone(), new.clone()).await.map(Some)
+                    }
+                    Sent::Parts(id) => drives.guest_complete(&guest.link, (*id, name), new.clone()).await,
+                };
+                if let Ok(Some(entry)) = &put {
                     drives.thumbnail_soon(guest.link.drive, entry);
                 }
                 Ok::<_, Problem>(put)

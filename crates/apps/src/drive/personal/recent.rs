@@ -84,10 +84,11 @@ struct Waiting {
     next: Vec<Note>,
 }
 
-/// The latest of each thing, the latest first.
-fn merged(notes: impl IntoIterator<Item = Note>) -> Vec<Note> {
-    let mut notes: Vec<Note> = notes.into_iter().collect();
-    notes.sort_by_key(|note| (std::cmp::Reverse(note.at), note.thing));
+/// The latest of each thing, the latest first: of those before, the latest first, and of those since, the latest last. Clocks
+/// tell milliseconds: within one, the order in which they came counts.
+fn merged(before: &[Note], since: &[Note]) -> Vec<Note> {
+    let mut notes: Vec<Note> = since.iter().rev().chain(before).copied().collect();
+    notes.sort_by_key(|note| std::cmp::Reverse(note.at));
     let mut seen = HashSet::new();
     notes.retain(|note| seen.insert(note.thing));
     notes.truncate(RECENT_MAX);
@@ -129,7 +130,8 @@ impl Drives {
         if let Some(waiting) = people.get_mut(&user) {
             waiting.next.push(note);
             if waiting.next.len() > 2 * RECENT_MAX {
-                waiting.next = merged(std::mem::take(&mut waiting.next));
+                waiting.next = merged(&[], &waiting.next);
+                waiting.next.reverse();
             }
             return;
         }
@@ -181,7 +183,7 @@ impl Drives {
             if notes.iter().all(told) {
                 return Ok(());
             }
-            let rows = merged(before.iter().copied().chain(notes.iter().copied())).into_iter().map(|note| NoteRow {
+            let rows = merged(&before, &notes).into_iter().map(|note| NoteRow {
                 drive: note.thing.0.bytes(),
                 id: Bytes::copy_from_slice(&note.thing.1),
                 at: note.at,
@@ -216,7 +218,7 @@ impl Drives {
             Some(waiting) => [&waiting.writing[..], &waiting.next].concat(),
             None => Vec::new(),
         };
-        let notes = merged(kept.into_iter().chain(waiting));
+        let notes = merged(&kept, &waiting);
         let things: Vec<Thing> = notes.iter().map(|note| note.thing).collect();
         let found = self.whereabouts(&things, within).await?;
         let recent = notes.into_iter().zip(found).filter_map(|(note, now)| match now {

@@ -8,7 +8,7 @@ use crate::{DriveId, UserId};
 use bytes::Bytes;
 use prost::Message;
 use std::collections::HashSet;
-use types::{Condition, Consistency, Query, Test, Update, WallMillis};
+use types::{Condition, Consistency, Query, Seq, Test, Update, WallMillis};
 
 /// Things that one person may star: they are shown on one page.
 pub const STARS_MAX: i64 = 500;
@@ -67,14 +67,16 @@ impl Drives {
         self.change_personal(user, vec![Condition { table, sort_key, test: Test::Present }], updates).await.map(drop)
     }
 
-    async fn star_rows(&self, user: UserId, prefix: &[u8]) -> Result<Vec<(Thing, WallMillis)>, DriveError> {
+    /// What has a star, since when, and in which order of writing.
+    async fn star_rows(&self, user: UserId, prefix: &[u8]) -> Result<Vec<(Thing, WallMillis, Seq)>, DriveError> {
         let limit = STARS_MAX as u32 + 1;
         let query = Query { limit, ..Query::prefix(self.inner.tables.stars, user.bytes(), prefix) };
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
         let mut rows = Vec::with_capacity(page.items.len());
         for at in page.items.iter().filter(|at| &at.sort_key[..] != COUNT) {
             let thing = thing_in(&at.sort_key).ok_or_else(|| DriveError::Damaged("the key of a star".into()))?;
-            rows.push((thing, WallMillis(decode::<StarRow>("a star", &at.item.value)?.since)));
+            let since = WallMillis(decode::<StarRow>("a star", &at.item.value)?.since);
+            rows.push((thing, since, at.item.version.seq));
         }
         Ok(rows)
     }
@@ -104,17 +106,18 @@ impl Drives {
 
     /// What this person starred in one drive.
     pub async fn stars_in(&self, user: UserId, drive: DriveId) -> Result<HashSet<[u8; 16]>, DriveError> {
-        Ok(self.star_rows(user, &drive.0).await?.into_iter().map(|((_, id), _)| id).collect())
+        Ok(self.star_rows(user, &drive.0).await?.into_iter().map(|((_, id), ..)| id).collect())
     }
 
     /// All that this person starred, in drives that they may look into (`within`), the latest first. Stars of what is gone for good, or of drives that they may
     /// not look into any more, are dropped.
     pub async fn starred(&self, user: UserId, within: &[DriveId]) -> Result<Vec<Starred>, DriveError> {
         let mut rows = self.star_rows(user, &[]).await?;
-        rows.sort_by_key(|(thing, since)| (std::cmp::Reverse(*since), *thing));
-        let things: Vec<Thing> = rows.iter().map(|(thing, _)| *thing).collect();
+        // Clocks tell milliseconds; stars are given more often.
+        rows.sort_by_key(|(_, since, seq)| std::cmp::Reverse((*since, *seq)));
+        let things: Vec<Thing> = rows.iter().map(|(thing, ..)| *thing).collect();
         let mut starred = Vec::new();
-        for ((thing, since), now) in rows.into_iter().zip(self.whereabouts(&things, within).await?) {
+        for ((thing, since, _), now) in rows.into_iter().zip(self.whereabouts(&things, within).await?) {
             match now {
                 Whereabouts::Here(placed) => starred.push(Starred { placed: *placed, since }),
                 // It keeps its star for when it comes back.

@@ -6,7 +6,10 @@ const list = document.getElementById("tray-list");
 const template = document.getElementById("upload-item");
 const fold = document.getElementById("tray-fold");
 const close = document.getElementById("tray-close");
+const pauseAll = document.getElementById("tray-pause");
 const OPEN = new Set(["waiting", "sending", "saving"]);
+/** What waits for somebody. */
+const NEEDY = new Set(["exists", "failed", "interrupted"]);
 const ROWS_MAX = 1000;
 // The speed is that of the last seconds.
 const WINDOW = 4000;
@@ -15,12 +18,20 @@ const items = new Map();
 const samples = [];
 let drawing = false;
 
-export function show(item, { act }) {
+/** `act(what)` is told of a button's press, `chosen(file)` of a file that was chosen again. */
+export function show(item, { act, chosen }) {
+  if (items.has(item)) return;
   const row = template.content.cloneNode(true).firstElementChild;
   row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.addEventListener("click", (event) => {
     const what = event.target.closest("[data-act]")?.dataset.act;
-    if (what) act(what);
+    if (what === "choose") row.querySelector("[data-part=file]").click();
+    else if (what) act(what);
+  });
+  row.querySelector("[data-part=file]").addEventListener("change", ({ target }) => {
+    const [file] = target.files;
+    target.value = "";
+    if (file) chosen(file);
   });
   items.set(item, row);
   // A long list of what is done helps nobody.
@@ -46,15 +57,21 @@ export function update(item) {
   if (document.hidden) setTimeout(draw, 200);
 }
 
+const part = (item) => (item.size ? item.sent / item.size : 1);
+
 function words(item) {
   switch (item.state) {
     case "waiting":
       return item.why || say("upload_waiting");
     case "sending": {
-      const rate = item.sent / Math.max(0.001, (performance.now() - item.began) / 1000);
+      const rate = Math.max(0, item.sent - item.base) / Math.max(0.001, (performance.now() - item.began) / 1000);
       if (item.sent === 0) return say("upload_sending_first");
-      return say("upload_sending", { percent: percent(item.sent / item.file.size), speed: speed(rate) });
+      return say("upload_sending", { percent: percent(part(item)), speed: speed(rate) });
     }
+    case "paused":
+      return item.sent > 0 ? say("upload_paused_at", { percent: percent(part(item)) }) : say("upload_paused");
+    case "interrupted":
+      return say("upload_interrupted", { percent: percent(part(item)) });
     case "saving":
       return say("upload_saving");
     case "saved":
@@ -73,63 +90,95 @@ function words(item) {
 function drawItem(item, row) {
   item.dirty = false;
   // What needs someone comes first.
-  if (item.state !== row.dataset.state && (item.state === "exists" || item.state === "failed")) list.prepend(row);
+  if (item.state !== row.dataset.state && NEEDY.has(item.state)) list.prepend(row);
   const held = row.contains(document.activeElement);
   row.dataset.state = item.state;
   row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.querySelector("[data-part=state]").textContent = words(item);
-  row.querySelector("[data-part=progress]").value = item.file.size ? item.sent / item.file.size : 1;
-  if (held) keepFocus();
+  row.querySelector("[data-part=progress]").value = part(item);
+  label(row.querySelector("[data-act=pause]"), say(item.state === "paused" ? "upload_resume" : "upload_pause"));
+  if (held) keepFocus(row);
 }
 
-/** The button that was pressed may be gone: on to the next that waits for an answer. */
-function keepFocus() {
+/** What a button does now; nothing is said again that stays. */
+function label(button, words) {
+  if (button.title === words) return;
+  button.title = words;
+  button.setAttribute("aria-label", words);
+}
+
+/** The button that was pressed may be gone: on to what pauses its upload, or to the next that waits for an answer. */
+function keepFocus(row) {
   if (document.activeElement.checkVisibility() && list.contains(document.activeElement)) return;
-  const next = [...list.querySelectorAll("[data-state=exists] [data-act], [data-state=failed] [data-act]")].find((one) => one.checkVisibility());
+  const pause = row.querySelector("[data-act=pause]");
+  if (pause.checkVisibility()) return pause.focus();
+  const needy = [...NEEDY].map((state) => `[data-state=${state}] [data-act]`).join();
+  const next = [...list.querySelectorAll(needy)].find((one) => one.checkVisibility());
   (next ?? fold).focus();
 }
 
 function draw() {
   drawing = false;
-  const tally = { open: 0, saved: 0, failed: 0, exists: 0, sent: 0, total: 0 };
+  const tally = { open: 0, saving: 0, saved: 0, failed: 0, exists: 0, paused: 0, interrupted: 0, sent: 0, moved: 0, total: 0 };
   for (const [item, row] of items) {
     if (item.dirty) drawItem(item, row);
     if (OPEN.has(item.state)) tally.open += 1;
-    else if (item.state in tally) tally[item.state] += 1;
-    if (OPEN.has(item.state) || item.state === "saved") {
+    if (item.state in tally) tally[item.state] += 1;
+    if (OPEN.has(item.state) || item.state === "saved" || item.state === "paused") {
       tally.sent += item.sent;
-      tally.total += item.file.size;
+      tally.moved += item.sent - item.base;
+      tally.total += item.size;
     }
   }
   head(tally);
 }
 
-function head({ open, saved, failed, exists, sent, total }) {
+function head({ open, saving, saved, failed, exists, paused, interrupted, sent, moved, total }) {
   const parts = [];
   if (open > 0) parts.push(count("uploads_active_one", "uploads_active_many", open));
   else if (saved > 0) parts.push(count("uploads_done_one", "uploads_done_many", saved));
+  if (paused > 0) parts.push(say("uploads_paused", { count: paused }));
+  if (interrupted > 0) parts.push(say("uploads_interrupted", { count: interrupted }));
   if (exists > 0) parts.push(say("uploads_attention", { count: exists }));
   if (failed > 0) parts.push(say("uploads_failed", { count: failed }));
   const title = document.getElementById("tray-title");
   const words = parts.join(" · ") || say("uploads");
   // A live region speaks at each change: only at real ones.
   if (title.textContent !== words) title.textContent = words;
-  tray.classList.toggle("settled", open === 0);
+  tray.classList.toggle("settled", open + paused === 0);
   document.getElementById("tray-progress").value = total > 0 ? sent / total : 0;
-  document.getElementById("tray-total").textContent = open > 0 ? totals(sent, total) : total > 0 ? size(total) : "";
-  close.hidden = open > 0 || exists > 0;
+  document.getElementById("tray-total").textContent = open > 0 ? totals(sent, moved, total) : total > 0 ? still(paused, sent, total) : "";
+  close.hidden = open + paused + exists > 0;
+  headPause(open - saving > 0, paused > 0);
   if (items.size === 0) tray.hidden = true;
 }
 
-function totals(sent, total) {
+const still = (paused, sent, total) => (paused > 0 ? say("uploads_total", { done: size(sent), total: size(total) }) : size(total));
+
+/** One button for all: pauses what goes on, or else lets what is paused go on. */
+function headPause(going, paused) {
+  const held = document.activeElement === pauseAll;
+  pauseAll.hidden = !going && !paused;
+  pauseAll.dataset.does = going ? "pause" : "resume";
+  label(pauseAll, say(going ? "uploads_pause" : "uploads_resume"));
+  if (held && pauseAll.hidden) fold.focus();
+}
+
+function totals(sent, moved, total) {
   const now = performance.now();
-  samples.push([now, sent]);
+  // What was there before is no speed.
+  samples.push([now, moved]);
   while (samples.length > 2 && now - samples[0][0] > WINDOW) samples.shift();
   const [then, before] = samples[0];
-  const rate = Math.max(0, ((sent - before) / Math.max(250, now - then)) * 1000);
+  const rate = Math.max(0, ((moved - before) / Math.max(250, now - then)) * 1000);
   if (rate < 1) return say("uploads_total", { done: size(sent), total: size(total) });
   const done = say("uploads_total_speed", { done: size(sent), total: size(total), speed: speed(rate) });
   return total > sent ? `${done} · ${say("uploads_left", { time: duration((total - sent) / rate) })}` : done;
+}
+
+/** Tells `act(true)` to pause everything, `act(false)` to go on with what is paused. */
+export function onPauseAll(act) {
+  pauseAll.addEventListener("click", () => act(pauseAll.dataset.does === "pause"));
 }
 
 fold.addEventListener("click", () => {

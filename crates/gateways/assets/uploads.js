@@ -1,9 +1,11 @@
-// The queue of uploads: a few at a time, each tried again with the same identity until it is saved.
+// The queue of uploads: a few at a time, each tried again with the same identity until it is saved. Long files go in parts:
+// what is there stays there, over a pause, a lost connection and, remembered by this browser, a page that was left.
 import { Problem, call, signIn, trouble, wait } from "./api.js";
 import * as conflicts from "./conflicts.js";
-import { api, join, numbered, say } from "./format.js";
+import { api, edits, join, numbered, say } from "./format.js";
 import * as listing from "./listing.js";
-import { send } from "./send.js";
+import { send, sendParts } from "./send.js";
+import { complain } from "./toast.js";
 import * as tray from "./tray.js";
 
 const AT_ONCE = 3;
@@ -11,9 +13,24 @@ const TRIES = 14;
 const NAMES_MAX = 200;
 // From this size on, a name that is taken is better found out before sending.
 const LOOK_FIRST = 256 * 1024;
+// Files go in parts from this size on, if what the parts are kept under has room for their path (bytes of UTF-8).
+const IN_PARTS = 16 * 1024 * 1024;
+const PATH_MAX = 900;
+// The server has lost what was begun: so often it is begun anew.
+const ANEW_MAX = 2;
+// Why an upload was stopped.
+const PAUSE = "pause";
+const CANCEL = "cancel";
+// What this browser remembers of uploads in parts: at most so many, and none that the server no longer keeps.
+const KEPT = "atoll-upload-";
+const KEPT_MAX = 100;
+const KEPT_FOR = 6 * 24 * 3600 * 1000;
 
 const waiting = [];
 const active = new Set();
+const paused = new Set();
+/** Those that a page left behind: their file is to be chosen again. */
+const interrupted = new Set();
 /** Folders that are being made, or were: each once. */
 const folders = new Map();
 
@@ -29,32 +46,79 @@ export function add(into, found) {
       ensure(target).then(() => listing.refresh(), () => {});
       continue;
     }
-    const item = { file, folder: target, name: file.name, nested: folder !== "", state: "waiting", sent: 0, why: "" };
-    waiting.push(item);
-    tray.show(item, { act: (what) => act(item, what) });
+    const left = [...interrupted].find((one) => one.kept.folder === target && isOf(one.kept, file));
+    if (left) goOn(left, file);
+    else {
+      const item = { file, folder: target, name: file.name, size: file.size, nested: folder !== "", state: "waiting", sent: 0, base: 0, why: "" };
+      show(item);
+      waiting.push(item);
+    }
   }
   pump();
 }
 
+function show(item) {
+  tray.show(item, { act: (what) => act(item, what), chosen: (file) => choose(item, file) });
+}
+
 function act(item, what) {
   if (what === "cancel") cancel(item);
+  else if (what === "discard") discard(item);
   else if (what === "retry") again(item);
-  else conflicts.answer(item, what);
+  else if (what !== "pause") conflicts.answer(item, what);
+  else if (paused.has(item)) resume(item);
+  else pause(item);
 }
 
 function again(item) {
-  Object.assign(item, { state: "waiting", sent: 0, why: "" });
+  Object.assign(item, { state: "waiting", why: "" });
   waiting.push(item);
   tray.update(item);
   pump();
 }
 
-function cancel(item) {
+function unqueue(item) {
   const at = waiting.indexOf(item);
   if (at >= 0) waiting.splice(at, 1);
-  if (item.state === "failed") return tray.drop(item);
-  item.stop?.abort();
-  if (!active.has(item)) end(item, "cancelled");
+}
+
+/** What is there stays there. A file that is being given its name is past that. */
+function pause(item) {
+  if (item.state !== "waiting" && item.state !== "sending") return;
+  unqueue(item);
+  paused.add(item);
+  if (active.has(item)) item.stop.abort(PAUSE);
+  end(item, "paused");
+}
+
+function resume(item) {
+  if (!paused.delete(item)) return;
+  end(item, "waiting");
+  // One that is still ending its last request goes on when that is over.
+  if (!active.has(item)) waiting.push(item);
+  pump();
+}
+
+tray.onPauseAll((on) => {
+  if (on) for (const item of [...active, ...waiting]) pause(item);
+  else for (const item of [...paused]) resume(item);
+});
+
+function cancel(item) {
+  unqueue(item);
+  paused.delete(item);
+  if (item.state === "failed") {
+    giveUp(item);
+    return tray.drop(item);
+  }
+  if (active.has(item)) {
+    item.stop.abort(CANCEL);
+    // Paused and cancelled before its last request was over.
+    item.cancelled = true;
+  } else {
+    giveUp(item);
+    end(item, "cancelled");
+  }
 }
 
 function end(item, state, why = "") {
@@ -68,6 +132,8 @@ function pump() {
     active.add(item);
     run(item).finally(() => {
       active.delete(item);
+      // Going on was asked for before it had stopped.
+      if (item.state === "waiting") waiting.push(item);
       if (active.size === 0 && waiting.length === 0) conflicts.settle();
       pump();
     });
@@ -86,16 +152,30 @@ function ensure(folder) {
 
 async function run(item) {
   item.stop = new AbortController();
+  const { signal } = item.stop;
   try {
     if (item.nested) await ensure(item.folder);
     const answer = await place(item);
-    if (!answer) return end(item, "skipped");
-    item.sent = item.file.size;
+    paused.delete(item);
+    if (!answer) {
+      giveUp(item);
+      return end(item, "skipped");
+    }
+    forget(item);
+    item.sent = item.size;
     item.copies = answer.saved?.copies ?? 1;
     end(item, "saved");
     listing.refresh();
   } catch (problem) {
-    if (item.stop.signal.aborted) return end(item, "cancelled");
+    if (signal.aborted && !item.cancelled) {
+      // Paused, or going on already.
+      item.sent = there(item);
+      return tray.update(item);
+    }
+    if (signal.aborted) {
+      giveUp(item);
+      return end(item, "cancelled");
+    }
     if (problem.status === 401) signIn();
     end(item, "failed", problem.message ?? String(problem));
   }
@@ -103,12 +183,13 @@ async function run(item) {
 
 /** Under its name, or under the one that was agreed on when that is taken. */
 async function place(item) {
-  let condition = "create";
+  // As was agreed before it was interrupted.
+  item.condition ??= "create";
   for (let number = 1; number <= NAMES_MAX; number += 1) {
     try {
-      return await persist(item, condition);
+      return await persist(item);
     } catch (problem) {
-      if (problem.kind !== "exists" || condition !== "create") throw problem;
+      if (problem.kind !== "exists" || item.condition !== "create" || item.stop.signal.aborted) throw problem;
     }
     if (number === 1) {
       end(item, "exists");
@@ -120,7 +201,7 @@ async function place(item) {
       end(item, "waiting");
       if (choice === "skip") return null;
       if (choice === "replace") {
-        condition = "replace";
+        item.condition = "replace";
         number = NAMES_MAX - 1;
         continue;
       }
@@ -131,43 +212,155 @@ async function place(item) {
 }
 
 /** Sends until it is saved or refused. The same version each time makes that harmless. */
-async function persist(item, condition) {
+async function persist(item) {
   const path = join(item.folder, item.name);
-  const query = new URLSearchParams({ path, condition, version: identity(), mtime: item.file.lastModified });
   try {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        if (attempt === 0 && condition === "create" && item.file.size >= LOOK_FIRST) await look(path);
-        return await sendOnce(item, query);
-      } catch (problem) {
-        if (item.stop.signal.aborted || !problem.passes || attempt + 1 >= TRIES) throw problem;
-        await readable(item.file);
-        query.set("again", true);
-        end(item, "waiting", say("reconnecting"));
-        trouble(item, true);
-        await wait(attempt);
-        if (item.stop.signal.aborted) throw problem;
-      }
-    }
+    const long = item.size >= IN_PARTS && new TextEncoder().encode(path).length <= PATH_MAX;
+    return item.kept || long ? await persistParts(item, path) : await persistWhole(item, path);
   } finally {
     trouble(item, false);
   }
 }
 
+async function persistWhole(item, path) {
+  const { condition } = item;
+  // A pause is no reason for another version: what was sent before it may have been saved.
+  if (item.tried?.path !== path || item.tried.condition !== condition) {
+    if (condition === "create" && item.size >= LOOK_FIRST) await look(path);
+    item.tried = { path, condition, version: identity(), again: false };
+  }
+  const query = new URLSearchParams({ path, condition, version: item.tried.version, mtime: item.file.lastModified });
+  return persevere(item, () => {
+    if (item.stop.signal.aborted) throw new Problem(0);
+    if (item.tried.again) query.set("again", true);
+    item.tried.again = true;
+    return sendOnce(item, query);
+  });
+}
+
+/** Does it again as long as what broke it passes. */
+async function persevere(item, act, signal = item.stop.signal) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await act();
+    } catch (problem) {
+      if (signal.aborted || !problem.passes || attempt + 1 >= TRIES) throw problem;
+      await readable(item.file);
+      if (signal.aborted) throw problem;
+      end(item, "waiting", say("reconnecting"));
+      trouble(item, true);
+      await wait(attempt);
+      if (signal.aborted) throw problem;
+    }
+  }
+}
+
 function sendOnce(item, query) {
-  Object.assign(item, { sent: 0, began: performance.now() });
+  Object.assign(item, { sent: 0, base: 0, began: performance.now() });
   end(item, "sending");
   return send(
     `${api}/file?${query}`,
     item.file,
     (sent, total) => {
+      if (item.stop.signal.aborted) return;
       // The request's own bytes are the file's.
-      item.sent = Math.min(sent, item.file.size);
+      item.sent = Math.min(sent, item.size);
       if (sent > 0 || total === 0) trouble(item, false);
       end(item, sent >= total ? "saving" : "sending");
     },
     item.stop.signal,
   );
+}
+
+const partsUrl = (kept, rest = "") => `${kept.api}/uploads/${encodeURIComponent(kept.upload)}${rest}`;
+const withPath = (kept) => `?path=${encodeURIComponent(kept.path)}`;
+/** Bytes that the server has of it. */
+const there = (item) => (item.have ? [...item.have.values()].reduce((sum, size) => sum + size, 0) : 0);
+
+async function persistParts(item, path) {
+  for (let anew = 0; ; anew += 1) {
+    try {
+      if (item.kept && !item.have && !(await ask(item, item.kept))) forget(item);
+      if (!item.kept) await begin(item, path);
+      // A page that was left may have come to its end.
+      if (!item.saved) await sendRest(item);
+      end(item, "saving");
+      return await complete(item);
+    } catch (problem) {
+      if (problem.kind !== "not_found" || !item.kept || item.stop.signal.aborted || anew >= ANEW_MAX) throw problem;
+      // It has gone: nothing of it is there.
+      forget(item);
+    }
+  }
+}
+
+/** Where the same file was left off, or else at its first byte. */
+async function begin(item, path) {
+  const owner = await whose();
+  const same = all().filter((one) => one.owner === owner && one.api === api && one.folder === item.folder);
+  for (const one of same) {
+    if (!isOf(one, item.file) || !(await hold(item, one))) continue;
+    let known;
+    try {
+      known = await ask(item, one);
+    } catch (problem) {
+      item.release?.();
+      throw problem;
+    }
+    if (known) return Object.assign(item, { kept: one, name: one.name, condition: one.condition });
+    forget(item, one);
+  }
+  const { file, condition } = item;
+  const body = { path, size: file.size, mtime: file.lastModified, media_type: file.type, condition };
+  const { upload, part_bytes: partBytes } = await call("POST", `${api}/uploads`, { body });
+  const about = { file: file.name, size: file.size, modified: file.lastModified, at: Date.now() };
+  const kept = { upload, owner, api, path, folder: item.folder, name: item.name, condition, partBytes, version: identity(), ...about };
+  Object.assign(item, { kept, have: new Map(), saved: false });
+  await hold(item, kept);
+  remember(kept);
+}
+
+/** What the server has of it; false if it has gone. */
+async function ask(item, kept) {
+  try {
+    const { parts, saved } = await call("GET", partsUrl(kept, withPath(kept)));
+    Object.assign(item, { have: new Map(parts.map((part) => [part.number, part.size])), saved });
+    item.sent = saved ? kept.size : there(item);
+    return true;
+  } catch (problem) {
+    if (problem.kind === "not_found") return false;
+    throw problem;
+  }
+}
+
+async function sendRest(item) {
+  const { kept, have, file } = item;
+  // Not all of it was sent now: speed is told of what is.
+  item.base = there(item);
+  item.began = performance.now();
+  await sendParts(file, {
+    url: (n) => partsUrl(kept, `/parts/${n}${withPath(kept)}`),
+    partBytes: kept.partBytes,
+    have,
+    persevere: (act, signal) => persevere(item, act, signal),
+    watch: (sent) => {
+      if (item.stop.signal.aborted) return;
+      if (sent > item.sent) trouble(item, false);
+      item.sent = sent;
+      end(item, "sending");
+    },
+    signal: item.stop.signal,
+  });
+}
+
+/** Gives the file its name. Done twice, with the same version, it is done once. */
+function complete(item) {
+  const { kept, condition } = item;
+  // Should this page be left now, another asks for the same.
+  Object.assign(kept, { name: item.name, condition });
+  remember(kept);
+  const body = { path: kept.path, to: join(item.folder, item.name), condition, version: kept.version, mtime: kept.modified };
+  return call("POST", partsUrl(kept, "/complete"), { body });
 }
 
 async function look(path) {
@@ -189,8 +382,155 @@ async function readable(file) {
   }
 }
 
+/** Ends what was begun in parts, also on the server, which else would keep it for days. */
+function giveUp(item) {
+  const { kept } = item;
+  forget(item);
+  // If nobody hears it now, the server finds out by itself.
+  if (kept) call("DELETE", partsUrl(kept, withPath(kept))).catch(() => {});
+}
+
+async function discard(item) {
+  if (!(await hold(item, item.kept))) return complain({ message: say("upload_elsewhere", { name: item.kept.file }) });
+  try {
+    await call("DELETE", partsUrl(item.kept, withPath(item.kept)));
+  } catch (problem) {
+    if (problem.kind !== "not_found") {
+      item.release?.();
+      return complain(problem);
+    }
+  }
+  interrupted.delete(item);
+  forget(item);
+  tray.drop(item);
+}
+
+/** The file of one that was interrupted, or another. */
+function choose(item, file) {
+  if (!isOf(item.kept, file)) return complain({ message: say("upload_other_file", { name: item.kept.file }) });
+  goOn(item, file);
+}
+
+async function goOn(item, file) {
+  if (!interrupted.delete(item)) return;
+  if (!(await hold(item, item.kept))) {
+    interrupted.add(item);
+    return complain({ message: say("upload_elsewhere", { name: item.kept.file }) });
+  }
+  // What is there may have changed since it was shown.
+  Object.assign(item, { file, have: null });
+  // The list may have been cleared.
+  show(item);
+  again(item);
+}
+
+// What is remembered. Whoever forbids storage can still upload, and go on as long as the page is there.
+
+const isOf = (kept, file) => kept.file === file.name && kept.size === file.size && kept.modified === file.lastModified;
+
+function remember(kept) {
+  if (!kept.owner) return;
+  try {
+    const old = all().filter((one) => one.upload !== kept.upload).sort((a, b) => a.at - b.at);
+    for (const one of old.slice(0, Math.max(0, old.length + 1 - KEPT_MAX))) localStorage.removeItem(KEPT + one.upload);
+    localStorage.setItem(KEPT + kept.upload, JSON.stringify(kept));
+  } catch {
+    // Forbidden, or full.
+  }
+}
+
+function forget(item, kept = item.kept) {
+  try {
+    if (kept) localStorage.removeItem(KEPT + kept.upload);
+  } catch {
+    // Forbidden: nothing was remembered.
+  }
+  item.release?.();
+  Object.assign(item, { kept: null, have: null, saved: false, release: null });
+}
+
+/** Everything that is remembered, whoever's it is; what is too old is not. */
+function all() {
+  const found = [];
+  try {
+    for (const key of Object.keys(localStorage).filter((one) => one.startsWith(KEPT))) {
+      const one = read(localStorage.getItem(key));
+      if (one) found.push(one);
+      else localStorage.removeItem(key);
+    }
+  } catch {
+    // Forbidden.
+  }
+  return found;
+}
+
+function read(text) {
+  try {
+    const one = JSON.parse(text);
+    const named = ["upload", "owner", "api", "path", "folder", "file", "name", "condition", "version"].every((key) => typeof one[key] === "string");
+    const counted = ["size", "modified", "at"].every((key) => Number.isFinite(one[key])) && one.partBytes > 0;
+    return named && counted && Date.now() - one.at < KEPT_FOR ? one : null;
+  } catch {
+    return null;
+  }
+}
+
+let me = null;
+/** Who is signed in, as it never changes; empty if nobody could say, and then nothing is remembered. */
+function whose() {
+  me ??= call("GET", "/api/v1/me").then(
+    ({ user }) => user.id,
+    () => {
+      me = null;
+      return "";
+    },
+  );
+  return me;
+}
+
+const lockOf = (kept) => `atoll-upload-${kept.upload}`;
+
+/** Lets no other page send it as long as this one may. False if another does already. */
+function hold(item, kept) {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((held) => {
+    const keep = (lock) => {
+      held(lock !== null);
+      return lock && new Promise((done) => (item.release = done));
+    };
+    navigator.locks.request(lockOf(kept), { ifAvailable: true }, keep).catch(() => held(true));
+  });
+}
+
+/** Shows what a page left behind, also one that is left from now on. */
+async function showInterrupted() {
+  if (!edits) return;
+  const found = all().filter((one) => one.api === api);
+  const owner = found.length > 0 && (await whose());
+  for (const kept of found.filter((one) => one.owner === owner).sort((a, b) => a.at - b.at)) {
+    if (navigator.locks) navigator.locks.request(lockOf(kept), () => showLeft(kept)).catch(() => {});
+    else await showLeft(kept);
+  }
+}
+
+async function showLeft({ upload }) {
+  // It may have come to its end, or gone on elsewhere, meanwhile.
+  const kept = all().find((one) => one.upload === upload);
+  if (!kept) return;
+  const item = { kept, file: null, folder: kept.folder, name: kept.name, size: kept.size, nested: false, condition: kept.condition, state: "interrupted", sent: 0, base: 0, why: "" };
+  try {
+    if (!(await ask(item, kept)) || item.saved) return forget(item);
+  } catch {
+    // How much is there shows when it goes on.
+  }
+  interrupted.add(item);
+  show(item);
+}
+
+showInterrupted();
+
 /** Something is on its way or waits for an answer, which leaving this page would end. */
-export const busy = () => active.size > 0 || waiting.length > 0 || conflicts.asking();
+export const busy = () => active.size > 0 || waiting.length > 0 || paused.size > 0 || conflicts.asking();
 
 addEventListener("beforeunload", (event) => {
   if (busy()) event.preventDefault();

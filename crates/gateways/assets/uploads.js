@@ -311,7 +311,7 @@ async function begin(item, path) {
     forget(item, one);
   }
   const { file, condition } = item;
-  const body = { path, size: file.size, mtime: file.lastModified, media_type: file.type, condition };
+  const body = { path, size: file.size, mtime: file.lastModified, type: file.type, condition };
   const { upload, part_bytes: partBytes } = await call("POST", `${api}/uploads`, { body });
   const about = { file: file.name, size: file.size, modified: file.lastModified, at: Date.now() };
   const kept = { upload, owner, api, path, folder: item.folder, name: item.name, condition, partBytes, version: identity(), ...about };

@@ -30,6 +30,7 @@ mod load;
 mod newcomer;
 mod people;
 mod previews;
+mod resumed;
 mod rolling;
 mod s3;
 mod storage_faults;

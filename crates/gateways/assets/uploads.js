@@ -3,6 +3,7 @@
 import { Problem, call, signIn, trouble, wait } from "./api.js";
 import * as conflicts from "./conflicts.js";
 import { api, edits, join, numbered, say } from "./format.js";
+import { all, drop, isOf, lockOf, remember, whose } from "./kept.js";
 import * as listing from "./listing.js";
 import { send, sendParts } from "./send.js";
 import { complain } from "./toast.js";
@@ -21,10 +22,6 @@ const ANEW_MAX = 2;
 // Why an upload was stopped.
 const PAUSE = "pause";
 const CANCEL = "cancel";
-// What this browser remembers of uploads in parts: at most so many, and none that the server no longer keeps.
-const KEPT = "atoll-upload-";
-const KEPT_MAX = 100;
-const KEPT_FOR = 6 * 24 * 3600 * 1000;
 
 const waiting = [];
 const active = new Set();
@@ -424,71 +421,11 @@ async function goOn(item, file) {
   again(item);
 }
 
-// What is remembered. Whoever forbids storage can still upload, and go on as long as the page is there.
-
-const isOf = (kept, file) => kept.file === file.name && kept.size === file.size && kept.modified === file.lastModified;
-
-function remember(kept) {
-  if (!kept.owner) return;
-  try {
-    const old = all().filter((one) => one.upload !== kept.upload).sort((a, b) => a.at - b.at);
-    for (const one of old.slice(0, Math.max(0, old.length + 1 - KEPT_MAX))) localStorage.removeItem(KEPT + one.upload);
-    localStorage.setItem(KEPT + kept.upload, JSON.stringify(kept));
-  } catch {
-    // Forbidden, or full.
-  }
-}
-
 function forget(item, kept = item.kept) {
-  try {
-    if (kept) localStorage.removeItem(KEPT + kept.upload);
-  } catch {
-    // Forbidden: nothing was remembered.
-  }
+  if (kept) drop(kept);
   item.release?.();
   Object.assign(item, { kept: null, have: null, saved: false, release: null });
 }
-
-/** Everything that is remembered, whoever's it is; what is too old is not. */
-function all() {
-  const found = [];
-  try {
-    for (const key of Object.keys(localStorage).filter((one) => one.startsWith(KEPT))) {
-      const one = read(localStorage.getItem(key));
-      if (one) found.push(one);
-      else localStorage.removeItem(key);
-    }
-  } catch {
-    // Forbidden.
-  }
-  return found;
-}
-
-function read(text) {
-  try {
-    const one = JSON.parse(text);
-    const named = ["upload", "owner", "api", "path", "folder", "file", "name", "condition", "version"].every((key) => typeof one[key] === "string");
-    const counted = ["size", "modified", "at"].every((key) => Number.isFinite(one[key])) && one.partBytes > 0;
-    return named && counted && Date.now() - one.at < KEPT_FOR ? one : null;
-  } catch {
-    return null;
-  }
-}
-
-let me = null;
-/** Who is signed in, as it never changes; empty if nobody could say, and then nothing is remembered. */
-function whose() {
-  me ??= call("GET", "/api/v1/me").then(
-    ({ user }) => user.id,
-    () => {
-      me = null;
-      return "";
-    },
-  );
-  return me;
-}
-
-const lockOf = (kept) => `atoll-upload-${kept.upload}`;
 
 /** Lets no other page send it as long as this one may. False if another does already. */
 function hold(item, kept) {

@@ -36,6 +36,7 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "format.js",
     "guest.js",
     "jobs.js",
+    "kept.js",
     "keys.js",
     "listing.js",
     "members.js",

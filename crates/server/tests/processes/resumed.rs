@@ -97,6 +97,54 @@ async fn reload(browser: &Client, held: u32) {
     run(browser, LINE, vec![json!(held)]).await;
 }
 
+/// The parts of what this guest hands in, as the browser remembers it.
+const GUESTS_PARTS: &str = r"
+    const done = arguments[0];
+    const key = Object.keys(localStorage).find(one => one.startsWith('atoll-guest-'));
+    if (!key) done(null);
+    else {
+        const [uploads, name] = JSON.parse(key.slice('atoll-guest-'.length));
+        fetch(`${uploads}/${JSON.parse(localStorage[key]).upload}?name=${encodeURIComponent(name)}`)
+            .then(answer => answer.json())
+            .then(told => done(told.parts?.map(one => one.number).sort() ?? null));
+    }";
+
+/// What a guest hands in goes on, too, when the same file is chosen again.
+#[test]
+fn what_a_guest_hands_in_goes_on_after_a_reload() {
+    let demo = Demo::start(1);
+    let base = demo.folder.parent().unwrap().to_path_buf();
+    let bytes: Vec<u8> = (0..BYTES).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let (file, back) = (base.join("film.bin"), base.join("back.bin"));
+    std::fs::write(&file, &bytes).unwrap();
+    demo.ok(&["mkdir", "/box"]);
+    let link = demo.run(&["share", "/box", "--drop-box", "--json"]);
+    let link: Value = serde_json::from_slice(&link.stdout).unwrap();
+    let address = link["address"].as_str().unwrap().to_string();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (_driver, browser) = browser(&base.join("profile"), &[]).await;
+        for (held, there) in [(2, json!([1, 2])), (9, Value::Null)] {
+            browser.goto(&address).await.unwrap();
+            run(&browser, LINE, vec![json!(held)]).await;
+            choose(&browser, "guest-files", &file).await;
+            press(&browser, "guest-send").await;
+            let begun = Instant::now();
+            while browser.execute_async(GUESTS_PARTS, vec![]).await.unwrap() != there
+                || run(&browser, "return document.querySelector('li.done') !== null;", vec![]).await != json!(held == 9)
+            {
+                assert!(begun.elapsed() < SOON, "not {there}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        assert_eq!(run(&browser, "return window.sent;", vec![]).await, json!([3, 4]), "no part is sent twice");
+        browser.close().await.unwrap();
+    });
+    demo.ok(&["download", "/box/film.bin", back.to_str().unwrap()]);
+    assert!(std::fs::read(&back).unwrap() == bytes, "other bytes came back");
+}
+
 #[test]
 fn an_upload_goes_on_after_a_reload_and_after_a_pause_with_the_parts_that_are_missing() {
     let demo = Demo::start(1);

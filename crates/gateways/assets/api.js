@@ -48,8 +48,8 @@ export function signIn() {
   location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
 }
 
-async function send(method, url, body) {
-  const init = { method, headers: { accept: "application/json" }, signal: AbortSignal.timeout(30_000) };
+async function send(method, url, body, within) {
+  const init = { method, headers: { accept: "application/json" }, signal: AbortSignal.timeout(within) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers["content-type"] = "application/json";
@@ -67,14 +67,14 @@ async function send(method, url, body) {
 /**
  * The answer's content, and in `tries` how often it was asked for. `accept(problem)` may turn a refusal into an answer when
  * an earlier try may have been carried out although its answer was lost; with `once`, what may
- * have been carried out is not sent again.
+ * have been carried out is not sent again. Each try is waited for `within` milliseconds.
  */
-export async function call(method, url, { body, accept, once = false } = {}) {
+export async function call(method, url, { body, accept, once = false, within = 30_000 } = {}) {
   const key = Symbol(url);
   try {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return { ...(await send(method, url, body)), tries: attempt + 1 };
+        return { ...(await send(method, url, body, within)), tries: attempt + 1 };
       } catch (problem) {
         if (problem.status === 401) signIn();
         if (attempt > 0 && accept?.(problem)) return {};

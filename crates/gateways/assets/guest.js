@@ -8,7 +8,9 @@ const TRIES = 14;
 const IN_PARTS = 16 * 1024 * 1024;
 const KEPT = "atoll-guest-";
 const KEPT_MAX = 50;
-const KEPT_FOR = 6 * 24 * 3600 * 1000;
+const KEPT_FOR = 20 * 3600 * 1000;
+// Files of many parts take long to get their names.
+const COMPLETE_MAX = 600_000;
 const form = document.getElementById("hand-in");
 const files = document.getElementById("files");
 const list = document.getElementById("handed-in");
@@ -67,9 +69,9 @@ async function inParts(file, shown, watch) {
   const at = (kept, rest = "") => `${uploads}/${kept.upload}${rest}?${new URLSearchParams({ name })}`;
   let { kept, have, saved } = await left(key, at);
   if (!kept) {
-    const body = { name, size: file.size, mtime: file.lastModified, type: file.type };
+    const body = { name, size: file.size, mtime: file.lastModified, type: file.type, upload: identity() };
     const { upload, part_bytes: partBytes } = await call("POST", uploads, { body });
-    kept = { upload, partBytes, version: identity(), at: Date.now() };
+    kept = { upload, partBytes, at: Date.now() };
     have = new Map();
     remember(key, kept);
   }
@@ -84,7 +86,7 @@ async function inParts(file, shown, watch) {
     });
   }
   shown.say(say("upload_saving"));
-  await call("POST", `${uploads}/${kept.upload}/complete`, { body: { name, version: kept.version } });
+  await call("POST", `${uploads}/${kept.upload}/complete`, { body: { name }, within: COMPLETE_MAX });
   forget(key);
 }
 
@@ -101,7 +103,7 @@ async function left(key, at) {
     const { parts, saved } = await call("GET", at(kept));
     return { kept, saved, have: new Map(parts.map((part) => [part.number, part.size])) };
   } catch (problem) {
-    if (problem.kind !== "not_found") throw problem;
+    if (problem.kind !== "no_such_upload") throw problem;
     // It has gone.
     forget(key);
     return {};

@@ -51,7 +51,7 @@ export function all() {
 function read(text) {
   try {
     const one = JSON.parse(text);
-    const named = ["upload", "owner", "api", "path", "folder", "file", "name", "condition", "version"].every((key) => typeof one[key] === "string");
+    const named = ["upload", "owner", "api", "path", "folder", "file", "name", "condition"].every((key) => typeof one[key] === "string");
     const counted = ["size", "modified", "at"].every((key) => Number.isFinite(one[key])) && one.partBytes > 0;
     return named && counted && Date.now() - one.at < KEPT_FOR ? one : null;
   } catch {

@@ -90,13 +90,15 @@ function words(item) {
 function drawItem(item, row) {
   item.dirty = false;
   // What needs someone comes first.
-  if (item.state !== row.dataset.state && NEEDY.has(item.state)) list.prepend(row);
   const held = row.contains(document.activeElement);
+  if (item.state !== row.dataset.state && NEEDY.has(item.state)) list.prepend(row);
   row.dataset.state = item.state;
   row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.querySelector("[data-part=state]").textContent = words(item);
   row.querySelector("[data-part=progress]").value = part(item);
   label(row.querySelector("[data-act=pause]"), say(item.state === "paused" ? "upload_resume" : "upload_pause"));
+  // One that gets its name may be there already.
+  row.querySelector("[data-act=cancel]").disabled = item.state === "saving" && Boolean(item.kept);
   if (held) keepFocus(row);
 }
 

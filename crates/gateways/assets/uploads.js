@@ -19,6 +19,8 @@ const IN_PARTS = 16 * 1024 * 1024;
 const PATH_MAX = 900;
 // The server has lost what was begun: so often it is begun anew.
 const ANEW_MAX = 2;
+// Files of many parts take long to get their names.
+const COMPLETE_MAX = 600_000;
 // Why an upload was stopped.
 const PAUSE = "pause";
 const CANCEL = "cancel";
@@ -44,7 +46,8 @@ export function add(into, found) {
       continue;
     }
     const left = [...interrupted].find((one) => one.kept.folder === target && isOf(one.kept, file));
-    if (left) goOn(left, file);
+    // Whether something is to be replaced is asked anew: days may lie between.
+    if (left) goOn(Object.assign(left, { condition: "create" }), file);
     else {
       const item = { file, folder: target, name: file.name, size: file.size, nested: folder !== "", state: "waiting", sent: 0, base: 0, why: "" };
       show(item);
@@ -284,7 +287,7 @@ async function persistParts(item, path) {
       end(item, "saving");
       return await complete(item);
     } catch (problem) {
-      if (problem.kind !== "not_found" || !item.kept || item.stop.signal.aborted || anew >= ANEW_MAX) throw problem;
+      if (problem.kind !== "no_such_upload" || !item.kept || item.stop.signal.aborted || anew >= ANEW_MAX) throw problem;
       // It has gone: nothing of it is there.
       forget(item);
     }
@@ -304,14 +307,15 @@ async function begin(item, path) {
       item.release?.();
       throw problem;
     }
-    if (known) return Object.assign(item, { kept: one, name: one.name, condition: one.condition });
+    // Whether something is to be replaced is asked anew: days may lie between.
+    if (known) return Object.assign(item, { kept: one, name: one.name });
     forget(item, one);
   }
   const { file, condition } = item;
-  const body = { path, size: file.size, mtime: file.lastModified, type: file.type, condition };
+  const body = { path, size: file.size, mtime: file.lastModified, type: file.type, condition, upload: identity() };
   const { upload, part_bytes: partBytes } = await call("POST", `${api}/uploads`, { body });
   const about = { file: file.name, size: file.size, modified: file.lastModified, at: Date.now() };
-  const kept = { upload, owner, api, path, folder: item.folder, name: item.name, condition, partBytes, version: identity(), ...about };
+  const kept = { upload, owner, api, path, folder: item.folder, name: item.name, condition, partBytes, ...about };
   Object.assign(item, { kept, have: new Map(), saved: false });
   await hold(item, kept);
   remember(kept);
@@ -325,7 +329,7 @@ async function ask(item, kept) {
     item.sent = saved ? kept.size : there(item);
     return true;
   } catch (problem) {
-    if (problem.kind === "not_found") return false;
+    if (problem.kind === "no_such_upload") return false;
     throw problem;
   }
 }
@@ -350,14 +354,21 @@ async function sendRest(item) {
   });
 }
 
-/** Gives the file its name. Done twice, with the same version, it is done once. */
-function complete(item) {
+/** Gives the file its name. Asked for twice, it is done once. */
+async function complete(item) {
   const { kept, condition } = item;
   // Should this page be left now, another asks for the same.
   Object.assign(kept, { name: item.name, condition });
   remember(kept);
-  const body = { path: kept.path, to: join(item.folder, item.name), condition, version: kept.version, mtime: kept.modified };
-  return call("POST", partsUrl(kept, "/complete"), { body });
+  const body = { path: kept.path, to: join(item.folder, item.name), condition, mtime: kept.modified };
+  try {
+    return await call("POST", partsUrl(kept, "/complete"), { body, within: COMPLETE_MAX });
+  } catch (problem) {
+    // It was saved by an earlier try, and has been changed or moved since.
+    const since = problem.kind === "changed" || problem.kind === "not_found";
+    if (since && (await ask(item, kept)) && item.saved) return {};
+    throw problem;
+  }
 }
 
 async function look(path) {
@@ -392,7 +403,7 @@ async function discard(item) {
   try {
     await call("DELETE", partsUrl(item.kept, withPath(item.kept)));
   } catch (problem) {
-    if (problem.kind !== "not_found") {
+    if (problem.kind !== "no_such_upload") {
       item.release?.();
       return complain(problem);
     }

@@ -171,7 +171,7 @@ enum Counted {
     EntriesLeft,
     Bytes,
     /// Bytes that came by a link.
-    Received,
+    ByLink,
     /// Uploads in parts.
     Uploads,
 }
@@ -188,7 +188,8 @@ pub(super) struct Change {
     kept: Option<FolderId>,
     bytes: i64,
     uploads: i64,
-    received: Option<(Bytes, i64, i64)>,
+    /// Counters of a link, their changes and bounds.
+    by_link: Vec<(Bytes, i64, i64)>,
     /// The condition that the drive's rules are as they were known, and where they are known.
     rules: Option<(usize, Arc<Known>)>,
     /// Who waits for something to read, and whether there is any.
@@ -220,7 +221,7 @@ impl Change {
             kept: None,
             bytes: 0,
             uploads: 0,
-            received: None,
+            by_link: Vec::new(),
             rules: None,
             waiting: drives.inner.waiting.clone(),
             unread: false,
@@ -403,9 +404,9 @@ impl Change {
         self.bytes = self.bytes.saturating_add(delta);
     }
 
-    /// So many bytes come by a link that takes up to `max`.
-    pub(super) fn count_received(&mut self, counter: Bytes, bytes: i64, max: i64) {
-        self.received = Some((counter, bytes, max));
+    /// A counter of a link, which takes up to `max`.
+    pub(super) fn count_by_link(&mut self, counter: Bytes, delta: i64, max: i64) {
+        self.by_link.push((counter, delta, max));
     }
 
     /// What was counted becomes changes of counters.
@@ -429,9 +430,9 @@ impl Change {
             self.updates.push(Update::Add { table: self.tables.uploads, sort_key, delta, min: 0, max });
             counted.push((Counted::Uploads, delta));
         }
-        if let Some((sort_key, delta, max)) = self.received.take() {
+        for (sort_key, delta, max) in std::mem::take(&mut self.by_link) {
             self.updates.push(Update::Add { table: self.tables.link_counts, sort_key, delta, min: 0, max });
-            counted.push((Counted::Received, delta));
+            counted.push((Counted::ByLink, delta));
         }
         counted
     }
@@ -478,7 +479,7 @@ impl Change {
                         let used = would_be.saturating_sub(*delta);
                         DriveError::Quota { needed: *delta as u64, room: max.saturating_sub(used).max(0) as u64 }
                     }
-                    Some((Counted::Received, _)) => DriveError::LinkFull,
+                    Some((Counted::ByLink, _)) => DriveError::LinkFull,
                     Some((Counted::Uploads, delta)) if *delta > 0 => {
                         DriveError::Invalid(format!("{UPLOADS_MAX} uploads are under way here: end some of them first"))
                     }

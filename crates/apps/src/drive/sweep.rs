@@ -18,6 +18,8 @@ const PAGE: u32 = 200;
 const ENTRIES_AT_ONCE: u32 = 100;
 /// Steps in one call, so that one drive does not keep others waiting.
 const STEPS_MAX: u64 = 10_000;
+/// How long what a guest hands in by parts stays when no part comes.
+const GUESTS_UPLOADS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What goes with days may wait for an hour.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -155,6 +157,8 @@ impl Drives {
         match task.row.work() {
             Work::Unknown => false,
             Work::Put => age >= self.inner.settings.abandoned,
+            // At once: a guest's.
+            Work::Upload if task.row.at_once => age >= self.inner.settings.uploads.min(GUESTS_UPLOADS_KEPT),
             Work::Upload => age >= self.inner.settings.uploads,
             Work::Release | Work::Dismantle | Work::Forget | Work::Parts | Work::UsedParts => {
                 task.row.at_once || age >= self.inner.settings.grace

@@ -4,7 +4,7 @@ use crate::model::acts::{assert_whole, drives};
 use crate::model::{Handle, Model};
 use atoll_apps::drive::objects::{NewUpload, ObjectKey};
 use atoll_apps::drive::{Drives, LinkChange, LinkFound, LinkMode, NewFile, NewLink, PutCondition, RenameCondition};
-use atoll_apps::{DriveError, DriveId, UserId};
+use atoll_apps::{DriveError, DriveId, PartsId, UserId};
 use bytes::Bytes;
 use client::Content;
 use std::sync::Arc;
@@ -170,7 +170,10 @@ async fn what_comes_in_parts_is_counted_once() {
     let other = world.link("/secret", drop_box()).await;
     put(drives, drive, "/elsewhere/film", "there").await;
     let before = drives.usage(drive).await.unwrap().bytes;
-    let begin = async |size| drives.guest_begin_upload(&into, "film", size, NewUpload::default()).await;
+    let begin = async |size| {
+        let id = PartsId::random();
+        drives.guest_begin_upload(&into, "film", (id, size), NewUpload::default()).await.map(|()| id)
+    };
     let part = async |id, number, size: usize| {
         let content = model.store_content(&vec![number as u8; size]);
         drives.guest_put_part(&into, (id, "film"), number, content).await.map(|part| part.size)
@@ -196,8 +199,18 @@ async fn what_comes_in_parts_is_counted_once() {
     drives.guest_abort_upload(&into, id, "film").await.unwrap();
     assert_eq!(received(&world).await, 8000);
     begin(900).await.unwrap();
-    model.advance(Duration::from_secs(30 * 24 * 3600));
+    model.advance(Duration::from_secs(25 * 3600));
     drives.sweep_all().await.unwrap();
+    assert_eq!(received(&world).await, 8000);
+    // Whoever has the link keeps nobody else from uploading.
+    let mut many = Vec::new();
+    while let Ok(id) = begin(1).await {
+        many.push(id);
+    }
+    assert_eq!((many.len(), begin(1).await), (50, Err(DriveError::LinkFull)));
+    for id in many {
+        drives.guest_abort_upload(&into, id, "film").await.unwrap();
+    }
     assert_eq!(received(&world).await, 8000);
     let id = begin(700).await.unwrap();
     assert_eq!(part(id, 1, 700).await, Ok(700));

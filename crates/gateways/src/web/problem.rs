@@ -176,10 +176,10 @@ impl From<DriveError> for Problem {
         let conflict = |kind, action| say(StatusCode::CONFLICT, kind, action);
         match error {
             DriveError::Client(error) => error.into(),
-            DriveError::NotInTrash
-            | DriveError::NoSuchVersion { .. }
-            | DriveError::NoSuchUpload { .. }
-            | DriveError::NoSuchJob => say(StatusCode::NOT_FOUND, "not_found", words().do_look_again),
+            DriveError::NoSuchUpload { .. } => say(StatusCode::NOT_FOUND, "no_such_upload", words().do_look_again),
+            DriveError::NotInTrash | DriveError::NoSuchVersion { .. } | DriveError::NoSuchJob => {
+                say(StatusCode::NOT_FOUND, "not_found", words().do_look_again)
+            }
             DriveError::NotFound { .. } => say(StatusCode::NOT_FOUND, "not_found", words().do_look_again),
             DriveError::Exists { .. } => conflict("exists", words().do_choose_name),
             DriveError::NotAFolder { .. } => conflict("not_a_folder", words().do_look_again),

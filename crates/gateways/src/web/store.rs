@@ -12,7 +12,7 @@ use apps::drive::objects::ObjectKey;
 use apps::drive::{Entry, FileInfo, NewFile, PutCondition, RecentAct};
 use apps::{DriveError, DriveId, DriveRole, Drives, PartsId, VersionId};
 use bytes::Bytes;
-use client::{Body, Content, UploadId};
+use client::{Body, ClientError, Content, UploadId};
 use futures::Stream;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -156,10 +156,18 @@ impl Upload {
             Source::Content(content) => drives.put_file(drive, &self.path, content.clone(), new, condition).await,
             Source::Parts(id, key) => {
                 let upload = drives.upload(drive, *id, key).await?;
+                // The upload itself makes that it is put once; what was refused under another name needs another version.
+                let new = NewFile { version: VersionId::random(), ..new };
                 drives.complete_file(drive, &upload, &self.path, new, condition).await
             }
         }
     }
+}
+
+/// A task that was saving a file has ended without a word.
+pub(super) fn uncertain(_: tokio::task::JoinError) -> DriveError {
+    let (what, why) = ("the file was saved".into(), "this node broke down over it".into());
+    DriveError::Client(ClientError::Uncertain { what, why })
 }
 
 /// Bytes may take hours to come. Whoever was signed out meanwhile, or whose account has gone, or who was taken out of the

@@ -167,7 +167,7 @@ fn an_upload_goes_on_after_a_reload_and_after_a_pause_with_the_parts_that_are_mi
         // Of 60 MiB, 32 are there.
         reload(&browser, 3).await;
         let (words, _) = state(&browser, "interrupted").await;
-        assert_eq!(words, "53 % is saved. Choose the file again to go on.");
+        assert_eq!(words, "Interrupted at 53 %. Choose the file again to go on.");
 
         // Another file is told apart, and nothing is lost by it.
         choose(&browser, "upload-chosen", &other).await;

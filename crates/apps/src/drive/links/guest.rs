@@ -387,7 +387,7 @@ impl LinkFound {
     /// It is as it was read, and takes so many bytes more; which condition that is.
     pub(super) fn require(&self, drives: &Drives, change: &mut Change, bytes: u64) -> usize {
         let max = self.bytes_max.map_or(i64::MAX, |max| i64::try_from(max).unwrap_or(i64::MAX));
-        change.count_received(received(self.id), i64::try_from(bytes).unwrap_or(i64::MAX), max);
+        change.count_by_link(received(self.id), i64::try_from(bytes).unwrap_or(i64::MAX), max);
         let Condition { table, sort_key, test } = self.condition(drives);
         change.require(table, sort_key, test)
     }

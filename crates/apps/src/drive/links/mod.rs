@@ -120,10 +120,17 @@ impl Link {
 enum Counter {
     Downloads = b'd' as isize,
     Bytes = b'b' as isize,
+    /// Uploads in parts that have begun and not ended.
+    Uploads = b'u' as isize,
 }
 
 fn counter_key(link: LinkId, counter: Counter) -> Bytes {
     [&link.0[..], &[counter as u8]].concat().into()
+}
+
+/// The counter of what guests are handing in by parts.
+pub(in crate::drive) fn uploads(link: LinkId) -> Bytes {
+    counter_key(link, Counter::Uploads)
 }
 
 /// The counter of the bytes that came by it.
@@ -251,7 +258,7 @@ impl Drives {
         let mut change = Change::new(self, drive);
         change.require(tables.links, id.bytes(), Test::Present);
         change.delete(tables.links, id.bytes());
-        for counter in [Counter::Downloads, Counter::Bytes] {
+        for counter in [Counter::Downloads, Counter::Bytes, Counter::Uploads] {
             change.delete(tables.link_counts, counter_key(id, counter));
         }
         match change.commit(self.store(), &id).await? {

@@ -10,35 +10,39 @@ use crate::{DriveId, LinkId, PartsId};
 use client::Content;
 use types::Test;
 
+/// Uploads that may be under way by one link: whoever has it keeps nobody else from uploading.
+const UPLOADS_MAX: i64 = 50;
+
 /// By which uploads of guests are kept: nobody comes to one by another link.
 fn key(link: &LinkFound, name: &str) -> Result<ObjectKey, DriveError> {
     ObjectKey::parse(&format!("{}/{}", link.id, crate::drive::path::valid_name(name)?))
 }
 
 impl Drives {
-    /// Begins an upload of a file of that size, after [`Drives::guest_may_put`].
+    /// Begins an upload of a file of that size, after [`Drives::guest_may_put`]. Asking again is harmless.
     pub async fn guest_begin_upload(
         &self,
         link: &LinkFound,
         name: &str,
-        size: u64,
+        (id, size): (PartsId, u64),
         new: NewUpload,
-    ) -> Result<PartsId, DriveError> {
+    ) -> Result<(), DriveError> {
         link.must_be(LinkMode::DropBox)?;
-        let (key, id) = (key(link, name)?, PartsId::random());
+        let key = key(link, name)?;
         let row = NewUpload { link: link.id.bytes(), size, ..new };
         let (mut link, mut tries) = (link.clone(), Tries::at(&DrivePath::root()));
         loop {
             let mut change = Change::new(self, link.drive);
             let by_link = link.require(self, &mut change, size);
+            change.count_by_link(super::uploads(link.id), 1, UPLOADS_MAX);
             self.add_upload(&mut change, id, &key, &row);
             match change.commit(self.store(), &name).await? {
-                Commit::Done(_) => return Ok(id),
+                Commit::Done(_) => return Ok(()),
                 Commit::Lost(at) if at == by_link => {
                     link = link.still(self).await?;
                     tries.lost(self.store()).await?;
                 }
-                Commit::Lost(_) => return Err(DriveError::Conflict { path: name.into() }),
+                Commit::Lost(_) => return self.has_begun(link.drive, id, &key, &row).await,
             }
         }
     }
@@ -47,6 +51,12 @@ impl Drives {
     pub async fn guest_upload(&self, link: &LinkFound, id: PartsId, name: &str) -> Result<Upload, DriveError> {
         link.must_be(LinkMode::DropBox)?;
         self.upload(link.drive, id, &key(link, name)?).await
+    }
+
+    /// What was said when an upload of this link's, still under way, began.
+    pub async fn guest_upload_of(&self, link: &LinkFound, id: PartsId, name: &str) -> Result<NewUpload, DriveError> {
+        link.must_be(LinkMode::DropBox)?;
+        self.upload_of(link.drive, id, &key(link, name)?).await
     }
 
     /// Puts a part, whose blocks are stored and pinned.
@@ -72,9 +82,6 @@ impl Drives {
         if upload.new.done.is_some() {
             return Ok(None);
         }
-        if upload.parts.iter().map(|(_, part)| part.size).sum::<u64>() != upload.new.size {
-            return Err(DriveError::Invalid("the parts are not yet as long as the file was said to be".into()));
-        }
         let content = self.content_of_parts(link.drive, &upload).await?;
         self.guest_put_what_came(link, name, Came::InParts(&upload, &content), new).await.map(Some)
     }
@@ -96,7 +103,8 @@ impl Drives {
         match self.link_row(drive, link).await {
             Ok(_) => {
                 change.require(self.inner.tables.links, link.bytes(), Test::Present);
-                change.count_received(super::received(link), -i64::try_from(upload.size).unwrap_or(0), i64::MAX);
+                change.count_by_link(super::received(link), -i64::try_from(upload.size).unwrap_or(0), i64::MAX);
+                change.count_by_link(super::uploads(link), -1, i64::MAX);
                 Ok(())
             }
             Err(DriveError::NoSuchLink) => Ok(()),

@@ -10,11 +10,12 @@ use super::put::{NewObject, ObjectCondition, Putting};
 use super::{Object, ObjectKey};
 use crate::drive::change::{Change, Commit};
 use crate::drive::intent::Coming;
+use crate::drive::links;
 use crate::drive::put::Put;
 use crate::drive::rows::{Work, decode};
 use crate::drive::tries::Tries;
 use crate::drive::{DriveError, DrivePath, Drives, Entry, NewFile, PutCondition};
-use crate::{DriveId, PartsId, VersionId};
+use crate::{DriveId, LinkId, PartsId, VersionId};
 use bytes::Bytes;
 use client::{Content, UploadId};
 use prost::Message;
@@ -60,7 +61,7 @@ pub struct NewUpload {
     /// The link that it comes by; empty: none.
     #[prost(bytes = "bytes", tag = "9")]
     pub link: Bytes,
-    /// By a link: bytes of the file, which that counts from the beginning on.
+    /// Bytes of the file, if they were said: by a link always, which counts them from the beginning on.
     #[prost(uint64, tag = "10")]
     pub size: u64,
 }
@@ -102,6 +103,18 @@ pub struct Upload {
     version: Version,
 }
 
+impl Upload {
+    /// Bytes of all parts.
+    fn bytes(&self) -> u64 {
+        self.parts.iter().map(|(_, part)| part.size).sum()
+    }
+
+    /// What a guest hands in is completed by the guest alone.
+    fn is_own(&self) -> Result<(), DriveError> {
+        if self.new.link.is_empty() { Ok(()) } else { Err(none(self.id)) }
+    }
+}
+
 /// The version of a part's content, as its row has it.
 pub(in crate::drive) fn part_in(row: &[u8]) -> Result<(VersionId, u64), DriveError> {
     let part: Part = decode("a part of an upload", row)?;
@@ -128,11 +141,39 @@ impl Drives {
     /// Begins an upload.
     pub async fn begin_upload(&self, drive: DriveId, key: &ObjectKey, new: NewUpload) -> Result<PartsId, DriveError> {
         let id = PartsId::random();
+        self.begin_upload_as(drive, id, key, new).await.map(|()| id)
+    }
+
+    /// Begins an upload of that id. Asking again, after an answer that was lost, is harmless.
+    pub async fn begin_upload_as(
+        &self,
+        drive: DriveId,
+        id: PartsId,
+        key: &ObjectKey,
+        new: NewUpload,
+    ) -> Result<(), DriveError> {
         let mut change = Change::new(self, drive);
         self.add_upload(&mut change, id, key, &new);
         match change.commit(self.store(), key).await? {
-            Commit::Done(_) => Ok(id),
-            Commit::Lost(_) => Err(DriveError::Conflict { path: key.to_string() }),
+            Commit::Done(_) => Ok(()),
+            Commit::Lost(_) => self.has_begun(drive, id, key, &new).await,
+        }
+    }
+
+    /// By an earlier try?
+    pub(in crate::drive) async fn has_begun(
+        &self,
+        drive: DriveId,
+        id: PartsId,
+        key: &ObjectKey,
+        new: &NewUpload,
+    ) -> Result<(), DriveError> {
+        match self.upload_of(drive, id, key).await {
+            Ok(row) if (row.size, &row.link) == (new.size, &new.link) => Ok(()),
+            Ok(_) | Err(DriveError::NoSuchUpload { .. }) => {
+                Err(DriveError::Invalid("this upload was begun before: make a new one for each file".into()))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -142,7 +183,7 @@ impl Drives {
         change.require(tables.uploads, id.bytes(), Test::Absent);
         change.put(tables.uploads, id.bytes(), row.encode_to_vec());
         change.count_uploads(1);
-        change.put_work(work_key_of_upload(id), Work::Upload, false);
+        change.put_work(work_key_of_upload(id), Work::Upload, !new.link.is_empty());
     }
 
     async fn upload_row(&self, drive: DriveId, id: PartsId, key: &ObjectKey) -> Result<(Item, NewUpload), DriveError> {
@@ -234,6 +275,7 @@ impl Drives {
             let mut rows = self.inner.store.get_many(rows, Consistency::Strong).await?.into_iter();
             let (upload, old) = (rows.next().flatten().ok_or_else(|| none(id))?, rows.next().flatten());
             let new: NewUpload = decode("an upload", &upload.value)?;
+            let of_guest = !new.link.is_empty();
             if new.done.is_some() || new.key != key.as_str() {
                 return Err(none(id));
             }
@@ -241,7 +283,7 @@ impl Drives {
             // Written anew, so that whoever is completing the upload looks again. Other parts do not mind.
             change.require(tables.uploads, id.bytes(), Test::ValueIs(upload.value.clone()));
             change.put(tables.uploads, id.bytes(), upload.value);
-            change.put_work(work_key_of_upload(id), Work::Upload, false);
+            change.put_work(work_key_of_upload(id), Work::Upload, of_guest);
             match &old {
                 None => drop(change.require(at.table, at.sort_key.clone(), Test::Absent)),
                 Some(item) => {
@@ -272,6 +314,7 @@ impl Drives {
         mut new: NewObject,
         condition: ObjectCondition,
     ) -> Result<Object, DriveError> {
+        upload.is_own()?;
         let key = ObjectKey::parse(&upload.new.key)?;
         let content = self.composed(drive, upload, chosen).await?;
         new.composed = chosen.len() > 1;
@@ -290,6 +333,7 @@ impl Drives {
         new: NewFile,
         condition: PutCondition,
     ) -> Result<Entry, DriveError> {
+        upload.is_own()?;
         if upload.new.done.is_some() {
             let there = self.stat(drive, path).await?;
             let is_it = there.file().is_some_and(|file| file.version.bytes() == upload.new.version);
@@ -311,6 +355,9 @@ impl Drives {
         let missing = (1..).zip(&chosen).find(|(wanted, number)| wanted != *number).map(|(wanted, _)| wanted);
         if let Some(missing) = missing.or(chosen.is_empty().then_some(1u16)) {
             return Err(DriveError::Invalid(format!("part {missing} is missing: send it first")));
+        }
+        if ![0, upload.bytes()].contains(&upload.new.size) {
+            return Err(DriveError::Invalid("the parts are not yet as long as the file was said to be".into()));
         }
         self.composed(drive, upload, &chosen).await
     }
@@ -436,8 +483,7 @@ impl Ending {
     /// By that version, with that entity tag to be told to whoever asks again.
     pub fn of(upload: &Upload, etag: String, version: VersionId) -> Ending {
         let done = NewUpload { done: Some(etag), version: version.bytes(), about: None, ..upload.new.clone() };
-        let bytes = upload.parts.iter().map(|(_, part)| part.size).sum();
-        Ending { id: upload.id, read: upload.version, done, bytes }
+        Ending { id: upload.id, read: upload.version, done, bytes: upload.bytes() }
     }
 
     pub fn end(&self, change: &mut Change, drives: &Drives) {
@@ -451,6 +497,10 @@ impl Ending {
         change.put_work(work_key_of_upload(self.id), Work::UsedParts, true);
         // What was put has them now.
         change.count_bytes(-(self.bytes as i64));
+        // Its put rests on the link's being there.
+        if let Some(link) = LinkId::from_slice(&self.done.link) {
+            change.count_by_link(links::uploads(link), -1, i64::MAX);
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use super::upload::{Condition, StoredFile, media_type, whole};
 use crate::web::WebState;
 use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
-use crate::web::store::{Source, Upload, still_allowed};
+use crate::web::store::{Source, Upload, still_allowed, uncertain};
 use apps::drive::objects::{NewUpload, ObjectKey, PARTS_MAX};
 use apps::drive::{DrivePath, NewFile};
-use apps::{DriveError, PartsId, VersionId};
+use apps::{DriveError, PartsId};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -39,6 +39,10 @@ pub(in crate::web) struct Begin {
     path: String,
     /// Its bytes.
     size: u64,
+    /// An id of the sender's choice, 32 hexadecimal digits: then asking again, after an answer that was lost, is harmless.
+    #[serde(default)]
+    #[schema(value_type = Option<Id>)]
+    upload: Option<String>,
     /// MIME type.
     #[serde(default, rename = "type")]
     media_type: Option<String>,
@@ -108,10 +112,6 @@ pub(in crate::web) struct Complete {
     #[serde(default)]
     #[schema(inline)]
     condition: Condition,
-    /// 32 hexadecimal digits of the sender's choice, the same for each try.
-    #[serde(default)]
-    #[schema(value_type = Option<Id>)]
-    version: Option<String>,
     /// In milliseconds; else as it was said when the upload began.
     #[serde(default)]
     mtime: Option<u64>,
@@ -119,6 +119,11 @@ pub(in crate::web) struct Complete {
 
 pub(in crate::web) fn id(text: &str) -> Result<PartsId, Problem> {
     text.parse().map_err(|why: &str| Problem::bad_request(why))
+}
+
+/// The id that the sender chose, or another.
+pub(in crate::web) fn named(text: Option<&str>) -> Result<PartsId, Problem> {
+    text.map_or_else(|| Ok(PartsId::random()), id)
 }
 
 /// The place that the path names, as uploads are kept by it.
@@ -157,9 +162,11 @@ pub(in crate::web) async fn begin(
     if let Some(room) = drives.room(at.drive).await?.filter(|room| *room < asked.size) {
         return Err(DriveError::Quota { needed: asked.size, room }.into());
     }
-    let new = NewUpload { media_type: media_type.unwrap_or_default(), mtime: asked.mtime, ..NewUpload::default() };
-    let upload = drives.begin_upload(at.drive, &key, new).await?.to_string();
-    let begun = UploadJson { upload, part_bytes: Some(part_bytes), parts: Vec::new(), saved: false };
+    let (media_type, mtime, size) = (media_type.unwrap_or_default(), asked.mtime, asked.size);
+    let new = NewUpload { media_type, mtime, size, ..NewUpload::default() };
+    let named = named(asked.upload.as_deref())?;
+    drives.begin_upload_as(at.drive, named, &key, new).await?;
+    let begun = UploadJson { upload: named.to_string(), part_bytes: Some(part_bytes), parts: Vec::new(), saved: false };
     Ok((StatusCode::CREATED, Json(begun)).into_response())
 }
 
@@ -240,7 +247,7 @@ async fn take(
     Ok(PartJson { number, size: part.size })
 }
 
-/// Puts the file that the parts make. Asking again with the same version is harmless.
+/// Puts the file that the parts make. Asking again is harmless.
 #[utoipa::path(post, path = "/uploads/{upload}/complete", tag = "files", params(Named), request_body = Complete,
     responses((status = 200, description = "It was replaced", body = StoredFile),
         (status = 201, description = "It is new", body = StoredFile)))]
@@ -252,18 +259,16 @@ pub(in crate::web) async fn complete(
 ) -> Result<Response, Problem> {
     let Json(asked) = body?;
     let (id, key) = (id(&named.upload)?, key(&asked.path)?);
-    let version = match &asked.version {
-        Some(text) => text.parse::<VersionId>().map_err(Problem::bad_request)?,
-        None => VersionId::random(),
-    };
     let said = state.inner.drives.upload(at.drive, id, &key).await?.new;
     let mtime = asked.mtime.or(said.mtime).map(WallMillis);
     let media_type = Some(said.media_type).filter(|text| !text.is_empty());
-    let new = NewFile { mtime, media_type, etag: None, version, by: Some(at.caller.user.id) };
+    let new = NewFile { mtime, media_type, by: Some(at.caller.user.id), ..NewFile::default() };
     let path = asked.to.unwrap_or(asked.path);
     let (quota, condition) = (state.quota_in(&at).await?, asked.condition.into());
     let upload = Upload { drive: at.drive, quota, path, new, condition, again: false, locks: None };
-    let stored = upload.commit(&state, &Source::Parts(id, key)).await?;
+    // Files of many blocks take their time: what has begun ends though nobody waits, and whoever asks again is told.
+    let committing = tokio::spawn(async move { upload.commit(&state, &Source::Parts(id, key)).await });
+    let stored = committing.await.map_err(uncertain)??;
     Ok(super::upload::answer(&stored))
 }
 

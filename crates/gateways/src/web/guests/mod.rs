@@ -42,6 +42,7 @@ pub(super) struct Guests {
     archives: Arc<Semaphore>,
     pace: Pace,
     pictures: Pace,
+    parts: Pace,
     makers: Mutex<HashMap<UserId, (Instant, Option<User>)>>,
 }
 
@@ -53,6 +54,7 @@ impl Default for Guests {
             archives: Arc::new(Semaphore::new(GUEST_ARCHIVES_MAX)),
             pace: Pace::of(pace::REQUESTS_MAX),
             pictures: Pace::of(pace::PICTURES_MAX),
+            parts: Pace::of(pace::PARTS_MAX),
             makers: Mutex::default(),
         }
     }

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Requests of one network in a window; and small pictures, of which a page shows hundreds.
+/// Requests of one network in a window; small pictures, of which a page shows hundreds; and parts of uploads, which come as fast
+/// as the line is.
 pub(super) const REQUESTS_MAX: u32 = 600;
 pub(super) const PICTURES_MAX: u32 = 6000;
+pub(super) const PARTS_MAX: u32 = 6000;
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// Networks that are told apart in a window; the others share one count.
 const NETWORKS_MAX: usize = 50_000;

@@ -4,11 +4,13 @@
 use super::upload::{Answer, Came, Received, Sent, told};
 use super::{Guest, Place};
 use crate::web::WebState;
-use crate::web::api::parts::{PartJson, UploadJson, id, part_bytes, told as told_of};
+use crate::web::api::parts::{PartJson, UploadJson, id, named, part_bytes, told as told_of};
 use crate::web::api::{drain, media_type, whole};
 use crate::web::problem::Problem;
 use crate::web::session::From;
-use apps::VersionId;
+use crate::web::store::uncertain;
+use crate::web::text::Language;
+use apps::DriveError;
 use apps::drive::NewFile;
 use apps::drive::objects::NewUpload;
 use axum::Json;
@@ -30,6 +32,9 @@ pub(in crate::web) struct Begin {
     media_type: Option<String>,
     #[serde(default)]
     mtime: Option<u64>,
+    /// Of the sender's choice, so that asking again is harmless.
+    #[serde(default)]
+    upload: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,8 +45,6 @@ pub(in crate::web) struct Begun {
 #[derive(Deserialize)]
 pub(in crate::web) struct Complete {
     name: String,
-    #[serde(default)]
-    version: Option<VersionId>,
 }
 
 pub(in crate::web) async fn begin(
@@ -58,11 +61,18 @@ pub(in crate::web) async fn begin(
         let media_type = media_type(asked.media_type.as_deref());
         let new = NewFile { media_type: media_type.clone(), ..NewFile::default() };
         new.check()?;
-        let drives = guest.drives(&state).await?;
-        drives.guest_may_put(&guest.link, &asked.name, Some(asked.size)).await?;
+        let (drives, id) = (guest.drives(&state).await?, named(asked.upload.as_deref())?);
+        // What has begun is counted already.
+        match drives.guest_upload_of(&guest.link, id, &asked.name).await {
+            Ok(_) => {}
+            Err(DriveError::NoSuchUpload { .. }) => {
+                drives.guest_may_put(&guest.link, &asked.name, Some(asked.size)).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
         let new = NewUpload { media_type: media_type.unwrap_or_default(), mtime: asked.mtime, ..NewUpload::default() };
-        let upload = drives.guest_begin_upload(&guest.link, &asked.name, asked.size, new).await?.to_string();
-        Ok(UploadJson { upload, part_bytes: Some(part_bytes), parts: Vec::new(), saved: false })
+        drives.guest_begin_upload(&guest.link, &asked.name, (id, asked.size), new).await?;
+        Ok(UploadJson { upload: id.to_string(), part_bytes: Some(part_bytes), parts: Vec::new(), saved: false })
     };
     Ok((StatusCode::CREATED, Json(begun.await.map_err(told)?)))
 }
@@ -104,7 +114,7 @@ pub(in crate::web) async fn put(
     let mut body = body.into_data_stream();
     let taken = async {
         let Query(begun) = query?;
-        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        let guest = Guest::within(&state.inner.guests.parts, &state, &token, &headers, &device).await?.unlocked()?;
         let came = Came { state: &state, token: &token, headers: &headers };
         take(&came, &guest, (&upload, number), &begun.name, &mut body).await
     };
@@ -126,9 +136,9 @@ async fn take(
 ) -> Result<PartJson, Problem> {
     let state = came.state;
     let id = id(upload)?;
-    let upload = state.inner.drives.guest_upload(&guest.link, id, name).await?;
+    let upload = state.inner.drives.guest_upload_of(&guest.link, id, name).await?;
     // Exactly the bytes that are missing there: all parts together are what the link has counted.
-    let (size, part_bytes) = (upload.new.size, part_bytes(upload.new.size)?);
+    let (size, part_bytes) = (upload.size, part_bytes(upload.size)?);
     let before = u64::from(number.saturating_sub(1)) * part_bytes;
     let number = u16::try_from(number).ok().filter(|number| *number > 0 && before < size.max(1));
     let number = number.ok_or_else(|| Problem::bad_request("the file has no such part"))?;
@@ -136,6 +146,10 @@ async fn take(
     let said: Option<u64> = came.headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
     if said != Some(length) {
         return Err(Problem::bad_request(format!("this part has {length} bytes")));
+    }
+    let drives = guest.drives(state).await?;
+    if let Some(room) = drives.room(guest.link.drive).await?.filter(|room| *room < length) {
+        return Err(told(DriveError::Quota { needed: length, room }.into()));
     }
     let room = crate::web::room(&state.inner.guests.uploads).await?;
     let content = state.inner.client.write_blob_stream(UploadId::random(), whole(body, said)).await?;
@@ -162,11 +176,14 @@ pub(in crate::web) async fn complete(
     let new = NewFile {
         mtime: said.mtime.map(WallMillis),
         media_type: Some(said.media_type).filter(|text| !text.is_empty()),
-        etag: None,
-        version: asked.version.unwrap_or_else(VersionId::random),
-        by: None,
+        ..NewFile::default()
     };
-    let came = Came { state: &state, token: &token, headers: &headers };
-    came.commit(&asked.name, new, Sent::Parts(id)).await.map_err(told)?;
+    // What has begun ends though nobody waits: whoever asks again is told.
+    let (name, language) = (asked.name.clone(), Language::now());
+    let committing = tokio::spawn(language.answer(async move {
+        let came = Came { state: &state, token: &token, headers: &headers };
+        came.commit(&name, new, Sent::Parts(id)).await.map_err(told)
+    }));
+    committing.await.map_err(uncertain)??;
     Ok((StatusCode::CREATED, Json(Answer { entry: Received { name: asked.name, size: said.size } })))
 }

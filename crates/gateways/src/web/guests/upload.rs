@@ -204,7 +204,11 @@ impl Came<'_> {
                     Sent::Whole(content) => {
                         drives.guest_put(&guest.link, name, content.clone(), new.clone()).await.map(Some)
                     }
-                    Sent::Parts(id) => drives.guest_complete(&guest.link, (*id, name), new.clone()).await,
+                    Sent::Parts(id) => {
+                        // The upload itself makes that it is put once.
+                        let new = NewFile { version: VersionId::random(), ..new.clone() };
+                        drives.guest_complete(&guest.link, (*id, name), new).await
+                    }
                 };
                 if let Ok(Some(entry)) = &put {
                     drives.thumbnail_soon(guest.link.drive, entry);

@@ -540,7 +540,7 @@ texts! {
     upload_resume: "Go on",
     upload_paused: "Paused",
     upload_paused_at: "Paused · {percent}",
-    upload_interrupted: "{percent} is saved. Choose the file again to go on.",
+    upload_interrupted: "Interrupted at {percent}. Choose the file again to go on.",
     upload_choose: "Choose file…",
     upload_discard: "Discard",
     upload_other_file: "This is not “{name}” as it was when its upload began: its name, its size or its date is another. Choose that file, or discard what is saved.",

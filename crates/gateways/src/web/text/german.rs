@@ -527,7 +527,7 @@ pub static GERMAN: Text = Text {
     upload_resume: "Fortsetzen",
     upload_paused: "Angehalten",
     upload_paused_at: "Angehalten · {percent}",
-    upload_interrupted: "{percent} sind gespeichert. Zum Fortsetzen die Datei noch einmal wählen.",
+    upload_interrupted: "Bei {percent} unterbrochen. Zum Fortsetzen die Datei noch einmal wählen.",
     upload_choose: "Datei wählen …",
     upload_discard: "Verwerfen",
     upload_other_file: "Das ist nicht „{name}“, wie die Datei zu Beginn des Uploads war: Name, Größe oder Datum weichen ab. Wählen Sie jene Datei, oder verwerfen Sie, was gespeichert ist.",

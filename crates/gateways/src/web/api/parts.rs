@@ -96,8 +96,8 @@ pub(in crate::web) struct NamedPart {
     #[param(value_type = Id)]
     upload: String,
     /// 1, 2, 3 …
-    #[param(minimum = 1, maximum = 10_000)]
-    number: u32,
+    #[param(value_type = u16, minimum = 1, maximum = 10_000)]
+    number: String,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -130,6 +130,12 @@ pub(in crate::web) fn named(text: Option<&str>) -> Result<PartsId, Problem> {
 fn key(path: &str) -> Result<ObjectKey, DriveError> {
     let path = DrivePath::parse(path)?.to_string();
     ObjectKey::parse(path.trim_start_matches('/'))
+}
+
+/// Judged here, so that nobody hears of it before they are known.
+pub(in crate::web) fn part_number(text: &str) -> Result<u16, Problem> {
+    let number = text.parse::<u16>().ok().filter(|number| (1..=PARTS_MAX).contains(&u32::from(*number)));
+    number.ok_or_else(|| Problem::bad_request("parts have numbers from 1 to 10000"))
 }
 
 /// How long the parts of a file are: as many as an upload may have are enough for it.
@@ -225,8 +231,7 @@ async fn take(
     body: &mut axum::body::BodyDataStream,
 ) -> Result<PartJson, Problem> {
     let (id, key) = (id(&named.upload)?, key(&begun.path)?);
-    let number = u16::try_from(named.number).ok().filter(|number| (1..=PARTS_MAX).contains(&u32::from(*number)));
-    let number = number.ok_or_else(|| Problem::bad_request("parts have numbers from 1 to 10000"))?;
+    let number = part_number(&named.number)?;
     let length: Option<u64> = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let Some(length) = length else {
         return Err(Problem::bad_request("say how long the part is: Content-Length"));

@@ -4,7 +4,7 @@
 use super::upload::{Answer, Came, Received, Sent, told};
 use super::{Guest, Place};
 use crate::web::WebState;
-use crate::web::api::parts::{PartJson, UploadJson, id, named, part_bytes, told as told_of};
+use crate::web::api::parts::{PartJson, UploadJson, id, named, part_bytes, part_number, told as told_of};
 use crate::web::api::{drain, media_type, whole};
 use crate::web::problem::Problem;
 use crate::web::session::From;
@@ -105,7 +105,7 @@ pub(in crate::web) async fn abort(
 
 pub(in crate::web) async fn put(
     State(state): State<WebState>,
-    Path((token, upload, number)): Path<(String, String, u32)>,
+    Path((token, upload, number)): Path<(String, String, String)>,
     From(device): Place,
     query: Result<Query<Begun>, QueryRejection>,
     headers: HeaderMap,
@@ -116,7 +116,7 @@ pub(in crate::web) async fn put(
         let Query(begun) = query?;
         let guest = Guest::within(&state.inner.guests.parts, &state, &token, &headers, &device).await?.unlocked()?;
         let came = Came { state: &state, token: &token, headers: &headers };
-        take(&came, &guest, (&upload, number), &begun.name, &mut body).await
+        take(&came, &guest, (&upload, &number), &begun.name, &mut body).await
     };
     match taken.await {
         Ok(part) => Json(part).into_response(),
@@ -130,18 +130,19 @@ pub(in crate::web) async fn put(
 async fn take(
     came: &Came<'_>,
     guest: &Guest,
-    (upload, number): (&str, u32),
+    (upload, number): (&str, &str),
     name: &str,
     body: &mut BodyDataStream,
 ) -> Result<PartJson, Problem> {
     let state = came.state;
-    let id = id(upload)?;
+    let (id, number) = (id(upload)?, part_number(number)?);
     let upload = state.inner.drives.guest_upload_of(&guest.link, id, name).await?;
     // Exactly the bytes that are missing there: all parts together are what the link has counted.
     let (size, part_bytes) = (upload.size, part_bytes(upload.size)?);
-    let before = u64::from(number.saturating_sub(1)) * part_bytes;
-    let number = u16::try_from(number).ok().filter(|number| *number > 0 && before < size.max(1));
-    let number = number.ok_or_else(|| Problem::bad_request("the file has no such part"))?;
+    let before = u64::from(number - 1) * part_bytes;
+    if before >= size.max(1) {
+        return Err(Problem::bad_request("the file has no such part"));
+    }
     let length = (size - before).min(part_bytes);
     let said: Option<u64> = came.headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
     if said != Some(length) {

@@ -52,30 +52,30 @@ async fn run(browser: &Client, script: &str, with: Vec<Value>) -> Value {
     browser.execute(script, with).await.unwrap()
 }
 
-/// Waits until the first upload is in that state; what its row says then, and the messages.
-async fn state(browser: &Client, state: &str) -> (String, String) {
+/// Looks again and again until it is so; what was seen then.
+async fn until(what: &str, look: impl AsyncFn() -> Value, fine: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
-        let row = run(browser, ROW, vec![]).await;
-        if row[0] == state {
-            return (row[1].as_str().unwrap().into(), row[2].as_str().unwrap().into());
+        let seen = look().await;
+        if fine(&seen) {
+            return seen;
         }
-        assert!(begun.elapsed() < SOON, "not {state}: {row}");
+        assert!(begun.elapsed() < SOON, "not {what}: {seen}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
+/// Waits until the first upload is in that state; what its row says then, and the messages.
+async fn state(browser: &Client, state: &str) -> (String, String) {
+    let row = until(state, async || run(browser, ROW, vec![]).await, |row| row[0] == state).await;
+    (row[1].as_str().unwrap().into(), row[2].as_str().unwrap().into())
+}
+
 /// Waits until the server has these parts; the upload's name.
 async fn parts(browser: &Client, parts: &[u32]) -> String {
-    let begun = Instant::now();
-    loop {
-        let told = browser.execute_async(PARTS, vec![]).await.unwrap();
-        if told["parts"] == json!(parts) {
-            return told["upload"].as_str().unwrap().into();
-        }
-        assert!(begun.elapsed() < SOON, "not {parts:?}: {told}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let look = async || browser.execute_async(PARTS, vec![]).await.unwrap();
+    let told = until(&format!("{parts:?}"), look, |told| told["parts"] == json!(parts)).await;
+    told["upload"].as_str().unwrap().into()
 }
 
 async fn press(browser: &Client, test_id: &str) {
@@ -130,13 +130,11 @@ fn what_a_guest_hands_in_goes_on_after_a_reload() {
             run(&browser, LINE, vec![json!(held)]).await;
             choose(&browser, "guest-files", &file).await;
             press(&browser, "guest-send").await;
-            let begun = Instant::now();
-            while browser.execute_async(GUESTS_PARTS, vec![]).await.unwrap() != there
-                || run(&browser, "return document.querySelector('li.done') !== null;", vec![]).await != json!(held == 9)
-            {
-                assert!(begun.elapsed() < SOON, "not {there}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            let look = async || {
+                let parts = browser.execute_async(GUESTS_PARTS, vec![]).await.unwrap();
+                json!([parts, run(&browser, "return document.querySelector('li.done') !== null;", vec![]).await])
+            };
+            until("as it should be", look, |seen| *seen == json!([there, held == 9])).await;
         }
         assert_eq!(run(&browser, "return window.sent;", vec![]).await, json!([3, 4]), "no part is sent twice");
         browser.close().await.unwrap();

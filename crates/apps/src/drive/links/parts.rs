@@ -59,6 +59,12 @@ impl Drives {
         self.upload_of(link.drive, id, &key(link, name)?).await
     }
 
+    /// The same, also of one that was completed lately.
+    pub async fn guest_upload_begun(&self, link: &LinkFound, id: PartsId, name: &str) -> Result<NewUpload, DriveError> {
+        link.must_be(LinkMode::DropBox)?;
+        self.upload_begun(link.drive, id, &key(link, name)?).await
+    }
+
     /// Puts a part, whose blocks are stored and pinned.
     pub async fn guest_put_part(
         &self,

@@ -198,9 +198,14 @@ impl Drives {
         Ok((item, row))
     }
 
+    /// What was said when an upload began, also of one that was completed lately; its parts are not read.
+    pub async fn upload_begun(&self, drive: DriveId, id: PartsId, key: &ObjectKey) -> Result<NewUpload, DriveError> {
+        Ok(self.upload_row(drive, id, key).await?.1)
+    }
+
     /// What was said when an upload, still under way, began.
     pub async fn upload_of(&self, drive: DriveId, id: PartsId, key: &ObjectKey) -> Result<NewUpload, DriveError> {
-        let (_, row) = self.upload_row(drive, id, key).await?;
+        let row = self.upload_begun(drive, id, key).await?;
         if row.done.is_some() { Err(none(id)) } else { Ok(row) }
     }
 

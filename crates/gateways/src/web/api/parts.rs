@@ -264,7 +264,7 @@ pub(in crate::web) async fn complete(
 ) -> Result<Response, Problem> {
     let Json(asked) = body?;
     let (id, key) = (id(&named.upload)?, key(&asked.path)?);
-    let said = state.inner.drives.upload(at.drive, id, &key).await?.new;
+    let said = state.inner.drives.upload_begun(at.drive, id, &key).await?;
     let mtime = asked.mtime.or(said.mtime).map(WallMillis);
     let media_type = Some(said.media_type).filter(|text| !text.is_empty());
     let new = NewFile { mtime, media_type, by: Some(at.caller.user.id), ..NewFile::default() };

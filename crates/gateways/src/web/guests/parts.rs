@@ -173,7 +173,7 @@ pub(in crate::web) async fn complete(
     let Json(asked) = body?;
     let guest = Guest::let_in(&state, &token, &headers, &device).await?;
     let id = id(&upload)?;
-    let said = state.inner.drives.guest_upload(&guest.link, id, &asked.name).await?.new;
+    let said = state.inner.drives.guest_upload_begun(&guest.link, id, &asked.name).await?;
     let new = NewFile {
         mtime: said.mtime.map(WallMillis),
         media_type: Some(said.media_type).filter(|text| !text.is_empty()),

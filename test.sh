@@ -14,7 +14,7 @@ step() { printf '\n== %s (after %d min)\n' "$1" $((SECONDS / 60)); }
 
 command -v cargo >/dev/null || { echo "test.sh: install Rust first: https://rustup.rs" >&2; exit 1; }
 # A browser for the page's test; curl for the set-up link's; unzip and Python for archives; litmus and rclone for WebDAV; restic for S3;
-# networks and file systems for the nemesis; ZooKeeper, which runs on Java.
+# networks and file systems for the nemesis; ZooKeeper, which runs on Java; Redis for the comparison of benchmarks.
 PATH="$PATH:/usr/sbin:/sbin"
 need=()
 command -v chromedriver >/dev/null || need+=(chromium-driver)
@@ -30,6 +30,7 @@ command -v nft >/dev/null || need+=(nftables)
 command -v mkfs.ext4 >/dev/null || need+=(e2fsprogs)
 [ -e /usr/share/java/zookeeper.jar ] || need+=(libzookeeper-java)
 command -v java >/dev/null || need+=(default-jre-headless)
+command -v redis-server >/dev/null || need+=(redis-server)
 if ((${#need[@]})); then
     step "installing ${need[*]}"
     as_root=()
@@ -42,7 +43,7 @@ if ((${#need[@]})); then
 fi
 
 # Programs that pip brings, each set in a place of the tests' own: what judges the JSON API and the pages (axe-core comes in a
-# package), and what speaks S3.
+# package), what takes mails, and what speaks S3.
 programs() {
     local place=$1
     shift
@@ -55,6 +56,7 @@ programs() {
 }
 programs target/test-tools 'schemathesis==4.32.5'
 programs target/test-tools/axe --no-deps 'axe-playwright-python==0.1.8'
+programs target/smtp 'aiosmtpd==1.4.6'
 programs target/s3-clients 'awscli==1.46.3' 'awscrt==0.38.0' 'boto3==1.44.5' 'botocore==1.44.5' 's3cmd==2.4.0'
 
 step "form and lints"
@@ -73,5 +75,11 @@ cargo test --release --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
 
 step "the runners' closing lines"
 grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$' "$log" || true
-if ((status)); then echo "FAILED" >&2; else echo "all is well"; fi
+if ((status)); then
+    step "what the failed ones said"
+    awk '/^---- .* stdout ----$/ { left = 30 } /^(failures:|test result: )/ { left = 0 } left-- > 0' "$log" | cut -c1-500 | head -n 300
+    echo "FAILED" >&2
+else
+    echo "all is well"
+fi
 exit "$status"

@@ -38,10 +38,22 @@ def calibrate(folder, seconds=0.5):
         return count / (time.monotonic() - begun)
 
 
+def calm(patience=20.0, look=0.4, share=0.12):
+    """Waits until what the run before has left to be done, such as compactions, is done; not for ever on a busy machine."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        busy, everything = _busy()
+        time.sleep(look)
+        busy_now, everything_now = _busy()
+        if (busy_now - busy) <= share * max(everything_now - everything, 1):
+            return
+
+
 class Others:
     """The share of the processors that others than these processes and our children use, from here on."""
 
     def __init__(self, pids):
+        """`pids`: of servers, whether they are asked or not."""
         self.pids = pids
         self.busy, self.all = _busy()
         self.own = self._own()
@@ -51,15 +63,29 @@ class Others:
         return max(0.0, busy - self.busy - (self._own() - self.own)) / max(everything - self.all, 1)
 
     def _own(self):
-        times = os.times()
-        own = sum(times[:4]) * os.sysconf("SC_CLK_TCK")
-        for pid in self.pids:
-            try:
-                with open(f"/proc/{pid}/stat") as stat:
-                    own += sum(map(int, stat.read().rsplit(") ", 1)[1].split()[11:13]))
-            except OSError:
-                pass
-        return own
+        return sum(os.times()[:4]) * os.sysconf("SC_CLK_TCK") + ticks(self.pids)
+
+
+class Bystanders:
+    """The share of the processors that servers use which are not asked anything, from here on."""
+
+    def __init__(self, pids):
+        self.pids, self.used, self.all = pids, ticks(pids), _busy()[1]
+
+    def share(self):
+        return max(0, ticks(self.pids) - self.used) / max(_busy()[1] - self.all, 1)
+
+
+def ticks(pids):
+    """What processes have used so far, in clock ticks."""
+    used = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                used += sum(map(int, stat.read().rsplit(") ", 1)[1].split()[11:13]))
+        except OSError:
+            pass
+    return used
 
 
 def sequential_write(folder, size=512 << 20):

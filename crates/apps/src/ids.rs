@@ -91,6 +91,18 @@ random_id! {
     PartsId
 }
 random_id! {
+    /// What a guest hands in together. Chosen by them.
+    BatchId
+}
+
+/// That of those who name none.
+impl Default for BatchId {
+    fn default() -> BatchId {
+        BatchId([0; 16])
+    }
+}
+
+random_id! {
     /// A job of many steps within its drive.
     JobId
 }

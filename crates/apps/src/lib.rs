@@ -24,7 +24,7 @@ pub mod store;
 pub use accounts::shared::{DriveRole, SharedDrive};
 pub use accounts::{AccountError, Accounts, Device, NewUser, Role, Session, Token, User};
 pub use drive::{DriveError, Drives};
-pub use ids::{DriveId, FileId, FolderId, JobId, LinkId, PartsId, TrashId, UserId, VersionId};
+pub use ids::{BatchId, DriveId, FileId, FolderId, JobId, LinkId, PartsId, TrashId, UserId, VersionId};
 pub use page::Page;
 pub use quotas::Quotas;
 pub use store::{ByteSource, ByteStream, Store};

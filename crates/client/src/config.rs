@@ -73,6 +73,8 @@ pub struct Timeouts {
     pub write_attempt: Duration,
     /// How long too few replicas are put up with: a failover may be under way.
     pub too_few_replicas: Duration,
+    /// How long a write is offered again to who is too busy to take it.
+    pub busy: Duration,
     /// How long a node that failed is avoided.
     pub avoid: Duration,
     /// How long the slower holders of a block are waited for, once enough have it.
@@ -95,6 +97,7 @@ impl Default for Timeouts {
             read_attempt: Duration::from_secs(1),
             write_attempt: Duration::from_secs(2),
             too_few_replicas: Duration::from_secs(3),
+            busy: Duration::from_secs(10),
             avoid: Duration::from_secs(1),
             block_stragglers: Duration::from_millis(1500),
             block_hedge: Duration::from_millis(500),

@@ -69,6 +69,15 @@ impl Failure {
         matches!(self, Failure::Rpc(RpcError::Handshake(HandshakeError::Dismissed)))
     }
 
+    /// It was not taken, because too much is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self {
+            Failure::Fault(fault) => matches!(fault, Fault::Busy),
+            Failure::Rpc(RpcError::Remote(status)) => status.code == Code::Busy,
+            _ => false,
+        }
+    }
+
     /// What is said when it is the last word. `layout` gives tables their names.
     pub(crate) fn into_error(self, tried: Vec<String>, layout: &Layout) -> ClientError {
         let unreachable = |why: String| ClientError::Unreachable { tried, why };

@@ -103,6 +103,7 @@ impl Router {
         let mut patience = Patience::new(total, timeouts.write_attempt);
         let mut heard = Heard::default();
         let mut too_few_since = None;
+        let begun = Instant::now();
         loop {
             let layout = self.map.current();
             let Some(timeout) = patience.attempt() else { return Err(heard.conclude(&layout)) };
@@ -128,6 +129,9 @@ impl Router {
                     refresh = true;
                 }
                 (_, Failure::Fault(Fault::NoSuchTable(table))) if self.table_may_exist(*table, &layout).await => {}
+                (_, busy) if busy.is_busy() && begun.elapsed() >= timeouts.busy => {
+                    return Err(failure.into_error(vec![head.address], &layout));
+                }
                 (Action::Rejected, _) => return Err(failure.into_error(vec![head.address], &layout)),
                 (Action::Unknown, _) => {
                     write.open = Some(failure.to_string());

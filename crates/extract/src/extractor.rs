@@ -1,7 +1,8 @@
 //! The parent's side: a child for each document.
 
-use crate::child::{READ, UNREADABLE};
-use crate::{DOCUMENT_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::child::{JPEG, PICTURE, PNG, READ, TEXT, UNREADABLE};
+use crate::pictures::Kind;
+use crate::{DOCUMENT_BYTES_MAX, PICTURE_BYTES_MAX, TEXT_BYTES_MAX};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use rustix::process::Signal;
@@ -17,8 +18,8 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 
-/// Children at a time: each may take half a gigabyte.
-const AT_ONCE: usize = 2;
+/// Children that read texts at a time: each may take half a gigabyte.
+const TEXTS_AT_ONCE: usize = 2;
 /// How long a document may take from first to last; much longer than its time on a core.
 const WITHIN: Duration = Duration::from_secs(90);
 
@@ -50,18 +51,18 @@ pub enum ExtractError<E> {
     TooLong,
 }
 
-/// Reads documents, a few at a time. Cheap to clone.
+/// Reads documents, texts a few at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Extractor {
     program: Arc<Program>,
-    room: Arc<Semaphore>,
+    texts: Arc<Semaphore>,
 }
 
 impl Extractor {
     /// By children that run this.
     #[must_use]
     pub fn new(program: Program) -> Extractor {
-        Extractor { program: Arc::new(program), room: Arc::new(Semaphore::new(AT_ONCE)) }
+        Extractor { program: Arc::new(program), texts: Arc::new(Semaphore::new(TEXTS_AT_ONCE)) }
     }
 
     /// The text of a document, or its beginning; empty where it is none that can be read.
@@ -70,25 +71,8 @@ impl Extractor {
         document: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<String, ExtractError<E>> {
         // Never closed.
-        let _room = self.room.acquire().await;
-        match tokio::time::timeout(WITHIN, self.ask(document)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ExtractError::TooLong),
-        }
-    }
-
-    async fn ask<E>(&self, document: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<String, ExtractError<E>> {
-        let (mut socket, its) = UnixStream::pair()?;
-        let mut child = self.start(its)?;
-        feed(&mut socket, document).await?;
-        let mut text = Vec::new();
-        // One that dies may take the rest of the socket along.
-        let _what_came_counts = (&mut socket).take(TEXT_BYTES_MAX as u64).read_to_end(&mut text).await;
-        drop(socket);
-        let status = child.wait().await?;
-        if !tells_of_the_document(status) {
-            return Err(ExtractError::Ended(status));
-        }
+        let _room = self.texts.acquire().await;
+        let (mut text, _what_came_counts) = self.ask(TEXT, TEXT_BYTES_MAX, document).await?;
         // One that was killed may have been in the middle of a character.
         let whole = match std::str::from_utf8(&text) {
             Ok(_) => text.len(),
@@ -96,6 +80,47 @@ impl Extractor {
         };
         text.truncate(whole);
         Ok(String::from_utf8(text).unwrap_or_default())
+    }
+
+    /// A small picture of an image; none where none can be made of it. Its child may take three quarters of a gigabyte: who asks
+    /// sees to it that few are made at a time.
+    pub async fn picture<E>(
+        &self,
+        image: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Option<(Kind, Bytes)>, ExtractError<E>> {
+        // More than that is none: it must be whole.
+        let (answer, whole) = self.ask(PICTURE, PICTURE_BYTES_MAX + 1, image).await?;
+        let mut picture = Bytes::from(answer);
+        let kind = match picture.first() {
+            Some(&JPEG) => Kind::Jpeg,
+            Some(&PNG) => Kind::Png,
+            _ => return Ok(None),
+        };
+        Ok((whole && picture.len() <= PICTURE_BYTES_MAX).then(|| (kind, picture.split_off(1))))
+    }
+
+    /// What a child answers, so much of it at most, and whether it came to its end: it may have died of the document.
+    async fn ask<E>(
+        &self,
+        what: u8,
+        most: usize,
+        document: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<(Vec<u8>, bool), ExtractError<E>> {
+        let asked = async {
+            let (mut socket, its) = UnixStream::pair()?;
+            let mut child = self.start(its)?;
+            feed(&mut socket, what, document).await?;
+            let mut answer = Vec::new();
+            // One that dies may take the rest of the socket along.
+            let _what_came = (&mut socket).take(most as u64).read_to_end(&mut answer).await;
+            drop(socket);
+            let status = child.wait().await?;
+            match tells_of_the_document(status) {
+                true => Ok((answer, status.code() == Some(READ.into()))),
+                false => Err(ExtractError::Ended(status)),
+            }
+        };
+        tokio::time::timeout(WITHIN, asked).await.unwrap_or(Err(ExtractError::TooLong))
     }
 
     fn start(&self, its: UnixStream) -> std::io::Result<Child> {
@@ -111,12 +136,14 @@ impl Extractor {
     }
 }
 
-/// Passes the document on, piece by piece. A child that takes no more has had enough.
+/// Passes the question and the document on, piece by piece. A child that takes no more has had enough.
 async fn feed<E>(
     socket: &mut UnixStream,
+    what: u8,
     mut document: impl Stream<Item = Result<Bytes, E>> + Unpin,
 ) -> Result<(), ExtractError<E>> {
     let mut passed = 0;
+    let _it_reads_or_is_gone = socket.write_all(&[what]).await;
     while let Some(piece) = document.next().await {
         let piece = piece.map_err(ExtractError::Source)?;
         passed += piece.len() as u64;

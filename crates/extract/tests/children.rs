@@ -3,22 +3,15 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
 mod bombs;
+mod cost;
 
-use atoll_extract::{DOCUMENT_BYTES_MAX, ExtractError, Extractor, Program, TEXT_BYTES_MAX};
+use atoll_extract::{DOCUMENT_BYTES_MAX, ExtractError, Extractor, TEXT_BYTES_MAX};
 use bombs::{bombs, packed, page, word, written};
 use bytes::Bytes;
+use cost::{children, extractor, memory_at_most, running};
 use futures::{StreamExt, stream};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
-
-fn extractor() -> Extractor {
-    running(env!("CARGO_BIN_EXE_atoll-extract"), &[])
-}
-
-fn running(path: &str, arguments: &[&str]) -> Extractor {
-    let arguments = arguments.iter().map(Into::into).collect();
-    Extractor::new(Program { path: path.into(), arguments, variables: Vec::new() })
-}
 
 async fn text(extractor: &Extractor, document: &[u8]) -> Result<String, ExtractError<Infallible>> {
     let pieces: Vec<_> = document.chunks(64 * 1024).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
@@ -41,19 +34,6 @@ async fn documents_are_read() {
     }
     let long = text(&extractor, &word(&"tide ".repeat(100_000))).await.unwrap();
     assert_eq!(long.len(), TEXT_BYTES_MAX, "as much as is wanted");
-}
-
-/// Bytes that this process had in memory at most.
-fn memory_at_most() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
-}
-
-fn children() -> usize {
-    let of = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.unwrap().path().join("children"));
-    let all = std::fs::read_dir("/proc/self/task").unwrap().map(of);
-    all.map(|children| children.unwrap_or_default().split_whitespace().count()).sum()
 }
 
 #[tokio::test]

@@ -7,12 +7,14 @@ const troubles = new Set();
 
 /** What the server said, or that it said nothing. */
 export class Problem extends Error {
-  constructor(status, error = {}) {
+  /** `retryAfter`: seconds that are to pass before another try. */
+  constructor(status, error = {}, retryAfter = 0) {
     super(error.message ?? say(status === 0 ? "unreachable" : "something_failed"));
     this.status = status;
     this.kind = error.kind ?? error.code ?? "unreachable";
     this.action = error.action ?? "";
     this.id = error.id ?? "";
+    this.retryAfter = Number(retryAfter) || 0;
   }
 
   /** Will it pass by itself? */
@@ -29,8 +31,9 @@ export function trouble(what, on) {
   if (banner) banner.hidden = troubles.size === 0;
 }
 
-export function wait(attempt) {
-  const base = Math.min(3000, 250 * 1.6 ** attempt);
+/** Longer each time, and at least so many seconds. */
+export function wait(attempt, seconds = 0) {
+  const base = Math.max(1400 * seconds, Math.min(3000, 250 * 1.6 ** attempt));
   return new Promise((done) => setTimeout(done, base * (0.75 + Math.random() / 2)));
 }
 
@@ -41,7 +44,7 @@ export async function problemOf(response) {
   } catch {
     // Not from us: a proxy's page, or an answer that broke off.
   }
-  return new Problem(response.status, error);
+  return new Problem(response.status, error, response.headers.get("retry-after"));
 }
 
 export function signIn() {
@@ -67,9 +70,9 @@ async function send(method, url, body, within) {
 /**
  * The answer's content, and in `tries` how often it was asked for. `accept(problem)` may turn a refusal into an answer when
  * an earlier try may have been carried out although its answer was lost; with `once`, what may
- * have been carried out is not sent again. Each try is waited for `within` milliseconds.
+ * have been carried out is not sent again. Each of at most `tries` is waited for `within` milliseconds.
  */
-export async function call(method, url, { body, accept, once = false, within = 30_000 } = {}) {
+export async function call(method, url, { body, accept, once = false, within = 30_000, tries = TRIES } = {}) {
   const key = Symbol(url);
   try {
     for (let attempt = 0; ; attempt += 1) {
@@ -78,7 +81,7 @@ export async function call(method, url, { body, accept, once = false, within = 3
       } catch (problem) {
         if (problem.status === 401) signIn();
         if (attempt > 0 && accept?.(problem)) return {};
-        if (!problem.passes || attempt + 1 >= TRIES || (once && problem.status !== 503)) throw problem;
+        if (!problem.passes || attempt + 1 >= tries || (once && problem.status !== 503)) throw problem;
         // A short hiccup is nobody's concern.
         if (attempt > 0) trouble(key, true);
         await wait(attempt);

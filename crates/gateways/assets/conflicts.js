@@ -35,6 +35,13 @@ export function answer(item, choice) {
   update();
 }
 
+/** This one needs no answer any more, whatever is said of others. */
+export function withdraw(item) {
+  asked.get(item)?.("skip");
+  asked.delete(item);
+  update();
+}
+
 /** An answer for all holds as long as uploads go on. */
 export function settle() {
   if (asked.size === 0) standing = null;

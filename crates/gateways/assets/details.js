@@ -80,6 +80,9 @@ content.addEventListener("submit", async (event) => {
   report(all, () => say("version_restored"), { after: again });
   await again();
   button.disabled = false;
+  // The button that was pressed is gone: to the first that brings back another.
+  if (!pane.open || content.contains(document.activeElement)) return;
+  (content.querySelector("form[action$='/details/restore'] button") ?? content.querySelector("a"))?.focus();
 });
 pane.addEventListener("click", (event) => {
   if (event.target === pane || event.target.closest("[data-part=close]")) pane.close();

@@ -61,10 +61,6 @@ export function ask({ title, label, value = "", button, submit }) {
   return result;
 }
 
-export function shortcuts() {
-  document.getElementById("shortcuts").showModal();
-}
-
 export function anyOpen() {
   return document.querySelector("dialog[open]") !== null;
 }

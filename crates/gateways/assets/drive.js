@@ -1,6 +1,8 @@
 // The Drive's page comes alive: what is clicked, chosen and navigated.
-import { shortcuts } from "./dialog.js";
-import "./drop.js";
+import "./band.js";
+import { TYPE } from "./carry.js";
+import { ofDirectory, takeDrops } from "./drop.js";
+import { edits, say } from "./format.js";
 import "./keys.js";
 import * as listing from "./listing.js";
 import { add } from "./uploads.js";
@@ -76,9 +78,15 @@ $("upload-files")?.addEventListener("change", ({ target }) => {
   target.value = "";
 });
 $("upload-directory")?.addEventListener("change", ({ target }) => {
-  const folderOf = (file) => file.webkitRelativePath.split("/").slice(0, -1).join("/");
-  add(listing.path(), [...target.files].map((file) => ({ file, folder: folderOf(file) })));
-  target.value = "";
+  add(listing.path(), ofDirectory(target));
+});
+takeDrops({
+  may: (event) => edits && !event.dataTransfer.types.includes(TYPE),
+  target: () => say("drop_target", { name: listing.here() }),
+  take: () => {
+    const into = listing.path();
+    return (found) => add(into, found);
+  },
 });
 $("look").addEventListener("click", (event) => {
   if (!isPlain(event)) return;
@@ -94,14 +102,13 @@ $("rename-selected")?.addEventListener("click", () => verbs.rename(listing.chose
 $("move-selected")?.addEventListener("click", () => verbs.putElsewhere("move", listing.chosen()));
 $("copy-selected")?.addEventListener("click", () => verbs.putElsewhere("copy", listing.chosen()));
 $("delete-selected")?.addEventListener("click", () => verbs.remove(listing.chosen()));
-$("show-shortcuts").addEventListener("click", shortcuts);
 $("more").addEventListener("click", (event) => {
   event.preventDefault();
   listing.more();
 });
 new IntersectionObserver((seen) => {
   if (seen.some((one) => one.isIntersecting)) listing.more();
-}, { rootMargin: "600px" }).observe($("further"));
+}, { rootMargin: "2000px" }).observe($("further"));
 
 // Others may have changed something while nobody looked.
 document.addEventListener("visibilitychange", () => {

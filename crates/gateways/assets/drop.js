@@ -1,18 +1,5 @@
 // Files dragged from the desktop onto the window, folders included.
-import { edits, say } from "./format.js";
-import * as listing from "./listing.js";
-import { add } from "./uploads.js";
-
 const zone = document.getElementById("drop");
-let depth = 0;
-
-const carriesFiles = (event) => edits && event.dataTransfer?.types.includes("Files");
-
-function show(on) {
-  zone.hidden = !on;
-  if (on) document.getElementById("drop-target").textContent = say("drop_target", { name: listing.here() });
-  else depth = 0;
-}
 
 /** All of a directory's entries: the browser gives them in portions. */
 async function children(directory) {
@@ -25,55 +12,76 @@ async function children(directory) {
   }
 }
 
+/** What is in it, and what of it cannot be read. */
 async function* files(entry, folder = "") {
+  const unreadable = { file: null, folder, unreadable: entry.name };
   if (entry.isFile) {
-    const file = await new Promise((done, fail) => entry.file(done, fail));
-    yield { file, folder };
+    const file = await new Promise((done) => entry.file(done, () => done(null)));
+    yield file ? { file, folder } : unreadable;
   } else if (entry.isDirectory) {
     const inside = folder ? `${folder}/${entry.name}` : entry.name;
     yield { file: null, folder: inside };
-    for (const child of await children(entry)) yield* files(child, inside);
+    const all = await children(entry).catch(() => null);
+    if (!all) yield unreadable;
+    for (const child of all ?? []) yield* files(child, inside);
   }
 }
 
-async function drop(event) {
-  event.preventDefault();
-  show(false);
-  const into = listing.path();
+async function gather({ dataTransfer }, take) {
   // Must be asked before the event is over.
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const plain = [...event.dataTransfer.files];
-  if (entries.length === 0) return add(into, plain.map((file) => ({ file, folder: "" })));
+  const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const plain = [...dataTransfer.files];
+  if (entries.length === 0) return take(plain.map((file) => ({ file, folder: "" })));
   for (const entry of entries) {
-    let batch = [];
-    try {
-      for await (const found of files(entry)) {
-        batch.push(found);
-        if (batch.length >= 200) add(into, batch.splice(0));
-      }
-    } catch {
-      // What could be read is uploaded; the rest shows in the listing by its absence.
+    const batch = [];
+    for await (const found of files(entry)) {
+      batch.push(found);
+      if (batch.length >= 200) take(batch.splice(0));
     }
-    add(into, batch);
+    take(batch);
   }
 }
 
-document.addEventListener("dragenter", (event) => {
-  if (!carriesFiles(event) || document.querySelector("dialog[open]")) return;
-  event.preventDefault();
-  depth += 1;
-  show(true);
-});
-document.addEventListener("dragover", (event) => {
-  if (!carriesFiles(event)) return;
-  event.preventDefault();
-  event.dataTransfer.dropEffect = "copy";
-});
-document.addEventListener("dragleave", (event) => {
-  if (!carriesFiles(event)) return;
-  depth -= 1;
-  if (depth <= 0) show(false);
-});
-document.addEventListener("drop", (event) => {
-  if (carriesFiles(event)) drop(event);
-});
+/**
+ * Takes files that are dropped anywhere on the page, if `may(event)`: `target()` names where they go, and `take()`, asked
+ * at that moment, is what is then given them, some at a time.
+ */
+export function takeDrops({ may, target, take }) {
+  let depth = 0;
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files") && may(event);
+  const show = (on) => {
+    zone.hidden = !on;
+    if (on) document.getElementById("drop-target").textContent = target();
+    else depth = 0;
+  };
+  document.addEventListener("dragenter", (event) => {
+    if (!carriesFiles(event) || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    depth += 1;
+    show(true);
+  });
+  document.addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!carriesFiles(event)) return;
+    depth -= 1;
+    if (depth <= 0) show(false);
+  });
+  document.addEventListener("drop", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    show(false);
+    gather(event, take());
+  });
+}
+
+/** Those of a folder that was chosen, each with the folders that it is in. */
+export function ofDirectory(input) {
+  const folderOf = (file) => file.webkitRelativePath.split("/").slice(0, -1).join("/");
+  const found = [...input.files].map((file) => ({ file, folder: folderOf(file) }));
+  input.value = "";
+  return found;
+}

@@ -91,12 +91,13 @@ export const driveId = base ? base.slice(base.lastIndexOf("/") + 1) : "own";
 export const edits = !("lookOnly" in document.body.dataset);
 export const driveName = document.body.dataset.drive ?? say("drive_root");
 
-export function folderUrl(path) {
-  return path === "/" ? `${base}/` : `${base}/drive${path.split("/").map(encodeURIComponent).join("/")}`;
+// Pages of a folder and of a file: in this drive, or in the one whose pages are under that address.
+export function folderUrl(path, within = base) {
+  return path === "/" ? `${within}/` : `${within}/drive${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-export function viewUrl(path) {
-  return `${base}/view${path.split("/").map(encodeURIComponent).join("/")}`;
+export function viewUrl(path, within = base) {
+  return `${within}/view${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 export function thumbnailUrl(version) {

@@ -1,165 +1,98 @@
-// Handing in files by a link, with progress. Without scripts the form does the same.
-import { call, wait } from "./api.js";
-import { percent, say, shown, speed } from "./format.js";
-import { send, sendParts } from "./send.js";
+// Handing in files by a link. Without scripts the form takes them.
+import { call } from "./api.js";
+import * as conflicts from "./conflicts.js";
+import { ofDirectory, takeDrops } from "./drop.js";
+import { all } from "./kept.js";
+import { queue } from "./queue.js";
+import { complain } from "./toast.js";
+import * as tray from "./tray.js";
+import { identity } from "./upload.js";
 
-const TRIES = 14;
-// Files go in parts from this size on. Chosen again, after the page was left, they go on where they broke off.
-const IN_PARTS = 16 * 1024 * 1024;
-const KEPT = "atoll-guest-";
-const KEPT_MAX = 50;
-const KEPT_FOR = 20 * 3600 * 1000;
-// Files of many parts take long to get their names.
-const COMPLETE_MAX = 600_000;
 const form = document.getElementById("hand-in");
 const files = document.getElementById("files");
-const list = document.getElementById("handed-in");
-const blank = document.getElementById("handing-in");
+const directory = document.getElementById("directory");
+const base = new URL(form.action).pathname.replace(/^\/s\/(.*)\/upload$/, "/api/v1/links/$1");
+const OWNER = "guest";
+const COMPLETE_MAX = 600_000;
+// What was sent from here, so that choosing a folder once more sends no file twice unasked.
+const SENT = `atoll-sent-${base}`;
+const BATCH = `atoll-batch-${base}`;
+const SENT_MAX = 5000;
 
-/** The same for each try of the same file, so that none is put twice. */
-function identity() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function show(file) {
-  const item = blank.content.firstElementChild.cloneNode(true);
-  const part = (name) => item.querySelector(`[data-part=${name}]`);
-  part("name").textContent = shown(file.name);
-  part("progress").setAttribute("aria-label", shown(file.name));
-  list.append(item);
-  const say = (words) => (part("state").textContent = words);
-  return { item, say, progress: part("progress") };
-}
-
-/** Does it again as long as what broke it passes. */
-async function persevere(shown, act, signal) {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await act();
-    } catch (problem) {
-      if (signal?.aborted || !problem.passes || attempt + 1 >= TRIES) throw problem;
-      shown.say(say("reconnecting"));
-      await wait(attempt);
-    }
-  }
-}
-
-function hand(file, shown) {
-  const began = performance.now();
-  let base = null;
-  const watch = (sent, total) => {
-    base ??= sent;
-    shown.progress.value = total > 0 ? sent / total : 1;
-    const seconds = (performance.now() - began) / 1000;
-    const rate = speed((sent - base) / Math.max(seconds, 0.1));
-    shown.say(sent >= total ? say("upload_saving") : say("upload_sending", { percent: percent(sent / total), speed: rate }));
-  };
-  return file.size >= IN_PARTS ? inParts(file, shown, watch) : whole(file, shown, watch);
-}
-
-function whole(file, shown, watch) {
-  const query = new URLSearchParams({ name: file.name.normalize("NFC"), version: identity(), mtime: file.lastModified });
-  return persevere(shown, () => send(`${form.action}?${query}`, file, watch, new AbortController().signal));
-}
-
-async function inParts(file, shown, watch) {
-  const uploads = form.action.replace(/upload$/, "uploads");
-  const name = file.name.normalize("NFC");
-  const key = `${KEPT}${JSON.stringify([uploads, file.name, file.size, file.lastModified])}`;
-  const at = (kept, rest = "") => `${uploads}/${kept.upload}${rest}?${new URLSearchParams({ name })}`;
-  let { kept, have, saved } = await left(key, at);
-  if (!kept) {
-    const body = { name, size: file.size, mtime: file.lastModified, type: file.type, upload: identity() };
-    const { upload, part_bytes: partBytes } = await call("POST", uploads, { body });
-    kept = { upload, partBytes, at: Date.now() };
-    have = new Map();
-    remember(key, kept);
-  }
-  if (!saved) {
-    await sendParts(file, {
-      url: (n) => at(kept, `/parts/${n}`),
-      partBytes: kept.partBytes,
-      have,
-      persevere: (act, signal) => persevere(shown, act, signal),
-      watch: (sent) => watch(sent, file.size),
-      signal: new AbortController().signal,
-    });
-  }
-  shown.say(say("upload_saving"));
-  await call("POST", `${uploads}/${kept.upload}/complete`, { body: { name }, within: COMPLETE_MAX });
-  forget(key);
-}
-
-/** What of the same file is there from before. */
-async function left(key, at) {
-  let kept;
+function stored(key) {
   try {
-    kept = JSON.parse(localStorage.getItem(key));
+    return sessionStorage.getItem(key);
   } catch {
-    // Forbidden, or nothing of ours.
-  }
-  if (!kept) return {};
-  try {
-    const { parts, saved } = await call("GET", at(kept));
-    return { kept, saved, have: new Map(parts.map((part) => [part.number, part.size])) };
-  } catch (problem) {
-    if (problem.kind !== "no_such_upload") throw problem;
-    // It has gone.
-    forget(key);
-    return {};
+    // Forbidden: then it holds as long as this page.
+    return null;
   }
 }
 
-function remember(key, kept) {
+function store(key, value) {
   try {
-    const ours = Object.keys(localStorage).filter((one) => one.startsWith(KEPT));
-    const old = ours.filter((one) => !(JSON.parse(localStorage.getItem(one))?.at > Date.now() - KEPT_FOR));
-    for (const one of ours.length >= KEPT_MAX ? ours : old) localStorage.removeItem(one);
-    localStorage.setItem(key, JSON.stringify(kept));
+    sessionStorage.setItem(key, value);
   } catch {
-    // Forbidden, or full: then it goes on only as long as this page is there.
+    // Forbidden, or full.
   }
 }
 
-function forget(key) {
-  try {
-    localStorage.removeItem(key);
-  } catch {
-    // Forbidden.
-  }
+/** What is sent from this page goes together, also with what was left before. */
+const batch = stored(BATCH) ?? all().findLast((one) => one.api === base)?.batch ?? identity();
+store(BATCH, batch);
+const sent = new Set(JSON.parse(stored(SENT) ?? "[]"));
+const named = ({ folder, file }) => JSON.stringify([folder, file.name, file.size, file.lastModified]);
+
+function noteSent(item) {
+  if (!item?.file || sent.size >= SENT_MAX) return;
+  sent.add(named(item));
+  store(SENT, JSON.stringify([...sent]));
 }
 
-let underWay = 0;
-addEventListener("beforeunload", (event) => underWay > 0 && event.preventDefault());
+const uploadUrl = (kept, rest = "") => `${base}/uploads/${encodeURIComponent(kept.upload)}${rest}?${new URLSearchParams({ name: kept.path })}`;
 
-async function all(chosen) {
-  const shown = chosen.map((file) => [file, show(file)]);
-  for (const [, it] of shown) it.say(say("upload_waiting"));
-  underWay += shown.length;
-  for (const [file, it] of shown) {
-    try {
-      await hand(file, it);
-      it.item.classList.add("done");
-      it.progress.value = 1;
-      it.say(say("upload_saved"));
-    } catch (problem) {
-      it.item.classList.add("failed");
-      it.say(say("upload_failed", { why: [problem.message, problem.action].filter(Boolean).join(" ") }));
-    }
-    underWay -= 1;
-  }
+const link = {
+  id: base,
+  edits: true,
+  // With each file: the server makes them, under other names where theirs are taken.
+  folderFirst: false,
+  // The server keeps them for a day.
+  keptFor: 20 * 3600 * 1000,
+  owner: async () => OWNER,
+  changed: noteSent,
+  sentBefore: (item) => !item.kept && sent.has(named(item)),
+  makeFolder: (folder) => call("POST", `${base}/folder`, { body: { folder, batch } }),
+  where: (item) => ({ path: item.name, batch }),
+  inParts: () => true,
+  fileUrl(item, { version }) {
+    const query = { name: item.name, folder: item.folder, batch, version, mtime: item.file.lastModified };
+    return `${base}/file?${new URLSearchParams(query)}`;
+  },
+  begin: (item, about) => call("POST", `${base}/uploads`, { body: { name: item.name, folder: item.folder, batch, ...about } }),
+  uploaded: (kept) => call("GET", uploadUrl(kept)),
+  partUrl: (kept, n) => uploadUrl(kept, `/parts/${n}`),
+  abandon: (kept) => call("DELETE", uploadUrl(kept)),
+  complete(kept) {
+    const body = { name: kept.path, folder: kept.folder, batch: kept.batch };
+    return call("POST", `${base}/uploads/${encodeURIComponent(kept.upload)}/complete`, { body, within: COMPLETE_MAX });
+  },
+};
+
+const { add } = queue(link, { ...tray, ...conflicts, complain });
+
+function take(found) {
+  document.getElementById("done").hidden = true;
+  add("/", found);
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const chosen = [...files.files];
   form.reset();
-  document.getElementById("done").hidden = true;
-  all(chosen);
+  take(chosen.map((file) => ({ file, folder: "" })));
 });
-
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  all([...event.dataTransfer.files]);
+document.getElementById("choose-directory").addEventListener("click", () => directory.click());
+directory.addEventListener("change", () => {
+  take(ofDirectory(directory));
 });
+takeDrops({ may: () => true, target: () => document.querySelector("h1").textContent, take: () => take });
+document.documentElement.dataset.ready = "true";

@@ -1,6 +1,6 @@
 // Copies of folders go on by themselves on the server: how far they are, and stopping them.
 import { call } from "./api.js";
-import { api, say } from "./format.js";
+import { api, driveName, say } from "./format.js";
 import { report } from "./report.js";
 import { complain } from "./toast.js";
 
@@ -12,7 +12,7 @@ const pause = () => new Promise((done) => setTimeout(done, LOOK_EVERY));
 const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** Shows a job of that drive until it has ended; `after` looks again then. */
-export async function follow(job, after, within = api) {
+export async function follow(job, after, { api: within, name: drive } = { api, name: driveName }) {
   if (shown.has(job.id)) return;
   shown.add(job.id);
   const row = template.content.cloneNode(true).firstElementChild;
@@ -46,7 +46,7 @@ export async function follow(job, after, within = api) {
   const name = nameOf(now.from);
   if (now.state === "done") {
     const undo = [{ act: "undo_job", id: job.id }];
-    report({ done: [now], failed: [], undo }, () => say("copied_to", { path: now.to }), { after, within });
+    report({ done: [now], failed: [], undo }, () => say("copied_to", { path: drive + now.to }), { after, within });
   } else if (now.state === "cancelled") report({ done: [now], failed: [], undo: [] }, () => say("copy_cancelled", { name }));
   else if (now.state === "failed") complain({ message: say("copy_failed", { name, why: now.problem ?? "" }), action: "" });
   else complain({ message: say("copy_unknown", { name }), action: "" });

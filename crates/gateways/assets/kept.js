@@ -2,16 +2,33 @@
 // still upload, and go on as long as the page is there.
 import { call } from "./api.js";
 
-// At most so many, and none that the server no longer keeps.
+// At most so many.
 const KEPT = "atoll-upload-";
 const KEPT_MAX = 100;
-const KEPT_FOR = 6 * 24 * 3600 * 1000;
 
 /** Is it a record of this file? */
 export const isOf = (kept, file) => kept.file === file.name && kept.size === file.size && kept.modified === file.lastModified;
 
 /** The lock of the page that sends it. */
-export const lockOf = (kept) => `atoll-upload-${kept.upload}`;
+const lockOf = (kept) => `atoll-upload-${kept.upload}`;
+
+/** Lets no other page send it as long as this one may. False if another does already. */
+export function hold(item, kept) {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((held) => {
+    const keep = (lock) => {
+      held(lock !== null);
+      return lock && new Promise((done) => (item.release = done));
+    };
+    navigator.locks.request(lockOf(kept), { ifAvailable: true }, keep).catch(() => held(true));
+  });
+}
+
+/** Does it once no other page sends that. */
+export function free(kept, act) {
+  if (navigator.locks) navigator.locks.request(lockOf(kept), act).catch(() => {});
+  else act();
+}
 
 export function remember(kept) {
   if (!kept.owner) return;
@@ -33,6 +50,11 @@ export function drop(kept) {
   }
 }
 
+/** Whoever signs out leaves no names of files behind. */
+export function forget() {
+  for (const one of all()) drop(one);
+}
+
 /** Everything that is remembered, whoever's it is; what is too old is not. */
 export function all() {
   const found = [];
@@ -52,8 +74,8 @@ function read(text) {
   try {
     const one = JSON.parse(text);
     const named = ["upload", "owner", "api", "path", "folder", "file", "name", "condition"].every((key) => typeof one[key] === "string");
-    const counted = ["size", "modified", "at"].every((key) => Number.isFinite(one[key])) && one.partBytes > 0;
-    return named && counted && Date.now() - one.at < KEPT_FOR ? one : null;
+    const counted = ["size", "modified", "at", "until"].every((key) => Number.isFinite(one[key])) && one.partBytes > 0;
+    return named && counted && Date.now() < one.until ? one : null;
   } catch {
     return null;
   }

@@ -1,13 +1,13 @@
 // The keyboard. Single keys are off while typing, and the browser's own keys are never taken.
 import * as details from "./details.js";
-import { anyOpen, shortcuts } from "./dialog.js";
+import { anyOpen } from "./dialog.js";
 import { edits } from "./format.js";
+import { typing } from "./frame.js";
 import * as listing from "./listing.js";
 import { undoLast } from "./report.js";
 import * as verbs from "./verbs.js";
 
 const filter = document.getElementById("filter");
-const PAGE = 10;
 
 // For who may change what is here.
 const changes = ["F2", "Delete", "n", "u"];
@@ -15,17 +15,16 @@ const changesWithCtrl = ["x", "c", "v", "z"];
 
 const plain = {
   "/": () => filter.focus(),
-  "?": shortcuts,
   F2: () => listing.chosen().length === 1 && verbs.rename(listing.chosen()[0]),
   Delete: () => verbs.remove(listing.chosen()),
   ArrowDown: () => listing.step(listing.columns()),
   ArrowUp: () => listing.step(-listing.columns()),
   ArrowLeft: () => listing.isGrid() && listing.step(-1),
   ArrowRight: () => listing.isGrid() && listing.step(1),
-  PageDown: () => listing.step(PAGE),
-  PageUp: () => listing.step(-PAGE),
+  PageDown: () => listing.step(listing.screenful()),
+  PageUp: () => listing.step(-listing.screenful()),
   Home: () => listing.step(-Infinity),
-  End: () => listing.step(Infinity),
+  End: () => listing.toEnd(),
   " ": () => listing.current() && listing.toggle(listing.current().name),
   i: () => listing.chosen().length === 1 && details.show(listing.chosen()[0]),
   s: () => listing.current() && verbs.star(listing.chosen()),
@@ -35,6 +34,17 @@ const plain = {
   n: verbs.newFolder,
   u: () => document.getElementById("upload").click(),
   Escape: () => listing.clearSelection() || escapeFilter(),
+};
+
+const extending = {
+  ArrowDown: () => listing.step(listing.columns(), true),
+  ArrowUp: () => listing.step(-listing.columns(), true),
+  ArrowLeft: () => listing.isGrid() && listing.step(-1, true),
+  ArrowRight: () => listing.isGrid() && listing.step(1, true),
+  PageDown: () => listing.step(listing.screenful(), true),
+  PageUp: () => listing.step(-listing.screenful(), true),
+  Home: () => listing.step(-Infinity, true),
+  End: () => listing.toEnd(true),
 };
 
 const withCtrl = {
@@ -51,7 +61,6 @@ function escapeFilter() {
   listing.render();
 }
 
-const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
 // Keys by which a button or link is pressed stay with it.
 const presses = (event) => event.key === " " && event.target.closest("button, input, label, summary");
 
@@ -81,11 +90,9 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return act();
   }
-  const across = listing.isGrid() ? { ArrowRight: 1, ArrowLeft: -1 } : {};
-  const extend = { ArrowDown: listing.columns(), ArrowUp: -listing.columns(), ...across }[key];
-  if (shiftKey && extend) {
+  if (shiftKey && listing.current() && Object.hasOwn(extending, key)) {
     event.preventDefault();
-    return listing.step(extend, true);
+    return extending[key]();
   }
   if (!Object.hasOwn(plain, key) || presses(event) || (!edits && changes.includes(key))) return;
   // Without a listing these scroll, as everywhere.

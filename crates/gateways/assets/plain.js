@@ -1,6 +1,5 @@
-// What all plain pages of the drive share: dates, small pictures, questions that close, and the way to the search.
+// What all plain pages of the drive share: dates, small pictures, and questions that close.
 import "./dates.js";
-import { base } from "./format.js";
 import "./thumbs.js";
 
 // One question at a time; Esc and a click beside it take it back.
@@ -14,14 +13,4 @@ document.addEventListener("keydown", (event) => {
     open.open = false;
     open.querySelector("summary").focus();
   }
-});
-
-const search = document.querySelector("input[name=text]");
-document.addEventListener("keydown", (event) => {
-  // The listing has keys of its own.
-  if (event.defaultPrevented || document.getElementById("listing")) return;
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea")) return;
-  event.preventDefault();
-  if (search) search.focus();
-  else location.assign(`${base}/search`);
 });

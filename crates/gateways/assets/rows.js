@@ -47,7 +47,7 @@ function face(row, thumbnail) {
   if (before?.getAttribute("src") === src) return;
   before?.remove();
   const image = document.createElement("img");
-  Object.assign(image, { className: "thumb", alt: "", loading: "lazy", decoding: "async", src });
+  Object.assign(image, { className: "thumb", alt: "", loading: "lazy", decoding: "async", draggable: false, src });
   row.querySelector(".face").append(image);
 }
 

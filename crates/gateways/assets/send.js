@@ -1,5 +1,5 @@
 // A file to the server, whole or in parts. XMLHttpRequest, because only it tells how far an upload has come.
-import { Problem } from "./api.js";
+import { Problem, signIn } from "./api.js";
 
 // Parts under way: of one file, and of all. A browser has six connections to a server that speaks HTTP/1.1 alone, and the
 // page needs some for itself.
@@ -50,7 +50,10 @@ export function send(url, file, watch, signal, good = (answer) => answer.entry) 
         // A proxy's page.
       }
       if (request.status >= 200 && request.status < 300 && good(answer)) done(answer);
-      else fail(new Problem(request.status, answer.error));
+      else {
+        if (request.status === 401) signIn();
+        fail(new Problem(request.status, answer.error, request.getResponseHeader("retry-after")));
+      }
     });
     request.open("PUT", url);
     request.setRequestHeader("accept", "application/json");

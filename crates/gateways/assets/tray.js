@@ -15,6 +15,9 @@ const ROWS_MAX = 1000;
 const WINDOW = 4000;
 
 const items = new Map();
+/** Those that wait for somebody, in the order in which they were shown. */
+const needy = [];
+let shownSoFar = 0;
 const samples = [];
 let drawing = false;
 
@@ -34,6 +37,7 @@ export function show(item, { act, chosen }) {
     if (file) chosen(file);
   });
   items.set(item, row);
+  item.number = shownSoFar++;
   // A long list of what is done helps nobody.
   if (list.children.length >= ROWS_MAX) list.querySelector("[data-state=saved]")?.remove();
   list.append(row);
@@ -42,6 +46,7 @@ export function show(item, { act, chosen }) {
 }
 
 export function drop(item) {
+  unneeded(item);
   items.get(item)?.remove();
   items.delete(item);
   draw();
@@ -59,6 +64,12 @@ export function update(item) {
 
 const part = (item) => (item.size ? item.sent / item.size : 1);
 
+/** Honest about those that have it yet. */
+function savedOn(count, wanted) {
+  if (count < wanted) return say("upload_saved_on_of", { count, wanted });
+  return count > 1 ? say("upload_saved_on", { count }) : say("upload_saved");
+}
+
 function words(item) {
   switch (item.state) {
     case "waiting":
@@ -75,11 +86,11 @@ function words(item) {
     case "saving":
       return say("upload_saving");
     case "saved":
-      return item.copies > 1 ? say("upload_saved_on", { count: item.copies }) : say("upload_saved");
+      return savedOn(item.copies, item.wanted);
     case "failed":
       return say("upload_failed", { why: item.why });
     case "exists":
-      return say("upload_exists");
+      return item.why || say("upload_exists");
     case "skipped":
       return say("upload_skipped");
     default:
@@ -89,17 +100,35 @@ function words(item) {
 
 function drawItem(item, row) {
   item.dirty = false;
-  // What needs someone comes first.
   const held = row.contains(document.activeElement);
-  if (item.state !== row.dataset.state && NEEDY.has(item.state)) list.prepend(row);
+  if (item.state !== row.dataset.state) {
+    unneeded(item);
+    if (NEEDY.has(item.state)) needed(item, row);
+  }
   row.dataset.state = item.state;
   row.querySelector("[data-part=name]").textContent = shown(item.name);
   row.querySelector("[data-part=state]").textContent = words(item);
   row.querySelector("[data-part=progress]").value = part(item);
   label(row.querySelector("[data-act=pause]"), say(item.state === "paused" ? "upload_resume" : "upload_pause"));
   // One that gets its name may be there already.
-  row.querySelector("[data-act=cancel]").disabled = item.state === "saving" && Boolean(item.kept);
+  row.querySelector("[data-act=cancel]").disabled = item.state === "saving";
+  // What could not be read is chosen anew.
+  if (item.state === "failed" && !item.file && !item.makes) row.querySelector("[data-act=retry]")?.remove();
   if (held) keepFocus(row);
+}
+
+/** What needs someone comes first. */
+function needed(item, row) {
+  let at = needy.length;
+  while (at > 0 && needy[at - 1].number > item.number) at -= 1;
+  if (at > 0) items.get(needy[at - 1]).after(row);
+  else list.prepend(row);
+  needy.splice(at, 0, item);
+}
+
+function unneeded(item) {
+  const at = needy.indexOf(item);
+  if (at >= 0) needy.splice(at, 1);
 }
 
 /** What a button does now; nothing is said again that stays. */
@@ -191,6 +220,7 @@ fold.addEventListener("click", () => {
 
 close.addEventListener("click", () => {
   items.clear();
+  needy.length = 0;
   samples.length = 0;
   list.replaceChildren();
   tray.hidden = true;

@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { choose } from "./chooser.js";
 import * as details from "./details.js";
 import { anyOpen, ask } from "./dialog.js";
-import { api, base, count, driveId, fileUrl, join, say } from "./format.js";
+import { api, base, count, driveId, driveName, fileUrl, join, say } from "./format.js";
 import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
 import { report } from "./report.js";
@@ -71,7 +71,7 @@ export async function newFolder() {
   if (!name) return;
   tell(say("folder_created", { name }));
   await listing.refresh();
-  if (folder === listing.path()) listing.focus(name);
+  if (folder === listing.path()) await listing.goTo(name);
 }
 
 export async function rename(entry) {
@@ -94,38 +94,39 @@ export async function rename(entry) {
   if (!name || name === entry.name) return listing.focus(entry.name);
   report(all, () => say("renamed", { name }), { after: look });
   await listing.refresh();
+  listing.forget(folder, [entry.name]);
   if (folder === listing.path()) {
     listing.clearSelection();
-    listing.focus(name);
+    await listing.goTo(name);
   }
 }
 
 /** Looks again. Who is elsewhere meanwhile, in the filter say, stays there. */
 async function look() {
-  const known = new Set(listing.names());
-  const folder = listing.path();
-  await listing.refresh();
+  const came = await listing.refresh();
   if (anyOpen() || !listing.mayFocus()) return;
-  const came = folder === listing.path() ? listing.names().find((name) => !known.has(name)) : undefined;
-  listing.focus(came);
+  const places = [...came].map(listing.position).filter((at) => at >= 0);
+  listing.focus(listing.all()[Math.min(...places)]?.name);
 }
 
 /** To the trash, from where it comes back. */
 export async function remove(entries) {
   if (entries.length === 0) return;
   const folder = listing.path();
-  for (const { name } of entries) listing.rowOf(name)?.classList.add("leaving");
-  await trash(entries.map(({ name }) => ({ act: "trash", path: join(folder, name), recursive: true })));
+  const names = entries.map(({ name }) => name);
+  listing.flag("leaving", names);
+  await trash(folder, names.map((name) => ({ act: "trash", path: join(folder, name), recursive: true })));
   if (folder === listing.path()) listing.clearSelection();
-  for (const { name } of entries) listing.rowOf(name)?.classList.remove("leaving");
+  listing.flag("leaving", names, false);
   listing.focus();
 }
 
-async function trash(acts) {
+async function trash(folder, acts) {
   // What an earlier try whose answer was lost has deleted is not there.
   const all = await perform(acts, { again: (error) => error.kind === "not_found" });
   const words = (done) => (done.length === 1 ? say("deleted_one", { name: nameOf(done[0].act.path) }) : say("deleted_many", { count: done.length }));
-  report(all, words, { retry: trash, after: look });
+  report(all, words, { retry: (failed) => trash(folder, failed), after: look });
+  listing.forget(folder, all.done.map(({ act }) => nameOf(act.path)));
   await listing.refresh();
 }
 
@@ -135,24 +136,28 @@ const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 async function put(act, from, names, { path, drive }) {
   const elsewhere = drive.base === base ? {} : { from_drive: driveId };
   const acts = names.map((name) => ({ act, ...elsewhere, from: join(from, name), to: join(path, name), clash: "keep_both" }));
-  await putAll(act, acts, { path, drive });
+  await putAll(act, from, acts, { path, drive });
 }
 
-async function putAll(act, acts, to) {
+/** Moves entries of a folder into another of this drive. */
+export const moveTo = (from, names, path) => put("move", from, names, { path, drive: { base, api, name: driveName } });
+
+async function putAll(act, from, acts, to) {
   const within = to.drive.api;
   // A copy made twice is one too many.
   const all = await perform(acts, { once: act === "copy", within });
   // Copies of folders only began.
   const begun = all.done.filter(({ outcome }) => outcome.job?.state === "running");
-  for (const { outcome } of begun) jobs.follow(outcome.job, look, within);
+  for (const { outcome } of begun) jobs.follow(outcome.job, look, to.drive);
   const ids = new Set(begun.map(({ outcome }) => outcome.job.id));
   const done = all.done.filter((one) => !begun.includes(one));
   const undo = all.undo.filter((one) => !ids.has(one.id));
   const folder = to.path === "/" ? to.drive.name : nameOf(to.path);
   const [one, many] = act === "move" ? ["moved_one", "moved_many"] : ["copied_to", "copied_many"];
-  const words = () => (done.length === 1 ? say(one, { path: done[0].outcome.path }) : say(many, { count: done.length, folder }));
-  report({ done, failed: all.failed, undo }, words, { retry: (failed) => putAll(act, failed, to), after: look, within });
+  const words = () => (done.length === 1 ? say(one, { path: to.drive.name + done[0].outcome.path }) : say(many, { count: done.length, folder }));
+  report({ done, failed: all.failed, undo }, words, { retry: (failed) => putAll(act, from, failed, to), after: look, within });
   listing.clearSelection();
+  if (act === "move") listing.forget(from, done.map((one) => nameOf(one.act.from)));
   await look();
 }
 
@@ -184,7 +189,7 @@ export async function paste() {
   if (!taken || (taken.act === "move" && taken.from === listing.path())) return;
   const { act, from, names } = taken;
   if (act === "move") taken = null;
-  await put(act, from, names, { path: listing.path(), drive: { base, api } });
+  await put(act, from, names, { path: listing.path(), drive: { base, api, name: driveName } });
 }
 
 export const followJobs = () => jobs.followAll(look);

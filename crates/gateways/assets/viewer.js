@@ -4,6 +4,8 @@ const keys = { ArrowLeft: "previous", ArrowRight: "next", Escape: "back" };
 
 document.addEventListener("keydown", (event) => {
   const { key, ctrlKey, metaKey, altKey, shiftKey, target } = event;
+  // Esc closes one layer.
+  if (document.querySelector("dialog[open]")) return;
   if (event.defaultPrevented || ctrlKey || metaKey || altKey || shiftKey || !Object.hasOwn(keys, key)) return;
   // Sound and films are wound by these; a question is closed by Esc.
   if (target.closest("input, textarea, select, audio, video, details[open]") || document.fullscreenElement) return;

@@ -5,6 +5,7 @@ use crate::turns::Turns;
 use apps::drive::{Drives, OpenFile};
 use apps::{DriveError, DriveId, UserId, VersionId};
 use client::{ClientError, Copies};
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -13,7 +14,7 @@ static VERIFYING: Semaphore = Semaphore::const_new(4);
 /// Files that are looked at without being read.
 static LOOKING: Semaphore = Semaphore::const_new(16);
 /// Each person has one file read at a time, however many they ask for.
-static TURNS: Turns = Turns::of(1);
+static TURNS: LazyLock<Turns> = LazyLock::new(|| Turns::of(1));
 const READ_ROOM_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_ROOM_WITHIN: Duration = Duration::from_secs(1);
 

@@ -21,9 +21,9 @@ use types::{HybridTime, LogEntry, PartitionId, Row, RowRange, Seq, Version};
 /// Entries put into the tables as one batch, at most.
 const BATCH_MAX: usize = 2048;
 /// How long entries may come together. A read of more than one item that needs them says so.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(12);
 /// With so much to do it begins at once.
-const GATHER_MAX: usize = 512;
+const GATHER_MAX: usize = 1024;
 /// How often the tables are made durable, so that recovery has little to replay.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// The same on a full disk, where it gives room back.

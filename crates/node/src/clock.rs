@@ -53,10 +53,16 @@ impl Clock for ClusterClock {
     }
 
     fn wall(&self) -> WallMillis {
-        match self.ahead.load(Ordering::Acquire) {
+        self.both().1
+    }
+
+    fn both(&self) -> (Monotonic, WallMillis) {
+        let now = self.monotonic();
+        let wall = match self.ahead.load(Ordering::Acquire) {
             UNKNOWN => SystemClock.wall(),
-            ahead => WallMillis(u64::try_from(ahead.saturating_add(millis(self.monotonic()))).unwrap_or(0)),
-        }
+            ahead => WallMillis(u64::try_from(ahead.saturating_add(millis(now))).unwrap_or(0)),
+        };
+        (now, wall)
     }
 }
 

@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use storage::{Snapshot, StorageEngine, StorageError};
 use tokio::sync::{mpsc, oneshot, watch};
-use types::{
-    BlockHash, Clock, Item, ItemKey, Layout, Monotonic, NodeId, OperationId, Outcome, PartitionId, ReplicaId, Seq,
-};
+use types::{BlockHash, Clock, Item, ItemKey, Layout, Monotonic, OperationId, Outcome, PartitionId, ReplicaId, Seq};
 
 /// What the storage threads have done.
 pub(crate) enum Durable {
@@ -54,9 +52,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn environment(&self) -> Environment {
+        let (now, wall) = self.clock.both();
         Environment {
-            now: self.clock.monotonic(),
-            wall: self.clock.wall(),
+            now,
+            wall,
             lease_until: match self.health.failed() {
                 true => Monotonic(0),
                 false => Monotonic(self.lease_until.load(Ordering::Acquire)),
@@ -210,13 +209,10 @@ impl Partition {
         self.applied.send_replace(self.shared.engine.applied(self.id).seq);
     }
 
-    fn address(&self, node: NodeId) -> Option<String> {
-        self.shared.layout.borrow().nodes.get(&node).map(|node| node.address.clone()).filter(|at| !at.is_empty())
-    }
-
     fn send(&self, message: &Message) {
-        if let Some(address) = self.address(message.to.node)
-            && let Err(error) = self.shared.pool.notify(&address, method::CHAIN, rpc::codec::encode(message))
+        let layout = self.shared.layout.borrow();
+        if let Some(to) = layout.nodes.get(&message.to.node).filter(|to| !to.address.is_empty())
+            && let Err(error) = self.shared.pool.notify(&to.address, method::CHAIN, rpc::codec::encode(message))
         {
             // The protocol says again what matters.
             tracing::trace!(partition = %self.id, to = %message.to.node, %error, "chain message not sent");

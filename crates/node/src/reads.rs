@@ -124,8 +124,9 @@ impl Inner {
             if let Some(reply) = self.at_hand(partition, &read) {
                 return Ok(reply);
             }
-            let item = self.engine.get(partition.id, key).inspect_err(|error| self.health.check(error));
-            return Ok(ReadReply::Items { items: vec![item.map_err(storage_fault)?], at: at_least });
+            let (engine, id, key) = (self.engine.clone(), partition.id, key.clone());
+            let item = self.look_soon(move || engine.get(id, &key)).await?;
+            return Ok(ReadReply::Items { items: vec![item], at: at_least });
         }
         if !partition.has_applied(at_least, READ_WAIT).await {
             return Err(Fault::NotReady("the tables are behind".into()));
@@ -163,8 +164,16 @@ impl Inner {
                 Read::Range(query) => ReadReply::Page(snapshot.query(&query)?),
             })
         };
+        if is_short { self.look_soon(look).await } else { self.look_at(look).await }
+    }
+
+    /// Reads a few items: by this thread, unless such reads take long at present.
+    async fn look_soon<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, Fault> {
         let begun = self.clock.monotonic();
-        if !is_short || begun.0 < self.disk_is_slow_until.load(Ordering::Relaxed) {
+        if begun.0 < self.disk_is_slow_until.load(Ordering::Relaxed) {
             return self.look_at(look).await;
         }
         let found = look().inspect_err(|error| self.health.check(error)).map_err(storage_fault);

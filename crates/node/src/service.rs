@@ -170,8 +170,13 @@ impl Inner {
 
     /// That there is a strong table of that number; waits a moment for a map that may be on its way.
     pub(crate) async fn check_table(&self, table: TableId) -> Result<(), Fault> {
+        let strong =
+            |layout: &Arc<types::Layout>| layout.tables.get(&table).is_some_and(|t| t.kind == TableKind::Strong);
+        if strong(&self.layout.borrow()) {
+            return Ok(());
+        }
         let mut layout = self.layout.clone();
-        let known = layout.wait_for(|layout| layout.tables.get(&table).is_some_and(|t| t.kind == TableKind::Strong));
+        let known = layout.wait_for(strong);
         match tokio::time::timeout(Duration::from_millis(500), known).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Fault::NoSuchTable(table)),

@@ -254,12 +254,11 @@ async fn damaged_and_missing_copies_are_mended_and_what_is_lost_is_counted() {
         assert!(begun.elapsed() < PATIENCE, "{reports:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    assert_eq!(
-        reports.iter().map(|report| (report.bad, report.repaired)).collect::<Vec<_>>(),
-        [(1, 1), (0, 1), (0, 0)]
-    );
+    // What was put a moment ago is looked for anyway: the one that went missing may be back before the scrub begins.
+    let found: Vec<_> = reports.iter().map(|report| (report.bad, report.repaired)).collect();
+    assert!(found[0] == (1, 1) && [(0, 0), (0, 1)].contains(&found[1]) && found[2] == (0, 0), "{reports:?}");
     assert!(reports.iter().all(|report| report.lost == 1), "{reports:?}");
-    assert!(cluster.up().all(|node| node.status().blocks_missing == 1));
+    wait_until("only the lost one is missing", || cluster.up().all(|node| node.status().blocks_missing == 1)).await;
     assert!(rotten.exists() && cluster.file(1, &blocks[1]).exists());
     assert!(download(client, &content).await.is_err());
     // It is not forgotten: once one copy is back, everybody has it again.

@@ -4,7 +4,7 @@
 
 use atoll_replication::chain::{
     Answer, Body, Command, Environment, Failure, Holdings, Message, NODE_UNDER_WAY_BYTES_MAX, Replica, RequestId,
-    Tables, TablesFailed, WAITING_MAX,
+    Tables, TablesFailed, WAITING_MAX, WAITING_MIN, WAITING_TIME_MAX,
 };
 use bytes::Bytes;
 use types::*;
@@ -87,12 +87,51 @@ fn a_head_keeps_so_many_waiting_and_refuses_the_next_before_it_is_ordered() {
     assert!(matches!(ask(&mut head, &env, 1, WAITING_MAX)[..], [Command::Append { .. }]));
 }
 
+/// More comes in than is done: what is let in is done soon, the rest is told at once.
+#[test]
+fn a_head_where_the_longest_waits_too_long_lets_in_nobody_else_before_it_is_answered() {
+    let (mut head, begin) = (head(), environment());
+    let after =
+        |time: std::time::Duration| Environment { now: begin.now + time, lease_until: Monotonic(u64::MAX), ..begin };
+    let late = after(WAITING_TIME_MAX + std::time::Duration::from_millis(1));
+    let busy = |out: &[Command]| matches!(out, [Command::Reply { answer: Answer::Failed(Failure::Busy), .. }]);
+    for nonce in 0..WAITING_MIN - 1 {
+        assert!(!busy(&ask(&mut head, &begin, nonce, nonce)));
+    }
+    assert!(!busy(&ask(&mut head, &late, 100, 100)), "a few may wait as long as they like");
+    assert!(busy(&ask(&mut head, &late, 101, 101)));
+    assert!(!busy(&ask(&mut head, &after(WAITING_TIME_MAX), 102, 102)), "nor before it is long");
+    // A retry of what is ordered is let in to wait for it.
+    assert!(!busy(&ask(&mut head, &late, 103, 0)));
+    // The first of them are answered; the longest that waits now came later.
+    let mut out = Vec::new();
+    head.durable(&late, WAITING_MIN as u64, &mut out);
+    assert!(out.iter().any(|command| matches!(command, Command::Reply { answer: Answer::Committed(_), .. })));
+    assert!(!busy(&ask(&mut head, &late, 104, 104)));
+}
+
 #[test]
 fn a_node_with_too_much_under_way_in_all_orders_no_more() {
     let mut head = head();
     let full = Environment { under_way: NODE_UNDER_WAY_BYTES_MAX + 1, ..environment() };
     let out = ask(&mut head, &full, 1, 1);
     assert!(matches!(out[..], [Command::Reply { answer: Answer::Failed(Failure::Busy), .. }]), "{out:?}");
+}
+
+/// A fence for it would be forgotten before the operation itself is refused for its age.
+#[test]
+fn of_an_operation_from_the_future_nothing_is_known_and_no_fence_is_ordered() {
+    let (mut head, env) = (head(), environment());
+    let ahead = types::limits::OPERATION_SKEW_MAX.as_millis() as u64;
+    let asked = |head: &mut Replica, created: u64| {
+        let mut out = Vec::new();
+        let operation = OperationId { created: WallMillis(created), ..put(1).operation };
+        head.verify(&env, RequestId(0), &operation, &Empty, &mut out);
+        out
+    };
+    let out = asked(&mut head, env.wall.0 + ahead + 1);
+    assert!(matches!(out[..], [Command::Reply { answer: Answer::Verdict(Verdict::Unknown), .. }]), "{out:?}");
+    assert!(matches!(asked(&mut head, env.wall.0 + ahead)[..], [Command::Append { .. }]));
 }
 
 fn refused_for(out: &[Command]) -> Option<NodeId> {
@@ -158,4 +197,60 @@ fn one_that_syncs_on_a_full_disk_holds_up_nobody() {
     let message = Message { partition: PartitionId(0), epoch: Epoch(1), from: id(2), to: id(1), body };
     head.receive(&environment(), message, &mut Vec::new());
     assert!(matches!(ask(&mut head, &environment(), 1, 1)[..], [Command::Append { .. }]));
+}
+
+/// A follower whose tables are far behind says no more that it has what is new; once they are not, or there is nothing
+/// left for them to take, it does.
+#[test]
+fn a_follower_whose_tables_lag_acknowledges_nothing_new() {
+    let id = |node| ReplicaId { node: NodeId(node), incarnation: Incarnation(1) };
+    let members = [1, 2].map(|node| ChainMember { replica: id(node), state: MemberState::Serving }).to_vec();
+    let chain = Chain { epoch: Epoch(1), members, complete: [1, 2].map(NodeId).into(), wanted: vec![] };
+    let crowded = Environment { under_way: NODE_UNDER_WAY_BYTES_MAX + 1, ..environment() };
+    let mut tail = Replica::new(id(2), PartitionId(0), Holdings::default());
+    let mut appends = 0;
+    let acknowledged = |out: &[Command]| {
+        let through = |command: &Command| match command {
+            Command::Send(Message { body: Body::Ack { through }, .. }) => Some(through.0),
+            _ => None,
+        };
+        out.iter().filter_map(through).next_back()
+    };
+    let mut out = Vec::new();
+    tail.adopt(&environment(), &chain, &mut out);
+    appends += out.iter().filter(|command| matches!(command, Command::Append { .. })).count() as u64;
+    tail.durable(&environment(), appends, &mut out);
+    let mut take = |tail: &mut Replica, seqs: std::ops::RangeInclusive<u64>, committed: u64, env: &Environment| {
+        let entry =
+            |seq| LogEntry { version: Version::new(1, seq), time: HybridTime(seq), operation: None, effects: vec![] };
+        let previous = if *seqs.start() == 1 { Version::ZERO } else { Version::new(1, seqs.start() - 1) };
+        let last = Seq(*seqs.end());
+        let entries = seqs.map(|seq| entry(seq).into()).collect();
+        let body = Body::Append { previous, entries, committed: Seq(committed), last, complete: Some(last) };
+        let mut out = Vec::new();
+        tail.receive(
+            env,
+            Message { partition: PartitionId(0), epoch: Epoch(1), from: id(1), to: id(2), body },
+            &mut out,
+        );
+        appends += out.iter().filter(|command| matches!(command, Command::Append { .. })).count() as u64;
+        tail.durable(env, appends, &mut out);
+        out
+    };
+    assert_eq!(acknowledged(&take(&mut tail, 1..=3, 0, &environment())), Some(3));
+    // Nothing is committed, so nothing can be taken off: to wait for the tables would be to wait for ever.
+    assert_eq!(acknowledged(&take(&mut tail, 4..=5, 0, &crowded)), Some(5));
+    let out = take(&mut tail, 6..=8, 5, &crowded);
+    assert!(acknowledged(&out).is_none_or(|through| through <= 5), "{out:?}");
+    assert!(out.iter().any(|command| matches!(command, Command::Apply(entries) if entries.len() == 5)), "{out:?}");
+    let mut out = Vec::new();
+    tail.applied(&crowded, Seq(4), &mut out);
+    assert!(acknowledged(&out).is_none_or(|through| through <= 5), "{out:?}");
+    tail.applied(&crowded, Seq(5), &mut out);
+    assert_eq!(acknowledged(&out), Some(8));
+    // Or once there is less.
+    assert!(acknowledged(&take(&mut tail, 9..=9, 8, &crowded)).is_none_or(|through| through <= 8));
+    let mut out = Vec::new();
+    tail.tick(&environment(), &mut out);
+    assert_eq!(acknowledged(&out), Some(9));
 }

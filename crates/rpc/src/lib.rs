@@ -69,6 +69,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail"))]
 
+mod begin;
 mod client;
 pub mod codec;
 mod config;

@@ -3,16 +3,14 @@
 //! To the handler it is as if they came over a connection of that peer's: it may refuse them, they run to their end once they
 //! have begun, and no more than so many run at a time. What is answered at once is answered on the caller's own task.
 
+use crate::begin::{Begun, begin};
 use crate::config::CALLS_MAX;
-use crate::error::{Code, RpcError, Status};
+use crate::error::RpcError;
 use crate::frame::Body;
 use crate::peer::Peer;
 use crate::server::Handler;
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
@@ -54,20 +52,13 @@ impl Local {
         let Inner { address, caller, handler, .. } = &*self.inner;
         let handler = handler.upgrade().ok_or_else(|| self.stopped())?;
         let body = whole(body.into());
-        let begun = std::panic::catch_unwind(AssertUnwindSafe(|| handler.call(caller, method, body)));
-        drop(handler);
-        let broken = move |_| {
-            tracing::error!(method, "a handler panicked over a call");
-            Err(Status::new(Code::Internal, "the node broke down over this call; its log says more"))
+        let rest = match begin(&*handler, caller, method, body) {
+            Begun::Answered(result) => return result.map_err(RpcError::Remote),
+            Begun::Running(rest) => rest,
         };
-        let Ok(answer) = begun else { return broken(()).map_err(RpcError::Remote) };
-        let mut answer = AssertUnwindSafe(answer).catch_unwind().map(move |ended| ended.unwrap_or_else(|_| broken(())));
-        // Whoever is to be woken is the task that goes on with it.
-        if let Poll::Ready(result) = answer.poll_unpin(&mut Context::from_waker(Waker::noop())) {
-            return result.map_err(RpcError::Remote);
-        }
+        drop(handler);
         let running = tokio::spawn(async move {
-            let result = answer.await;
+            let result = rest.end().await;
             drop(place);
             result
         });

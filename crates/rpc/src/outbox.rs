@@ -91,7 +91,7 @@ impl Outbox {
     }
 
     #[allow(clippy::result_large_err, reason = "the frame goes back to who offered it")]
-    fn offer(&self, frame: Frame) -> Result<u64, (Rejected, Frame)> {
+    pub(crate) fn offer(&self, frame: Frame) -> Result<u64, (Rejected, Frame)> {
         let mut state = self.state.lock();
         if state.phase != Phase::Open {
             return Err((Rejected::Closed, frame));

@@ -5,6 +5,7 @@
 //! they were surely not applied; it never stops reading, because a notification
 //! behind those calls may be what they wait for.
 
+use crate::begin::{Begun, begin};
 use crate::config::ServerConfig;
 use crate::error::{Code, Status};
 use crate::frame::{BODY_BYTES_MAX, Body, Frame, FrameError, FrameReader, Kind};
@@ -13,7 +14,6 @@ use crate::outbox::{Outbox, Rejected};
 use crate::peer::{Peer, PeerKind};
 use crate::vigil::{self, Heard, Pulse};
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -27,7 +27,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 /// What a server does with what it is sent.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a call. Invoked in the order of arrival, between notifications,
-    /// and must be quick; the future that it returns runs beside all others and
+    /// and must be quick, and so must the future that it returns, up to where it first
+    /// waits; from there on it runs beside all others and
     /// to its end, even if the caller has gone. A panic becomes [`Code::Internal`].
     fn call(&self, from: &Peer, method: u16, body: Bytes) -> BoxFuture<'static, Result<Body, Status>>;
 
@@ -327,18 +328,22 @@ fn call(desk: &Arc<Desk>, config: &ServerConfig, id: u64, method: u16, body: Byt
             Ok(_) | Err(Rejected::Closed) => Ok(()),
         };
     }
-    let begun = std::panic::catch_unwind(AssertUnwindSafe(|| desk.handler.call(&desk.peer, method, body)));
+    let frame = match begin(&*desk.handler, &desk.peer, method, body) {
+        Begun::Answered(result) => match desk.outbox.offer(answer(id, result)) {
+            Err((Rejected::Full, frame)) => frame,
+            // Closed means that nobody waits for it any more.
+            Ok(_) | Err((Rejected::Closed, _)) => return Ok(()),
+        },
+        Begun::Running(rest) => {
+            tokio::spawn(async move {
+                let frame = answer(id, rest.end().await);
+                let _ = running.desk.outbox.push_when_room(frame).await;
+            });
+            return Ok(());
+        }
+    };
     tokio::spawn(async move {
-        let result = match begun {
-            Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
-            Err(panic) => Err(panic),
-        };
-        let result = result.unwrap_or_else(|_| {
-            tracing::error!(method, peer = %running.desk.peer, "a handler panicked over a call");
-            Err(Status::new(Code::Internal, "the node broke down over this call; its log says more"))
-        });
-        // Closed means that nobody waits for it any more.
-        let _ = running.desk.outbox.push_when_room(answer(id, result)).await;
+        let _ = running.desk.outbox.push_when_room(frame).await;
     });
     Ok(())
 }

@@ -37,6 +37,7 @@ pub enum Command {
     Account(people::own::AccountArgs),
     Key(people::keys::KeyArgs),
     User(people::users::UserArgs),
+    Mail(people::mail::MailArgs),
     Drive(people::drives::DriveCommandArgs),
     Upload(files::upload::UploadArgs),
     Download(files::download::DownloadArgs),

@@ -13,7 +13,7 @@ use client::{Client, ClientConfig};
 use futures::future::BoxFuture;
 use gateways::grpc::{self, GrpcState, LocalBlocks};
 use gateways::web::{self, Door, Shown, WebState};
-use gateways::{Health, HealthCheck, Metrics};
+use gateways::{Health, HealthCheck, Metrics, SmtpMailer};
 use node::{Backend, Identity, IdentityError, Node, NodeConfig, NodeError};
 use rpc::wire::Presence;
 use std::net::{IpAddr, TcpListener};
@@ -27,6 +27,8 @@ use types::{Action, BlockHash, Classify, NodeId};
 /// How often a node looks for what drives have to clean up.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often it looks for accounts whose removal has to go on.
+/// How often mails are looked for that wait to be sent again, or whose node died.
+const MAILS_EVERY: Duration = Duration::from_secs(10);
 const REMOVALS_EVERY: Duration = Duration::from_secs(60);
 /// How long the node may take to stop once its gateways have.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -97,6 +99,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     sweeper: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    postman: JoinHandle<()>,
     reader: JoinHandle<()>,
 }
 
@@ -143,7 +146,7 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
         why = node.dismissed() => return Err(Failure::failed(why)),
     };
 
-    apps.accounts.derive_access_keys_from(&key.0);
+    apps.accounts.derive_secrets_from(&key.0);
 
     let (stop, _) = watch::channel(false);
     let mut gateways = JoinSet::new();
@@ -174,6 +177,7 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
         metrics_from: plan.metrics_from,
         grpc: Some(plan.presence.grpc.clone()),
         instance: plan.instance,
+        ..web::Settings::default()
     };
     let state = WebState::new(client.clone(), apps.clone(), settings, health, metrics);
     let (web, stopped) = (listener(plan.web)?, stop_asked(&stop));
@@ -195,6 +199,8 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
     gateways.spawn(async move { ("S3", s3::serve(gateway, port, s3_door, stopped).await) });
     let sweeper = apps.drives.spawn_sweeper(SWEEP_EVERY);
     let keeper = apps.accounts.spawn_keeper(REMOVALS_EVERY);
+    apps.accounts.send_by(Arc::new(SmtpMailer::default()));
+    let postman = apps.accounts.spawn_postman(MAILS_EVERY);
     let reader = apps.drives.spawn_reader(SWEEP_EVERY);
     let nodes = client.layout().nodes.len();
     let authority = authority.and_then(|pem| client::remote::Shown::of(&pem));
@@ -209,6 +215,7 @@ pub async fn start(plan: Plan) -> Outcome<Running> {
         stop,
         sweeper,
         keeper,
+        postman,
         reader,
     })
 }
@@ -345,6 +352,8 @@ impl Running {
         let _ = (&mut self.reader).await;
         self.keeper.abort();
         let _ = (&mut self.keeper).await;
+        self.postman.abort();
+        let _ = (&mut self.postman).await;
         // The gateways' health check held the other handle, and has gone with them.
         let Some(node) = Arc::into_inner(self.node) else {
             return tracing::warn!("requests are still under way: stopping without waiting for them");

@@ -7,7 +7,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{demo, lock, output, up};
-use client::{Client, ClientConfig, ClientError};
+use client::{Client, ClientConfig, ClientError, Timeouts};
 use nix::unistd::{Uid, User};
 use node::{Identity, IdentityError, NodeError};
 use rpc::Credentials;
@@ -61,6 +61,11 @@ impl Folder {
 
     /// A connection to whichever member answers.
     pub async fn connect(&self) -> Outcome<Client> {
+        self.connect_with(Timeouts::default()).await
+    }
+
+    /// The same, with that patience.
+    pub async fn connect_with(&self, timeouts: Timeouts) -> Outcome<Client> {
         if self.addresses.is_empty() {
             return Err(Failure::failed(format!(
                 "{} does not say where any member is: an earlier release wrote it",
@@ -69,7 +74,7 @@ impl Folder {
             .safe(UNCHANGED)
             .next(format!("start its node once: atoll up --data {}; or use another member's", shell(&self.path))));
         }
-        let config = ClientConfig::new(self.addresses.clone(), self.credentials.clone());
+        let config = ClientConfig::new(self.addresses.clone(), self.credentials.clone()).timeouts(timeouts);
         Client::connect(config).await.map_err(|error| self.explain(error))
     }
 

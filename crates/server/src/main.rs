@@ -44,7 +44,7 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What a node runs itself as for each document: tells the text of the one at the other end of standard input.
-const READ_DOCUMENT: &str = "read-document";
+const READ_DOCUMENT: &str = "read-as-asked";
 
 fn main() -> ExitCode {
     // Before anything that is set up here, or stands in a file, could keep it from that.
@@ -92,6 +92,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Key(args) => people::keys::run(args).await,
             Command::Account(args) => people::own::run(args).await,
             Command::User(args) => people::users::run(args).await,
+            Command::Mail(args) => people::mail::run(args).await,
             Command::Drive(args) => people::drives::run(args).await,
             Command::Upload(args) => files::upload::run(args).await,
             Command::Download(args) => files::download::run(args).await,

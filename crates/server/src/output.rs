@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 use std::io::{self, IsTerminal, Write};
 use types::WallMillis;
 
+pub use apps::accounts::said_size as size;
+
 /// Writes to standard output.
 pub fn print(bytes: impl AsRef<[u8]>) -> Outcome {
     let mut out = io::stdout().lock();
@@ -82,21 +84,6 @@ pub fn table_text(table: &Table) -> String {
     table.lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end())).collect()
 }
 
-/// A size for people: `1.4 MiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
 /// A count with its noun: `1 file`, `2 files`.
 pub fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
@@ -152,15 +139,6 @@ mod tests {
         assert_eq!(date(WallMillis(951_782_400_000)), "2000-02-29T00:00:00Z");
         assert_eq!(date(WallMillis(1_795_231_635_123)), "2026-11-21T03:27:15Z");
         assert_eq!(date(WallMillis(4_102_444_799_000)), "2099-12-31T23:59:59Z");
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(1024 * 1024 - 1), "1.0 MiB");
-        assert_eq!(size(u64::MAX), "16.0 EiB");
     }
 
     #[test]

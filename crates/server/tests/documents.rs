@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 fn extractor() -> Extractor {
     let variables = vec![("_RJEM_MALLOC_CONF".into(), "retain:false,narenas:1".into())];
     let path = env!("CARGO_BIN_EXE_atoll").into();
-    Extractor::new(Program { path, arguments: vec!["read-document".into()], variables })
+    Extractor::new(Program { path, arguments: vec!["read-as-asked".into()], variables })
 }
 
 async fn text(extractor: &Extractor, document: &[u8]) -> String {

@@ -1,13 +1,14 @@
-//! What the engine's steps of a put and a get cost, without the disk's: `cargo bench -p atoll-storage --bench engine`.
+//! What the engine's steps of a put and a get cost, without the disk's, and blocks with it: `cargo bench -p atoll-storage --bench engine`.
 
 #![allow(clippy::unwrap_used)] // A benchmark that cannot go on should end loudly.
 
-use atoll_storage::{LsmEngine, LsmOptions, StorageEngine};
+use atoll_storage::{BlockStore, LsmEngine, LsmOptions, StorageEngine};
 use bytes::Bytes;
 use divan::{Bencher, black_box};
 use std::sync::Arc;
 use types::{
-    Effect, HybridTime, ItemKey, KeyHash, LogEntry, OperationId, PartitionId, Record, TableId, Version, WallMillis,
+    BlockHash, Effect, HybridTime, ItemKey, KeyHash, LogEntry, OperationId, PartitionId, Record, TableId, Version,
+    WallMillis, limits,
 };
 
 #[global_allocator]
@@ -102,4 +103,34 @@ fn get(bencher: Bencher) {
         n += 1;
         writer.engine.get(PARTITION, black_box(&key(n))).unwrap()
     });
+}
+
+/// Blocks of 1 MiB, each durable before the next.
+#[divan::bench(sample_count = 50, sample_size = 1)]
+fn put_a_block(bencher: Bencher) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = BlockStore::open(folder.path()).unwrap();
+    let mut n = 0u64;
+    let block = || {
+        n += 1;
+        noise(n)
+    };
+    bencher
+        .with_inputs(block)
+        .bench_local_refs(|(hash, raw)| assert!(store.put(*hash, raw.clone()).unwrap(), "it is new"));
+}
+
+#[divan::bench(sample_count = 200, sample_size = 1)]
+fn get_a_block(bencher: Bencher) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = BlockStore::open(folder.path()).unwrap();
+    let (hash, raw) = noise(1);
+    store.put(hash, raw).unwrap();
+    bencher.bench_local(|| store.get(black_box(&hash)).unwrap().unwrap());
+}
+
+fn noise(n: u64) -> (BlockHash, Bytes) {
+    let mut raw = vec![0; limits::BLOCK_BYTES];
+    blake3::Hasher::new().update(&n.to_le_bytes()).finalize_xof().fill(&mut raw);
+    (BlockHash::of(&raw), raw.into())
 }

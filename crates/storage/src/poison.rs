@@ -21,8 +21,9 @@ impl Poison {
     pub fn watch<T, E: Into<StorageError>>(&self, what: &str, result: Result<T, E>) -> Result<T, StorageError> {
         result.map_err(|error| {
             let error = error.into();
-            tracing::error!(%error, "{what} failed: storage takes nothing more");
+            // First of all: telling may take long, and nobody is to be told meanwhile that all is well.
             self.0.lock().get_or_insert_with(|| format!("{what}: {error}"));
+            tracing::error!(%error, "{what} failed: storage takes nothing more");
             error
         })
     }

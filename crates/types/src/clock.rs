@@ -57,6 +57,10 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Monotonic;
     /// This node's idea of the date.
     fn wall(&self) -> WallMillis;
+    /// Both, of one moment.
+    fn both(&self) -> (Monotonic, WallMillis) {
+        (self.monotonic(), self.wall())
+    }
 }
 
 /// Where randomness comes from.

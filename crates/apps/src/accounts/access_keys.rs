@@ -76,12 +76,6 @@ impl AccessCaller {
 }
 
 impl Accounts {
-    /// What secrets are derived from: the same on every node, before the first call about keys.
-    pub fn derive_access_keys_from(&self, cluster_key: &[u8; 32]) {
-        let key = blake3::derive_key("atoll 2026 access keys", cluster_key);
-        let _ = self.inner.access_secret.set(key);
-    }
-
     fn secret_of(&self, id: &str, nonce: &[u8]) -> Result<Token, AccountError> {
         let key = self.inner.access_secret.get().ok_or(AccountError::Invalid("access keys are not offered here"))?;
         let mut hash = blake3::Hasher::new_keyed(key);

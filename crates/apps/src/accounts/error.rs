@@ -69,6 +69,12 @@ pub enum AccountError {
     Invalid(&'static str),
     #[error("the name or the app password is wrong, or it is not for this")]
     WrongAppPassword,
+    #[error("this cluster sends no mail; an administrator can set up a relay for it")]
+    NoRelay,
+    #[error("too many mails wait to be sent; try again in some minutes")]
+    MailFull,
+    #[error("the mail was not sent: {why}")]
+    MailNotSent { why: String },
     #[error("this set-up link is wrong, used or too old; `atoll up` prints a new one when it starts")]
     WrongSetupSecret,
     #[error("this is the last administrator; make another one first")]
@@ -110,7 +116,7 @@ fn needed(role: DriveRole) -> &'static str {
 impl Classify for AccountError {
     fn action(&self) -> Action {
         match self {
-            AccountError::Busy | AccountError::Conflict => Action::Retry,
+            AccountError::Busy | AccountError::Conflict | AccountError::MailFull => Action::Retry,
             AccountError::Client(error) => error.action(),
             _ => Action::Rejected,
         }

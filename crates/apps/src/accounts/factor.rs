@@ -19,6 +19,8 @@ pub const RECOVERY_CODES: usize = 10;
 /// How long a new factor waits for its first code.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(15 * 60);
 const RECOVERY: &str = "recovery code";
+/// Codes of who is signed in are counted apart: whoever else knows the password tries none of these.
+const SIGNED_IN: &str = "code of who is signed in";
 
 /// A second factor about to be turned on. A secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,7 +85,7 @@ impl Accounts {
     /// Turns it on: the code proves that the device has the secret. Gives the recovery codes, this once.
     pub async fn confirm_second_factor(&self, by: impl Into<By>, code: &str) -> Result<Vec<String>, AccountError> {
         let by = by.into();
-        let (counted, codes) = (self.count_own_try("code", &by.user.id.0).await?, recovery_codes());
+        let (counted, codes) = (self.count_own_try(SIGNED_IN, &by.user.id.0).await?, recovery_codes());
         for _ in 0..super::TRIES_OF_A_CHANGE {
             let (version, mut row) = self.factor_row(by.user.id).await?;
             let now = self.inner.store.now();
@@ -181,7 +183,7 @@ impl Accounts {
             return Ok(());
         }
         let code = code.filter(|code| !code.is_empty()).ok_or(AccountError::WrongCode)?;
-        let counted = self.count_own_try("code", &user.id.0).await?;
+        let counted = self.count_own_try(SIGNED_IN, &user.id.0).await?;
         let used = self.use_code(user.id, code, self.line("code used", by).about(user.id, &user.name)).await;
         if let Err(AccountError::WrongCode) = used {
             let line = self.line("codes blocked", by).about(user.id, &user.name);

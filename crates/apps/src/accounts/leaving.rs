@@ -147,6 +147,7 @@ impl Accounts {
             .delete(tables.names, row.name.clone().into())
             .delete(tables.factors, id.bytes())
             .put(tables.removals, id.bytes(), &removal);
+        let act = self.forget_recovery(act, id).await?;
         let act = match DriveId::from_slice(&row.drive) {
             Some(drive) => act.forget_bucket(self, drive, self.bucket_name(drive).await?.as_deref()),
             None => act,

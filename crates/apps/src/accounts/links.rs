@@ -1,5 +1,5 @@
 //! Links that are good for one thing, once, and not for long: they make the first administrator, invite somebody,
-//! or set a password anew. All are rows under the key of all users, found by the hash of their secret, so that
+//! set a password anew, or confirm an address of mail. All are rows under the key of all users, found by the hash of their secret, so that
 //! using one is one transaction with what it does: of several that try, exactly one wins.
 
 use super::act::Act;
@@ -10,7 +10,6 @@ use super::{AccountError, Accounts, By, Device, Role, SignUp, Token, User};
 use crate::{UserId, hex};
 use bytes::Bytes;
 use prost::Message;
-use std::net::IpAddr;
 use std::time::Duration;
 use types::{Condition, Consistency, ItemKey, Query, Update, Version, WallMillis};
 
@@ -18,8 +17,8 @@ use types::{Condition, Consistency, ItemKey, Query, Update, Version, WallMillis}
 pub const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long an invitation can last.
 pub const INVITATION_LIFETIME_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
-/// In place of a name, for the count of tries. No account can be called so.
-const TRIES_NAME: &str = "a link";
+/// Of a link's secret.
+const SECRET_BYTES: usize = 32;
 /// Invitations listed.
 const LIST_MAX: u32 = 1000;
 
@@ -63,6 +62,13 @@ pub enum LinkPurpose {
         /// Its name.
         name: String,
     },
+    /// Confirms an address of mail.
+    Address {
+        /// The account's name.
+        name: String,
+        /// The address.
+        address: String,
+    },
 }
 
 /// A link that was found.
@@ -75,7 +81,7 @@ pub(super) struct Link {
 impl Accounts {
     /// A fresh secret, what puts its link, and the link itself.
     pub(super) fn new_link(&self, row: LinkRow, valid: Duration) -> (Token, Update, LinkRow) {
-        let bytes = rand::random::<[u8; 32]>();
+        let bytes = rand::random::<[u8; SECRET_BYTES]>();
         let now = self.inner.store.now();
         let expires = after(now, valid);
         let row = LinkRow { created: now.0, expires: expires.0, ..row };
@@ -88,16 +94,12 @@ impl Accounts {
         (Token(hex::encode(&bytes)), put, row)
     }
 
-    /// The link of a secret, of that kind. Tries are counted per address, and forgotten when one is right.
+    /// The link of a secret, of that kind. Tries are not counted: nobody guesses 256 bits, and whoever has the right
+    /// ones shall not be kept out by what others show from the same network. A wrong secret costs one read.
     /// Found by the secret's hash: the time that it takes tells nothing about how much of a guess was right.
-    pub(super) async fn find_link(
-        &self,
-        secret: &str,
-        kind: Option<LinkKind>,
-        address: Option<IpAddr>,
-    ) -> Result<Link, AccountError> {
-        let counted = self.count_try(TRIES_NAME, address).await?;
-        let bytes = hex::decode(secret.get(..64).unwrap_or_default()).unwrap_or_default();
+    pub(super) async fn find_link(&self, secret: &str, kind: Option<LinkKind>) -> Result<Link, AccountError> {
+        let secret = Some(secret).filter(|secret| secret.len() == 2 * SECRET_BYTES);
+        let bytes = secret.and_then(hex::decode).ok_or(AccountError::WrongLink)?;
         let key = hashed(&bytes);
         let item_key = ItemKey::new(self.inner.tables.links, super::EVERYONE, key.clone());
         let item = self.inner.store.get(&item_key, Consistency::Strong).await?;
@@ -105,15 +107,8 @@ impl Accounts {
         let now = self.inner.store.now();
         let fits = |row: &LinkRow| kind.is_none_or(|kind| row.kind() == kind) && row.expires > now.0;
         match (item, row) {
-            (Some(item), Some(row)) if secret.len() == 64 && fits(&row) => {
-                self.forget_tries(counted).await;
-                Ok(Link { key, version: item.version, row })
-            }
-            _ => {
-                let line = self.line_from("links blocked", &Device { address, ..Device::default() });
-                self.note_blocked(counted.last, line).await?;
-                Err(AccountError::WrongLink)
-            }
+            (Some(item), Some(row)) if fits(&row) => Ok(Link { key, version: item.version, row }),
+            _ => Err(AccountError::WrongLink),
         }
     }
 
@@ -136,8 +131,8 @@ impl Accounts {
     }
 
     /// What a link would do.
-    pub async fn check_link(&self, secret: &str, address: Option<IpAddr>) -> Result<LinkPurpose, AccountError> {
-        let link = self.find_link(secret, None, address).await?;
+    pub async fn check_link(&self, secret: &str) -> Result<LinkPurpose, AccountError> {
+        let link = self.find_link(secret, None).await?;
         match link.row.kind() {
             LinkKind::Invitation if self.policy().await?.sign_up != SignUp::Off => {
                 self.maker_may(&link.row, link.row.role() == RoleRow::Administrator).await?;
@@ -147,6 +142,10 @@ impl Accounts {
                 let (_, _, user) = self.user_of_link(&link).await?;
                 self.maker_may(&link.row, user.administers()).await?;
                 Ok(LinkPurpose::Reset { name: user.name })
+            }
+            LinkKind::Address => {
+                let (_, _, user, _, row) = self.confirmable(&link).await?;
+                Ok(LinkPurpose::Address { name: user.name, address: row.pending })
             }
             _ => Err(AccountError::WrongLink),
         }
@@ -268,7 +267,7 @@ impl Accounts {
 
     /// Sets a password by a link. Sessions and app passwords end; the second factor stays.
     pub async fn reset_password(&self, secret: &str, password: &str, device: Device) -> Result<User, AccountError> {
-        let link = self.find_link(secret, Some(LinkKind::Reset), device.address).await?;
+        let link = self.find_link(secret, Some(LinkKind::Reset)).await?;
         let (id, version, mut row) = self.user_of_link(&link).await?;
         super::names::check_password(password, &row.name)?;
         row.password = self.inner.passwords.hash(password).await?;
@@ -307,6 +306,6 @@ fn invitation(key: &[u8], row: LinkRow) -> Invitation {
     }
 }
 
-fn hashed(secret: &[u8]) -> Bytes {
+pub(super) fn hashed(secret: &[u8]) -> Bytes {
     Bytes::copy_from_slice(blake3::hash(secret).as_bytes())
 }

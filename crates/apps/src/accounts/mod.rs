@@ -14,7 +14,7 @@
 //! out anybody who does not share their network, nor a device that has signed in before ([`tries`]). (7) A code, a
 //! recovery code and a link are each good once, whoever else shows them at the same moment. (8) An account that is
 //! removed is gone at once, and what it kept follows, whatever crashes ([`leaving`]). (9) No secret is in the log.
-//! Who may use which shared drive is in [`shared`], with invariants of its own.
+//! Who may use which shared drive is in [`shared`], and what is mailed in [`mail`], with invariants of their own.
 //! **Leaves to others**: cookies and who is asked for what (`gateways`); what drives keep ([`Estate`]).
 //! **Proved by** the tests beside the code and `tests/apps/accounts*.rs`.
 
@@ -30,6 +30,7 @@ mod factor;
 mod guests;
 mod leaving;
 mod links;
+mod mail;
 pub mod names;
 mod password;
 mod policy;
@@ -56,6 +57,10 @@ pub use error::AccountError;
 pub use factor::{FactorState, NewFactor, RECOVERY_CODES};
 pub use leaving::{Estate, Kept, Leaving, SETTLED_AFTER};
 pub use links::{INVITATION_LIFETIME_MAX, Invitation, LinkPurpose, NewInvitation, RESET_LIFETIME};
+pub use mail::{
+    ADDRESSES_SHARED_MAX, CONFIRM_LIFETIME, HOUR, Letter, MAILED_RESET_LIFETIME, Mailer, Message, NewRelay, RESETS_MAX,
+    RecoveryState, Relay, RelayStatus, RelayTls, Undelivered,
+};
 pub use password::Cost;
 pub use policy::{Policy, SignUp};
 pub use sessions::{KNOWN_LIFETIME, LIFETIME as SESSION_LIFETIME, SESSIONS_MAX, SessionInfo};
@@ -64,7 +69,7 @@ pub use sign_in::CHALLENGE_LIFETIME;
 pub use sizes::{parse_size, said_size, typed_size};
 #[doc(hidden)]
 pub use totp::code_now;
-pub use tries::{NETWORK_TRIES_MAX, TRIES_MAX, WINDOW as TRIES_WINDOW};
+pub use tries::{NETWORK_TRIES_MAX, SIGN_UPS_MAX, TRIES_MAX, WINDOW as TRIES_WINDOW};
 pub use user::{By, Device, NewUser, Role, Session, Token, User};
 pub use users::{LIST_MAX, UserChange};
 
@@ -114,6 +119,11 @@ struct Inner {
     keys_seen: Cache<AccessCaller>,
     /// What secrets of access keys are derived from.
     access_secret: OnceLock<[u8; 32]>,
+    /// What the relay's password is sealed with.
+    mail_secret: OnceLock<[u8; 32]>,
+    mailer: OnceLock<Arc<dyn Mailer>>,
+    /// A mail was ordered here.
+    orders: Notify,
     touching: Arc<Semaphore>,
     /// Days that the log is kept, and when that was read.
     audit_days: Mutex<Option<(u32, Instant)>>,
@@ -134,7 +144,13 @@ struct Tables {
     links: TableId,
     /// [`EVERYONE`], user id → second factor.
     factors: TableId,
-    /// [`EVERYONE`] → policy.
+    /// [`EVERYONE`], user id → address for recovery.
+    recovery: TableId,
+    /// [`EVERYONE`], confirmed address ‖ 0 ‖ user id.
+    addresses: TableId,
+    /// [`EVERYONE`], random → mail to be sent.
+    orders: TableId,
+    /// [`EVERYONE`] → policy; and the relay of mail.
     policy: TableId,
     /// [`EVERYONE`], user id → removal.
     removals: TableId,
@@ -173,6 +189,9 @@ impl Accounts {
             counts: store.ensure_table(NAMESPACE, "counts").await?,
             links: store.ensure_table(NAMESPACE, "links").await?,
             factors: store.ensure_table(NAMESPACE, "factors").await?,
+            recovery: store.ensure_table(NAMESPACE, "recovery").await?,
+            addresses: store.ensure_table(NAMESPACE, "addresses").await?,
+            orders: store.ensure_table(NAMESPACE, "mail_orders").await?,
             policy: store.ensure_table(NAMESPACE, "policy").await?,
             removals: store.ensure_table(NAMESPACE, "removals").await?,
             audit: store.ensure_table(NAMESPACE, "audit").await?,
@@ -198,12 +217,22 @@ impl Accounts {
             apps_seen: Cache::default(),
             keys_seen: Cache::default(),
             access_secret: OnceLock::new(),
+            mail_secret: OnceLock::new(),
+            mailer: OnceLock::new(),
+            orders: Notify::new(),
             touching,
             audit_days: Mutex::default(),
             estates: OnceLock::new(),
             removals: Notify::new(),
         };
         Ok(Accounts { inner: Arc::new(inner) })
+    }
+
+    /// What secrets are derived from that are not stored: the same on every node, before the first call about access keys and mail.
+    pub fn derive_secrets_from(&self, cluster_key: &[u8; 32]) {
+        let key = |context| blake3::derive_key(context, cluster_key);
+        let _ = self.inner.access_secret.set(key("atoll 2026 access keys"));
+        let _ = self.inner.mail_secret.set(key("atoll 2026 mail relay"));
     }
 
     /// One transaction; the index of the condition that did not hold, if one did not.

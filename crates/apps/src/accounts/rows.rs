@@ -100,6 +100,7 @@ pub(super) enum LinkKind {
     Setup = 1,
     Invitation = 2,
     Reset = 3,
+    Address = 4,
 }
 
 /// A second factor, under its user.

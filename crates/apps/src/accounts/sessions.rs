@@ -31,9 +31,14 @@ const KNOWN_MAX: usize = 50;
 /// How exact the time of last use is.
 pub(super) const TOUCH: Duration = Duration::from_secs(5 * 60);
 
-/// A device that has signed its user in before, as its row says: the hash of its token.
+/// A device that has signed its user in before, as its row says.
 #[derive(Clone, Copy)]
-pub(super) struct Known(pub [u8; 32]);
+pub(super) struct Known {
+    /// Of its token.
+    pub hash: [u8; 32],
+    /// When it did so last.
+    pub used: WallMillis,
+}
 
 /// A session, as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +62,27 @@ pub struct SessionInfo {
 impl Accounts {
     /// Who shows this token?
     pub async fn authenticate(&self, token: &str) -> Result<User, AccountError> {
+        Ok(self.authenticate_telling(token).await?.0)
+    }
+
+    /// The same, and whether its session is prolonged by it: whoever keeps the token for as long has to keep it anew.
+    pub async fn authenticate_telling(&self, token: &str) -> Result<(User, bool), AccountError> {
         let shown = Shown::parse(token).ok_or(AccountError::NotSignedIn)?;
         if let Some(user) = self.inner.sessions_seen.get(&shown.hash) {
-            return Ok(user);
+            return Ok((user, false));
         }
         let asked = Instant::now();
         let (user, session, row) = self.session(&shown, Consistency::Strong).await?;
         let now = self.inner.store.now();
-        if now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64 {
+        let prolonged = now.0.saturating_sub(row.used) >= TOUCH.as_millis() as u64;
+        if prolonged {
             let key = self.session_key(&shown);
             let row = SessionRow { used: now.0, expires: after(now, LIFETIME).0, ..row };
             let put = put_session(&key, &row);
             self.note_use(key, session, put);
         }
         self.inner.sessions_seen.put(shown.hash, user.id, &user, asked);
-        Ok(user)
+        Ok((user, prolonged))
     }
 
     /// Who showed this token, by whatever copy can be asked: while there is no majority, for those who want to see
@@ -249,7 +260,7 @@ impl Accounts {
         updates.extend(self.make_room(tables.sessions, user.id, SESSIONS_MAX).await?);
         // A token that was only shown is none: anybody can make up one that looks right.
         let (new, known) = match known {
-            Some(Known(hash)) => (None, Bytes::copy_from_slice(&hash)),
+            Some(Known { hash, .. }) => (None, Bytes::copy_from_slice(&hash)),
             None => {
                 updates.extend(self.make_room(tables.known, user.id, KNOWN_MAX).await?);
                 let (token, known) = Shown::make(user.id);
@@ -298,7 +309,7 @@ impl Accounts {
         let (Some(item), Some((_, generation))) = (item, user) else { return Ok(None) };
         let row: KnownRow = decode("a known device", &item.value)?;
         let good = row.expires > self.inner.store.now().0 && row.generation == generation;
-        Ok(good.then_some(Known(shown.hash)))
+        Ok(good.then_some(Known { hash: shown.hash, used: WallMillis(row.used) }))
     }
 
     /// Takes away the rows that were written longest ago, so that one more makes at most so many.

@@ -3,7 +3,6 @@
 use super::act::{Act, Undone};
 use super::rows::{LinkKind, LinkRow};
 use super::{AccountError, Accounts, Device, NewUser, Role, Session};
-use std::net::IpAddr;
 use std::time::Duration;
 use types::{Condition, Consistency, Item, ItemKey, Test};
 
@@ -34,15 +33,15 @@ impl Accounts {
     }
 
     /// Is this the secret of a link that can be used now?
-    pub async fn check_setup_secret(&self, secret: &str, address: Option<IpAddr>) -> Result<(), AccountError> {
-        self.setup_link(secret, address).await.map(drop)
+    pub async fn check_setup_secret(&self, secret: &str) -> Result<(), AccountError> {
+        self.setup_link(secret).await.map(drop)
     }
 
-    async fn setup_link(&self, secret: &str, address: Option<IpAddr>) -> Result<super::links::Link, AccountError> {
+    async fn setup_link(&self, secret: &str) -> Result<super::links::Link, AccountError> {
         if !self.setup_pending().await? {
             return Err(AccountError::SetupDone);
         }
-        match self.find_link(secret, Some(LinkKind::Setup), address).await {
+        match self.find_link(secret, Some(LinkKind::Setup)).await {
             Err(AccountError::WrongLink) => Err(AccountError::WrongSetupSecret),
             found => found,
         }
@@ -57,7 +56,7 @@ impl Accounts {
         device: Device,
     ) -> Result<Session, AccountError> {
         // Judged before the password is hashed: guessing links shall cost us little.
-        let link = self.setup_link(secret, device.address).await?;
+        let link = self.setup_link(secret).await?;
         let new = NewUser {
             name: name.to_string(),
             password: password.to_string(),

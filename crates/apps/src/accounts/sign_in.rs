@@ -67,9 +67,10 @@ impl Accounts {
         }
         let user = row.user(shown.user)?;
         let known = self.known_device(Some((user.id, row.generation)), device.known.as_ref()).await?;
-        // Only who has the password gets here, so that this count locks out no one for a stranger. Per account, from
-        // whatever device: a code is short.
-        let counted = self.count_own_try("code", &user.id.0).await?;
+        // Since there are codes, only who showed one has signed in.
+        let since = self.second_factor(user.id).await?.since;
+        let showed_one = known.filter(|known| since.is_some_and(|since| known.used > since));
+        let counted = self.count_code(user.id, showed_one).await?;
         let line = self.line_of("sign-in", &user, &device);
         match self.use_code(user.id, code, line).await {
             Err(AccountError::WrongCode) => {

@@ -1,43 +1,51 @@
-//! Sizes as people type them: `500M`, `20 GiB`. Units are powers of 1024.
+//! Sizes as people type and read them, everywhere the same: `500M`, `1.4 MB`. Units are powers of 1000; typed with an `i`
+//! (`20Gi`, `20 GiB`) they are powers of 1024.
 
 const UNITS: &str = "KMGT";
 
-/// Bytes of a number with K, M, G or T behind it, or nothing; `B` and `iB` are read over.
+/// Bytes of a number with K, M, G or T behind it, or nothing; a `B` behind that is read over.
 pub fn parse_size(text: &str) -> Result<u64, &'static str> {
     let bad = "a size is a number, with K, M, G or T behind it if you like: 500M, 20G";
     let upper = text.trim().to_ascii_uppercase();
-    let text = upper.trim_end_matches('B').trim_end_matches('I');
+    let text = upper.strip_suffix('B').unwrap_or(&upper);
+    let (text, base) = text.strip_suffix('I').map_or((text, 1000u64), |text| (text, 1024));
     let (digits, power) = match text.char_indices().last() {
         Some((at, unit)) if !unit.is_ascii_digit() => (&text[..at], 1 + UNITS.find(unit).ok_or(bad)? as u32),
+        _ if base == 1024 => return Err(bad),
         _ => (text, 0),
     };
-    digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(1024u64.pow(power))).ok_or(bad)
+    digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(base.pow(power))).ok_or(bad)
 }
 
-/// The same bytes as they would be typed, exactly.
+/// The same bytes as they would be typed, exactly, in the shortest way.
 pub fn typed_size(bytes: u64) -> String {
-    let whole = |power: u32| bytes > 0 && bytes.is_multiple_of(1024u64.pow(power));
-    match (1..=4u32).rev().find(|power| whole(*power)) {
-        Some(power) => format!("{}{}", bytes / 1024u64.pow(power), &UNITS[power as usize - 1..power as usize]),
-        None => bytes.to_string(),
-    }
-}
-
-/// About as many bytes, for people, in the units in which they are typed: `1.5 GiB`.
-pub fn said_size(bytes: u64) -> String {
-    let (mut value, mut power) = (bytes as f64, 0);
-    // What would be said as 1024 is the next unit's 1.
-    while value >= 1023.95 && power < UNITS.len() {
-        value /= 1024.0;
-        power += 1;
-    }
-    match power {
-        0 => format!("{bytes} B"),
-        _ => {
-            let value = format!("{value:.1}");
-            format!("{} {}iB", value.strip_suffix(".0").unwrap_or(&value), &UNITS[power - 1..power])
+    let mut shortest = bytes.to_string();
+    for (base, mark) in [(1000u64, ""), (1024, "i")] {
+        for (unit, power) in UNITS.chars().zip(1..) {
+            let typed = format!("{}{unit}{mark}", bytes / base.pow(power));
+            if bytes > 0 && bytes.is_multiple_of(base.pow(power)) && typed.len() < shortest.len() {
+                shortest = typed;
+            }
         }
     }
+    shortest
+}
+
+/// About as many bytes, for people: `1.4 MB`. Scripts of the pages say the same (`format.js`).
+pub fn said_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // What would be said as 1000 is the next unit's 1.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let value = if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") };
+    format!("{value} {}", UNITS[unit])
 }
 
 #[cfg(test)]
@@ -48,11 +56,11 @@ mod tests {
     #[test]
     fn sizes_are_read() {
         for (text, bytes) in
-            [("0", 0), ("512", 512), ("1k", 1024), ("20G", 20 << 30), ("3 MiB", 3 << 20), ("1TB", 1 << 40)]
+            [("0", 0), ("512B", 512), ("1k", 1000), ("20G", 20_000_000_000), ("3 MiB", 3 << 20), ("1Ti", 1 << 40)]
         {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for bad in ["", "G", "-1", "1.5G", "1X", "99999999999T", "ÄG"] {
+        for bad in ["", "G", "-1", "1.5G", "1X", "99999999999T", "ÄG", "5i", "1iK", "1BB"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
@@ -61,13 +69,23 @@ mod tests {
     fn sizes_are_said() {
         for (bytes, said) in [
             (0, "0 B"),
-            (1023, "1023 B"),
-            (2 << 30, "2 GiB"),
-            (1536, "1.5 KiB"),
-            ((1 << 20) - 1, "1 MiB"),
-            (u64::MAX, "16777216 TiB"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (9_960, "10 kB"),
+            (999_499, "999 kB"),
+            (999_600, "1.0 MB"),
+            (20_000_000, "20 MB"),
+            (u64::MAX, "18 EB"),
         ] {
             assert_eq!(said_size(bytes), said, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_was_typed_is_shown_as_it_was_typed() {
+        for typed in ["500M", "20G", "20Gi", "1Ki", "1500", "0", "1T"] {
+            assert_eq!(typed_size(parse_size(typed).unwrap()), typed);
         }
     }
 

@@ -18,6 +18,9 @@ use types::{Refusal, Template, TemplatePart, Transaction, Update, WallMillis};
 pub const TRIES_MAX: i64 = 10;
 /// Tries from one network in one window, for all names.
 pub const NETWORK_TRIES_MAX: i64 = 100;
+/// Tries to sign up from one network in one window, where anybody may: a lecture hall behind one address gets in.
+/// How many accounts there may be is [`super::Policy::users_max`].
+pub const SIGN_UPS_MAX: i64 = 300;
 /// Things of one kind that somebody makes in one window.
 pub const MADE_MAX: i64 = 100;
 /// How long a window is.
@@ -27,6 +30,7 @@ pub const WINDOW: Duration = Duration::from_secs(10 * 60);
 pub(super) struct Try {
     key: Bytes,
     window: u64,
+    span: Duration,
     max: i64,
     /// It was the last of its window.
     pub last: bool,
@@ -57,7 +61,7 @@ impl Accounts {
         device: &Device,
         known: Option<Known>,
     ) -> Result<SignInTry, AccountError> {
-        if let Some(Known(hash)) = known {
+        if let Some(Known { hash, .. }) = known {
             let own = Try::of(&[b"device", &hash], TRIES_MAX, self.inner.store.now());
             return Ok(SignInTry { own: self.count(own).await?, network: None });
         }
@@ -91,6 +95,21 @@ impl Accounts {
         self.count(Try::of(&[b"name", name, network.as_bytes()], TRIES_MAX, self.inner.store.now())).await
     }
 
+    /// Counts a try to sign up without an invitation: accounts are not made in masses, nor names listed, from one place.
+    pub(super) async fn count_sign_up(&self, address: Option<IpAddr>) -> Result<Try, AccountError> {
+        let network = network(address);
+        self.count(Try::of(&[b"sign-up", network.as_bytes()], SIGN_UPS_MAX, self.inner.store.now())).await
+    }
+
+    /// Counts a code typed by who has the password: a code is short, so that all devices share a count; but for each
+    /// that is known to have shown one, or else whoever has the password alone would lock its owner out everywhere.
+    pub(super) async fn count_code(&self, user: UserId, known: Option<Known>) -> Result<Try, AccountError> {
+        match known {
+            Some(Known { hash, .. }) => self.count_own_try("code", &hash).await,
+            None => self.count_own_try("code", &user.0).await,
+        }
+    }
+
     /// Counts what someone tries who has proved something already, so that nobody else's tries are in it.
     /// `whose`: a user's id, or the hash of a link.
     pub(super) async fn count_own_try(&self, what: &str, whose: &[u8]) -> Result<Try, AccountError> {
@@ -103,7 +122,7 @@ impl Accounts {
         self.count(counted).await.map(drop)
     }
 
-    async fn count(&self, counted: Try) -> Result<Try, AccountError> {
+    pub(super) async fn count(&self, counted: Try) -> Result<Try, AccountError> {
         let store = &*self.inner.store;
         match store.transact(counted.add(self, 1)).await {
             Ok(result) => Ok(Try { last: result.counters.first() == Some(&counted.max), ..counted }),
@@ -138,12 +157,22 @@ impl Accounts {
 
 impl Try {
     fn of(parts: &[&[u8]], max: i64, now: WallMillis) -> Try {
+        Try::within(parts, max, WINDOW, now)
+    }
+
+    /// What somebody on a network does, in windows of that length.
+    pub(super) fn from_network(what: &str, address: Option<IpAddr>, max: i64, span: Duration, now: WallMillis) -> Try {
+        Try::within(&[what.as_bytes(), network(address).as_bytes()], max, span, now)
+    }
+
+    /// Counted in windows of that length.
+    pub(super) fn within(parts: &[&[u8]], max: i64, span: Duration, now: WallMillis) -> Try {
         let mut hash = blake3::Hasher::new();
         for part in parts {
             hash.update(&(part.len() as u64).to_be_bytes()).update(part);
         }
         let key = Bytes::copy_from_slice(&hash.finalize().as_bytes()[..16]);
-        Try { key, window: now.0 / WINDOW.as_millis() as u64, max, last: false }
+        Try { key, window: now.0 / span.as_millis() as u64, span, max, last: false }
     }
 
     /// The count, and the same item again as the counter has left it, so that it expires.
@@ -170,7 +199,7 @@ impl Try {
     }
 
     fn ends(&self) -> WallMillis {
-        WallMillis((self.window + 1) * WINDOW.as_millis() as u64)
+        WallMillis((self.window + 1) * self.span.as_millis() as u64)
     }
 }
 

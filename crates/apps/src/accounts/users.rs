@@ -113,13 +113,14 @@ impl Accounts {
         // Judged before the password is hashed, and counted: accounts are not made in masses from one place.
         let link = match invitation {
             Some(secret) => {
-                let link = self.find_link(secret, Some(LinkKind::Invitation), device.address).await?;
+                let link = self.find_link(secret, Some(LinkKind::Invitation)).await?;
                 // Who is invited finds out which names are taken, but not of everybody.
                 self.count_own_try("signing up", &link.key).await?;
                 Some(link)
             }
             None => {
-                self.count_try("signing up", device.address).await?;
+                let counted = self.count_sign_up(device.address).await?;
+                self.note_blocked(counted.last, self.line_from("sign-up blocked", &device)).await?;
                 None
             }
         };

@@ -1,39 +1,33 @@
 //! The brake: a program that throws away more than somebody would who meant it is held back, until its owner says
 //! whether it was meant. A sync client that lost its folder then costs a look at the trash, not a drive.
 //!
-//! Each process counts what a program throws away through it. When that is too much it writes a row that holds the program;
+//! What a program throws away is counted ([`super::removed`]). Who finds that it is too much writes a row that holds the program;
 //! every removal by a program is conditioned on there being no such row, so it holds at once, on all nodes. What counts is
 //! approximate, what holds is not.
 
 use super::change::{Change, Commit};
 use super::rows::decode;
 use super::tries::Tries;
-use super::{Clash, DriveError, DrivePath, Drives};
+use super::{DriveError, DrivePath, Drives};
 use crate::{DriveId, UserId};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use prost::Message;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use types::{Consistency, Item, ItemKey, Query, Test, Version, WallMillis};
 
 /// Within this, removals are counted together.
-const WINDOW: Duration = Duration::from_secs(60 * 60);
+pub(super) const WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How long a program that was let go removes what it likes.
 const LET_GO: Duration = Duration::from_secs(60 * 60);
 /// A program that nobody looks after is held for as long as the trash keeps what it threw away.
-const HELD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Programs that are counted at a time.
-const COUNTED_MAX: usize = 10_000;
+pub(super) const HELD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bytes of what names a program.
 const PROGRAM_BYTES_MAX: usize = 64;
 /// Programs held in one drive, told at a time.
 const HELD_MAX: u32 = 100;
-/// Rows of the trash looked at together.
-const PAGE: u32 = 100;
 /// By so much may the clocks of two nodes differ.
-const SKEW: Duration = Duration::from_secs(5 * 60);
+pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// A program or device that acts for somebody, by a password of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,72 +49,23 @@ pub struct Held {
     pub user: Option<UserId>,
 }
 
-/// What putting back did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PutBack {
-    /// Brought back.
-    pub restored: u64,
-    /// Left in the trash: they cannot be brought back by themselves.
-    pub left: u64,
-    /// There is more: call again.
-    pub more: bool,
-}
-
 #[derive(Clone, PartialEq, Message)]
-struct BrakeRow {
+pub(super) struct BrakeRow {
     #[prost(string, tag = "1")]
-    label: String,
+    pub(super) label: String,
     #[prost(uint64, tag = "2")]
-    since: u64,
+    pub(super) since: u64,
     /// Until then it may go on; 0: it is held.
     #[prost(uint64, tag = "3")]
-    until: u64,
+    pub(super) until: u64,
     #[prost(bytes = "bytes", tag = "4")]
-    user: Bytes,
+    pub(super) user: Bytes,
     /// Putting back has come so far: the last row of the trash that it looked at. Empty: it begins.
     #[prost(bytes = "bytes", tag = "5")]
-    put_back: Bytes,
+    pub(super) put_back: Bytes,
 }
 
-/// What programs have removed through this process: since when, how much.
-#[derive(Default)]
-pub(super) struct Counted {
-    programs: Mutex<HashMap<(DriveId, String), (WallMillis, u32)>>,
-}
-
-impl Counted {
-    /// How much it was, within the window.
-    fn of(&self, drive: DriveId, program: &Program, now: WallMillis) -> u32 {
-        let programs = self.programs.lock();
-        let counted = programs.get(&(drive, program.id.clone()));
-        counted.filter(|(since, _)| is_within(*since, now)).map_or(0, |(_, count)| *count)
-    }
-
-    fn add(&self, drive: DriveId, program: &Program, now: WallMillis) {
-        let mut programs = self.programs.lock();
-        if programs.len() >= COUNTED_MAX {
-            programs.retain(|_, (since, _)| is_within(*since, now));
-            if programs.len() >= COUNTED_MAX {
-                programs.clear();
-            }
-        }
-        let counted = programs.entry((drive, program.id.clone())).or_insert((now, 0));
-        if !is_within(counted.0, now) {
-            *counted = (now, 0);
-        }
-        counted.1 = counted.1.saturating_add(1);
-    }
-
-    fn forget(&self, drive: DriveId, program: &str) {
-        self.programs.lock().remove(&(drive, program.to_string()));
-    }
-}
-
-fn is_within(since: WallMillis, now: WallMillis) -> bool {
-    u128::from(now.0.saturating_sub(since.0)) < WINDOW.as_millis()
-}
-
-fn after(now: WallMillis, time: Duration) -> WallMillis {
+pub(super) fn after(now: WallMillis, time: Duration) -> WallMillis {
     WallMillis(now.0.saturating_add(time.as_millis() as u64))
 }
 
@@ -128,7 +73,8 @@ fn after(now: WallMillis, time: Duration) -> WallMillis {
 enum State {
     /// As with others; of an earlier time there may be a row.
     Free(Option<Version>),
-    LetGo(Version),
+    /// Until then.
+    LetGo(Version, WallMillis),
     Held,
 }
 
@@ -137,7 +83,7 @@ impl State {
     fn test(&self) -> Test {
         match self {
             State::Free(None) | State::Held => Test::Absent,
-            State::Free(Some(at)) | State::LetGo(at) => Test::VersionIs(*at),
+            State::Free(Some(at)) | State::LetGo(at, _) => Test::VersionIs(*at),
         }
     }
 }
@@ -167,7 +113,11 @@ impl Drives {
         };
         let mut brake = Brake { drives: self, drive, program: Some((program, State::Free(None))) };
         let (max, now) = (self.inner.settings.brake, self.now());
-        if max == 0 || self.inner.counted.of(drive, program, now) < max {
+        if let Some((at, until)) = self.inner.counted.let_go(drive, program, now) {
+            brake.program = Some((program, State::LetGo(at, until)));
+            return Ok(brake);
+        }
+        if max == 0 || self.removed_by(drive, program, max).await < max {
             return Ok(brake);
         }
         let mut tries = Tries::at(&DrivePath::root());
@@ -175,7 +125,8 @@ impl Drives {
             let seen = brake.read().await?;
             match seen {
                 State::Held => return Err(DriveError::Held { program: program.label.clone() }),
-                State::LetGo(_) => {
+                State::LetGo(at, until) => {
+                    self.inner.counted.note_let_go(drive, program, Some((at, until)), now);
                     brake.program = Some((program, seen));
                     return Ok(brake);
                 }
@@ -209,7 +160,7 @@ impl Drives {
         let skew = after(self.now(), SKEW);
         for (key, value) in self.all_rows(drive, self.inner.tables.brakes).await? {
             let program = String::from_utf8_lossy(&key);
-            if key.is_empty() || key.len() > PROGRAM_BYTES_MAX || std::str::from_utf8(&key).is_err() {
+            if !names_a_program(&key) {
                 findings.push(format!("a brake is of no program: {program:?}"));
             }
             match decode::<BrakeRow>("a brake", &value) {
@@ -243,6 +194,8 @@ impl Drives {
             let mut change = Change::new(self, drive);
             change.require(key.table, key.sort_key.clone(), Test::VersionIs(item.version));
             change.put_until(key.table, key.sort_key, BrakeRow { until: until.0, ..row }.encode_to_vec(), Some(until));
+            let removed = self.removed_key(drive, program);
+            change.delete(removed.table, removed.sort_key);
             match change.commit(self.store(), &drive).await? {
                 Commit::Done(_) => break,
                 Commit::Lost(_) => tries.lost(self.store()).await?,
@@ -252,74 +205,7 @@ impl Drives {
         Ok(())
     }
 
-    /// Brings back, for some seconds, what a held program threw away within the hour before, the latest first: so a folder comes back
-    /// before what was in it. It stays held. Where there is more, the next call goes on from there.
-    pub async fn put_back(&self, drive: DriveId, program: &str, by: Option<UserId>) -> Result<PutBack, DriveError> {
-        let (key, item) = self.read_held(drive, program).await?;
-        let row = decode::<BrakeRow>("a brake", &item.value)?;
-        let (done, upto) = self.put_back_from(drive, program, by, &row).await?;
-        let put_back = upto.unwrap_or_default();
-        if put_back != row.put_back {
-            // Only where to go on: should it be lost to others, the next call looks at some of it again.
-            let until = after(WallMillis(row.since), HELD);
-            let mut change = Change::new(self, drive);
-            change.require(key.table, key.sort_key.clone(), Test::VersionIs(item.version));
-            change.put_until(key.table, key.sort_key, BrakeRow { put_back, ..row }.encode_to_vec(), Some(until));
-            change.commit(self.store(), &drive).await?;
-        }
-        Ok(done)
-    }
-
-    /// One go at it, and the last row that was looked at, where there is more.
-    async fn put_back_from(
-        &self,
-        drive: DriveId,
-        program: &str,
-        by: Option<UserId>,
-        row: &BrakeRow,
-    ) -> Result<(PutBack, Option<Bytes>), DriveError> {
-        let since = row.since;
-        let from = since.saturating_sub(WINDOW.as_millis() as u64);
-        let mut query = Query { reverse: true, limit: PAGE, ..Query::all(self.inner.tables.trash, drive.bytes()) };
-        query.from = types::Bound::Included(Bytes::copy_from_slice(&from.to_be_bytes()));
-        // What others threw away since is not looked at.
-        let until = since.saturating_add(SKEW.as_millis() as u64);
-        query.to = match row.put_back.is_empty() {
-            true => types::Bound::Excluded(Bytes::copy_from_slice(&until.to_be_bytes())),
-            false => types::Bound::Excluded(row.put_back.clone()),
-        };
-        let (begun, mut done) = (self.now(), PutBack::default());
-        loop {
-            let page = self.inner.store.query(&query, Consistency::Strong).await?;
-            // A page is done whole: what went in its last millisecond and is on the next one comes back after it.
-            let mut thrown = Vec::new();
-            for at in &page.items {
-                thrown.extend(self.thrown_by(&at.sort_key, &at.item, program)?);
-            }
-            // Of what went in the same millisecond, folders before what was in them.
-            thrown.sort_by_key(|it| (std::cmp::Reverse(it.at), it.path.len()));
-            for it in thrown {
-                match self.restore(drive, it.id, None, Clash::KeepBoth, by).await {
-                    Ok(_) => done.restored += 1,
-                    // Somebody else brought it back, or removed it.
-                    Err(DriveError::NotInTrash) => {}
-                    Err(DriveError::Client(error)) => return Err(error.into()),
-                    Err(error) => {
-                        tracing::warn!(%drive, %error, "something that a program threw away stays in the trash");
-                        done.left += 1;
-                    }
-                }
-            }
-            let Some(next) = page.next else { return Ok((done, None)) };
-            if u128::from(self.now().0.saturating_sub(begun.0)) >= self.inner.settings.putting_back.as_millis() {
-                let last = page.items.last().map(|at| at.sort_key.clone());
-                return Ok((PutBack { more: true, ..done }, last));
-            }
-            query = query.after(next);
-        }
-    }
-
-    async fn read_held(&self, drive: DriveId, program: &str) -> Result<(ItemKey, Item), DriveError> {
+    pub(super) async fn read_held(&self, drive: DriveId, program: &str) -> Result<(ItemKey, Item), DriveError> {
         if program.is_empty() || program.len() > PROGRAM_BYTES_MAX {
             return Err(DriveError::NotHeld);
         }
@@ -330,6 +216,11 @@ impl Drives {
             None => Err(DriveError::NotHeld),
         }
     }
+}
+
+/// Can this be a row of a program?
+pub(super) fn names_a_program(key: &[u8]) -> bool {
+    !key.is_empty() && key.len() <= PROGRAM_BYTES_MAX && std::str::from_utf8(key).is_ok()
 }
 
 /// What a row says, if it holds.
@@ -388,7 +279,7 @@ impl Brake<'_> {
         let row = decode::<BrakeRow>("a brake", &item.value)?;
         Ok(match row.until {
             0 => State::Held,
-            until if until > self.drives.now().0 => State::LetGo(item.version),
+            until if until > self.drives.now().0 => State::LetGo(item.version, WallMillis(until)),
             _ => State::Free(Some(item.version)),
         })
     }
@@ -400,6 +291,11 @@ impl Brake<'_> {
         if matches!(state, State::Held) {
             return Err(DriveError::Held { program: program.label.clone() });
         }
+        let let_go = match state {
+            State::LetGo(at, until) => Some((at, until)),
+            State::Free(_) | State::Held => None,
+        };
+        self.drives.inner.counted.note_let_go(self.drive, program, let_go, self.drives.now());
         *seen = state;
         Ok(())
     }

@@ -54,6 +54,8 @@ pub(super) struct Tables {
     pub link_counts: TableId,
     /// link ‖ guest ‖ content → a download that was counted a short time ago.
     pub link_guests: TableId,
+    /// link ‖ which and what path → a folder that came by it: see [`super::links`].
+    pub link_folders: TableId,
     /// One row: what clients have locked.
     pub locks: TableId,
     /// folder or file → properties that clients keep with it.
@@ -68,6 +70,8 @@ pub(super) struct Tables {
     pub unread: TableId,
     /// program → that it is held, or was let go; see [`super::brake`].
     pub brakes: TableId,
+    /// program → how much it removed lately; see [`super::removed`].
+    pub removed: TableId,
     /// By person: drive ‖ folder or file → since when it is starred.
     pub stars: TableId,
     /// By person: one row, what they did last.
@@ -114,6 +118,7 @@ impl Tables {
             links: store.ensure_table(NAMESPACE, "links").await?,
             link_counts: store.ensure_table(NAMESPACE, "link_counts").await?,
             link_guests: store.ensure_table(NAMESPACE, "link_guests").await?,
+            link_folders: store.ensure_table(NAMESPACE, "link_folders").await?,
             locks: store.ensure_table(NAMESPACE, "locks").await?,
             properties: store.ensure_table(NAMESPACE, "properties").await?,
             thumbnails: store.ensure_table(NAMESPACE, "thumbnails").await?,
@@ -121,6 +126,7 @@ impl Tables {
             words: store.ensure_table(NAMESPACE, "words").await?,
             unread: store.ensure_table(NAMESPACE, "unread").await?,
             brakes: store.ensure_table(NAMESPACE, "brakes").await?,
+            removed: store.ensure_table(NAMESPACE, "removed").await?,
             stars: store.ensure_table(NAMESPACE, "stars").await?,
             recent: store.ensure_table(NAMESPACE, "recent").await?,
             flat: store.ensure_table(NAMESPACE, "flat").await?,

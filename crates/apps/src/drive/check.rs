@@ -4,6 +4,7 @@
 //! changes meanwhile; on a busy one a finding that a second run repeats is real.
 
 use super::change::{BYTES, FOLDER_ENTRIES_MAX, name_in};
+use super::path::DEPTH_MAX;
 use super::read::count_in;
 use super::rows::{EntryRow, PlaceRow, Work, WorkRow, decode};
 use super::versions::Kept;
@@ -63,6 +64,7 @@ impl Drives {
         let rows = self.read_rows(drive).await?;
         let mut findings = Vec::new();
         rows.check_places(&mut findings);
+        rows.check_heights(&mut findings);
         rows.check_index(&mut findings);
         rows.check_contents(&mut findings);
         rows.check_counts(&mut findings);
@@ -74,6 +76,7 @@ impl Drives {
         }
         self.check_texts(drive, rows.entries(), &mut findings).await?;
         self.check_brakes(drive, &mut findings).await?;
+        self.check_removed(drive, &mut findings).await?;
         findings.truncate(FINDINGS_MAX);
         Ok(findings)
     }
@@ -220,6 +223,27 @@ impl Rows {
                 && !self.dismantled.contains(&at)
             {
                 findings.push(format!("{:?} does not hang from the root: a cycle, or lost", row.name));
+            }
+        }
+    }
+
+    /// No folder has more levels of folders below it than it says, and nothing is too deep for a path.
+    fn check_heights(&self, findings: &mut Vec<String>) {
+        let said: BTreeMap<[u8; 16], Option<u32>> =
+            self.entries().filter_map(|entry| Some((entry.id(), entry.folder()?.height))).collect();
+        for entry in self.entries() {
+            let (mut at, mut level) = (entry.id(), 0);
+            while let Some(row) = self.places.get(&at).filter(|_| level <= DEPTH_MAX) {
+                let Ok(parent) = <[u8; 16]>::try_from(&row.parent[..]) else { break };
+                (at, level) = (parent, level + 1);
+                let levels = level as u32 - u32::from(!entry.is_folder());
+                if said.get(&at).copied().flatten().is_some_and(|height| height < levels) {
+                    findings.push(format!("above {:?} are folders that say that they are less high", entry.name));
+                    break;
+                }
+            }
+            if level > DEPTH_MAX {
+                findings.push(format!("{:?} is deeper than a path may be", entry.name));
             }
         }
     }

@@ -120,7 +120,7 @@ impl Drives {
             change.require_steps(source.steps());
             change.require_steps(ancestors);
             let now = self.now();
-            let kind = EntryKind::Folder(FolderInfo { id: FolderId::random(), implied: false });
+            let kind = EntryKind::Folder(FolderInfo::new(FolderId::random()));
             let mut entry = Entry { name: name.to_string(), created: now, modified: now, properties: false, kind };
             if let Some(step) = source.found()
                 && let Some(row) = self.require_properties(drive, &step.entry, &mut change).await?
@@ -140,6 +140,7 @@ impl Drives {
                     change.make_room(self, target, to, by)?;
                 }
             }
+            change.raise(ancestors, Some(0))?;
             change.put_entry(parent, &entry);
             change.count_entries(parent, 1);
             match change.commit(self.store(), to).await? {

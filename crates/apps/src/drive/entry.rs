@@ -35,6 +35,15 @@ pub struct FolderInfo {
     pub id: FolderId,
     /// It was made for the sake of an object in it, and goes with the last: see [`super::objects`].
     pub implied: bool,
+    /// Levels of folders that there have been below it, at most; none: not known. See [`super::height`].
+    pub height: Option<u32>,
+}
+
+impl FolderInfo {
+    /// A new one that holds nothing yet.
+    pub fn new(id: FolderId) -> FolderInfo {
+        FolderInfo { id, implied: false, height: Some(0) }
+    }
 }
 
 /// Of a file.
@@ -89,6 +98,13 @@ impl Entry {
     /// If it is a folder.
     pub fn folder(&self) -> Option<&FolderInfo> {
         if let EntryKind::Folder(folder) = &self.kind { Some(folder) } else { None }
+    }
+
+    /// Of a folder: so many levels are below it.
+    pub(super) fn know_height(&mut self, known: Option<u32>) {
+        if let EntryKind::Folder(folder) = &mut self.kind {
+            folder.height = known;
+        }
     }
 
     /// Bytes; 0 for a folder.

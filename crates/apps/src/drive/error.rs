@@ -1,5 +1,6 @@
 //! Why a drive did not do what was asked, said to people.
 
+use crate::accounts::said_size;
 use client::ClientError;
 use types::{Action, Classify};
 
@@ -37,7 +38,7 @@ pub enum DriveError {
     NoSuchUpload { id: String },
     #[error("there is no such job; finished ones are kept for a day")]
     NoSuchJob,
-    #[error("the drive is full: {needed} more bytes are needed and {room} are left")]
+    #[error("the drive is full: {} more would have to be free", said_size(needed.saturating_sub(*room)))]
     Quota { needed: u64, room: u64 },
     #[error("the folder {path} holds as many entries as a folder may")]
     FolderFull { path: String },

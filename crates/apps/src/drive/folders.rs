@@ -5,6 +5,25 @@ use super::read::root;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo};
 use crate::{DriveId, FolderId};
+use types::WallMillis;
+
+impl Change {
+    /// Puts new folders, each into the one before. What is above them is the caller's to require and to raise.
+    pub(super) fn put_folders(&mut self, mut parent: FolderId, names: &[String], now: WallMillis) -> Vec<Entry> {
+        let mut put = Vec::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            let id = FolderId::random();
+            let height = Some((names.len() - at - 1) as u32);
+            let kind = EntryKind::Folder(FolderInfo { height, ..FolderInfo::new(id) });
+            let entry = Entry { name: name.clone(), created: now, modified: now, properties: false, kind };
+            self.put_entry(parent, &entry);
+            self.count_entries(parent, 1);
+            parent = id;
+            put.push(entry);
+        }
+        put
+    }
+}
 
 impl Drives {
     /// Makes one folder; its parent must be there.
@@ -57,24 +76,17 @@ impl Drives {
         path: &DrivePath,
         walk: &super::walk::Walk,
     ) -> Result<Option<Entry>, DriveError> {
-        let now = self.now();
-        let mut parent = walk.last_folder()?;
+        let parent = walk.last_folder()?;
         let mut change = Change::new(self, drive);
         change.require_locks(self);
         change.require_steps(walk.steps());
-        let mut last = None;
-        for (at, name) in path.names().iter().enumerate().skip(walk.depth()) {
-            if at == walk.depth() {
-                change.require_nothing_at(entry_key(parent, name));
-            }
-            let id = FolderId::random();
-            let kind = EntryKind::Folder(FolderInfo { id, implied: false });
-            let entry = Entry { name: name.clone(), created: now, modified: now, properties: false, kind };
-            change.put_entry(parent, &entry);
-            change.count_entries(parent, 1);
-            parent = id;
-            last = Some(entry);
+        let new = path.names().len() - walk.depth();
+        change.raise(walk.steps(), Some(new.saturating_sub(1) as u32))?;
+        let missing = &path.names()[walk.depth()..];
+        if let Some(name) = missing.first() {
+            change.require_nothing_at(entry_key(parent, name));
         }
+        let last = change.put_folders(parent, missing, self.now()).pop();
         match change.commit(self.store(), path).await? {
             Commit::Done(_) => Ok(last),
             Commit::Lost(_) => Ok(None),

@@ -171,7 +171,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_are_found_by_their_beginnings(name in "[^/\\x00]{1,60}", cut in 0usize..60, folder: [u8; 16]) {
-            let kind = super::super::EntryKind::Folder(super::super::FolderInfo { id: FolderId(folder), implied: false });
+            let kind = super::super::EntryKind::Folder(super::super::FolderInfo::new(FolderId(folder)));
             let zero = types::WallMillis(0);
             let entry = Entry { name: name.clone(), created: zero, modified: zero, properties: false, kind };
             let [_, _, key] = keys(FolderId(folder), &entry);

@@ -7,6 +7,7 @@
 
 use super::change::{Change, Commit};
 use super::copy::{Copying, Over};
+use super::height::fits;
 use super::rows::{PlaceRow, Work, WorkRow, decode};
 use super::{Clash, DriveError, DrivePath, Drives, Entry};
 use crate::{DriveId, FolderId, JobId, TrashId, UserId, VersionId};
@@ -99,6 +100,9 @@ struct JobRow {
     /// Once done: where in the trash is what was there.
     #[prost(bytes = "bytes", tag = "26")]
     trashed: Bytes,
+    /// Levels of folders that were made below the one that is being made. None by releases that did not count them.
+    #[prost(uint32, optional, tag = "27")]
+    height: Option<u32>,
 }
 
 /// What becomes of what is where the copy is to be.
@@ -144,6 +148,9 @@ struct StepRow {
     /// Only that file of it; empty: everything.
     #[prost(string, tag = "4")]
     file: String,
+    /// Levels between it and the folder that the job makes.
+    #[prost(uint32, tag = "5")]
+    level: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -264,6 +271,9 @@ impl Drives {
         };
         let [source, target] = &walks[..] else { return Err(DriveError::NoSuchJob) };
         let (parent, _) = target.parent()?;
+        if let Some(height) = source.found().and_then(|step| step.entry.folder()?.height) {
+            fits(to, height)?;
+        }
         let (folder, file) = match source.found().and_then(|step| step.entry.file().map(|_| &step.entry.name)) {
             Some(name) => (source.parent()?.0, name.clone()),
             None => (source.folder()?, String::new()),
@@ -323,6 +333,7 @@ impl Drives {
             tokens: tokens.clone().unwrap_or_default(),
             program: self.program.as_ref().map(|of| of.0.id.clone()).unwrap_or_default(),
             label: self.program.as_ref().map(|of| of.0.label.clone()).unwrap_or_default(),
+            height: Some(0),
             ..JobRow::default()
         };
         change.require(tables.jobs, job.bytes(), Test::Absent);
@@ -332,7 +343,7 @@ impl Drives {
         change.put(
             tables.steps,
             step_key(job, made),
-            StepRow { file, ..StepRow::new(folder, made, String::new()) }.encode_to_vec(),
+            StepRow { file, ..StepRow::new(folder, made, String::new(), 0) }.encode_to_vec(),
         );
         match change.commit(self.store(), to).await? {
             Commit::Done(_) => Ok(told(job, row)),
@@ -495,8 +506,8 @@ impl Read {
 }
 
 impl StepRow {
-    fn new(source: FolderId, target: FolderId, after: String) -> StepRow {
-        StepRow { target: target.bytes(), after, source: source.bytes(), file: String::new() }
+    fn new(source: FolderId, target: FolderId, after: String, level: u32) -> StepRow {
+        StepRow { target: target.bytes(), after, source: source.bytes(), file: String::new(), level }
     }
 }
 

@@ -17,7 +17,8 @@
 //! can be repeated, and two sweepers do not disturb each other.
 //! (6) A thumbnail is written while its content is there, and goes with it in one transaction.
 //! (7) A link counts downloads, and takes uploads, in transactions that rest on the link itself. (8) What a
-//! program removes rests on its not being held ([`Program`]).
+//! program removes rests on its not being held ([`Program`]). (9) A folder says how many levels of folders are below it at
+//! most, so that nothing comes to lie deeper than a path can say ([`height`]).
 //! **Leaves to others**: storing and reading blocks (`client`), who may use which
 //! drive (`gateways`, by the user's drive id). **Proved by** `tests/apps/drive_*.rs`;
 //! [`Drives::check`] says what is wrong with a drive.
@@ -32,6 +33,7 @@ mod copy;
 mod entry;
 mod error;
 mod folders;
+mod height;
 mod index;
 mod inside;
 mod intent;
@@ -43,8 +45,10 @@ pub mod path;
 mod personal;
 pub mod properties;
 mod put;
+mod put_back;
 mod read;
 mod remove;
+mod removed;
 mod rename;
 mod rows;
 pub(crate) mod rules;
@@ -60,7 +64,7 @@ mod versions;
 mod walk;
 
 pub use acts::{Act, Done};
-pub use brake::{Held, Program, PutBack};
+pub use brake::{Held, Program};
 pub use change::FOLDER_ENTRIES_MAX;
 pub use copy::{Copied, Copying, FileCopied, Over};
 pub use entry::{
@@ -70,16 +74,18 @@ pub use error::DriveError;
 pub use index::Order;
 pub use inside::Inside;
 pub use jobs::{Job, JobState, Replaced};
-pub use links::{Link, LinkChange, LinkFound, LinkMode, NewLink, Started};
+pub use links::{Link, LinkChange, LinkFound, LinkMode, NewLink, Started, Wanted, Within};
 pub use path::DrivePath;
 pub use personal::{Placed, Recent, RecentAct, STARS_MAX, Starred};
 pub use put::Before;
+pub use put_back::PutBack;
 pub use read::LIST_MAX;
 pub use rename::Renamed;
 pub use rules::Versioning;
 pub use search::{Found, SEARCH_MAX};
 pub use texts::{Passage, TextFound};
 pub use thumbnails::{IMAGE_BYTES_MAX, Thumbnail};
+pub use tidy::TidyPass;
 pub use trash::{Emptied, Restored, TRASH_LIST_MAX, Trashed};
 pub use versions::OldVersion;
 
@@ -116,7 +122,7 @@ pub struct Settings {
     pub putting_back: Duration,
     /// How long one call goes on carrying out a bucket's lifecycle; the next goes on there.
     pub expiring: Duration,
-    /// What reads the text of documents; none: they wait for a process that has it.
+    /// What reads the text of documents and makes pictures of images; none: they wait for a process that has it.
     pub documents: Option<extract::Program>,
 }
 
@@ -155,7 +161,7 @@ struct Inner {
     settings: Settings,
     seen: Seen,
     /// What programs removed through this process.
-    counted: brake::Counted,
+    counted: removed::Counted,
     /// Jobs that this process carries on.
     keeper: jobs::Keeper,
     studio: thumbnails::Studio,
@@ -189,7 +195,7 @@ impl Drives {
                 tables,
                 settings,
                 seen: Seen::default(),
-                counted: brake::Counted::default(),
+                counted: removed::Counted::default(),
                 keeper: jobs::Keeper::default(),
                 studio: thumbnails::Studio::default(),
                 notebook: personal::Notebook::default(),

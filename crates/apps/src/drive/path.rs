@@ -21,8 +21,8 @@ pub struct DrivePath {
 
 impl DrivePath {
     /// The drive itself.
-    pub fn root() -> DrivePath {
-        DrivePath::default()
+    pub const fn root() -> DrivePath {
+        DrivePath { names: Vec::new() }
     }
 
     /// Reads `/a/b/c`. A slash at the beginning or end is optional; empty names

@@ -5,7 +5,7 @@ use super::index::ORDERED_BYTES;
 use super::tries::Tries;
 use super::{DriveError, DrivePath, Drives, Entry, EntryKind, FolderInfo, OpenFile, Order, Usage};
 use crate::page::{Page, cursor_after, place_of};
-use crate::store::ByteStream;
+use crate::store::{ByteStream, get_all};
 use crate::{DriveId, FolderId};
 use bytes::Bytes;
 use client::Content;
@@ -180,6 +180,14 @@ impl Drives {
         Ok(Usage { bytes, room: self.quota.map(|quota| quota.saturating_sub(bytes)) })
     }
 
+    /// Bytes kept in each of these drives, in their order: counters read together, however many drives there are.
+    pub async fn used(&self, drives: impl IntoIterator<Item = DriveId>) -> Result<Vec<u64>, DriveError> {
+        let key = |drive: DriveId| ItemKey::new(self.inner.tables.counts, drive.bytes(), Bytes::from_static(BYTES));
+        let found = get_all(&*self.inner.store, drives.into_iter().map(key).collect()).await?;
+        let bytes = |item: Option<types::Item>| item.map_or(Ok(0), |item| count_in(&item.value));
+        found.into_iter().map(|item| Ok(bytes(item)?.max(0) as u64)).collect()
+    }
+
     /// Bytes that may still be kept there; none: there is no bound. Then nothing is read: that counter changes with each put.
     pub async fn room(&self, drive: DriveId) -> Result<Option<u64>, DriveError> {
         match self.quota {
@@ -215,6 +223,6 @@ pub(super) fn root() -> Entry {
         created: WallMillis(0),
         modified: WallMillis(0),
         properties: false,
-        kind: EntryKind::Folder(FolderInfo { id: FolderId::ROOT, implied: false }),
+        kind: EntryKind::Folder(FolderInfo { height: None, ..FolderInfo::new(FolderId::ROOT) }),
     }
 }

@@ -120,6 +120,11 @@ impl Drives {
                 }
             }
             change.delete_entry(old_parent, &moved.entry);
+            if entry.is_folder() && old_parent != new_parent {
+                let height = self.height_for(drive, &entry, from.names().len(), to).await?;
+                entry.know_height(height);
+                change.raise(ancestors, height)?;
+            }
             change.put_entry(new_parent, &entry);
             change.name_changes(&moved.entry, &entry);
             change.count_entries(old_parent, -1);

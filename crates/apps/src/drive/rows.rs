@@ -32,6 +32,8 @@ pub(super) struct EntryFolder {
     pub id: Bytes,
     #[prost(bool, tag = "2")]
     pub implied: bool,
+    #[prost(uint32, optional, tag = "3")]
+    pub height: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -155,7 +157,10 @@ impl EntryFile {
 impl EntryRow {
     pub(super) fn from_entry(entry: &Entry) -> EntryRow {
         let (folder, file) = match &entry.kind {
-            EntryKind::Folder(folder) => (Some(EntryFolder { id: folder.id.bytes(), implied: folder.implied }), None),
+            EntryKind::Folder(folder) => {
+                let (id, implied, height) = (folder.id.bytes(), folder.implied, folder.height);
+                (Some(EntryFolder { id, implied, height }), None)
+            }
             EntryKind::File(file) => (None, Some(EntryFile::from_info(file))),
         };
         EntryRow {
@@ -173,7 +178,7 @@ impl EntryRow {
         let kind = match (self.folder, self.file) {
             (Some(folder), None) => {
                 let id = FolderId::from_slice(&folder.id).ok_or_else(damaged)?;
-                EntryKind::Folder(FolderInfo { id, implied: folder.implied })
+                EntryKind::Folder(FolderInfo { id, implied: folder.implied, height: folder.height })
             }
             (None, Some(file)) => {
                 let mut info = file.into_info()?;
@@ -212,7 +217,7 @@ mod tests {
         #[test]
         fn entries_read_back(ids: [u8; 16], hash: [u8; 32], size: u64, times: [u64; 3], folder: bool, etag: String) {
             let kind = if folder {
-                EntryKind::Folder(FolderInfo { id: FolderId(ids), implied: size % 5 == 0 })
+                EntryKind::Folder(FolderInfo { id: FolderId(ids), implied: size % 5 == 0, height: (size % 3 == 0).then_some(size as u32) })
             } else {
                 let (mtime, media_type) = (WallMillis(times[0]), Some("text/plain".to_string()));
                 EntryKind::File(FileInfo {
@@ -243,7 +248,7 @@ mod tests {
             created: WallMillis(1),
             modified: WallMillis(2),
             properties: true,
-            kind: EntryKind::Folder(FolderInfo { id: FolderId([7; 16]), implied: false }),
+            kind: EntryKind::Folder(FolderInfo::new(FolderId([7; 16]))),
         };
         let mut bytes = entry.encode();
         prost::encoding::string::encode(900, &"new".to_string(), &mut bytes);

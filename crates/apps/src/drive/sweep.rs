@@ -5,6 +5,7 @@
 use super::change::{Change, Commit, name_in, work_key_of_folder};
 use super::contents::{Stored, has_blocks};
 use super::rows::{Work, WorkRow, decode};
+use super::tidy::{DRIVES_AT_ONCE, TidyPass};
 use super::{DriveError, Drives, Entry, Swept};
 use crate::{DriveId, FileId, FolderId, PartsId, VersionId};
 use bytes::Bytes;
@@ -117,19 +118,26 @@ impl Drives {
 
     /// Carries on all jobs that nobody carries on.
     pub async fn carry_on_all(&self) -> Result<(), DriveError> {
-        for drive in self.drives_in(self.inner.tables.jobs).await? {
-            if let Err(error) = self.carry_on_jobs(drive).await {
-                tracing::warn!(%drive, %error, "a job could not be carried on");
+        let mut from = None;
+        loop {
+            let (drives, next) = self.drives_from(self.inner.tables.jobs, from, DRIVES_AT_ONCE).await?;
+            for drive in drives {
+                if let Err(error) = self.carry_on_jobs(drive).await {
+                    tracing::warn!(%drive, %error, "a job could not be carried on");
+                }
             }
+            if next.is_none() {
+                return Ok(());
+            }
+            from = next;
         }
-        Ok(())
     }
 
     /// Sweeps all drives again and again, until the handle is aborted. One per node is fine.
     pub fn spawn_sweeper(&self, every: Duration) -> tokio::task::JoinHandle<()> {
         let drives = self.clone();
         tokio::spawn(async move {
-            let mut tidied: Option<tokio::time::Instant> = None;
+            let (mut pass, mut begun) = (TidyPass::default(), tokio::time::Instant::now());
             loop {
                 // Nodes that started together should not sweep together.
                 let factor = rand::rng().random_range(0.5..1.5);
@@ -142,11 +150,11 @@ impl Drives {
                 if let Err(error) = drives.carry_on_all().await {
                     tracing::warn!(%error, "jobs could not be carried on");
                 }
-                if tidied.is_none_or(|at| at.elapsed() > TIDY_EVERY) {
-                    tidied = Some(tokio::time::Instant::now());
-                    if let Err(error) = drives.tidy_all().await {
-                        tracing::warn!(%error, "drives could not be tidied");
-                    }
+                if pass.is_over() && begun.elapsed() > TIDY_EVERY {
+                    (pass, begun) = (TidyPass::default(), tokio::time::Instant::now());
+                }
+                if let Err(error) = drives.tidy_next(&mut pass, DRIVES_AT_ONCE).await {
+                    tracing::warn!(%error, "drives could not be tidied");
                 }
             }
         })

@@ -14,7 +14,7 @@ use crate::store::get_all;
 use crate::{DriveId, FolderId, TrashId, UserId};
 use bytes::Bytes;
 use prost::Message;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use types::{Consistency, ItemKey, Query, Test, Version, WallMillis};
 
 /// Rows in one page of the trash.
@@ -84,10 +84,11 @@ pub struct Restored {
 }
 
 /// A row of the trash as read.
-struct Held {
+pub(super) struct Thrown {
     version: Version,
-    parent: FolderId,
-    trashed: Trashed,
+    /// The folder that it was in.
+    pub(super) parent: FolderId,
+    pub(super) trashed: Trashed,
 }
 
 impl Change {
@@ -118,7 +119,7 @@ impl Change {
     }
 
     /// Something in the trash goes for good.
-    fn purge(&mut self, drives: &Drives, held: &Held) {
+    fn purge(&mut self, drives: &Drives, held: &Thrown) {
         let Trashed { id, entry, .. } = &held.trashed;
         self.require(drives.inner.tables.trash, id.bytes(), Test::VersionIs(held.version));
         self.delete(drives.inner.tables.trash, id.bytes());
@@ -182,7 +183,7 @@ impl Drives {
             query = query.after(place_of(cursor, 16).ok_or(DriveError::BadCursor)?.into());
         }
         let page = self.inner.store.query(&query, Consistency::Strong).await?;
-        let items = page.items.iter().map(|at| Ok(self.held(&at.sort_key, &at.item)?.trashed));
+        let items = page.items.iter().map(|at| Ok(self.thrown(&at.sort_key, &at.item)?.trashed));
         let items = items.collect::<Result<_, DriveError>>()?;
         Ok(Page { items, next: page.next.as_deref().map(cursor_after) })
     }
@@ -257,6 +258,12 @@ impl Drives {
                 (Some(_), _) => return Err(DriveError::Exists { path: place.to_string() }),
             }
             change.delete(self.inner.tables.trash, id.bytes());
+            if entry.is_folder() {
+                let depth = DrivePath::parse(&held.trashed.path)?.names().len();
+                let height = self.height_for(drive, &entry, depth, &place).await?;
+                entry.know_height(height);
+                change.raise(ancestors, height)?;
+            }
             change.put_entry(parent, &entry);
             change.name_changes(&held.trashed.entry, &entry);
             change.count_entries(parent, 1);
@@ -300,15 +307,19 @@ impl Drives {
         let begun = self.now();
         let mut tries = Tries::at(&DrivePath::root());
         let mut removed = 0;
+        let mut looked = None;
         loop {
             // For each page: a program may be held in the midst of it.
-            let mut brake = self.brake(drive).await?;
+            let mut brake = match looked.take() {
+                Some(brake) => brake,
+                None => self.brake(drive).await?,
+            };
             let page = self.inner.store.query(&query, Consistency::Strong).await?;
             let mut change = Change::new(self, drive);
             let braked = brake.require(&mut change);
             let mut purged = 0;
             for at in &page.items {
-                match self.held(&at.sort_key, &at.item) {
+                match self.thrown(&at.sort_key, &at.item) {
                     Ok(held) => {
                         change.purge(self, &held);
                         purged += 1;
@@ -319,10 +330,11 @@ impl Drives {
             if purged > 0
                 && let Commit::Lost(at) = change.commit(self.store(), &drive).await?
             {
-                match Some(at) == braked {
-                    true => brake.look().await?,
-                    // One was restored, say: the same page again.
-                    false => tries.lost(self.store()).await?,
+                // The same page again: one was restored, say.
+                tries.lost(self.store()).await?;
+                if Some(at) == braked {
+                    brake.look().await?;
+                    looked = Some(brake);
                 }
                 continue;
             }
@@ -341,10 +353,10 @@ impl Drives {
         Ok(self.held_in_trash(drive, id).await?.trashed)
     }
 
-    async fn held_in_trash(&self, drive: DriveId, id: TrashId) -> Result<Held, DriveError> {
+    async fn held_in_trash(&self, drive: DriveId, id: TrashId) -> Result<Thrown, DriveError> {
         let key = ItemKey::new(self.inner.tables.trash, drive.bytes(), id.bytes());
         let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or(DriveError::NotInTrash)?;
-        self.held(&key.sort_key, &item)
+        self.thrown(&key.sort_key, &item)
     }
 
     /// What it is, if that program threw it away.
@@ -353,22 +365,41 @@ impl Drives {
         key: &[u8],
         item: &types::Item,
         program: &str,
-    ) -> Result<Option<Trashed>, DriveError> {
+    ) -> Result<Option<Thrown>, DriveError> {
         let row = decode::<TrashRow>("something in the trash", &item.value)?;
         if row.program != program {
             return Ok(None);
         }
-        Ok(Some(self.held(key, item)?.trashed))
+        Ok(Some(self.thrown(key, item)?))
     }
 
-    fn held(&self, key: &[u8], item: &types::Item) -> Result<Held, DriveError> {
+    fn thrown(&self, key: &[u8], item: &types::Item) -> Result<Thrown, DriveError> {
         let row = decode::<TrashRow>("something in the trash", &item.value)?;
         let entry = row.entry.ok_or_else(damaged)?.into_entry(&row.name)?;
         let at = WallMillis(row.at);
         let id = TrashId::from_slice(key).ok_or_else(damaged)?;
         let by = UserId::from_slice(&row.by);
         let trashed = Trashed { id, entry, path: row.path, at, until: self.trash_until(at), by };
-        Ok(Held { version: item.version, parent: FolderId::from_slice(&row.parent).ok_or_else(damaged)?, trashed })
+        Ok(Thrown { version: item.version, parent: FolderId::from_slice(&row.parent).ok_or_else(damaged)?, trashed })
+    }
+
+    /// Which of these folders are in the trash.
+    pub(super) async fn folders_in_trash(
+        &self,
+        drive: DriveId,
+        ids: BTreeSet<FolderId>,
+    ) -> Result<HashSet<FolderId>, DriveError> {
+        let key = |id: &FolderId| ItemKey::new(self.inner.tables.places, drive.bytes(), id.bytes());
+        let found = get_all(&*self.inner.store, ids.iter().map(key).collect()).await?;
+        let mut thrown = HashSet::new();
+        for (id, item) in ids.into_iter().zip(found) {
+            if let Some(item) = item
+                && decode::<PlaceRow>("a place", &item.value)?.parent[..] == FolderId::TRASH.0
+            {
+                thrown.insert(id);
+            }
+        }
+        Ok(thrown)
     }
 
     /// Where a folder or file is; none when it is not in the tree. True at no certain moment: walk there.
@@ -377,7 +408,7 @@ impl Drives {
     }
 
     /// The same of many, in their order: each level above them is read at once.
-    pub(super) async fn locate_all(
+    pub(in crate::drive) async fn locate_all(
         &self,
         drive: DriveId,
         ids: &[[u8; 16]],

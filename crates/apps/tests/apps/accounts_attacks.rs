@@ -3,8 +3,8 @@
 use crate::model::{Fault, Handle, Model};
 use crate::people::{PASSWORD, from, new_user, on, set_up, unbase32};
 use atoll_apps::accounts::{
-    APP_PASSWORDS_MAX, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol, SignUp, TRIES_MAX, TRIES_WINDOW,
-    UserChange, code_now,
+    APP_PASSWORDS_MAX, AppScope, NETWORK_TRIES_MAX, NewInvitation, Policy, Protocol, SIGN_UPS_MAX, SignUp, TRIES_MAX,
+    TRIES_WINDOW, UserChange, code_now,
 };
 use atoll_apps::{AccountError, Accounts, Device, Role, Token, User};
 use std::time::Duration;
@@ -314,6 +314,74 @@ async fn an_invitation_does_not_list_names() {
 }
 
 #[tokio::test]
+async fn wrong_links_keep_nobody_out() {
+    let model = Model::new();
+    let accounts = crate::people::node(&model).await;
+    let secret = accounts.make_setup_secret().await.unwrap();
+    let written = model.seq();
+    for guess in 0..TRIES_MAX * 5 {
+        let guess =
+            [format!("{guess:064x}"), format!("{secret}00"), "é".repeat(32), String::new()][guess as usize % 4].clone();
+        assert_eq!(accounts.check_setup_secret(&guess).await.unwrap_err(), AccountError::WrongSetupSecret);
+    }
+    assert_eq!(model.seq(), written, "and make us write nothing");
+    let root = accounts.complete_setup(&secret, "root", PASSWORD, from("10.0.0.1")).await.unwrap();
+    let new = NewInvitation { role: Role::User, quota: None, valid: TRIES_WINDOW * 3, note: String::new() };
+    let (_, secret) = accounts.invite(&root.user, new).await.unwrap();
+    for _ in 0..TRIES_MAX * 5 {
+        assert_eq!(accounts.check_link(&"ab".repeat(32)).await.unwrap_err(), AccountError::WrongLink);
+    }
+    accounts.sign_up(Some(secret.as_str()), new_user("ada", Role::User), from("10.0.0.1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_class_signs_up_from_one_address_and_no_machine_does_for_ever() {
+    let (model, accounts, root) = set_up().await;
+    accounts.set_policy(&root.user, Policy { sign_up: SignUp::Open, ..Policy::default() }).await.unwrap();
+    let sign_up = async |name: &str| accounts.sign_up(None, new_user(name, Role::User), from("10.0.0.1")).await;
+    for n in 0..40 {
+        sign_up(&format!("pupil{n}")).await.unwrap();
+    }
+    for _ in 40..SIGN_UPS_MAX {
+        assert!(matches!(sign_up("root").await.unwrap_err(), AccountError::NameTaken { .. }));
+    }
+    assert!(too_many(&sign_up("late").await.unwrap_err()));
+    let lines = accounts.audit(&root.user, None, None, 0).await.unwrap().items;
+    assert_eq!(lines.iter().filter(|line| line.action == "sign-up blocked").count(), 1);
+    accounts.sign_up(None, new_user("elsewhere", Role::User), from("10.0.0.2")).await.unwrap();
+    model.advance(TRIES_WINDOW);
+    sign_up("late").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_only_the_password_does_not_lock_its_owner_out_of_the_second_step() {
+    let (model, accounts, root) = set_up().await;
+    let secret = factor_on(&model, &accounts, &root.user).await;
+    let sign_in = async |known: &Option<Token>, code: &str| {
+        let token = challenge(&accounts, "root").await;
+        let device = Device { known: known.clone(), ..from("10.0.0.1") };
+        accounts.sign_in_with_code(token.as_str(), code, device).await
+    };
+    let mine = sign_in(&None, &code_now(&secret, model.now())).await.unwrap().device;
+    assert!(mine.is_some());
+    for _ in 0..TRIES_MAX {
+        assert_eq!(sign_in(&None, "12345x").await.unwrap_err(), AccountError::WrongCode);
+    }
+    model.advance(Duration::from_secs(30));
+    let code = code_now(&secret, model.now());
+    assert!(too_many(&sign_in(&None, &code).await.unwrap_err()));
+    // Where they showed a code before, and where they are signed in, their own tries count.
+    sign_in(&mine, &code).await.unwrap();
+    model.advance(Duration::from_secs(30));
+    let code = code_now(&secret, model.now());
+    accounts.new_recovery_codes(&root.user, PASSWORD, &code).await.unwrap();
+    for _ in 0..TRIES_MAX {
+        assert_eq!(sign_in(&mine, "12345x").await.unwrap_err(), AccountError::WrongCode);
+    }
+    assert!(too_many(&sign_in(&mine, "12345x").await.unwrap_err()));
+}
+
+#[tokio::test]
 async fn nothing_that_is_not_seen_is_in_a_name() {
     let (_, accounts, root) = set_up().await;
     for bad in ["\u{202e}toor", "a\u{2066}b", "\u{200b}root", "a\nb", "ro\u{ad}ot"] {
@@ -350,7 +418,7 @@ async fn a_link_to_an_administrators_rights_ends_with_its_makers() {
     let demote = UserChange { role: Some(Role::User), ..UserChange::default() };
     accounts.change_user(&root.user, "second", demote).await.unwrap();
     for secret in [&high, &of_root, &of_fourth] {
-        let seen = accounts.check_link(secret.as_str(), from("10.0.0.1").address).await;
+        let seen = accounts.check_link(secret.as_str()).await;
         assert_eq!(seen, Err(AccountError::WrongLink));
     }
     assert_eq!(sign_up(&high, "fifth").await.unwrap_err(), AccountError::WrongLink);

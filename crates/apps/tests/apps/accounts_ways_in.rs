@@ -126,7 +126,7 @@ async fn codes_cannot_be_guessed_for_long_and_challenges_end() {
     let code = code_now(&secret, model.now());
     let blocked = accounts.sign_in_with_code(token.as_str(), &code, Device::default()).await.unwrap_err();
     assert!(matches!(blocked, AccountError::TooManyTries { .. }));
-    // A device that is known gets no tries of its own: a code is short.
+    // A device that is known from before there were codes gets no tries of its own: it showed none.
     let device = Device { known: root.device.clone(), ..Device::default() };
     let blocked = accounts.sign_in_with_code(token.as_str(), &code, device).await.unwrap_err();
     assert!(matches!(blocked, AccountError::TooManyTries { .. }));
@@ -274,7 +274,7 @@ async fn app_passwords_open_what_they_say() {
 #[tokio::test]
 async fn a_key_that_was_not_bound_is_bound_when_it_is_used() {
     let (model, accounts, root) = set_up().await;
-    accounts.derive_access_keys_from(&[7; 32]);
+    accounts.derive_secrets_from(&[7; 32]);
     let ada = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
     let made = accounts.make_bucket(&ada, "tea").await.unwrap();
     let scope = AccessScope { read: true, write: true, buckets: vec!["tea".into()] };
@@ -289,7 +289,7 @@ async fn a_key_that_was_not_bound_is_bound_when_it_is_used() {
         tokio::task::yield_now().await;
     }
     let later = node(&model).await;
-    later.derive_access_keys_from(&[7; 32]);
+    later.derive_secrets_from(&[7; 32]);
     let caller = later.access_key(&key.id, &at).await.unwrap();
     assert!(caller.is_for("tea", made.id) && !caller.is_for("tea", other));
 }
@@ -298,7 +298,7 @@ async fn a_key_that_was_not_bound_is_bound_when_it_is_used() {
 #[tokio::test]
 async fn access_keys_end_with_the_password_that_was_reset() {
     let (model, accounts, root) = set_up().await;
-    accounts.derive_access_keys_from(&[7; 32]);
+    accounts.derive_secrets_from(&[7; 32]);
     let ada = accounts.create_user(&root.user, new_user("ada", Role::User)).await.unwrap();
     let scope = || AccessScope { read: true, write: true, buckets: Vec::new() };
     let mut ids = Vec::new();

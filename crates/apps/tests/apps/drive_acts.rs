@@ -2,8 +2,10 @@
 
 use crate::model::hand::{D, DAY, fresh, put, read, settings, tree, whole};
 use crate::model::{Fault, Handle, Model};
-use atoll_apps::VersionId;
-use atoll_apps::drive::{Act, Clash, DriveError, Drives, Entry, JobState, NewFile, Order, PutCondition, Settings};
+use atoll_apps::drive::{
+    Act, Clash, DriveError, Drives, Entry, JobState, NewFile, Order, PutCondition, Settings, TidyPass,
+};
+use atoll_apps::{DriveId, VersionId};
 use std::time::Duration;
 use types::WallMillis;
 
@@ -431,4 +433,24 @@ async fn a_quota_holds_for_puts_copies_and_jobs_whoever_carries_them_on() {
     mine.remove(D, "/h", false).await.unwrap();
     drives.sweep(D).await.unwrap();
     whole(&drives).await;
+}
+
+#[tokio::test]
+async fn every_drive_has_its_turn_to_be_tidied_however_many_there_are() {
+    let (model, drives) = fresh().await;
+    let all: Vec<DriveId> = (1..=9).map(|n| DriveId([n; 16])).collect();
+    for drive in &all {
+        drives.make_folder(*drive, "/f").await.unwrap();
+        drives.trash(*drive, "/f", None, None).await.unwrap();
+    }
+    model.advance(400 * DAY);
+    let (mut pass, mut turns, mut removed) = (TidyPass::default(), 0, 0);
+    while !pass.is_over() {
+        let now = drives.tidy_next(&mut pass, 2).await.unwrap();
+        assert!(now <= 3, "{now} in one turn");
+        (turns, removed) = (turns + 1, removed + now);
+    }
+    assert!(removed == 9 && turns > 4, "{removed} in {turns}");
+    assert_eq!(model.count("drive", "trash"), 0);
+    assert_eq!(drives.tidy_next(&mut pass, 2).await.unwrap(), 0);
 }

@@ -3,8 +3,10 @@
 use crate::model::acts::{assert_whole, drives};
 use crate::model::{Handle, Model};
 use atoll_apps::drive::objects::{NewUpload, ObjectKey};
-use atoll_apps::drive::{Drives, LinkChange, LinkFound, LinkMode, NewFile, NewLink, PutCondition, RenameCondition};
-use atoll_apps::{DriveError, DriveId, PartsId, UserId};
+use atoll_apps::drive::{
+    DrivePath, Drives, LinkChange, LinkFound, LinkMode, NewFile, NewLink, PutCondition, RenameCondition, Wanted, Within,
+};
+use atoll_apps::{BatchId, DriveError, DriveId, PartsId, UserId};
 use bytes::Bytes;
 use client::Content;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::time::Duration;
 use types::WallMillis;
 
 const BEN: UserId = UserId([2; 16]);
+/// The link's own folder.
+const HERE: Within = Within { folder: DrivePath::root(), batch: BatchId([0; 16]) };
 
 fn view() -> NewLink {
     NewLink { mode: LinkMode::View, password: None, expires: None, downloads_max: None, bytes_max: None }
@@ -54,7 +58,7 @@ impl World {
     }
 
     async fn text(&self, link: &LinkFound, path: &str) -> Result<String, DriveError> {
-        let started = self.drives.guest_download(link, path, None, false).await?;
+        let started = self.drives.guest_download(link, path, None, Wanted::File).await?;
         match started.open.unwrap().content.body {
             client::Body::Inline(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
             other => panic!("{other:?}"),
@@ -105,10 +109,10 @@ async fn what_a_link_is_not_for_it_does_not_do() {
     let into = world.link("/secret/shared", drop_box()).await;
     assert_eq!(drives.guest_stat(&into, "deep").await, Err(DriveError::NoSuchLink));
     assert!(drives.guest_list(&into, "/", None, 0).await.is_err());
-    assert!(drives.guest_download(&into, "deep/a.txt", None, false).await.is_err());
-    assert!(drives.guest_download(&into, "/", None, false).await.is_err());
+    assert!(drives.guest_download(&into, "deep/a.txt", None, Wanted::File).await.is_err());
+    assert!(drives.guest_download(&into, "/", None, Wanted::File).await.is_err());
     let look = world.link("/secret/shared", view()).await;
-    assert!(drives.guest_put(&look, "x", content("x"), NewFile::default()).await.is_err());
+    assert!(drives.guest_put(&look, (&HERE, "x"), content("x"), NewFile::default()).await.is_err());
     assert!(drives.guest_may_put(&look, "x", None).await.is_err());
 
     let to_file = drives.make_link(drive, "/secret/hidden.txt", drop_box(), BEN).await;
@@ -129,30 +133,30 @@ async fn drop_boxes_keep_what_is_there() {
     put(drives, drive, "/secret/shared/a.txt", "mine").await;
     let into = world.link("/secret/shared", NewLink { bytes_max: Some(10), ..drop_box() }).await;
     let new = NewFile::default();
-    let first = drives.guest_put(&into, "a.txt", content("one"), new.clone()).await.unwrap();
+    let first = drives.guest_put(&into, (&HERE, "a.txt"), content("one"), new.clone()).await.unwrap();
     assert_eq!(first.name, "a (2).txt");
     // Sent again after an answer was lost: it is there once.
-    assert_eq!(drives.guest_put(&into, "a.txt", content("one"), new).await.unwrap(), first);
+    assert_eq!(drives.guest_put(&into, (&HERE, "a.txt"), content("one"), new).await.unwrap(), first);
     assert_eq!(drives.links(drive, None).await.unwrap()[0].received, 3);
     for name in ["", "..", "a/b", "a\0"] {
-        assert!(drives.guest_put(&into, name, content("x"), NewFile::default()).await.is_err(), "{name:?}");
+        assert!(drives.guest_put(&into, (&HERE, name), content("x"), NewFile::default()).await.is_err(), "{name:?}");
     }
-    let too_much = drives.guest_put(&into, "b", content("12345678"), NewFile::default()).await;
+    let too_much = drives.guest_put(&into, (&HERE, "b"), content("12345678"), NewFile::default()).await;
     assert_eq!(too_much.unwrap_err(), DriveError::LinkFull);
     assert_eq!(drives.guest_may_put(&into, "b", Some(8)).await, Err(DriveError::LinkFull));
     drives.guest_may_put(&into, "b", Some(7)).await.unwrap();
-    drives.guest_put(&into, "b", content("1234567"), NewFile::default()).await.unwrap();
+    drives.guest_put(&into, (&HERE, "b"), content("1234567"), NewFile::default()).await.unwrap();
     // Its owner's quota holds.
     let wide = world.link("/secret/shared", drop_box()).await;
     let used = drives.usage(drive).await.unwrap().bytes;
-    let full = drives.within(Some(used + 1)).guest_put(&wide, "c", content("12"), NewFile::default()).await;
+    let full = drives.within(Some(used + 1)).guest_put(&wide, (&HERE, "c"), content("12"), NewFile::default()).await;
     assert!(matches!(full, Err(DriveError::Quota { .. })), "{full:?}");
     // Moved meanwhile: it goes along. Taken back: nothing comes.
     drives.rename(drive, "/secret/shared", "/elsewhere/box", RenameCondition::MustNotExist).await.unwrap();
-    drives.guest_put(&wide, "d", content("d"), NewFile::default()).await.unwrap();
+    drives.guest_put(&wide, (&HERE, "d"), content("d"), NewFile::default()).await.unwrap();
     drives.stat(drive, "/elsewhere/box/d").await.unwrap();
     drives.revoke_link(drive, wide.id).await.unwrap();
-    let after = drives.guest_put(&wide, "e", content("e"), NewFile::default()).await;
+    let after = drives.guest_put(&wide, (&HERE, "e"), content("e"), NewFile::default()).await;
     assert_eq!(after.unwrap_err(), DriveError::NoSuchLink);
     assert_whole(&world.model, "after all").await;
 }
@@ -185,7 +189,7 @@ async fn what_comes_in_parts_is_counted_once() {
     for found in [drives.guest_upload(&other, id, "film").await, drives.guest_upload(&into, id, "other").await] {
         assert!(matches!(found, Err(DriveError::NoSuchUpload { .. })), "{found:?}");
     }
-    let complete = async |id| drives.guest_complete(&into, (id, "film"), NewFile::default()).await;
+    let complete = async |id| drives.guest_complete(&into, (id, &HERE, "film"), NewFile::default()).await;
     assert!(matches!(complete(id).await, Err(DriveError::Invalid(_))), "it is not whole");
     assert_eq!(part(id, 2, 5000).await, Ok(5000));
     let entry = complete(id).await.unwrap().unwrap();
@@ -238,12 +242,15 @@ async fn links_end_when_they_should() {
     // A password that came meanwhile is asked for.
     let guarded = LinkChange { password: Some(Some("hash".into())), ..LinkChange::default() };
     drives.change_link(drive, made.id, &guarded).await.unwrap();
-    assert_eq!(drives.guest_download(&link, "hidden.txt", None, false).await.unwrap_err(), DriveError::LinkOver);
+    assert_eq!(drives.guest_download(&link, "hidden.txt", None, Wanted::File).await.unwrap_err(), DriveError::LinkOver);
     let again = drives.find_link(&made.token).await.unwrap();
     assert_ne!(link.key, again.key, "what was proved with the old one is worth nothing");
     drives.revoke_link(drive, made.id).await.unwrap();
     assert_eq!(drives.find_link(&made.token).await.unwrap_err(), DriveError::NoSuchLink);
-    assert_eq!(drives.guest_download(&again, "hidden.txt", None, false).await.unwrap_err(), DriveError::NoSuchLink);
+    assert_eq!(
+        drives.guest_download(&again, "hidden.txt", None, Wanted::File).await.unwrap_err(),
+        DriveError::NoSuchLink
+    );
     assert_eq!(drives.revoke_link(drive, made.id).await, Err(DriveError::NoSuchLink));
 
     // What ran out long ago, or leads to nothing, goes by itself.
@@ -274,7 +281,7 @@ async fn never_more_downloads_begin_than_are_allowed() {
                     .await;
             let link = link.clone();
             guests.push(tokio::spawn(async move {
-                drives.guest_download(&link, "deep/a.txt", Some([n as u8; 16]), false).await.map(drop)
+                drives.guest_download(&link, "deep/a.txt", Some([n as u8; 16]), Wanted::File).await.map(drop)
             }));
         }
         // The folder moves under their feet.
@@ -290,18 +297,18 @@ async fn never_more_downloads_begin_than_are_allowed() {
         assert_eq!((begun.len(), refused), (5, 7), "seed {seed}");
         assert!(drives.link_used_up(&link).await.unwrap());
         // Who has begun may resume for an hour; nobody else, and not another file.
-        drives.guest_download(&link, "deep/a.txt", Some([begun[0]; 16]), true).await.unwrap();
-        for (guest, path, resumed) in [
-            (Some([99; 16]), "deep/a.txt", true),
-            (None, "deep/a.txt", true),
-            (Some([begun[0]; 16]), "deep/a.txt", false),
-            (Some([begun[0]; 16]), "/", true),
+        drives.guest_download(&link, "deep/a.txt", Some([begun[0]; 16]), Wanted::Part).await.unwrap();
+        for (guest, path, wanted) in [
+            (Some([99; 16]), "deep/a.txt", Wanted::Part),
+            (None, "deep/a.txt", Wanted::Part),
+            (Some([begun[0]; 16]), "deep/a.txt", Wanted::File),
+            (Some([begun[0]; 16]), "/", Wanted::Archive),
         ] {
-            let more = drives.guest_download(&link, path, guest, resumed).await;
+            let more = drives.guest_download(&link, path, guest, wanted).await;
             assert_eq!(more.unwrap_err(), DriveError::LinkOver);
         }
         world.model.advance(Duration::from_secs(3601));
-        let late = drives.guest_download(&link, "deep/a.txt", Some([begun[0]; 16]), true).await;
+        let late = drives.guest_download(&link, "deep/a.txt", Some([begun[0]; 16]), Wanted::Part).await;
         assert_eq!(late.unwrap_err(), DriveError::LinkOver);
         assert_eq!(drives.links(drive, None).await.unwrap()[0].downloads, 5);
     }

@@ -184,6 +184,10 @@ async fn what_is_wrong_with_stars_and_notes_is_told() {
     spoil("brakes", D.bytes(), b"laptop", b"\xff").await;
     let told = drives.check(D).await.unwrap();
     assert!(told.len() == 1 && told[0].contains("laptop"), "{told:?}");
+    spoil("removed", D.bytes(), b"phone", b"\xff").await;
+    spoil("removed", D.bytes(), b"\xff", b"").await;
+    let told = drives.check(D).await.unwrap();
+    assert!(told.len() == 3 && told[1].contains("phone") && told[2].contains("of no program"), "{told:?}");
 }
 
 /// Two nodes note at once: neither forgets what the other has written.

@@ -1,7 +1,9 @@
 //! What a drive allows and refuses, one rule at a time.
 
 use crate::model::{Handle, Model};
-use atoll_apps::drive::{DriveError, Drives, Entry, NewFile, PutCondition, RenameCondition, Settings};
+use atoll_apps::drive::{
+    Clash, Copied, Copying, DriveError, DrivePath, Drives, Entry, NewFile, PutCondition, RenameCondition, Settings,
+};
 use atoll_apps::{DriveId, VersionId};
 use bytes::Bytes;
 use client::Content;
@@ -250,4 +252,54 @@ async fn drives_do_not_see_each_other() {
     assert_eq!(drives.sweep_all().await.unwrap().released, 7);
     assert!(model.state.lock().references.is_empty());
     assert_eq!(read(&drives, "/f").await, "mine");
+}
+
+/// That many folders, one in the other.
+fn deep(first: &str, count: usize) -> String {
+    format!("/{first}{}", "/d".repeat(count - 1))
+}
+
+#[tokio::test]
+async fn nothing_comes_to_lie_deeper_than_a_path_can_say() {
+    let (_, drives) = fresh().await;
+    let too_deep =
+        |result: Result<_, DriveError>| assert!(matches!(result, Err(DriveError::BadPath { .. })), "{result:?}");
+    drives.make_folders(D, &deep("a", 60)).await.unwrap();
+    drives.make_folders(D, &deep("b", 60)).await.unwrap();
+    put(&drives, &(deep("b", 60) + "/file"), "x", PutCondition::CreateNew).await.unwrap();
+    let (top, under) = ("/b", deep("a", 60) + "/b");
+    too_deep(drives.rename(D, top, &under, RenameCondition::MustNotExist).await.map(drop));
+    let copying = Copying::new(D, DrivePath::parse(top).unwrap(), DrivePath::parse(&under).unwrap());
+    too_deep(drives.copy(D, &copying).await.map(drop));
+    let thrown = drives.trash(D, top, None, None).await.unwrap();
+    too_deep(drives.restore(D, thrown.id, Some(&under), Clash::Fail, None).await.map(drop));
+    drives.restore(D, thrown.id, None, Clash::Fail, None).await.unwrap();
+    // As deep as can be, and on from there: what was below is told to all above.
+    let fits = deep("a", 39) + "/b";
+    drives.rename(D, top, &fits, RenameCondition::MustNotExist).await.unwrap();
+    assert_eq!(read(&drives, &(fits.clone() + &"/d".repeat(59) + "/file")).await, "x");
+    drives.make_folder(D, "/c").await.unwrap();
+    too_deep(drives.rename(D, "/a", "/c/a", RenameCondition::MustNotExist).await.map(drop));
+    drives.rename(D, "/a", "/c2", RenameCondition::MustNotExist).await.unwrap();
+    assert_eq!(drives.check(D).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn folders_within_copies_are_gone_through_before_they_go_deeper() {
+    let (_, drives) = fresh().await;
+    drives.make_folders(D, "/a/b/c/d").await.unwrap();
+    let copying = Copying::new(D, DrivePath::parse("/a").unwrap(), DrivePath::parse("/copy").unwrap());
+    let Some(Copied::Begun(job)) = drives.copy(D, &copying).await.unwrap() else { panic!("no job") };
+    drives.run_job(D, job.id).await.unwrap();
+    let height = async |path: &str| drives.stat(D, path).await.unwrap().folder().unwrap().height;
+    assert_eq!((height("/copy").await, height("/copy/b").await), (Some(3), None));
+    // What is new below one that does not know is known above it.
+    drives.make_folders(D, "/copy/b/c/d/e").await.unwrap();
+    assert_eq!((height("/copy").await, height("/copy/b").await), (Some(4), None));
+    drives.make_folders(D, &deep("x", 97)).await.unwrap();
+    let moved = drives.rename(D, "/copy/b", &(deep("x", 96) + "/b"), RenameCondition::MustNotExist).await;
+    assert!(matches!(moved, Err(DriveError::BadPath { .. })), "{moved:?}");
+    drives.rename(D, "/copy/b", &(deep("x", 95) + "/b"), RenameCondition::MustNotExist).await.unwrap();
+    assert_eq!(height(&(deep("x", 95) + "/b")).await, Some(3));
+    assert_eq!(drives.check(D).await.unwrap(), Vec::<String>::new());
 }

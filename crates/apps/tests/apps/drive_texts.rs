@@ -1,5 +1,6 @@
 //! Finding files by their words: against a plain search of what the drive holds; deaths at every call; what is left.
 
+use crate::model::hand::reader;
 use crate::model::{Fault, Handle, Model};
 use atoll_apps::drive::{Clash, Drives, NewFile, PutCondition, RenameCondition, Settings};
 use atoll_apps::{DriveId, VersionId};
@@ -388,22 +389,11 @@ async fn a_file_whose_holders_are_silent_keeps_no_other_waiting() {
     assert_exact(&model, &drives, "silence").await;
 }
 
-/// No test by itself: what reads documents for the tests is this program, told to run this and nothing else.
-#[test]
-fn reads_documents_as_a_child() {
-    if std::env::var_os("ATOLL_TEST_READS").is_some() {
-        std::process::exit(extract::serve().into());
-    }
-}
-
 #[tokio::test]
 async fn a_document_is_read_by_a_child_and_again_by_another_name() {
-    let arguments = ["--exact", "drive_texts::reads_documents_as_a_child"].map(Into::into).to_vec();
-    let variables = vec![("ATOLL_TEST_READS".into(), "1".into())];
-    let documents = extract::Program { path: std::env::current_exe().unwrap(), arguments, variables };
     let model = Model::new();
     let without = open(&Handle::new(&model, 0)).await;
-    let settings = Settings { grace: GRACE, documents: Some(documents), ..Settings::default() };
+    let settings = Settings { grace: GRACE, documents: Some(reader()), ..Settings::default() };
     let drives = Drives::open_store(Handle::new(&model, 0), settings).await.unwrap();
     put(&drives, &model, "/a.html", "<p class=tidal>tide &amp; r<b>eef</b>s").await;
     put(&drives, &model, "/b.pdf", "%PDF- of nothing").await;

@@ -5,6 +5,7 @@
 mod accounts;
 mod accounts_attacks;
 mod accounts_leaving;
+mod accounts_mail;
 mod accounts_ways_in;
 mod big_bucket;
 mod big_folder;
@@ -16,6 +17,7 @@ mod drive_inside;
 mod drive_jobs;
 mod drive_jobs_over;
 mod drive_links;
+mod drive_links_folders;
 mod drive_older;
 mod drive_personal;
 mod drive_rules;

@@ -272,6 +272,22 @@ impl Remote {
         Ok(())
     }
 
+    /// The address that a link for a new password can be mailed to.
+    pub async fn recovery(&self) -> Result<v1::Recovery, RemoteError> {
+        let message = v1::GetRecoveryRequest {};
+        self.read(message, |channel, request| async move { service(channel).get_recovery(request).await }).await
+    }
+
+    /// Has an address confirmed by a link that is mailed to it; an empty one takes away what is there.
+    pub async fn set_recovery(&self, address: &str, password: &str) -> Result<v1::Recovery, RemoteError> {
+        let message = v1::SetRecoveryRequest { address: address.to_string(), password: password.to_string() };
+        // Sent again it may mail a second link, of which the newer is good.
+        let reply = self.call(Safety::Write, message, |channel, request| async move {
+            service(channel).set_recovery(request).await
+        });
+        Ok(reply.await?)
+    }
+
     /// What would go with one's account.
     pub async fn leaving(&self) -> Result<v1::Leaving, RemoteError> {
         let message = v1::GetLeavingRequest {};

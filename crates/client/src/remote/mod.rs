@@ -51,7 +51,8 @@ pub mod people {
     pub use rpc::grpc::v1::{
         AccessKey, AccountPolicy, AppPassword, AuditEntry, AuditPage, ChangeUserRequest, CreateAccessKeyRequest,
         CreateAppPasswordReply, CreateUserReply, CreateUserRequest, InvitationInfo, InviteReply, InviteRequest,
-        Leaving, NewSecondFactor, SecondFactor, SessionInfo, UserDetails, UserInfo, UserList,
+        Leaving, MailRelay, MailState, NewSecondFactor, Recovery, SecondFactor, SessionInfo, UserDetails, UserInfo,
+        UserList,
     };
 }
 pub use cluster::JoinToken;

@@ -62,6 +62,38 @@ impl Remote {
         Ok(reply.await?.link_secret)
     }
 
+    /// The server of mail that takes the cluster's mails.
+    pub async fn mail_relay(&self) -> Result<v1::MailState, RemoteError> {
+        let message = v1::GetMailRelayRequest {};
+        self.read(message, |channel, request| async move { service(channel).get_mail_relay(request).await }).await
+    }
+
+    /// Sets it up.
+    pub async fn set_mail_relay(&self, relay: v1::MailRelay) -> Result<(), RemoteError> {
+        let reply = self.call(Safety::Write, relay, |channel, request| async move {
+            service(channel).set_mail_relay(request).await
+        });
+        reply.await.map(drop).map_err(Into::into)
+    }
+
+    /// Sends no mail any more.
+    pub async fn remove_mail_relay(&self) -> Result<(), RemoteError> {
+        let message = v1::RemoveMailRelayRequest {};
+        let reply = self.call(Safety::Write, message, |channel, request| async move {
+            service(channel).remove_mail_relay(request).await
+        });
+        reply.await.map(drop).map_err(Into::into)
+    }
+
+    /// Has a test message sent to that address.
+    pub async fn test_mail_relay(&self, to: &str) -> Result<(), RemoteError> {
+        let message = v1::TestMailRelayRequest { to: to.to_string() };
+        let reply = self.call(Safety::Once, message, |channel, request| async move {
+            service(channel).test_mail_relay(request).await
+        });
+        reply.await.map(drop).map_err(Into::into)
+    }
+
     /// Somebody's sessions.
     pub async fn sessions_of(&self, name: &str) -> Result<Vec<v1::SessionInfo>, RemoteError> {
         let message = v1::UserRequest { name: name.to_string() };

@@ -11,6 +11,9 @@ use tonic::{Request, Response, Status};
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// Programs ask for no language; mails that they have sent speak this one, as the command line does.
+pub(super) const MAILS_SPEAK: &str = "en";
+
 fn account(user: &User) -> v1::Account {
     v1::Account {
         id: user.id.to_string(),
@@ -231,6 +234,22 @@ impl Accounts for GrpcState {
         let proof = request.into_inner();
         self.inner.accounts.stop_second_factor(by, &proof.password, &proof.code).await.map_err(status)?;
         Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn get_recovery(&self, request: Request<v1::GetRecoveryRequest>) -> Answer<v1::Recovery> {
+        let caller = caller(&request)?;
+        Ok(Response::new(people::recovery(self.inner.accounts.recovery(caller.user.id).await.map_err(status)?)))
+    }
+
+    async fn set_recovery(&self, request: Request<v1::SetRecoveryRequest>) -> Answer<v1::Recovery> {
+        let (by, accounts) = (by(&request)?, &self.inner.accounts);
+        let v1::SetRecoveryRequest { address, password } = request.into_inner();
+        let id = by.user.id;
+        match address.as_str() {
+            "" => accounts.remove_recovery(by, &password, MAILS_SPEAK).await.map_err(status)?,
+            address => accounts.set_recovery(by, &password, address, MAILS_SPEAK).await.map_err(status)?,
+        }
+        Ok(Response::new(people::recovery(accounts.recovery(id).await.map_err(status)?)))
     }
 
     async fn get_leaving(&self, request: Request<v1::GetLeavingRequest>) -> Answer<v1::Leaving> {

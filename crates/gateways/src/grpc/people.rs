@@ -1,7 +1,10 @@
 //! Accounts as messages.
 
 use apps::User;
-use apps::accounts::{AccessKey, AppPassword, AuditLine, FactorState, Invitation, Leaving, Policy, SessionInfo};
+use apps::accounts::{
+    AccessKey, AppPassword, AuditLine, FactorState, Invitation, Leaving, Policy, RecoveryState, Relay, RelayStatus,
+    SessionInfo,
+};
 use rpc::grpc::v1;
 
 pub(super) fn user(user: &User) -> v1::UserInfo {
@@ -13,7 +16,13 @@ pub(super) fn user(user: &User) -> v1::UserInfo {
         disabled: user.disabled,
         created_ms: user.created.0,
         quota: user.quota,
+        used: None,
     }
+}
+
+/// With the bytes that they keep.
+pub(super) fn user_with(user: &User, used: u64) -> v1::UserInfo {
+    v1::UserInfo { used: Some(used), ..self::user(user) }
 }
 
 pub(super) fn sessions(found: Vec<SessionInfo>) -> v1::SessionList {
@@ -101,5 +110,28 @@ pub(super) fn audit(line: AuditLine) -> v1::AuditEntry {
         address: line.address,
         device: line.device,
         detail: line.detail,
+    }
+}
+
+pub(super) fn recovery(state: RecoveryState) -> v1::Recovery {
+    let (address, since) = state.address.unzip();
+    v1::Recovery {
+        address: address.unwrap_or_default(),
+        since_ms: since.map_or(0, |since| since.0),
+        pending: state.pending.unwrap_or_default(),
+    }
+}
+
+/// Without the relay's password.
+pub(super) fn mail((relay, status): (Relay, RelayStatus)) -> v1::MailState {
+    let (from, tls) = (relay.sender(), relay.tls.as_str().to_string());
+    let Relay { host, port, user, site, .. } = relay;
+    let (failed, why) = status.failed.unzip();
+    v1::MailState {
+        relay: Some(v1::MailRelay { host, port: port.into(), tls, user, password: None, from, site }),
+        sent_ms: status.sent.map_or(0, |at| at.0),
+        failed_ms: failed.map_or(0, |at| at.0),
+        failure: why.unwrap_or_default(),
+        waiting: status.waiting,
     }
 }

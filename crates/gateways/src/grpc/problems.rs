@@ -85,6 +85,9 @@ impl Explain for AccountError {
             AccountError::TooMany { .. } | AccountError::AccountsFull => {
                 rejected(Code::ResourceExhausted, kind::TOO_MANY)
             }
+            AccountError::NoRelay | AccountError::MailNotSent { .. } => {
+                rejected(Code::FailedPrecondition, kind::INVALID)
+            }
             AccountError::NotSignedIn => super::guard::signed_out(),
             AccountError::TooManyTries { .. } => rejected(Code::ResourceExhausted, kind::TOO_MANY),
             AccountError::OwnAccount { .. } => rejected(Code::FailedPrecondition, kind::INVALID),

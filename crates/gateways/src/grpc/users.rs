@@ -1,11 +1,11 @@
 //! Other people's accounts, for administrators. That the caller is one is tested by each act itself, too.
 
 use super::GrpcState;
-use super::accounts::by;
+use super::accounts::{MAILS_SPEAK, by};
 use super::guard::administrator;
 use super::people;
 use super::problems::{invalid, status};
-use apps::accounts::{NewInvitation, Policy, UserChange};
+use apps::accounts::{NewInvitation, NewRelay, Policy, UserChange};
 use apps::{NewUser, Role};
 use rpc::grpc::limits::CURSOR_BYTES_MAX;
 use rpc::grpc::v1::{self, users_server::Users};
@@ -47,19 +47,23 @@ impl Users for GrpcState {
         // As many as fit a message, whatever their names.
         let limit = if asked.limit == 0 { 100 } else { asked.limit.min(100) };
         let page = self.inner.accounts.list(&caller.user, cursor(&asked.cursor)?, limit).await.map_err(status)?;
-        let users = page.items.iter().map(people::user).collect();
-        Ok(Response::new(v1::UserList { users, next: page.next.unwrap_or_default() }))
+        let used = self.inner.drives.used(page.items.iter().map(|user| user.drive)).await.map_err(status)?;
+        let users = page.items.iter().zip(used).map(|(user, used)| people::user_with(user, used)).collect();
+        let usual_quota = self.inner.accounts.policy().await.map_err(status)?.quota;
+        Ok(Response::new(v1::UserList { users, next: page.next.unwrap_or_default(), usual_quota }))
     }
 
     async fn show_user(&self, request: Request<v1::UserRequest>) -> Answer<v1::UserDetails> {
         let caller = administrator(&request)?;
         let accounts = &self.inner.accounts;
         let user = accounts.find_for(&caller.user, &request.into_inner().name).await.map_err(status)?;
+        let used = self.inner.drives.usage(user.drive).await.map_err(status)?.bytes;
         Ok(Response::new(v1::UserDetails {
-            user: Some(people::user(&user)),
+            user: Some(people::user_with(&user, used)),
             second_factor: Some(people::factor(accounts.second_factor(user.id).await.map_err(status)?)),
             leaving: Some(people::leaving(accounts.leaving(&user).await.map_err(status)?)),
             quota_in_force: accounts.quota_of(&user).await.map_err(status)?,
+            recovery: accounts.recovery(user.id).await.map_err(status)?.address.is_some(),
         }))
     }
 
@@ -166,5 +170,36 @@ impl Users for GrpcState {
         let page = page.map_err(status)?;
         let entries = page.items.into_iter().map(people::audit).collect();
         Ok(Response::new(v1::AuditPage { entries, next: page.next.unwrap_or_default() }))
+    }
+
+    async fn get_mail_relay(&self, request: Request<v1::GetMailRelayRequest>) -> Answer<v1::MailState> {
+        let caller = administrator(&request)?;
+        let found = self.inner.accounts.relay(&caller.user).await.map_err(status)?;
+        Ok(Response::new(found.map_or_else(v1::MailState::default, people::mail)))
+    }
+
+    async fn set_mail_relay(&self, request: Request<v1::MailRelay>) -> Answer<v1::Empty> {
+        administrator(&request)?;
+        let (by, asked) = (by(&request)?, request.into_inner());
+        let tls = asked.tls.parse().map_err(|why: &str| invalid(why))?;
+        let port = asked.port.try_into().map_err(|_| invalid("there is no such port"))?;
+        let v1::MailRelay { host, user, password, from, site, .. } = asked;
+        let new = NewRelay { host, port, tls, user, password, from, site };
+        self.inner.accounts.set_relay(by, new).await.map_err(status)?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn remove_mail_relay(&self, request: Request<v1::RemoveMailRelayRequest>) -> Answer<v1::Empty> {
+        administrator(&request)?;
+        let by = by(&request)?;
+        self.inner.accounts.forget_relay(by).await.map_err(status)?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn test_mail_relay(&self, request: Request<v1::TestMailRelayRequest>) -> Answer<v1::Empty> {
+        administrator(&request)?;
+        let by = by(&request)?;
+        self.inner.accounts.test_relay(by, &request.into_inner().to, MAILS_SPEAK).await.map_err(status)?;
+        Ok(Response::new(v1::Empty {}))
     }
 }

@@ -5,19 +5,7 @@ use types::WallMillis;
 
 /// `1.4 MB`, with the mark that the request's language has there.
 pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    // What would be shown as 1000 is the next unit's 1.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let value = if value < 9.95 { format!("{value:.1}").replace('.', words().decimal) } else { format!("{value:.0}") };
-    format!("{value} {}", UNITS[unit])
+    apps::accounts::said_size(bytes).replace('.', words().decimal)
 }
 
 /// `2026-11-21 04:02`, UTC; nothing for what has no date.
@@ -73,23 +61,6 @@ pub(super) fn end_of_day(typed: &str) -> Option<WallMillis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, shown) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (9_949, "9.9 kB"),
-            (9_960, "10 kB"),
-            (999_499, "999 kB"),
-            (999_600, "1.0 MB"),
-            (20_000_000, "20 MB"),
-            (u64::MAX, "18 EB"),
-        ] {
-            assert_eq!(size(bytes), shown, "{bytes}");
-        }
-    }
 
     #[test]
     fn days_are_read() {

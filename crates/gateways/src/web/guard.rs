@@ -1,7 +1,8 @@
 //! What every request passes: bounds, where it comes from, and the headers of every answer.
 
-use super::ahead::read_ahead;
-use super::problem::Problem;
+use super::ahead::{Come, read_ahead, too_slow};
+use super::body::holding;
+use super::problem::{Face, Problem};
 use super::text::{Language, words};
 use super::{WebState, guests, session};
 use crate::metrics::{Ending, Service};
@@ -10,6 +11,8 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use client::ClientError;
+use percent_encoding::percent_decode_str;
 use std::time::Instant;
 
 /// Bytes in a request's address: every path that people make, percent-encoded.
@@ -53,6 +56,8 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let mut response = if uri_bytes > URI_BYTES_MAX {
         Problem::new(StatusCode::URI_TOO_LONG, "too_long", words().too_long, words().do_rejected).into_response()
+    } else if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
+        Problem::bad_request(words().not_utf8).into_response()
     } else if !is_safe(request.method())
         && !is_ours(request.uri().path(), request.headers())
         && !is_guests_form(&request)
@@ -60,10 +65,7 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
         let (kind, what) = ("wrong_origin", words().wrong_origin);
         Problem::new(StatusCode::FORBIDDEN, kind, what, words().do_reload).into_response()
     } else {
-        match read_ahead(&state, request).await {
-            Ok((request, _room)) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
+        admitted(&state, request, next).await
     };
     if let Some(service) = service {
         state.inner.metrics.record(service, Ending::of_http(response.status().as_u16()), began.elapsed());
@@ -77,6 +79,29 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(value);
     }
     response
+}
+
+/// What is not refused by its head alone.
+async fn admitted(state: &WebState, mut request: Request, next: Next) -> Response {
+    let face = if request.uri().path().starts_with("/api/") { Face::Json } else { Face::Page };
+    let network = session::network(request.headers(), request.extensions(), &state.inner.settings);
+    let asking = match network.map(|network| state.inner.connections.ask(network)) {
+        Some(None) => return Problem::from(ClientError::Busy).face(face).into_response(),
+        Some(asking) => asking,
+        None => None,
+    };
+    let (prolonged, shown) = (session::Prolonged::default(), session::token(request.headers(), state.tls));
+    request.extensions_mut().insert(prolonged.clone());
+    let mut response = match read_ahead(state, request).await {
+        Ok(Come { request, slow, room: _room }) => {
+            let response = next.run(request).await;
+            // Whatever its handler made of half of it.
+            if slow.is() { too_slow().face(face).into_response() } else { response }
+        }
+        Err(problem) => problem.into_response(),
+    };
+    prolonged.keep_cookie(state, shown, &mut response).await;
+    holding(response, asking)
 }
 
 fn is_safe(method: &Method) -> bool {

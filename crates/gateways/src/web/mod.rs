@@ -23,7 +23,10 @@
 mod ahead;
 mod api;
 mod assets;
+mod body;
+mod bounds;
 mod certificate;
+mod connections;
 mod dav;
 mod filters;
 mod format;
@@ -31,6 +34,7 @@ mod forms;
 mod guard;
 mod guests;
 mod health;
+mod intake;
 mod markdown;
 mod media;
 mod pages;
@@ -46,9 +50,12 @@ mod url;
 mod zip;
 
 pub(crate) use api::link_address;
+pub use bounds::Bounds;
 pub use certificate::{Shown, TlsFailure};
 pub use serve::{Door, Peer, serve};
+pub(crate) use text::{Language, fill};
 
+use crate::turns::Places;
 use crate::{HealthCheck, Metrics};
 use apps::Quotas;
 use apps::{AccountError, Accounts, Apps, Drives, User};
@@ -63,7 +70,8 @@ use tokio::sync::Semaphore;
 
 /// Bytes in a form or a JSON request.
 const FORM_BYTES_MAX: usize = 64 * 1024;
-/// Uploads that take their bytes at a time; each holds some ten blocks in memory. Others wait.
+/// Uploads that take their bytes at a time; each holds some ten blocks in memory. Others wait; of these, downloads and archives
+/// nobody has more than half.
 const UPLOADS_MAX: usize = 32;
 /// Listings by WebDAV that are told at a time. Others wait.
 const LISTINGS_MAX: usize = 32;
@@ -96,6 +104,8 @@ pub struct Settings {
     pub grpc: Option<String>,
     /// What `/health` repeats, so that whoever started this process knows it again.
     pub instance: Option<String>,
+    /// How much, and for how long, it bears of strangers.
+    pub bounds: Bounds,
 }
 
 /// What the gateway works with. A cheap handle.
@@ -114,10 +124,11 @@ struct Inner {
     settings: Settings,
     health: HealthCheck,
     metrics: Arc<Metrics>,
-    uploads: Arc<Semaphore>,
-    downloads: Arc<Semaphore>,
+    connections: Arc<connections::Connections>,
+    uploads: Places,
+    downloads: Places,
     listings: Arc<Semaphore>,
-    archives: Arc<Semaphore>,
+    archives: Places,
     renderings: Arc<Semaphore>,
     ahead: ahead::Rooms,
     guests: guests::Guests,
@@ -127,6 +138,7 @@ struct Inner {
 impl WebState {
     /// A gateway; `health` tells at any time whether it can serve.
     pub fn new(client: Client, apps: Apps, settings: Settings, health: HealthCheck, metrics: Arc<Metrics>) -> WebState {
+        let connections = Arc::new(connections::Connections::within(&settings.bounds));
         let inner = Inner {
             client,
             accounts: apps.accounts,
@@ -135,10 +147,11 @@ impl WebState {
             settings,
             health,
             metrics,
-            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
-            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            connections,
+            uploads: Places::of(UPLOADS_MAX, ROOM_WITHIN),
+            downloads: Places::of(DOWNLOADS_MAX, ROOM_WITHIN),
             listings: Arc::new(Semaphore::new(LISTINGS_MAX)),
-            archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
+            archives: Places::of(ARCHIVES_MAX, ROOM_WITHIN),
             renderings: Arc::new(Semaphore::new(RENDERINGS_MAX)),
             ahead: ahead::Rooms::default(),
             guests: guests::Guests::default(),
@@ -159,12 +172,6 @@ impl WebState {
 }
 
 /// One of so many that there may be at a time; who waits for long is told so.
-async fn room(of: &Semaphore) -> Result<tokio::sync::SemaphorePermit<'_>, client::ClientError> {
-    let room = tokio::time::timeout(ROOM_WITHIN, of.acquire()).await;
-    room.map_err(|_| client::ClientError::Busy)?.map_err(|_| client::ClientError::Busy)
-}
-
-/// The same, to be kept.
 async fn room_to_keep(of: &Arc<Semaphore>) -> Result<tokio::sync::OwnedSemaphorePermit, client::ClientError> {
     let room = tokio::time::timeout(ROOM_WITHIN, of.clone().acquire_owned()).await;
     room.map_err(|_| client::ClientError::Busy)?.map_err(|_| client::ClientError::Busy)

@@ -6,6 +6,7 @@
 use super::problem::Problem;
 use super::session::{Caller, Visitor};
 use super::{WebState, pages};
+use crate::turns::Who;
 use apps::{AccountError, DriveId, DriveRole, Drives, SharedDrive};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -47,6 +48,11 @@ impl InDrive {
         };
         let shared = state.inner.accounts.drive_for(&caller.user, drive, needs).await?;
         Ok(InDrive { caller, drive, shared: Some(shared) })
+    }
+
+    /// Whose share of the gateway's places it has.
+    pub fn who(&self) -> Who {
+        Who::Person(self.caller.user.id)
     }
 
     /// What goes before the addresses of pages within it.

@@ -254,6 +254,8 @@ impl From<AccountError> for Problem {
             AccountError::NameTaken { .. } => say(StatusCode::CONFLICT, "name_taken"),
             AccountError::SetupDone => say(StatusCode::CONFLICT, "setup_done"),
             AccountError::LastAdministrator => say(StatusCode::CONFLICT, "last_administrator"),
+            AccountError::NoRelay => say(StatusCode::CONFLICT, "no_relay"),
+            AccountError::MailNotSent { .. } => say(StatusCode::BAD_GATEWAY, "mail_not_sent"),
             AccountError::Damaged(_) => {
                 let (status, what) = (StatusCode::INTERNAL_SERVER_ERROR, words().something_failed);
                 Problem::new(status, "damaged", what, words().do_ask_administrator).logged(&error)

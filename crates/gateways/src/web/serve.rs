@@ -1,15 +1,19 @@
-//! Connections: bounded in number, in what they may say before a request is judged, and in how slowly.
+//! Connections: bounded in number, in what they may say before a request is judged, and in how slowly they come and take.
 
+use super::body::holding;
 use super::certificate::Shown;
+use super::connections::Place;
 use super::problem::Problem;
 use super::text::words;
 use super::{WebState, router};
+use crate::network::Network;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderMap};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use hyper::body::Incoming;
+
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
 use std::net::IpAddr;
@@ -17,13 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-/// Connections at a time; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 4096;
 /// Bytes of a request's head, and of what is read ahead of its handler.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// Headers of a request.
@@ -66,13 +68,14 @@ pub async fn serve(
         Door::Tls(shown) => Some(shown.acceptor().map_err(std::io::Error::other)?),
         Door::Plain | Door::Here { .. } => None,
     };
+    let places = state.inner.connections.clone();
     let entry = Arc::new(Entry {
         door,
         proxies: state.inner.settings.proxies.clone(),
+        silence: state.inner.settings.bounds.silence,
         tls: router(state.over_tls()),
         plain: router(state),
     });
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let closing = CancellationToken::new();
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -80,21 +83,33 @@ pub async fn serve(
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer, permit)) => {
+            Ok((stream, peer)) => {
+                let Some(place) = places.admit(entry.network_of(peer)) else {
+                    tracing::debug!("all connections have something under way: another one was turned away");
+                    continue;
+                };
                 let (entry, acceptor, closing) = (entry.clone(), acceptor.clone(), closing.clone());
                 connections.spawn(async move {
-                    match acceptor {
-                        None => connection(stream, Peer(peer), entry, closing).await,
-                        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
-                            Ok(Ok(stream)) => connection(stream, Peer(peer), entry, closing).await,
-                            Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
-                            Err(_) => tracing::debug!("a TLS handshake took too long"),
-                        },
+                    let leave = place.leave.clone();
+                    let served = async {
+                        match acceptor {
+                            None => connection(stream, (Peer(peer), place), entry, closing).await,
+                            Some(acceptor) => {
+                                match tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
+                                    Ok(Ok(stream)) => connection(stream, (Peer(peer), place), entry, closing).await,
+                                    Ok(Err(error)) => tracing::debug!(%error, "no TLS connection came about"),
+                                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                                }
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        () = served => {}
+                        () = leave.cancelled() => tracing::debug!("a connection that waited made room for another"),
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -112,25 +127,29 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, IpAddr)> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer.ip().to_canonical(), permit))
+    Ok((stream, peer.ip().to_canonical()))
 }
 
 /// Where requests go, by how they came.
 struct Entry {
     door: Door,
     proxies: Vec<IpAddr>,
+    /// How long who takes an answer may take nothing of it.
+    silence: Duration,
     plain: Router,
     tls: Router,
 }
 
 impl Entry {
+    /// Whose connection it counts as: see [`Connections`](super::connections::Connections).
+    fn network_of(&self, peer: IpAddr) -> Option<Network> {
+        let ours = peer.is_loopback() || self.proxies.contains(&peer);
+        (!ours).then(|| Network::of(peer))
+    }
+
     async fn answer(&self, peer: Peer, mut request: Request<Incoming>) -> Result<Response, std::convert::Infallible> {
         request.extensions_mut().insert(peer);
         let is_proxy = self.proxies.contains(&peer.0);
@@ -175,20 +194,29 @@ fn elsewhere<B>(request: &Request<B>, tls_port: u16) -> Response {
     }
 }
 
-async fn connection<S>(stream: S, peer: Peer, entry: Arc<Entry>, closing: CancellationToken)
+async fn connection<S>(stream: S, (peer, place): (Peer, Place), entry: Arc<Entry>, closing: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(entry.silence));
+    let place = Arc::new(place);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let entry = entry.clone();
-        async move { entry.answer(peer, request).await }
+        let (entry, place) = (entry.clone(), place.clone());
+        async move {
+            match place.busy() {
+                Some(busy) => entry.answer(peer, request).await.map(|response| holding(response, busy)),
+                // It is about to be closed.
+                None => std::future::pending().await,
+            }
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,

@@ -4,6 +4,7 @@ use super::problem::{Face, Problem};
 use super::serve::Peer;
 use super::text::{self, Language, words};
 use super::{Settings, WebState, pages};
+use crate::network::Network;
 use apps::accounts::{By, KNOWN_LIFETIME, SESSION_LIFETIME};
 use apps::{AccountError, Device, Session, Token, User};
 use axum::extract::FromRequestParts;
@@ -12,6 +13,8 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes in a token at most.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -42,7 +45,13 @@ impl FromRequestParts<WebState> for Caller {
         let Some(token) = token(&parts.headers, state.tls) else {
             return Err(not_signed_in());
         };
-        let user = state.inner.accounts.authenticate(&token).await.map_err(Problem::from)?;
+        let (user, prolonged) = state.inner.accounts.authenticate_telling(&token).await.map_err(Problem::from)?;
+        if prolonged
+            && !parts.headers.contains_key(header::AUTHORIZATION)
+            && let Some(told) = parts.extensions.get::<Prolonged>()
+        {
+            told.0.store(true, Ordering::Relaxed);
+        }
         let Ok(From(device)) = From::from_request_parts(parts, state).await;
         Ok(Caller { user, token, device })
     }
@@ -125,6 +134,27 @@ pub(super) fn set_cookie(response: &mut Response, session: &Session, tls: bool) 
     }
 }
 
+/// Whether the session of a request's cookie is prolonged by it. Among a request's extensions.
+#[derive(Clone, Default)]
+pub(super) struct Prolonged(Arc<AtomicBool>);
+
+impl Prolonged {
+    /// Lets the browser keep the session's cookie for as long as the session lasts, if that is longer now, and the answer says
+    /// nothing else of it. `shown`: the request's token.
+    pub async fn keep_cookie(&self, state: &WebState, shown: Option<String>, response: &mut Response) {
+        let Some(shown) = shown.filter(|_| self.0.load(Ordering::Relaxed)) else { return };
+        let name = cookie_name(state.tls);
+        let is_of_it = |set: &HeaderValue| {
+            set.to_str().ok().and_then(|set| set.split_once('=')).is_some_and(|(set, _)| set == name)
+        };
+        let said = response.headers().get_all(header::SET_COOKIE).iter().any(is_of_it);
+        // Another request may have ended it meanwhile, and given the browser another.
+        if !said && state.inner.accounts.authenticate(&shown).await.is_ok() {
+            put_cookie(response, name, &shown, SESSION_LIFETIME.as_secs(), state.tls);
+        }
+    }
+}
+
 /// Takes the session's cookie away. The browser's stays: it opens nothing.
 pub(super) fn clear_cookie(response: &mut Response, tls: bool) {
     put_cookie(response, cookie_name(tls), "", 0, tls);
@@ -163,6 +193,13 @@ fn address(headers: &HeaderMap, extensions: &Extensions, settings: &Settings) ->
     // The proxy added the last; what stands before it, anybody can have written.
     let told = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
     told.and_then(|told| told.rsplit(',').next()?.trim().parse().ok()).or(Some(peer))
+}
+
+/// Whose request it is, for what each has a share of; none: it comes from this machine or a proxy that tells nothing.
+pub(super) fn network(headers: &HeaderMap, extensions: &Extensions, settings: &Settings) -> Option<Network> {
+    let address = address(headers, extensions, settings)?;
+    let ours = address.is_loopback() || settings.proxies.contains(&address);
+    (!ours).then(|| Network::of(address))
 }
 
 /// Signs out where there is something to sign out from; harmless otherwise.

@@ -5,6 +5,7 @@
 //! long file twice because of its last step.
 
 use super::WebState;
+use super::intake::{bounded, is_too_long};
 use super::place::InDrive;
 use super::problem::Problem;
 use apps::drive::locks::Locks;
@@ -28,6 +29,18 @@ pub(super) struct Stored {
     pub entry: Entry,
     /// Machines that surely have it.
     pub copies: usize,
+    /// Machines that are to have it, in the end.
+    pub wanted: usize,
+}
+
+impl Stored {
+    fn new(state: &WebState, drive: DriveId, source: &Source, entry: Entry) -> Stored {
+        let layout = state.inner.client.layout();
+        // On fewer machines there is none for the rest to come to.
+        let wanted = usize::from(layout.replicas_wanted).min(layout.nodes.len());
+        let copies = copies(state, drive, source);
+        Stored { entry, copies, wanted: wanted.max(copies) }
+    }
 }
 
 /// A file on its way into a drive.
@@ -46,8 +59,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Would it be refused whatever its content? Better said before the bytes come.
-    pub async fn check(&self, state: &WebState) -> Result<(), DriveError> {
+    /// Would it be refused whatever its content, or for its length if that is known? Better said before the bytes come.
+    pub async fn check(&self, state: &WebState, length: Option<u64>) -> Result<Room, DriveError> {
         // The drive judges a put that cannot change anything as it would the real one.
         let path = apps::drive::DrivePath::parse(&self.path)?;
         let Some(parent) = path.parent() else {
@@ -62,14 +75,21 @@ impl Upload {
             Err(DriveError::NotFound { .. }) => None,
             Err(error) => return Err(error),
         };
+        let freed = there.as_ref().and_then(Entry::file).map_or(0, |file| file.size);
         let there_version = there.as_ref().and_then(Entry::file).map(|file| file.version);
         match (&self.condition, there) {
             // Sent once before, and applied: the put itself says so.
-            _ if there_version == Some(self.new.version) => Ok(()),
-            (PutCondition::CreateNew, Some(_)) if !self.again => Err(DriveError::Exists { path: self.path.clone() }),
-            (_, Some(entry)) if entry.is_folder() => Err(DriveError::IsAFolder { path: self.path.clone() }),
-            _ => Ok(()),
+            _ if there_version == Some(self.new.version) => {}
+            (PutCondition::CreateNew, Some(_)) if !self.again => {
+                return Err(DriveError::Exists { path: self.path.clone() });
+            }
+            (_, Some(entry)) if entry.is_folder() => return Err(DriveError::IsAFolder { path: self.path.clone() }),
+            _ => {}
         }
+        let left = state.inner.drives.within(self.quota).room(self.drive).await?;
+        let room = Room { left, freed };
+        room.judge(length.unwrap_or(0))?;
+        Ok(room)
     }
 
     /// Takes the bytes in, and puts the file.
@@ -77,10 +97,12 @@ impl Upload {
         self,
         state: &WebState,
         at: &InDrive,
+        room: Room,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     ) -> Result<Stored, Problem> {
-        let _room = super::room(&state.inner.uploads).await?;
-        let content = state.inner.client.write_blob_stream(UploadId::random(), source).await?;
+        let _place = state.inner.uploads.share(at.who()).place().await?;
+        let content = state.inner.client.write_blob_stream(UploadId::random(), room.bound(source)).await;
+        let content = content.map_err(|error| room.told(error))?;
         still_allowed(state, at).await?;
         Ok(self.commit(state, &Source::Content(content)).await?)
     }
@@ -101,7 +123,7 @@ impl Upload {
                     if let Some(user) = self.new.by {
                         drives.note(user, drive, &entry, RecentAct::Uploaded);
                     }
-                    return Ok(Stored { entry, copies: copies(state, drive, source) });
+                    return Ok(Stored::new(state, drive, source, entry));
                 }
                 Err(error) => error,
             };
@@ -113,9 +135,7 @@ impl Upload {
                         Source::Parts(..) => false,
                     };
                     return match state.inner.drives.stat(drive, &self.path).await {
-                        Ok(entry) if entry.file().is_some_and(same) => {
-                            Ok(Stored { entry, copies: copies(state, drive, source) })
-                        }
+                        Ok(entry) if entry.file().is_some_and(same) => Ok(Stored::new(state, drive, source, entry)),
                         // An earlier try may have been applied, and be overtaken by now.
                         Ok(_) => Err(unknown.unwrap_or(error)),
                         Err(error) => Err(unknown.unwrap_or(error)),
@@ -137,6 +157,46 @@ impl Upload {
             tracing::debug!(%error, "a put is tried again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// What may come to where a file is to go: what comes beyond it would be refused at the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Bytes more that the drive takes; none: there is no bound.
+    left: Option<u64>,
+    /// Bytes of what is replaced: whether they go with it is known at the end.
+    freed: u64,
+}
+
+impl Room {
+    /// For a file beside what is there.
+    pub async fn beside(state: &WebState, drive: DriveId, quota: Option<u64>) -> Result<Room, DriveError> {
+        Ok(Room { left: state.inner.drives.within(quota).room(drive).await?, freed: 0 })
+    }
+
+    fn judge(self, length: u64) -> Result<(), DriveError> {
+        let needed = length.saturating_sub(self.freed);
+        match self.left {
+            Some(room) if needed > room => Err(DriveError::Quota { needed, room }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes of a file, as long as there is room for them.
+    pub fn bound(
+        self,
+        source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
+        bounded(source, self.left.map_or(u64::MAX, |left| left.saturating_add(self.freed)))
+    }
+
+    /// Why the bytes were not taken.
+    pub fn told(self, error: ClientError) -> DriveError {
+        match self.left {
+            Some(room) if is_too_long(&error) => DriveError::Quota { needed: room.saturating_add(1), room },
+            _ => error.into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::world::{Answer, Browser, PASSWORD, World, code};
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -46,6 +47,7 @@ async fn every_route_is_described_and_closed_to_those_who_may_not() {
         let body = json!({
             "name": "x", "password": "x", "display": "x", "old": "x", "new": "x", "code": "x", "secret": "x",
             "challenge": "x", "label": "x", "protocols": ["imap"], "sign_up": "open", "audit_days": 1, "users_max": 1,
+            "host": "x", "port": 1, "tls": "implicit", "from": "x@x", "site": "https://x", "to": "x@x", "who": "x",
         });
         let url = format!("/api/v1{path}");
         if (method.as_str(), path.as_str()) == ("DELETE", "/session") {
@@ -179,6 +181,7 @@ async fn administrators_look_after_people() {
     let cy = world.browser("cy").await;
     let listed = ok(&ada, "GET", "/users?limit=2", json!({})).await;
     assert_eq!((listed["users"].as_array().unwrap().len(), listed["next"].is_string()), (2, true));
+    assert!(listed["users"][0]["used"] == 0 && listed["usual_quota"].is_null(), "{listed}");
     let changed = ok(&ada, "PATCH", "/users/cy", json!({"quota": null, "role": "administrator"})).await;
     assert_eq!((&changed["quota"], &changed["role"]), (&Value::Null, &json!("administrator")));
     ok(&ada, "PATCH", "/users/cy", json!({"quota": 9, "role": "user"})).await;
@@ -290,5 +293,44 @@ async fn who_is_signed_out_while_the_bytes_come_puts_nothing() {
     }
     assert_eq!(ben.get("/api/v1/drive/list?path=%2F").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(world.browser("ben").await.names("/").await, Vec::<String>::new());
+    world.stop().await;
+}
+
+/// Who comes by every day stays signed in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_used_is_kept_by_the_browser_as_long_as_here() {
+    let world = World::new().await;
+    let ben = world.browser("ben").await;
+    let kept = |answer: &Answer| {
+        answer.headers.get_all("set-cookie").iter().map(|it| it.to_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&ben.get("/").await), [""; 0], "it is as new");
+    for _ in 0..3 {
+        world.gate.later(Duration::from_secs(20 * 24 * 3600));
+        let prolonged = async {
+            loop {
+                // It may be known by what was read a moment ago.
+                let answer = ben.get("/").await;
+                assert_eq!(answer.status, StatusCode::OK);
+                if !kept(&answer).is_empty() {
+                    break answer;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(20), prolonged).await.expect("the cookie is sent again");
+        let [cookie] = &kept(&answer)[..] else { panic!("{:?}", kept(&answer)) };
+        assert!(cookie.starts_with(&format!("{}; ", ben.cookie)) && cookie.contains("Max-Age=2592000;"), "{cookie}");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        assert_eq!(kept(&ben.get("/").await), [""; 0], "once");
+    }
+    // What an answer says of it itself stands alone, and programs have no cookie.
+    world.gate.later(Duration::from_secs(20 * 24 * 3600));
+    let token = ben.cookie.split_once('=').unwrap().1;
+    let bearer = format!("Bearer {token}");
+    let answer = world.send("GET", "/api/v1/me", &[("authorization", &bearer)], "").await;
+    assert!(answer.status.is_success() && kept(&answer).is_empty(), "{answer:?}", answer = answer.text());
+    let [cookie] = &kept(&ben.form("/logout", "").await)[..] else { panic!("one cookie") };
+    assert!(cookie.contains("Max-Age=0"), "{cookie}");
     world.stop().await;
 }

@@ -11,7 +11,7 @@ async fn intact_copies_are_told_and_rot_is_found_by_reading() {
     let large: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 16) as u8).collect();
     assert!(ada.put("/large", large).await.status.is_success());
     assert!(ada.put("/small", "a few words").await.status.is_success());
-    for (path, blocks, words) in [("/large", 3, "1 of 1 intact"), ("/small", 0, "1 of 1 machines hold it")] {
+    for (path, blocks, words) in [("/large", 3, "1 of 1 intact"), ("/small", 0, "1 of 1 present")] {
         let looked = ada.get(&format!("/api/v1/drive/copies?path={path}")).await.json();
         assert_eq!((&looked["intact"], &looked["wanted"], &looked["next"]), (&json!(1), &json!(1), &json!(null)));
         let read = ada.json("POST", "/api/v1/drive/copies", json!({"path": path, "version": looked["version"]})).await;

@@ -42,7 +42,7 @@ async fn the_trash_is_a_plain_page() {
     let restored = ada.form("/trash/restore", &format!("id={}", ids[0])).await;
     assert_eq!(restored.status, StatusCode::SEE_OTHER, "{}", restored.text());
     let told = ada.get(restored.header("location")).await;
-    assert!(told.text().contains("Restored to /top (2)"), "{}", told.text());
+    assert!(told.text().contains("Restored to My Drive/top (2)"), "{}", told.text());
     assert_eq!(ada.names("/").await, ["papers & <b>", "top", "top (2)"]);
     // An address made up by somebody tells nothing.
     let other = format!("/trash?done=restored&restored={}", "0".repeat(32));
@@ -155,5 +155,36 @@ async fn versions_are_on_the_page_of_a_file() {
     assert_eq!(ada.get("/details?path=/none").await.status, StatusCode::NOT_FOUND);
     assert_eq!(ada.get("/details?path=/").await.status, StatusCode::OK);
     assert_eq!(ada.get("/details").await.status, StatusCode::BAD_REQUEST);
+    world.stop().await;
+}
+
+/// The line that says how full the drive is.
+fn fullness(page: &str) -> &str {
+    let line = page.split_once(r#"id="usage""#).unwrap_or_else(|| panic!("none in {page}")).1;
+    line.split_once("</p>").unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_say_how_full_the_drive_is() {
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    assert!(ben.put("/a", "x".repeat(950)).await.status.is_success());
+    let said = ben.get("/").await;
+    assert!(fullness(said.text()).contains("950 B used") && !fullness(said.text()).contains("<progress"));
+    for (quota, state, remark) in
+        [(1900, "", ""), (1000, "nearly", "Nearly full"), (950, "full", "Full: "), (10, "full", "Full: ")]
+    {
+        let set = ada.json("PATCH", "/api/v1/users/ben", json!({"quota": quota})).await;
+        assert!(set.status.is_success(), "{}", set.text());
+        let page = ben.get("/").await;
+        let line = fullness(page.text());
+        assert!(line.contains(&format!("data-state=\"{state}\"")) && line.contains(remark), "{line}");
+        assert!(line.contains("<progress value="), "{line}");
+    }
+    let made = ben.json("POST", "/api/v1/drives", json!({"name": "Tea club"})).await.json();
+    let id = made["id"].as_str().unwrap();
+    for page in [format!("/drives/{id}/"), format!("/drives/{id}/members")] {
+        assert!(fullness(ben.get(&page).await.text()).contains("0 B used"), "{page}");
+    }
     world.stop().await;
 }

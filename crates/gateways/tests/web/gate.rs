@@ -4,6 +4,7 @@ use apps::store::{ByteSource, ByteStream, ScanPage, Store};
 use async_trait::async_trait;
 use client::{Client, ClientError, Content, ScanCursor, UploadId};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -26,11 +27,24 @@ pub struct Gate {
     waits: Mutex<Option<(TableId, Held)>>,
     came: Notify,
     go_on: Notify,
+    /// Milliseconds by which it is later than it is.
+    later: AtomicU64,
 }
 
 impl Gate {
     pub fn before(client: Client) -> Arc<Gate> {
-        Arc::new(Gate { client, waits: Mutex::default(), came: Notify::new(), go_on: Notify::new() })
+        Arc::new(Gate {
+            client,
+            waits: Mutex::default(),
+            came: Notify::new(),
+            go_on: Notify::new(),
+            later: AtomicU64::new(0),
+        })
+    }
+
+    /// For accounts and drives it is so much later from now on.
+    pub fn later(&self, by: Duration) {
+        self.later.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// While `act` is under way, `meanwhile` is done: just before the first transaction of the act that rests on a row of
@@ -96,7 +110,7 @@ impl Store for Gate {
     }
 
     fn now(&self) -> WallMillis {
-        Store::now(&self.client)
+        WallMillis(Store::now(&self.client).0 + self.later.load(Ordering::Relaxed))
     }
 
     fn operation(&self, partition_key: &[u8]) -> OperationId {

@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_deleted_or_replaced_comes_back() {
@@ -149,5 +150,67 @@ async fn nobody_keeps_more_than_the_quota() {
     assert_eq!(outcomes["outcomes"][0]["error"]["kind"], "quota");
     // Another's bound is another's.
     assert_eq!(ada.put("/g", "x".repeat(1600)).await.status, StatusCode::CREATED);
+    world.stop().await;
+}
+
+/// What does not fit is not taken in first, by whatever way it comes, and how long it is need not be told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_room_is_refused_before_it_is_stored() {
+    let world = World::new().await;
+    let (ada, ben) = (world.browser("ada").await, world.browser("ben").await);
+    const MIB: usize = 1 << 20;
+    let different = |n: u8, len: usize| {
+        let mut out = vec![0; len];
+        blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut out);
+        out
+    };
+    assert_eq!(ben.put("/f", different(0, MIB)).await.status, StatusCode::CREATED);
+    let set = ada.json("PATCH", "/api/v1/users/ben", json!({"quota": 2 * MIB})).await;
+    assert_eq!(set.status, StatusCode::OK);
+    let before = world.block_files().len();
+    let large = different(1, 12 * MIB);
+    // Its length is told.
+    assert_eq!(ben.put("/g", large.clone()).await.kind(), "quota");
+    assert_eq!(world.block_files().len(), before);
+    // It is not told: only what there is room for was taken, and a block or two that were at hand.
+    let head = format!(
+        "PUT /api/v1/drive/file?path=/g HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncookie: {1}\r\n\
+         connection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+        world.host, ben.cookie
+    );
+    let mut stream = tokio::net::TcpStream::connect(&world.host).await.unwrap();
+    let sent = [head.as_bytes(), format!("{:x}\r\n", large.len()).as_bytes(), &large, b"\r\n0\r\n\r\n"].concat();
+    let _refused_meanwhile = stream.write_all(&sent).await;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 507") && answer.contains("\"quota\""), "{answer}");
+    assert!(world.block_files().len() <= before + 2, "{} blocks", world.block_files().len() - before);
+    // By the form, after a file that fits.
+    let part = |name: &str, content: &[u8]| {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+        [head.as_bytes(), content, b"\r\n"].concat()
+    };
+    let before = world.block_files().len();
+    let form = [part("fits", b"1"), part("does-not", &different(2, 12 * MIB)), b"--b--\r\n".to_vec()].concat();
+    let kind = [("content-type", "multipart/form-data; boundary=b")];
+    let told = ben.send("POST", "/forms/upload?path=%2F", &kind, form).await;
+    assert_eq!(told.status, StatusCode::INSUFFICIENT_STORAGE);
+    assert!(
+        told.text().contains("1 of the files were received and are saved. Then: The drive is full"),
+        "{}",
+        told.text()
+    );
+    assert_eq!(ben.names("/").await, ["f", "fits"]);
+    assert!(world.block_files().len() <= before + 2, "{} blocks", world.block_files().len() - before);
+    // By WebDAV.
+    let sync = crate::dav::client(&world, "ben", true).await;
+    let before = world.block_files().len();
+    let put = world.send("PUT", "/dav/home/g", &[("authorization", &sync.authorization)], different(3, 12 * MIB)).await;
+    assert_eq!(put.status, StatusCode::INSUFFICIENT_STORAGE, "{}", put.text());
+    assert_eq!(world.block_files().len(), before);
+    // What is the same needs no more, however full the drive is.
+    assert_eq!(ben.put("/h", vec![b'x'; MIB - 1]).await.status, StatusCode::CREATED);
+    assert_eq!(ben.put("/f", different(0, MIB)).await.status, StatusCode::OK);
     world.stop().await;
 }

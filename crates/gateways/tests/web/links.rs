@@ -1,7 +1,7 @@
 //! Links: their owner's pages and JSON, and what guests without an account see and cannot.
 
 use crate::archive::read;
-use crate::world::{Answer, Browser, World, encode};
+use crate::world::{Answer, Browser, World, encode, json_of};
 use apps::Device;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ async fn guests_look_and_download() {
         }
     }
     assert_eq!(guest.get(&format!("{s}/file")).await.status, StatusCode::NOT_FOUND, "a folder is no file");
-    assert!(guest.send("PUT", &format!("{s}/upload?name=x"), &[], "x").await.status.is_client_error());
+    assert!(guest.send("PUT", &format!("{}/file?name=x", json_of(&s)), &[], "x").await.status.is_client_error());
     // A guest's cookie opens nothing else, and a session nothing here.
     let cookie = cookie.split(';').next().unwrap();
     let inside = guest.send("GET", "/api/v1/drive/list?path=/", &[("cookie", cookie)], "").await;
@@ -237,11 +237,11 @@ async fn drop_boxes_take_and_show_nothing() {
     let ada = with_files(&world).await;
     let guest = world.stranger();
     // A bound is told in the units that it is typed in.
-    let typed = make(&ada, json!({"path": "/private/shared", "mode": "drop_box", "bytes": 100 << 10})).await;
-    assert!(guest.get(&at(&typed)).await.text().contains("Up to 100 KiB"));
+    let typed = make(&ada, json!({"path": "/private/shared", "mode": "drop_box", "bytes": 100_000})).await;
+    assert!(guest.get(&at(&typed)).await.text().contains("Up to 100 kB"));
     let ours = ada.get("/share?path=/private/shared").await;
     assert!(
-        ours.text().contains("0 B of 100 KiB received") && ours.text().contains("value=\"100K\""),
+        ours.text().contains("0 B of 100 kB received") && ours.text().contains("value=\"100K\""),
         "{}",
         ours.text()
     );
@@ -260,7 +260,7 @@ async fn drop_boxes_take_and_show_nothing() {
 
     // As scripts send it: again with the same version is once.
     let version = "0123456789abcdef0123456789abcdef";
-    let put = format!("{s}/upload?name=a.html&version={version}&mtime=1000");
+    let put = format!("{}/file?name=a.html&version={version}&mtime=1000", json_of(&s));
     for _ in 0..2 {
         let answer = guest.send("PUT", &put, &[("content-type", "text/plain")], "handed in").await;
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
@@ -278,10 +278,10 @@ async fn drop_boxes_take_and_show_nothing() {
     assert_eq!(ada.names("/private/shared").await, ["a (2).html", "a.html", "one", "sub", "two"]);
 
     // Not more than it takes, said before and after the bytes.
-    let much = guest.send("PUT", &format!("{s}/upload?name=much"), &[], "x".repeat(90)).await;
+    let much = guest.send("PUT", &format!("{}/file?name=much", json_of(&s)), &[], "x".repeat(90)).await;
     assert_eq!((much.status, &*much.kind()), (StatusCode::INSUFFICIENT_STORAGE, "link_full"));
     for name in ["..", "", "a%2Fb"] {
-        let bad = guest.send("PUT", &format!("{s}/upload?name={name}"), &[], "x").await;
+        let bad = guest.send("PUT", &format!("{}/file?name={name}", json_of(&s)), &[], "x").await;
         assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{name:?}");
     }
     // Its owner's quota holds, and is not told.
@@ -289,7 +289,7 @@ async fn drop_boxes_take_and_show_nothing() {
     let ben = world.browser("ben").await;
     ben.json("POST", "/api/v1/drive/folder", json!({"path": "/box"})).await;
     let bens = at(&make(&ben, json!({"path": "/box", "mode": "drop_box"})).await);
-    let full = guest.send("PUT", &format!("{bens}/upload?name=x"), &[], "x".repeat(3000)).await;
+    let full = guest.send("PUT", &format!("{}/file?name=x", json_of(&bens)), &[], "x".repeat(3000)).await;
     assert_eq!((full.status, &*full.kind()), (StatusCode::INSUFFICIENT_STORAGE, "no_room"));
     assert!(!full.text().contains("2000") && !full.text().contains("left"), "{}", full.text());
     assert_eq!(ben.names("/box").await, [""; 0]);
@@ -382,7 +382,7 @@ async fn links_lead_into_shared_drives_while_their_makers_may_write_there() {
 
     let guest = world.stranger();
     assert_eq!(guest.get(&format!("{link}/file")).await.text(), "tea");
-    let sent = guest.send("PUT", &format!("{drop_box}/upload?name=leaf.txt"), &[], "leaf").await;
+    let sent = guest.send("PUT", &format!("{}/file?name=leaf.txt", json_of(&drop_box)), &[], "leaf").await;
     assert!(sent.status.is_success(), "{:?}", sent.body);
     let listed = ben.get(&format!("{api}/list?path=/box")).await.json();
     assert_eq!(listed["entries"][0]["name"], "leaf.txt");
@@ -391,7 +391,7 @@ async fn links_lead_into_shared_drives_while_their_makers_may_write_there() {
     for address in [&link, &drop_box, &format!("{link}/file")] {
         assert_eq!(guest.get(address).await.status, StatusCode::GONE, "{address}");
     }
-    let sent = guest.send("PUT", &format!("{drop_box}/upload?name=late.txt"), &[], "late").await;
+    let sent = guest.send("PUT", &format!("{}/file?name=late.txt", json_of(&drop_box)), &[], "late").await;
     assert_eq!(sent.status, StatusCode::GONE, "{:?}", sent.body);
     role("edit").await;
     assert_eq!(guest.get(&format!("{link}/file")).await.text(), "tea");

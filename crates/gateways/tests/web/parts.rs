@@ -1,6 +1,6 @@
 //! Files that are sent in parts.
 
-use crate::world::{Answer, Browser, World, encode};
+use crate::world::{Answer, Browser, World, encode, json_of};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -117,11 +117,16 @@ async fn guests_hand_in_by_parts_what_the_link_takes() {
     let mut guest = world.stranger();
     let film = |size: usize| json!({"name": "film", "size": size, "type": "video/mp4", "mtime": 5});
     let named = json!({"name": "film", "size": size, "upload": "0d".repeat(16)});
-    let at = format!("{link}/uploads");
+    let at = format!("{}/uploads", json_of(link));
     let locked = guest.json("POST", &at, film(1)).await;
     assert_eq!((locked.status, locked.kind()), (StatusCode::FORBIDDEN, "password_needed".into()));
     let opened = guest.form(link, "password=open+up").await;
     guest.take_cookie(&opened);
+    let paths = opened.headers.get_all("set-cookie").iter().filter_map(|set| {
+        let (_, path) = set.to_str().ok()?.split_once("; Path=")?;
+        path.split_once(';').map(|(path, _)| path.to_string())
+    });
+    assert_eq!(paths.collect::<Vec<_>>(), [link.to_string(), json_of(link)], "pages' scripts show it, too");
     assert_eq!(guest.json("POST", &at, film(size + 11)).await.kind(), "link_full");
     assert_eq!(guest.json("POST", &at, json!({"name": "../x", "size": 1})).await.status, StatusCode::BAD_REQUEST);
 
@@ -154,5 +159,74 @@ async fn guests_hand_in_by_parts_what_the_link_takes() {
     assert_eq!(world.stranger().get(&one).await.status, StatusCode::FORBIDDEN);
     assert_eq!(guest.send("DELETE", &one, &[], "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(guest.json("POST", &at, film(10)).await.status, StatusCode::CREATED);
+    world.stop().await;
+}
+
+/// Folders come with files, by parts or whole, and by themselves; no further than the link leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_hand_in_folders() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    ada.json("POST", "/api/v1/drive/folder", json!({"path": "/box/Trip", "parents": true})).await;
+    let asked = json!({"path": "/box", "mode": "drop_box", "password": "open up"});
+    let link = ada.json("POST", "/api/v1/drive/links", asked).await.json()["link"]["address"].clone();
+    let link = link.as_str().unwrap();
+    let mut guest = world.stranger();
+    let (batch, api) = ("0b".repeat(16), json_of(link));
+    let names = async |path: &str| {
+        let mut names = ada.names(path).await;
+        names.sort();
+        names
+    };
+    let folder = |path: &str| json!({"folder": path, "batch": batch});
+    let folders = format!("{api}/folder");
+    assert_eq!(guest.json("POST", &folders, folder("Trip")).await.kind(), "password_needed");
+    let opened = guest.form(link, "password=open+up").await;
+    guest.take_cookie(&opened);
+    for bad in ["..", "/../x", "a//b", &"d/".repeat(101), &"x".repeat(256), "a\u{0}"] {
+        let at = format!("{api}/file?name=a&batch={batch}&folder={}", crate::world::encode(bad));
+        for refused in [
+            guest.json("POST", &folders, folder(bad)).await,
+            guest.send("PUT", &at, &[], "x").await,
+            guest
+                .json("POST", &format!("{api}/uploads"), json!({"name": "a", "size": 1, "folder": bad, "batch": batch}))
+                .await,
+        ] {
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}: {:?}", refused.body);
+        }
+    }
+    // Nor does one who names no batch come into the folders of another who names none.
+    let unnamed = json!({"name": "a", "size": 1, "folder": "Trip"});
+    assert_eq!(guest.json("POST", &format!("{api}/uploads"), unnamed).await.kind(), "bad_request");
+    assert_eq!(names("/box").await, ["Trip"], "what is refused changes nothing");
+
+    // A name is composed; what is there already is not told of.
+    for (path, name) in [("Trip/e\u{301}", "a"), ("/Trip/\u{e9}/", "b")] {
+        let at = format!("{api}/file?name={name}&batch={batch}&folder={}", crate::world::encode(path));
+        let sent = guest.send("PUT", &at, &[], "x").await;
+        assert_eq!((sent.status, &sent.json()["entry"]), (StatusCode::CREATED, &json!({"name": name, "size": 1})));
+    }
+    for _ in 0..2 {
+        assert_eq!(guest.json("POST", &folders, folder("Trip/empty")).await.status, StatusCode::NO_CONTENT);
+    }
+    let begun = guest
+        .json("POST", &format!("{api}/uploads"), json!({"name": "c", "size": 1, "folder": "Trip", "batch": batch}))
+        .await;
+    assert_eq!(names("/box").await, ["Trip", "Trip (2)"], "it is made before the file is sent");
+    let upload = begun.json()["upload"].as_str().unwrap().to_string();
+    part(&guest, &format!("{api}/uploads/{upload}?name=c"), 1, b"x").await;
+    let whole = json!({"name": "c", "folder": "Trip", "batch": batch});
+    let done = guest.json("POST", &format!("{api}/uploads/{upload}/complete"), whole).await;
+    assert_eq!(done.status, StatusCode::CREATED, "{:?}", done.body);
+    assert_eq!(names("/box").await, ["Trip", "Trip (2)"]);
+    assert_eq!(names("/box/Trip (2)").await, ["c", "empty", "\u{e9}"]);
+    assert_eq!(names("/box/Trip (2)/\u{e9}").await, ["a", "b"]);
+    assert_eq!(names("/box/Trip").await.len(), 0);
+
+    // Where guests only look, nothing is made.
+    let asked = json!({"path": "/box"});
+    let view = ada.json("POST", "/api/v1/drive/links", asked).await.json()["link"]["address"].clone();
+    let made = guest.json("POST", &format!("{}/folder", json_of(view.as_str().unwrap())), folder("x")).await;
+    assert_eq!(made.status, StatusCode::NOT_FOUND, "{:?}", made.body);
     world.stop().await;
 }

@@ -45,7 +45,7 @@ fn path_of(address: &str) -> &str {
     &address[address.find("://").unwrap() + 3..][address[address.find("://").unwrap() + 3..].find('/').unwrap()..]
 }
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "/settings",
     "/settings/security",
     "/settings/devices",
@@ -54,6 +54,7 @@ const PAGES: [&str; 9] = [
     "/people",
     "/people/invitations",
     "/people/rules",
+    "/people/mail",
     "/people/log",
 ];
 
@@ -88,6 +89,9 @@ async fn pages_are_for_whom_they_are() {
         ("/people/invitations", "role=administrator&days=7"),
         ("/people/invitations/take-back", "id=00"),
         ("/people/rules", "sign_up=open&users=1&days=1"),
+        ("/people/mail", "host=evil.example&port=25&tls=starttls&from=a%40x&site=http%3A%2F%2Fevil.example"),
+        ("/people/mail/test", "to=a%40x"),
+        ("/people/mail/off", ""),
     ] {
         let answer = ben.form(path, body).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text());
@@ -122,7 +126,15 @@ async fn a_person_comes_and_goes() {
     assert_eq!(set.status, StatusCode::OK, "{}", set.text());
     assert_eq!(stranger.get(&link).await.status, StatusCode::NOT_FOUND);
     let cleo = world.browser("cleo").await;
-    assert!(cleo.get("/settings").await.text().contains("of 2 GiB used"));
+    assert!(cleo.get("/settings").await.text().contains("of 2.0 GB used"));
+
+    // What each keeps, and may keep, is in the list; in the right line.
+    assert!(cleo.put("/a", vec![1; 1500]).await.status.is_success());
+    let list = ada.get("/people").await;
+    for (name, storage) in [("ben", "0 B used"), ("cleo", "1.5 kB of 2.0 GB used")] {
+        let line = between(list.text(), &format!("/people/of/{name}"), "</tr>");
+        assert!(line.contains(&format!(">{storage}<")), "{line}");
+    }
 
     // Changed, shut out, let in, sent away.
     done(&ada, "/people/of/cleo", &[("display", "Cleo <b>"), ("role", "user"), ("quota", "")]).await;
@@ -184,7 +196,7 @@ async fn people_come_by_invitation_or_by_themselves() {
     let joined = emil.form("/sign-up", &typed).await;
     assert_eq!(joined.status, StatusCode::SEE_OTHER, "{}", joined.text());
     emil.take_cookie(&joined);
-    assert!(emil.get("/settings").await.text().contains("of 1 GiB used"));
+    assert!(emil.get("/settings").await.text().contains("of 1.0 GB used"));
     world.stop().await;
 }
 
@@ -230,12 +242,31 @@ async fn one_looks_after_ones_own_account() {
         .form("/settings/devices/connect", &fields(&[("label", "Laptop"), ("protocol", "grpc"), ("write", "yes")]))
         .await;
     assert_eq!(secrets(&made).len(), 1);
+    let server = format!("<code>{}:7070</code>", world.host.split(':').next().unwrap());
+    assert!(made.text().contains(&server) && made.text().contains("authorization: Basic "), "{}", made.text());
     refused(&ben, "/settings/devices/connect", &[("label", ""), ("protocol", "grpc")]).await;
     let page = ben.get("/settings/devices").await.text().to_string();
     let id = between(&page[page.find("app-passwords").unwrap()..], r#"name="id" value=""#, "\"").to_string();
     assert!(page.contains("<strong>Laptop</strong>"));
     assert!(!done(&ben, "/settings/devices/remove", &[("id", &id)]).await.contains("<strong>Laptop"));
     refused(&ben, "/settings/devices/remove", &[("id", &id)]).await;
+    let made = ben.form("/settings/devices/connect", &fields(&[("label", "Folder"), ("protocol", "webdav")])).await;
+    let secret = secrets(&made)[0].clone();
+    for typed in [
+        format!("<code>http://{}/dav/home/</code>", world.host),
+        format!("<code>dav://{}/dav/home/</code>", world.host),
+        format!("<code>http://{}/dav/home/ ben {secret}</code>", world.host),
+        format!("url=http://{}/dav/home vendor=owncloud user=ben pass={secret} --obscure", world.host),
+    ] {
+        assert!(made.text().contains(&typed), "{typed} in {}", made.text());
+    }
+    let made = ben.form("/settings/devices/connect", &fields(&[("label", "Backup"), ("protocol", "s3")])).await;
+    let secret = secrets(&made)[0].clone();
+    for typed in
+        ["<code>us-east-1</code>".to_string(), "<code>ben</code>".into(), format!("AWS_SECRET_ACCESS_KEY={secret}")]
+    {
+        assert!(made.text().contains(&typed), "{typed} in {}", made.text());
+    }
     done(&ben, "/settings/devices/sign-out-others", &[]).await;
 
     // What was done is told, and then all goes.
@@ -243,7 +274,8 @@ async fn one_looks_after_ones_own_account() {
     assert!(ben.get("/settings/leave").await.text().contains("data-testid=\"goes\""));
     refused(&ben, "/settings/leave", &[("password", "wrong")]).await;
     let left = ben.form("/settings/leave", &fields(&[("password", next)])).await;
-    assert_eq!((left.status, left.header("location")), (StatusCode::SEE_OTHER, "/login"));
+    assert_eq!((left.status, left.header("location")), (StatusCode::SEE_OTHER, "/login?done=left"));
+    assert!(ben.get("/login?done=left").await.text().contains("Your account was deleted."));
     assert_eq!(ben.get("/settings").await.status, StatusCode::SEE_OTHER);
     world.stop().await;
 }

@@ -223,3 +223,40 @@ async fn images_have_small_pictures() {
     assert!(guest.get(&format!("{s}/thumbnail")).await.status.is_client_error());
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_version_is_looked_at_restored_and_left() {
+    let world = World::new().await;
+    let ada = world.browser("ada").await;
+    for content in ["the first words", "the second words"] {
+        assert!(ada.put("/a.txt", content).await.status.is_success());
+    }
+    let details = ada.get("/details?path=%2Fa.txt").await;
+    let earlier = details.text().split('"').find(|it| it.starts_with("/view/a.txt?version=")).unwrap().to_string();
+    let page = ada.get(&earlier).await;
+    assert!(
+        page.text().contains("the first words") && page.text().contains("data-testid=\"earlier\""),
+        "{}",
+        page.text()
+    );
+    assert!(page.text().contains("href=\"/view/a.txt\" data-testid=\"to-newest\""));
+    let version = earlier.rsplit_once('=').unwrap().1;
+    assert!(
+        page.text().contains(&format!("/api/v1/drive/file?path=%2Fa.txt&#38;version={version}")),
+        "{}",
+        page.text()
+    );
+    let newest = ada.get("/view/a.txt").await;
+    assert!(newest.text().contains("the second words") && !newest.text().contains("data-testid=\"earlier\""));
+    // What is no version, and another's.
+    let ben = world.browser("ben").await;
+    assert!(ben.put("/a.txt", "his").await.status.is_success());
+    let gone = ada.get(&format!("/view/a.txt?version={}", "0".repeat(version.len()))).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND, "{}", gone.text());
+    assert_eq!(ben.get(&earlier).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.get("/view/a.txt?version=nonsense").await.status, StatusCode::BAD_REQUEST);
+    let restored = ada.form("/details/restore", &format!("path=%2Fa.txt&version={version}")).await;
+    assert_eq!(restored.status, StatusCode::SEE_OTHER);
+    assert!(ada.get("/view/a.txt").await.text().contains("the first words"));
+    world.stop().await;
+}

@@ -3,7 +3,7 @@
 use crate::gate::Gate;
 use apps::{Apps, Device, NewUser, Role};
 use atoll_gateways::Health;
-use atoll_gateways::web::{Door, Settings, WebState, serve};
+use atoll_gateways::web::{Bounds, Door, Settings, WebState, serve};
 use bytes::Bytes;
 use client::{Client, ClientConfig};
 use http_body_util::{BodyExt, Full};
@@ -66,6 +66,17 @@ impl World {
     }
 
     pub async fn on(address: &str) -> World {
+        World::bounded(address, Bounds::default()).await
+    }
+
+    /// Its gateway is less patient.
+    pub async fn within(bounds: Bounds) -> World {
+        let world = World::bounded("127.0.0.1:0", bounds).await;
+        world.people().await;
+        world
+    }
+
+    async fn bounded(address: &str, bounds: Bounds) -> World {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node_address = listener.local_addr().unwrap().to_string();
@@ -78,10 +89,12 @@ impl World {
         let settings = apps::Settings { drives, ..Default::default() };
         let gate = Gate::before(client.clone());
         let apps = Apps::with_store(gate.clone(), settings).await.unwrap();
+        apps.accounts.derive_secrets_from(&[7; 32]);
         let ready = Arc::new(AtomicBool::new(true));
         // So that callers can say where they are.
         let proxies = vec![[127, 0, 0, 1].into()];
-        let settings = Settings { proxies, metrics_from: vec![[10, 0, 0, 9].into()], ..Settings::default() };
+        let metrics_from = vec![[10, 0, 0, 9].into()];
+        let settings = Settings { proxies, metrics_from, bounds, s3_port: Some(9000), ..Settings::default() };
         let told = ready.clone();
         let health = move || Health { ready: told.load(Ordering::Relaxed), ..Health::default() };
         let state = WebState::new(client, apps.clone(), settings, Arc::new(health), Arc::default());
@@ -208,6 +221,11 @@ fn reads_documents_as_a_child() {
     if std::env::var_os("ATOLL_TEST_READS").is_some() {
         std::process::exit(extract::serve().into());
     }
+}
+
+/// Where the JSON of a link is.
+pub fn json_of(link: &str) -> String {
+    link.replacen("/s/", "/api/v1/links/", 1)
 }
 
 /// Percent-encodes all but letters and digits.

@@ -43,8 +43,9 @@ impl BlockKeeper {
             let reply = self.pool.call(&node.address, method::GET_BLOCK, rpc::codec::encode(&hash), timeout).await;
             match reply.and_then(|body| rpc::codec::decode_head::<Result<bool, Fault>>(&body)) {
                 Ok((Ok(true), raw)) => match self.write(hash, raw).await {
-                    Ok(()) => {
-                        self.fetched.fetch_add(1, Ordering::Relaxed);
+                    Ok(new) => {
+                        // Two may have fetched it at the same time.
+                        self.fetched.fetch_add(u64::from(new), Ordering::Relaxed);
                         tracing::debug!(%hash, from = %node.id, "block fetched from another node");
                         return Fetched::Here;
                     }

@@ -213,11 +213,12 @@ impl BlockKeeper {
         }
     }
 
-    async fn write(&self, hash: BlockHash, raw: Bytes) -> Result<(), Fault> {
+    /// True when it was not here.
+    async fn write(&self, hash: BlockHash, raw: Bytes) -> Result<bool, Fault> {
         let Ok(_permit) = self.writes.acquire().await else { return Err(Fault::Busy) };
         let (store, me) = (self.store.clone(), self.me);
         match tokio::task::spawn_blocking(move || store.put(hash, raw)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(new)) => Ok(new),
             Ok(Err(StorageError::Full { .. })) => Err(Fault::NoSpace { node: me }),
             Ok(Err(StorageError::Damaged(why))) => Err(Fault::Invalid(why)),
             Ok(Err(StorageError::Io(error))) if error.kind() == std::io::ErrorKind::InvalidInput => {

@@ -82,7 +82,7 @@ impl Inner {
         if !hosted(self, id) {
             return Err(self.not_serving(id));
         }
-        self.blocks.write(put.hash, raw).await
+        self.blocks.write(put.hash, raw).await.map(drop)
     }
 
     async fn have_blocks(self: &Arc<Self>, request: HaveBlocks) -> Result<Vec<bool>, Fault> {

@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(24 * 3600);
 const PAGE: usize = 64;
 /// Blocks verified at the same time on request: disks like a queue.
 const AT_ONCE: usize = 2;
+/// Partitions whose tables are waited for at the same time.
+const SETTLED_AT_ONCE: usize = 16;
 /// Rounds of trying for what is missing before it is reported as lost.
 const TRIES: u32 = 3;
 /// Where the background scrub is, in the data folder.
@@ -158,6 +160,12 @@ impl BlockKeeper {
     async fn scrub_now(&self, inner: &Arc<Inner>) {
         let report = |change: &dyn Fn(&mut ScrubReport)| change(&mut self.scrub.report.lock());
         let fetched_before = self.fetched.load(Ordering::Relaxed);
+        let partitions: Vec<PartitionId> = inner.partitions().iter().map(|partition| partition.id).collect();
+        let hosts: Vec<PartitionId> = partitions.into_iter().filter(|id| hosted(inner, *id)).collect();
+        // A reference that was given a moment ago may be on its way to the tables. Where they are behind for long, what they
+        // have is looked through.
+        let settled = stream::iter(hosts.iter().filter_map(|id| inner.partition(*id)));
+        settled.for_each_concurrent(SETTLED_AT_ONCE, async |partition| drop(inner.settled(partition).await)).await;
         let mut after = None;
         loop {
             let store = self.store.clone();
@@ -178,8 +186,7 @@ impl BlockKeeper {
             after = Some(last);
         }
         // Every reference has its block.
-        let partitions: Vec<PartitionId> = inner.partitions().iter().map(|partition| partition.id).collect();
-        for id in partitions.into_iter().filter(|id| hosted(inner, *id)) {
+        for id in hosts {
             if let Err(fault) = self.look_through(inner, id).await {
                 report(&|report| report.problem = Some(fault.to_string()));
             }

@@ -101,6 +101,12 @@ impl Replica {
         if self.declines(env) && !batch.entries.is_empty() {
             return;
         }
+        // A syncing member's word holds nobody back: what its tables cannot follow it asks for again.
+        let lags = self.lags(env) && !batch.entries.is_empty();
+        if let Some(role) = self.role.as_mut().filter(|role| lags && role.state == MemberState::Syncing) {
+            role.upstream_last = role.upstream_last.max(batch.last);
+            return;
+        }
         // Entries follow each other without holes, or the message is nonsense.
         let mut expected = batch.previous.seq;
         let follows = batch.entries.iter().all(|entry| {

@@ -5,11 +5,12 @@ use super::overlay::Overlay;
 use super::replica::Replica;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use types::limits::{OPERATION_SKEW_MAX, OPERATION_WINDOW};
 use types::transaction::{from_sortable, sortable};
 use types::{
-    Effect, Item, ItemKey, LogEntry, OperationId, Record, Refusal, Seq, Test, Transaction, TransactionResult, Update,
-    Verdict, Version, WallMillis,
+    Effect, Item, ItemKey, LogEntry, Monotonic, OperationId, Record, Refusal, Seq, Test, Transaction,
+    TransactionResult, Update, Verdict, Version, WallMillis,
 };
 
 /// Bytes of entries under way at a head, at most; beyond it clients hear *busy*.
@@ -18,6 +19,10 @@ pub const UNDER_WAY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const NODE_UNDER_WAY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Clients that wait at one head, at most.
 pub const WAITING_MAX: usize = 10_000;
+/// When the longest has waited for so long, more comes in than can be done: nobody else is let in, who would wait longer still …
+pub const WAITING_TIME_MAX: Duration = Duration::from_millis(500);
+/// … if at least so many wait: a few do no harm, and do not come from more load than can be borne but from a chain that changes.
+pub const WAITING_MIN: usize = 32;
 
 /// Clients that wait for an entry to commit.
 #[derive(Debug)]
@@ -25,8 +30,15 @@ pub(super) struct Head {
     /// The log's end when the epoch was adopted: all of it commits before this
     /// head may say what is committed.
     pub(super) floor: Seq,
-    waiting: BTreeMap<Seq, Vec<(RequestId, Waiting)>>,
+    waiting: BTreeMap<Seq, Wait>,
     count: usize,
+}
+
+/// Who waits for one entry.
+#[derive(Debug)]
+struct Wait {
+    since: Monotonic,
+    clients: Vec<(RequestId, Waiting)>,
 }
 
 #[derive(Debug)]
@@ -51,7 +63,7 @@ impl Head {
     pub(super) fn settle(&mut self, committed: Seq, overlay: &Overlay, out: &mut Vec<Command>) {
         while let Some((seq, _)) = self.waiting.first_key_value().filter(|(seq, _)| **seq <= committed) {
             let seq = *seq;
-            let waiting = self.waiting.remove(&seq).unwrap_or_default();
+            let waiting = self.waiting.remove(&seq).map_or(Vec::new(), |wait| wait.clients);
             self.count -= waiting.len();
             let result = overlay.entry(seq).map(|entry| result_of(entry));
             for (request, what) in waiting {
@@ -68,7 +80,7 @@ impl Head {
 
     /// The epoch is over for this head.
     pub(super) fn abandon(self, out: &mut Vec<Command>) {
-        for (request, what) in self.waiting.into_values().flatten() {
+        for (request, what) in self.waiting.into_values().flat_map(|wait| wait.clients) {
             let answer = match what {
                 Waiting::Write => Answer::Unknown,
                 Waiting::Fence | Waiting::Refusal(_) => Answer::Failed(Failure::NotReady("the chain is changing")),
@@ -82,9 +94,16 @@ impl Head {
         self.count >= WAITING_MAX
     }
 
-    fn wait(&mut self, seq: Seq, request: RequestId, what: Waiting) {
+    /// Whoever comes now would wait too long.
+    fn slow(&self, now: Monotonic) -> bool {
+        let longest = self.waiting.first_key_value().map(|(_, wait)| now - wait.since);
+        self.count >= WAITING_MIN && longest.is_some_and(|longest| longest > WAITING_TIME_MAX)
+    }
+
+    fn wait(&mut self, now: Monotonic, seq: Seq, request: RequestId, what: Waiting) {
         self.count += 1;
-        self.waiting.entry(seq).or_default().push((request, what));
+        let wait = self.waiting.entry(seq).or_insert_with(|| Wait { since: now, clients: Vec::new() });
+        wait.clients.push((request, what));
     }
 }
 
@@ -239,13 +258,15 @@ impl Replica {
             let seq = entry.version.seq;
             let replay = entry.outcome().map(|(_, outcome)| outcome.replay(fingerprint));
             match replay {
-                Some(Err(refusal)) => self.answer_when(seq, request, Waiting::Refusal(refusal), out),
+                Some(Err(refusal)) => self.answer_when(env, seq, request, Waiting::Refusal(refusal), out),
                 _ if asynchronous => out.reply(request, Answer::Accepted),
-                _ => self.answer_when(seq, request, Waiting::Write, out),
+                _ => self.answer_when(env, seq, request, Waiting::Write, out),
             }
             return Ok(());
         }
-        if let Some(outcome) = tables.outcome(&operation)? {
+        let is_new = self.overlay.is_new(&operation);
+        debug_assert!(!is_new || !matches!(tables.outcome(&operation), Ok(Some(_))), "a new operation was seen before");
+        if !is_new && let Some(outcome) = tables.outcome(&operation)? {
             let answer = match outcome.replay(fingerprint) {
                 Ok(_) if asynchronous => Answer::Accepted,
                 Ok(result) => Answer::Committed(result),
@@ -260,7 +281,7 @@ impl Replica {
         let (effects, counters) = match (decision.outcome, decision.rests_on) {
             (Ok(changes), _) => changes,
             (Err(refusal), Some(seq)) if seq > self.committed => {
-                self.answer_when(seq, request, Waiting::Refusal(refusal), out);
+                self.answer_when(env, seq, request, Waiting::Refusal(refusal), out);
                 return Ok(());
             }
             (Err(refusal), _) => return Err(refusal.into()),
@@ -269,7 +290,7 @@ impl Replica {
         if asynchronous {
             out.reply(request, Answer::Accepted);
         } else {
-            self.answer_when(seq, request, Waiting::Write, out);
+            self.answer_when(env, seq, request, Waiting::Write, out);
         }
         self.pump(env, out);
         Ok(())
@@ -308,7 +329,7 @@ impl Replica {
             (entry.version.seq, outcome.as_ref().is_some_and(|o| o.counters.is_none()), outcome)
         }) {
             match outcome {
-                _ if fence => self.answer_when(seq, request, Waiting::Fence, out),
+                _ if fence => self.answer_when(env, seq, request, Waiting::Fence, out),
                 Some(outcome) if seq <= self.committed => out.reply(request, Answer::Verdict(verdict(outcome))),
                 _ => out.reply(request, Answer::Verdict(Verdict::Pending)),
             }
@@ -323,9 +344,14 @@ impl Replica {
             out.reply(request, Answer::Verdict(Verdict::Unknown));
             return Ok(());
         }
+        // Nor can it be applied as long as its time is so far ahead; a fence for it would outlast what is remembered of it.
+        if operation.created.0 > now.0.saturating_add(OPERATION_SKEW_MAX.as_millis() as u64) {
+            out.reply(request, Answer::Verdict(Verdict::Unknown));
+            return Ok(());
+        }
         self.check_room(env)?;
         let seq = self.order(env, Some((*operation, 0, None)), Vec::new(), out);
-        self.answer_when(seq, request, Waiting::Fence, out);
+        self.answer_when(env, seq, request, Waiting::Fence, out);
         self.pump(env, out);
         Ok(())
     }
@@ -375,7 +401,8 @@ impl Replica {
         if have < env.replicas_min {
             return Err(Failure::TooFewReplicas { have, need: env.replicas_min });
         }
-        let crowded = self.role.as_ref().and_then(|role| role.heads.as_ref()).is_some_and(Head::crowded);
+        let head = self.role.as_ref().and_then(|role| role.heads.as_ref());
+        let crowded = head.is_some_and(|head| head.crowded() || head.slow(env.now));
         if self.overlay.weight() > UNDER_WAY_BYTES_MAX || env.under_way > NODE_UNDER_WAY_BYTES_MAX || crowded {
             return Err(Failure::Busy);
         }
@@ -398,7 +425,7 @@ impl Replica {
         version.seq
     }
 
-    fn answer_when(&mut self, seq: Seq, request: RequestId, what: Waiting, out: &mut Vec<Command>) {
+    fn answer_when(&mut self, env: &Environment, seq: Seq, request: RequestId, what: Waiting, out: &mut Vec<Command>) {
         let committed = self.committed;
         let Some(head) = self.role.as_mut().and_then(|role| role.heads.as_mut()) else { return };
         if seq > committed && head.crowded() {
@@ -409,7 +436,7 @@ impl Replica {
             };
             return out.reply(request, answer);
         }
-        head.wait(seq, request, what);
+        head.wait(env.now, seq, request, what);
         head.settle(committed, &self.overlay, out);
     }
 }

@@ -45,7 +45,7 @@ mod replica;
 pub use command::{
     Answer, Command, Environment, Failure, Holdings, Neighbour, Progress, RequestId, Tables, TablesFailed,
 };
-pub use head::{NODE_UNDER_WAY_BYTES_MAX, UNDER_WAY_BYTES_MAX, WAITING_MAX};
+pub use head::{NODE_UNDER_WAY_BYTES_MAX, UNDER_WAY_BYTES_MAX, WAITING_MAX, WAITING_MIN, WAITING_TIME_MAX};
 pub use message::{Body, CopyId, Message, Step};
 pub use plan::{Grain, Want};
 pub use read::ReadPlan;

@@ -2,9 +2,12 @@
 //! mean for each key. Entries up to the committed sequence are on their way
 //! into the tables; those above it are pending.
 
+use super::command::Environment;
+use super::head::{NODE_UNDER_WAY_BYTES_MAX, UNDER_WAY_BYTES_MAX};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use types::{Bound, Effect, HybridTime, Item, ItemKey, LogEntry, OperationId, Query, Read, Seq, Version};
+use types::limits::OPERATION_SKEW_MAX;
+use types::{Bound, Effect, HybridTime, Item, ItemKey, LogEntry, OperationId, Query, Read, Seq, Version, WallMillis};
 
 /// Entries above `base`, in order, without holes.
 #[derive(Debug, Default)]
@@ -14,12 +17,18 @@ pub(super) struct Overlay {
     entries: VecDeque<Arc<LogEntry>>,
     keys: BTreeMap<ItemKey, VecDeque<(Seq, Option<Item>)>>,
     operations: BTreeMap<OperationId, Seq>,
+    /// No operation that was created after this is remembered, here or in the tables.
+    newest_operation: WallMillis,
     weight: usize,
 }
 
 impl Overlay {
     pub(super) fn new(base: Version, base_time: HybridTime) -> Overlay {
-        Overlay { base, base_time, ..Overlay::default() }
+        // No head takes an operation that is further ahead of the time that it gives the entry.
+        let ahead = OPERATION_SKEW_MAX.as_millis() as u64;
+        let newest_operation =
+            WallMillis(if base == Version::ZERO { 0 } else { base_time.wall().0.saturating_add(ahead) });
+        Overlay { base, base_time, newest_operation, ..Overlay::default() }
     }
 
     /// The last entry, or what the tables hold when there is none.
@@ -40,6 +49,14 @@ impl Overlay {
     /// Bytes of entries, roughly.
     pub(super) fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// The tables are so far behind the log that a follower acknowledges nothing new: what waits in its memory has the bound
+    /// of what waits at a head, which then refuses. Only while the tables are at what is committed, up to `applying`, and
+    /// so for a while: they need nobody for that.
+    pub(super) fn lags(&self, applying: Seq, env: &Environment) -> bool {
+        let much = self.weight > UNDER_WAY_BYTES_MAX || env.under_way > NODE_UNDER_WAY_BYTES_MAX;
+        much && applying > self.base.seq
     }
 
     /// Adds the next entry.
@@ -63,6 +80,7 @@ impl Overlay {
         }
         if let Some((operation, ..)) = &entry.operation {
             self.operations.insert(*operation, seq);
+            self.newest_operation = self.newest_operation.max(operation.created);
         }
         self.weight += entry.weight();
         self.entries.push_back(entry);
@@ -157,6 +175,11 @@ impl Overlay {
             .range(first..)
             .take_while(|(key, _)| key.table == query.table && key.partition_key == query.partition_key)
             .filter(|(key, _)| query.contains(&key.sort_key))
+    }
+
+    /// It cannot have been seen before: nobody need look for it.
+    pub(super) fn is_new(&self, operation: &OperationId) -> bool {
+        operation.created > self.newest_operation
     }
 
     /// Where an operation is, if it is among the entries here.

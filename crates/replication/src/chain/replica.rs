@@ -266,12 +266,17 @@ impl Replica {
     /// Everything up to `seq` is in the tables.
     pub fn applied(&mut self, env: &Environment, seq: Seq, out: &mut Vec<Command>) {
         self.overlay.applied(seq.min(self.committed));
+        // What was held back for the tables' sake need not wait any more.
+        if self.role.as_ref().is_some_and(|role| role.upstream.is_some()) {
+            self.advance(env, out);
+        }
         self.pump(env, out);
     }
 
     /// Durability moved, here or below: acknowledge, commit, report.
     pub(super) fn advance(&mut self, env: &Environment, out: &mut Vec<Command>) {
         self.apply_committed(out);
+        let lags = self.lags(env);
         let Some(role) = &mut self.role else { return };
         // Invariants 1 and 2: the epoch is durable, and the lease counts, before anything is acknowledged.
         if !role.epoch_durable || !env.leased() || self.incomplete {
@@ -284,6 +289,7 @@ impl Replica {
         let through = self.durable.min(below).min(role.verified);
         match role.upstream {
             Some(upstream) => {
+                let through = if lags { through.min(self.applying) } else { through };
                 if role.linked && through > role.acked_up {
                     role.acked_up = through;
                     let body = Body::Ack { through };
@@ -339,6 +345,11 @@ impl Replica {
             *last = (*last).min(seq);
         }
         self.append(Record::Truncate { partition: self.partition, after: seq }, out);
+    }
+
+    /// The tables are far behind, and at it.
+    pub(super) fn lags(&self, env: &Environment) -> bool {
+        self.overlay.lags(self.applying, env)
     }
 
     /// Entries have been handed out to be applied that are not in the tables yet.

@@ -7,6 +7,7 @@ use super::measure::{Kind, Measured};
 use super::work::{Request, Work};
 use crate::failure::{Failure, Outcome};
 use clap::Args;
+use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const AFTER_A_MISS: Duration = Duration::from_millis(5);
 #[derive(Args, Debug, Clone)]
 pub struct Pace {
     /// Clients, each with one request under way
-    #[arg(long, short, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, short, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=32_768))]
     pub clients: u16,
     /// Requests a second, sent whether the ones before have ended or not, as far as clients are free; latency counts from when a
     /// request was due [default: each client sends the next when the last has ended]
@@ -70,9 +71,13 @@ impl Schedule {
     }
 }
 
-/// What a client saw.
+/// What clients saw of each kind of request. A few share one: a histogram for each of thousands takes gigabytes.
+type Shared = Arc<Mutex<Vec<Kind>>>;
+/// So many there are at most.
+const SHARED_MAX: usize = 64;
+
+/// What a client saw by itself.
 struct Seen {
-    kinds: Vec<Kind>,
     /// Longest time without a success.
     stall: Duration,
     /// Its last request came to nothing.
@@ -99,8 +104,12 @@ pub async fn drive<B>(
     let begin = start + pace.warm_up;
     let every = pace.rate.map(|rate| Duration::from_nanos(1_000_000_000 / u64::from(rate)));
     let schedule = Arc::new(Schedule { every, start, begin, end: begin + pace.duration, sent: AtomicU64::new(0) });
-    let clients = (0..usize::from(pace.clients))
-        .map(|n| tokio::spawn(client(work.clone(), n, schedule.clone())))
+    let number = usize::from(pace.clients);
+    let shared = (0..number.min(SHARED_MAX))
+        .map(|_| Ok(Shared::new(Mutex::new(kinds(&*work)?))))
+        .collect::<Outcome<Vec<_>>>()?;
+    let clients = (0..number)
+        .map(|n| tokio::spawn(client(work.clone(), n, schedule.clone(), shared[n % shared.len()].clone())))
         .collect::<Vec<_>>();
     tokio::time::sleep_until(begin).await;
     let begun = at_begin();
@@ -109,20 +118,22 @@ pub async fn drive<B>(
     let behind = schedule.behind();
     let mut measured = Measured { kinds: kinds(&*work)?, took: pace.duration, stalls: Vec::new(), stuck: 0, behind };
     for client in clients {
-        let Seen { kinds, stall, stuck } =
-            client.await.map_err(|error| Failure::failed(format!("a client failed: {error}")))??;
-        for (all, one) in measured.kinds.iter_mut().zip(&kinds) {
-            all.add(one)?;
-        }
+        let Seen { stall, stuck } =
+            client.await.map_err(|error| Failure::failed(format!("a client failed: {error}")))?;
         measured.stalls.push(stall);
         measured.stuck += usize::from(stuck);
+    }
+    for kinds in shared {
+        for (all, one) in measured.kinds.iter_mut().zip(&*kinds.lock()) {
+            all.add(one)?;
+        }
     }
     measured.stalls.sort_unstable();
     Ok(measured)
 }
 
-async fn client(work: Arc<dyn Work>, nth: usize, schedule: Arc<Schedule>) -> Outcome<Seen> {
-    let mut seen = Seen { kinds: kinds(&*work)?, stall: Duration::ZERO, stuck: false };
+async fn client(work: Arc<dyn Work>, nth: usize, schedule: Arc<Schedule>, kinds: Shared) -> Seen {
+    let mut seen = Seen { stall: Duration::ZERO, stuck: false };
     let mut random = SmallRng::from_os_rng();
     // Since when this client has been without an answer that it can use.
     let mut since = None;
@@ -137,14 +148,14 @@ async fn client(work: Arc<dyn Work>, nth: usize, schedule: Arc<Schedule>) -> Out
         // By its end: what ends in the measured time is what that time has achieved. What comes to nothing is told
         // whenever it does.
         if ended >= schedule.begin && (ended < schedule.end || seen.stuck) {
-            seen.kinds[kind].record(ended - due, result);
+            kinds.lock()[kind].record(ended - due, result);
         }
         match seen.stuck {
             false => since = None,
             true => tokio::time::sleep(AFTER_A_MISS).await,
         }
     }
-    Ok(seen)
+    seen
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn text(copies: &Copies) -> Vec<String> {
     let verified = copies.verified.map_or(String::new(), |at| format!(", verified {} or later", output::date(at)));
     let mut lines = match copies.blocks {
         _ if copies.untold() => vec!["not known: its machines could not be asked just now".to_string()],
-        0 => vec![format!("{} of {} machines hold it", copies.intact, copies.wanted)],
+        0 => vec![format!("{} of {} copies present", copies.intact, copies.wanted)],
         _ => vec![format!("{} of {} copies intact{verified}", copies.intact, copies.wanted)],
     };
     for (node, said) in &copies.nodes {

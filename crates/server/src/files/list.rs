@@ -26,7 +26,7 @@ pub struct ListArgs {
     /// Sizes and dates too
     #[arg(long, short)]
     pub long: bool,
-    /// Sizes for people (1.4 MiB) rather than in bytes
+    /// Sizes for people (1.4 MB) rather than in bytes
     #[arg(long, short = 'H')]
     pub human: bool,
     /// By size, the largest first; folders before files

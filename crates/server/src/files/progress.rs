@@ -13,7 +13,8 @@ impl Progress {
         let target =
             if shown && crate::output::watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
-        let form = "{prefix} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+        let form =
+            "{prefix} {bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left  {msg}";
         if let Ok(style) = ProgressStyle::with_template(form) {
             bar.set_style(style);
         }

@@ -7,6 +7,7 @@ use crate::output;
 use crate::session::{self, Credentials, login};
 use clap::{Args, Subcommand, ValueEnum};
 use client::remote::Remote;
+use client::remote::people::Recovery;
 use serde_json::{Value, json};
 
 /// Change your password; all other sessions end
@@ -27,6 +28,7 @@ pub struct PasswdArgs {
   atoll account end-session ID             or --others
   atoll account app-password add laptop --for webdav --for grpc --write
   atoll account second-factor on           then type the code that your program shows
+  atoll account recovery ada@example.org   for the case that you forget your password
   atoll account delete
 
 An app password opens gRPC for a program: ATOLL_TOKEN=NAME:APP-PASSWORD atoll ls /")]
@@ -67,6 +69,21 @@ pub enum AccountCommand {
         /// What to do.
         #[command(subcommand)]
         command: FactorCommand,
+    },
+    /// Show or set the address that a link for a new password can be mailed to
+    Recovery {
+        /// Has it confirmed, by a link that is mailed to it
+        #[arg(conflicts_with = "remove")]
+        address: Option<String>,
+        /// Take away the one that is there
+        #[arg(long)]
+        remove: bool,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Remove your account and everything that goes with it
     Delete {
@@ -213,6 +230,13 @@ pub async fn run(args: AccountArgs) -> Outcome {
         }
         AccountCommand::AppPassword { command } => app_password(&remote, command).await,
         AccountCommand::SecondFactor { command } => second_factor(&remote, command).await,
+        AccountCommand::Recovery { address, remove, password_stdin, json } => {
+            let state = match address.or(remove.then(String::new)) {
+                Some(address) => remote.set_recovery(&address, &password("Your password:", password_stdin)?).await?,
+                None => remote.recovery().await?,
+            };
+            recovery(&state, json)
+        }
         AccountCommand::Delete { yes, proof: given } => {
             let goes = print::leaving(&remote.leaving().await?);
             confirm(&format!("Remove your account, and with it {goes}? There is no way back."), yes)?;
@@ -224,6 +248,23 @@ pub async fn run(args: AccountArgs) -> Outcome {
             stored.save()?;
             output::line("Your account is removed; what it kept goes now.")
         }
+    }
+}
+
+fn recovery(state: &Recovery, json: bool) -> Outcome {
+    if json {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        let since = (state.since_ms > 0).then_some(state.since_ms);
+        let (address, pending) = (some(&state.address), some(&state.pending));
+        return output::json(&json!({"address": address, "since": since, "pending": pending}));
+    }
+    match state.address.as_str() {
+        "" => output::line("No address is confirmed.")?,
+        address => output::line(format!("{address}, confirmed {}", print::date(state.since_ms)))?,
+    }
+    match state.pending.as_str() {
+        "" => Ok(()),
+        pending => output::line(format!("{pending} waits to be confirmed: open the link that is mailed there.")),
     }
 }
 

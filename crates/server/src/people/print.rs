@@ -23,15 +23,19 @@ pub(super) fn user_json(user: &UserInfo) -> Value {
     json!({
         "id": user.id, "name": user.name, "display_name": user.display_name, "role": user.role,
         "disabled": user.disabled, "created": user.created_ms, "quota": user.quota,
+        "used": user.used,
     })
 }
 
-pub(super) fn users(users: &[UserInfo]) -> Outcome {
-    let mut text = output::table(["name", "shown as", "role", "quota", "state", "since"]);
+/// `usual`: the quota of those who have none of their own.
+pub(super) fn users(users: &[UserInfo], usual: Option<u64>) -> Outcome {
+    let mut text = output::table(["name", "shown as", "role", "used", "quota", "state", "since"]);
     for user in users {
         let state = if user.disabled { "disabled" } else { "active" };
         let (shown, since) = (plain(&user.display_name), date(user.created_ms));
-        text.add_row([&user.name, &shown, &user.role, &quota(user.quota), state, &since]);
+        let used = user.used.map_or(String::new(), output::size);
+        let bound = user.quota.or(usual).map_or("no bound".into(), output::size);
+        text.add_row([&user.name, &shown, &user.role, &used, &bound, state, &since]);
     }
     output::print(output::table_text(&text))
 }

@@ -62,3 +62,24 @@ pub fn code(given: Option<String>) -> Outcome<String> {
             .next("add --code CODE, or set ATOLL_CODE")),
     }
 }
+
+/// What the cluster shows its relay of mail.
+pub fn relay_password(file: Option<&std::path::Path>, from_input: bool) -> Outcome<String> {
+    if let Some(file) = file {
+        let mut text = String::new();
+        let opened = std::fs::File::open(file).and_then(|file| file.take(BYTES_MAX).read_to_string(&mut text));
+        opened.map_err(|error| Failure::io(format!("cannot read {}", file.display()), &error))?;
+        return Ok(text.lines().next().unwrap_or_default().to_string());
+    }
+    if from_input {
+        return line_of_input();
+    }
+    match variable("ATOLL_RELAY_PASSWORD") {
+        Some(password) => Ok(password),
+        None if person() => {
+            inquire::Password::new("Password at the relay:").without_confirmation().prompt().map_err(not_asked)
+        }
+        None => Err(Failure::usage("no password for the relay was given, and nobody is there to type one")
+            .next("use --password-file, --password-stdin or --keep-password, or set ATOLL_RELAY_PASSWORD")),
+    }
+}

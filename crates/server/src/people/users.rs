@@ -380,18 +380,18 @@ fn policy(policy: &AccountPolicy, json: bool) -> Outcome {
 
 async fn list(remote: &Remote, json: bool) -> Outcome {
     let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
+    let usual = loop {
         let page = remote.list_users(&cursor, PAGE).await?;
         all.extend(page.users);
         if page.next.is_empty() {
-            break;
+            break page.usual_quota;
         }
         cursor = page.next;
-    }
+    };
     if json {
         return output::json(&all.iter().map(print::user_json).collect::<Vec<Value>>());
     }
-    print::users(&all)
+    print::users(&all, usual)
 }
 
 async fn show(remote: &Remote, name: &str, json: bool) -> Outcome {
@@ -402,15 +402,18 @@ async fn show(remote: &Remote, name: &str, json: bool) -> Outcome {
         let mut value = print::user_json(&user);
         value["quota_in_force"] = json!(details.quota_in_force);
         value["second_factor"] = json!({"on": factor.on, "recovery_codes": factor.recovery_codes});
+        value["recovery"] = json!(details.recovery);
         value["leaving"] = print::leaving_json(&goes);
         return output::json(&value);
     }
     let state = if user.disabled { "disabled" } else { "active" };
     let second = if factor.on { format!("on, {} recovery codes left", factor.recovery_codes) } else { "off".into() };
     let quota = details.quota_in_force.map_or("no bound".into(), output::size);
+    let recovery = if details.recovery { "a link can be mailed" } else { "no confirmed address" };
+    let used = user.used.map_or("unknown".into(), output::size);
     output::line(format!(
-        "name           {}\nshown as       {}\nrole           {}\nstate          {state}\nsince          {}\nquota          \
-         {quota}\nsecond factor  {second}\nhas            {}",
+        "name           {}\nshown as       {}\nrole           {}\nstate          {state}\nsince          {}\nused           \
+         {used}\nquota          {quota}\nsecond factor  {second}\nrecovery       {recovery}\nhas            {}",
         user.name,
         output::printable(user.display_name.as_bytes()),
         user.role,
@@ -442,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_quota_is_a_size_or_as_for_everybody() {
-        assert!(quota("2G").is_ok_and(|quota| quota.0 == Some(2 << 30)) && quota("much").is_err());
+        assert!(quota("2G").is_ok_and(|quota| quota.0 == Some(2_000_000_000)) && quota("much").is_err());
         assert!(quota("default").is_ok_and(|quota| quota.0.is_none()));
     }
 }

@@ -46,6 +46,49 @@ impl Api<'_> {
         self.curl(&["-H", &header, "-X", "PUT", "--data-binary", content, &url]);
     }
 
+    fn get(&self, path: &str) -> Value {
+        let (header, url) = (format!("Authorization: Bearer {}", self.token), format!("{}{path}", self.base));
+        self.curl(&["-H", &header, &url])
+    }
+
+    /// What stands for what is named in paths; the rest is made up.
+    fn name(&self, names: &[(&str, &str)]) {
+        let lines = names.iter().map(|(name, value)| format!("\"path.{name}\" = \"{value}\"\n"));
+        let text = format!("[parameters]\n{}", lines.collect::<String>());
+        std::fs::write(self.folder.join("schemathesis.toml"), text).unwrap();
+    }
+
+    /// A link's token.
+    fn link(&self, asked: Value) -> String {
+        let link = self.post("/drive/links", asked);
+        link["link"]["address"].as_str().unwrap().strip_prefix("/s/").unwrap().to_string()
+    }
+
+    /// What guests do, with links of each kind and with such as there are none. Each time from another network, as they are held
+    /// to a pace.
+    fn fuzz_guests(&self, examples: u32) {
+        for folder in ["/shown", "/box"] {
+            self.post("/drive/folder", json!({ "path": folder }));
+        }
+        self.put("/shown/notes.txt", "shown");
+        let shown = self.link(json!({"path": "/shown"}));
+        let taken = self.link(json!({"path": "/box", "mode": "drop_box"}));
+        let names: [&[(&str, &str)]; 3] = [&[("token", &shown)], &[("token", &taken)], &[]];
+        for (n, names) in names.into_iter().enumerate() {
+            self.name(names);
+            let from = format!("X-Forwarded-For: 10.1.{n}.1");
+            self.fuzz(examples, &["--include-tag", "guests", "-H", &from]);
+        }
+        // They were links to the end, and something came by them.
+        let listed = self.get(&format!("/links/{shown}/list"));
+        assert_eq!(listed["entries"][0]["name"], "notes.txt");
+        let links = self.get("/drive/links");
+        let of =
+            |path: &str| links["links"].as_array().unwrap().iter().find(|link| link["path"] == path).unwrap().clone();
+        assert!(of("/shown")["downloads"].as_u64() > Some(0) && of("/box")["received"].as_u64() > Some(0), "{links}");
+        assert!(!self.get("/drive/list?path=/box")["entries"].as_array().unwrap().is_empty());
+    }
+
     /// Nothing may be answered that the document does not allow, and nothing by a failure of the server's.
     fn fuzz(&self, examples: u32, which: &[&str]) {
         let fuzzer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools/bin/schemathesis");
@@ -70,7 +113,7 @@ impl Api<'_> {
 
 #[test]
 fn every_answer_is_one_that_the_description_allows() {
-    let demo = Demo::start(1);
+    let demo = Demo::small();
     // The node itself: what a front says of a node that is away is another matter.
     let base = format!("{}/api/v1", demo.nodes()[0]["web"].as_str().unwrap());
     let folder = demo.folder.parent().unwrap().join("fuzzing");
@@ -82,14 +125,13 @@ fn every_answer_is_one_that_the_description_allows() {
     api.put("/notes.txt", "twice");
     api.post("/drive/folder", json!({"path": "/ideas"}));
     let drive = api.post("/drives", json!({"name": "Tea club"}))["id"].as_str().unwrap().to_string();
-    std::fs::write(api.folder.join("schemathesis.toml"), format!("[parameters]\n\"path.drive\" = \"{drive}\"\n"))
-        .unwrap();
-
     let examples = if long() { 400 } else { 25 };
+    api.fuzz_guests(examples);
+    api.name(&[("drive", &drive)]);
     let tags = |option, tags: &[&'static str]| tags.iter().flat_map(|tag| [option, *tag]).collect::<Vec<&str>>();
     let without = |ids: &[&'static str]| tags("--exclude-operation-id", ids);
     let only = |ids: &[&'static str]| tags("--include-operation-id", ids);
-    api.fuzz(examples, &[tags("--exclude-tag", &["session", "me", "users"]), without(&SPOILERS)].concat());
+    api.fuzz(examples, &[tags("--exclude-tag", &["session", "me", "users", "guests"]), without(&SPOILERS)].concat());
     api.fuzz(examples, &[tags("--include-tag", &["me", "users"]), without(&ENDERS)].concat());
     api.sign_in();
     api.fuzz(examples, &[tags("--include-tag", &["session"]), only(&ENDERS), only(&SPOILERS)].concat());

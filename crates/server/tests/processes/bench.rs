@@ -1,7 +1,9 @@
 //! `atoll bench` against three nodes: every load does what it says, and counts it.
 
-use crate::demo::{Demo, text, wait_for};
+use crate::demo::{Demo, machine, text, wait_for};
 use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const SHORT: [&str; 6] = ["--duration", "400ms", "--warm-up", "100ms", "--clients", "4"];
@@ -83,4 +85,31 @@ fn the_stall_of_a_death_is_measured() {
     let stall = told["longest_stall_ms"].as_f64().unwrap();
     assert!((5.0..9_000.0).contains(&stall), "{told}");
     wait_for("the node to be gone", Duration::from_secs(10), || (demo.pids().len() < 3).then_some(()));
+}
+
+/// The command by which the figures of the documents are made, with one peer and one load.
+#[test]
+fn atoll_and_a_peer_are_measured_in_turn() {
+    let _machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told.json");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/compare");
+    let mut compare = Command::new(program);
+    compare.args(["redis", "--rounds", "1", "--duration", "1", "--only", "put, 64 clients"]);
+    compare.args(["--atoll", env!("CARGO_BIN_EXE_atoll")]).arg("--data").arg(folder.path()).arg("--json").arg(&told);
+    let output = compare.output().unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let told: Value = serde_json::from_slice(&std::fs::read(told).unwrap()).unwrap();
+    let [row] = &told["rows"].as_array().unwrap()[..] else { panic!("{told}") };
+    assert!(row["ratio"].as_array().unwrap().iter().all(|ratio| ratio.as_f64().unwrap() > 0.0), "{row}");
+    let runs = told["runs"].as_array().unwrap();
+    assert_eq!(runs.iter().map(|run| run["who"].as_str().unwrap()).collect::<Vec<_>>(), ["atoll", "redis"]);
+    for run in runs {
+        assert_eq!((&run["errors"], &run["unknown"]), (&0.into(), &0.into()), "{run}");
+        assert!(run["processes"].as_array().unwrap().len() >= 3, "{run}");
+        done(run, "put");
+        // Each of three wrote it down: 256 bytes a put, and more.
+        let written = run["processes"].as_array().unwrap().iter().map(|one| one["bytes_written"].as_f64().unwrap());
+        assert!(written.sum::<f64>() > 3.0 * 256.0 * run["kinds"]["put"]["done"].as_f64().unwrap(), "{run}");
+    }
 }

@@ -2,9 +2,12 @@
 
 use crate::demo::{Demo, wait_for};
 use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// For what a page does by itself: the limit only ends hopeless waits.
+pub const SOON: Duration = Duration::from_secs(60);
 
 pub struct Driver(Child);
 
@@ -17,6 +20,11 @@ impl Drop for Driver {
 
 /// A browser of its own; `more`: arguments beside the usual ones.
 pub async fn browser(profile: &std::path::Path, more: &[&str]) -> (Driver, Client) {
+    browser_as_wide(profile, more, None).await
+}
+
+/// The same, as narrow as a phone of that many pixels: no window is.
+pub async fn browser_as_wide(profile: &std::path::Path, more: &[&str], phone: Option<u32>) -> (Driver, Client) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let driver = Command::new("chromedriver")
         .arg(format!("--port={port}"))
@@ -25,6 +33,7 @@ pub async fn browser(profile: &std::path::Path, more: &[&str]) -> (Driver, Clien
         .spawn()
         .expect("chromedriver is installed (./test.sh installs it)");
     let driver = Driver(driver);
+    let downloads = profile.join("downloads");
     let profile = format!("--user-data-dir={}", profile.display());
     let mut arguments = vec![
         "--headless=new",
@@ -40,7 +49,11 @@ pub async fn browser(profile: &std::path::Path, more: &[&str]) -> (Driver, Clien
         &profile,
     ];
     arguments.extend_from_slice(more);
-    let options = json!({ "binary": "/usr/bin/chromium", "args": arguments });
+    let mut options = json!({ "binary": "/usr/bin/chromium", "args": arguments,
+        "prefs": { "download.default_directory": downloads, "download.prompt_for_download": false } });
+    if let Some(width) = phone {
+        options["mobileEmulation"] = json!({ "deviceMetrics": { "width": width, "height": 800, "pixelRatio": 1 } });
+    }
     let mut capabilities = serde_json::Map::new();
     capabilities.insert("goog:chromeOptions".into(), options);
     let begun = std::time::Instant::now();
@@ -51,6 +64,19 @@ pub async fn browser(profile: &std::path::Path, more: &[&str]) -> (Driver, Clien
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(40), "no browser: {error}"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Looks again and again until it is so; what was seen then.
+pub async fn until(what: &str, look: impl AsyncFn() -> Value, fine: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let seen = look().await;
+        if fine(&seen) {
+            return seen;
+        }
+        assert!(begun.elapsed() < SOON, "not {what}: {seen}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -164,17 +190,13 @@ fn twenty_uploads_outlive_every_node_in_turn() {
             let states = || async {
                 let script =
                     "return [...document.querySelectorAll('[data-testid=upload-state]')].map(it => it.innerText)";
-                browser.execute(script, Vec::new()).await.unwrap().as_array().unwrap().clone()
+                browser.execute(script, Vec::new()).await.unwrap()
             };
-            let begun = std::time::Instant::now();
-            loop {
-                let states = states().await;
-                if states.len() >= wave.len() && states.iter().all(|it| it.as_str().unwrap().starts_with("Saved")) {
-                    break;
-                }
-                assert!(begun.elapsed() < Duration::from_secs(20), "the tray says {states:?}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            until("all saved in the tray", states, |states| {
+                let states = states.as_array().unwrap();
+                states.len() >= wave.len() && states.iter().all(|it| it.as_str().unwrap().starts_with("Saved"))
+            })
+            .await;
             demo.start_node(node);
             demo.wait_whole(3);
         }

@@ -6,19 +6,28 @@ use client::remote::{Options, Remote};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// The machine is shared: one cluster at a time.
-static MACHINE: Mutex<()> = Mutex::new(());
+/// The machine is shared: one cluster at a time, or small ones beside one another ([`Demo::small`]).
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Ports are looked for before they are taken: one cluster starts at a time.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// As long as it is held, nobody else has the machine, or only who bears company.
+enum Held {
+    Alone { _lock: RwLockWriteGuard<'static, ()> },
+    Beside { _lock: RwLockReadGuard<'static, ()> },
+}
 
 pub fn long() -> bool {
     std::env::var_os("ATOLL_TEST_LONG").is_some()
 }
 
 /// Takes the machine for one test.
-pub fn machine() -> MutexGuard<'static, ()> {
-    MACHINE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+pub fn machine() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What keeps the metadata.
@@ -35,7 +44,7 @@ pub struct Demo {
     pub folder: PathBuf,
     home: PathBuf,
     _temp: Option<tempfile::TempDir>,
-    _machine: MutexGuard<'static, ()>,
+    _machine: Held,
 }
 
 pub fn atoll() -> Command {
@@ -70,6 +79,17 @@ impl Demo {
         Demo::start_on(On::Raft, nodes)
     }
 
+    /// One node that runs until the test is over: others of the kind may run beside it.
+    pub fn small() -> Demo {
+        let held = Held::Beside { _lock: MACHINE.read().unwrap_or_else(PoisonError::into_inner) };
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let demo = Demo::begin_in(tempfile::tempdir().unwrap(), held, On::Raft, 1, &[]);
+        demo.wait_whole(1);
+        drop(starting);
+        demo.ok(&["login"]);
+        demo
+    }
+
     /// The same, on a backend; with ZooKeeper, on an ensemble of three servers.
     pub fn start_on(on: On, nodes: u16) -> Demo {
         let demo = Demo::begin(on, nodes);
@@ -96,18 +116,18 @@ impl Demo {
     pub fn start_faulty(nodes: u16) -> (Demo, FaultyDisk) {
         let temp = tempfile::tempdir().unwrap();
         let disk = FaultyDisk::new(temp.path());
-        let demo = Demo::begin_in(temp, On::Raft, nodes, &disk.variables());
+        let alone = Held::Alone { _lock: machine() };
+        let demo = Demo::begin_in(temp, alone, On::Raft, nodes, &disk.variables());
         demo.wait_whole(nodes as usize);
         demo.ok(&["login"]);
         (demo, disk)
     }
 
     fn begin(on: On, nodes: u16) -> Demo {
-        Demo::begin_in(tempfile::tempdir().unwrap(), on, nodes, &[])
+        Demo::begin_in(tempfile::tempdir().unwrap(), Held::Alone { _lock: machine() }, on, nodes, &[])
     }
 
-    fn begin_in(temp: tempfile::TempDir, on: On, nodes: u16, variables: &[(&str, PathBuf)]) -> Demo {
-        let machine = machine();
+    fn begin_in(temp: tempfile::TempDir, machine: Held, on: On, nodes: u16, variables: &[(&str, PathBuf)]) -> Demo {
         let (folder, home) = (temp.path().join("demo"), temp.path().join("home"));
         std::fs::create_dir_all(&home).unwrap();
         let ensemble = (on == On::ZooKeeper).then(|| Ensemble::start(3));

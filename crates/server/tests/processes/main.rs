@@ -1,11 +1,12 @@
 //! Real processes, real disks, real crashes: what a user of Atoll was promised, tried with the
-//! binary itself. One test at a time has the machine.
+//! binary itself. One test at a time has the machine, or several small ones have it together.
 //!
 //! `ATOLL_TEST_LONG=1` runs the full sizes and durations; `ATOLL_TEST_KEEP=1` keeps the folders.
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on should end loudly.
 
 mod accessibility;
+mod account_flows;
 mod api;
 mod asynchronous;
 mod bad_input;
@@ -17,6 +18,8 @@ mod data_folder;
 mod demo;
 mod disk_full;
 mod draining;
+mod drive_flows;
+mod dropped;
 #[path = "../../../control/tests/conformance/ensemble.rs"]
 mod ensemble;
 mod failover;
@@ -26,8 +29,13 @@ mod https;
 mod interrupted;
 mod joining;
 mod kept;
+mod keyboard;
 mod load;
+mod long_folder;
+mod mail_flows;
+mod mouse;
 mod newcomer;
+mod page;
 mod people;
 mod previews;
 mod resumed;

@@ -11,13 +11,13 @@ use types::WallMillis;
 const PASSWORD: &str = "a long enough password";
 
 /// Somebody with a machine of their own.
-struct Person<'a> {
-    demo: &'a Demo,
-    home: PathBuf,
+pub struct Person<'a> {
+    pub demo: &'a Demo,
+    pub home: PathBuf,
 }
 
 impl Person<'_> {
-    fn run_with(&self, words: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
+    pub fn run_with(&self, words: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
         let mut command = self.demo.command(words);
         command.env("ATOLL_CONFIG_DIR", &self.home).envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -50,7 +50,7 @@ fn json(text: &str) -> Value {
 }
 
 /// What an authenticator program shows so many steps from now.
-fn code(secret: &str, steps: u64) -> String {
+pub fn code(secret: &str, steps: u64) -> String {
     let digit = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap() as u32;
     let (mut held, mut bits, mut bytes) = (0u32, 0, Vec::new());
     for c in secret.chars() {
@@ -74,7 +74,7 @@ fn people_come_in_and_stay_in_while_a_node_is_dead() {
 
     // An administrator makes an account; its owner signs in and turns the second factor on.
     let made = json(&root.ok(&["user", "add", "Ada", "--quota", "1G", "--password-stdin", "--json"], PASSWORD));
-    assert_eq!((made["name"].as_str(), made["quota"].as_u64()), (Some("ada"), Some(1 << 30)));
+    assert_eq!((made["name"].as_str(), made["quota"].as_u64()), (Some("ada"), Some(1_000_000_000)));
     let listed = json(&root.ok(&["user", "list", "--json"], ""));
     assert!(listed.as_array().unwrap().iter().any(|user| user["name"] == "ada"), "{listed}");
     let login = ["login", all.as_str(), "--user", "ada", "--password-stdin"];

@@ -1,13 +1,10 @@
 //! A file's page in a real browser: an image, a PDF that pdf.js draws under our policy, thumbnails; and the command line's stars.
 
-use crate::browser::{browser, sign_in};
+use crate::browser::{SOON, browser, sign_in, until};
 use crate::demo::Demo;
 use fantoccini::key::Key;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// One page with a word on it (ISO 32000-1, 7.5).
 fn pdf() -> String {
@@ -48,21 +45,14 @@ async fn fill(browser: &Client) {
 }
 
 /// Waits until a script says something else than null.
-async fn until(browser: &Client, what: &str, script: &str) -> Value {
-    let begun = std::time::Instant::now();
-    loop {
-        let said = browser.execute(script, vec![]).await.unwrap();
-        if !said.is_null() {
-            return said;
-        }
-        assert!(begun.elapsed() < SOON, "{what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+async fn shown(browser: &Client, what: &str, script: &str) -> Value {
+    let look = async || browser.execute(script, vec![]).await.unwrap();
+    until(what, look, |said| !said.is_null()).await
 }
 
 #[test]
 fn files_are_shown_and_found_again() {
-    let demo = Demo::start(1);
+    let demo = Demo::small();
     let base = demo.folder.parent().unwrap().to_path_buf();
     let (web, (name, password)) = (demo.web(), demo.user());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -73,21 +63,21 @@ fn files_are_shown_and_found_again() {
         browser.goto(&web).await.unwrap();
         let small = "const it = document.querySelector('[data-name=\"picture.png\"] img'); \
                      return it && it.complete && it.naturalWidth ? it.naturalWidth : null;";
-        assert_eq!(until(&browser, "no thumbnail", small).await, json!(320));
+        assert_eq!(shown(&browser, "a thumbnail", small).await, json!(320));
 
         // A click opens the file's page; the keys lead on, and back.
         let row = Locator::XPath("//tbody[@id='entries']//a[contains(., 'picture.png')]");
         browser.wait().at_most(SOON).for_element(row).await.unwrap().click().await.unwrap();
         let whole = "const it = document.querySelector('[data-testid=stage-image]'); \
                      return it && it.complete && it.naturalWidth ? it.naturalWidth : null;";
-        assert_eq!(until(&browser, "no image", whole).await, json!(600));
+        assert_eq!(shown(&browser, "an image", whole).await, json!(600));
         assert!(browser.current_url().await.unwrap().path().ends_with("/view/picture.png"));
         let press = async |key: Key| browser.active_element().await.unwrap().send_keys(&key.to_string()).await.unwrap();
         press(Key::Right).await;
         let ink = "const it = document.querySelector('[data-drawn] canvas'); if (!it) return null; \
                    const all = it.getContext('2d').getImageData(0, 0, it.width, it.height).data; \
                    return all.filter((value, at) => at % 4 === 0 && value < 100).length;";
-        let ink = until(&browser, "the PDF is not drawn", ink).await.as_u64().unwrap();
+        let ink = shown(&browser, "a drawn PDF", ink).await.as_u64().unwrap();
         assert!(ink > 500, "{ink} dark points");
         press(Key::Escape).await;
         browser.wait().at_most(SOON).for_element(Locator::Css("main#drive")).await.unwrap();
@@ -99,7 +89,7 @@ fn files_are_shown_and_found_again() {
         // In colours it is text all the same.
         let coloured = "const it = document.querySelector('pre.plain-text'); \
                         return it && it.querySelector('.hljs-name') ? it.textContent : null;";
-        assert_eq!(until(&browser, "the code has no colours", coloured).await, json!(text));
+        assert_eq!(shown(&browser, "code in colours", coloured).await, json!(text));
         assert_ne!(browser.title().await.unwrap(), "1");
         browser.close().await.unwrap();
     });

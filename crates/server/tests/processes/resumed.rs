@@ -1,13 +1,14 @@
 //! Uploads in parts in a real browser: a page that was left goes on where it was, and a pause keeps what is there.
 
-use crate::browser::{browser, sign_in};
+use crate::browser::{SOON, browser, sign_in, until};
 use crate::demo::Demo;
+use crate::dropped::drop_folder;
+use crate::page::tray as dropped;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-const SOON: Duration = Duration::from_secs(60);
 /// Four parts.
 const BYTES: u32 = 60 * 1024 * 1024;
 
@@ -36,7 +37,8 @@ const PARTS: &str = r"
     if (!key) done(null);
     else {
         const kept = JSON.parse(localStorage[key]);
-        fetch(`${kept.api}/uploads/${kept.upload}?path=${encodeURIComponent(kept.path)}`).then(async answer => {
+        const path = encodeURIComponent(kept.path);
+        fetch(`${kept.api}/uploads/${kept.upload}?path=${path}&name=${path}`).then(async answer => {
             const told = await answer.json();
             done(answer.ok ? { upload: kept.upload, parts: told.parts.map(one => one.number).sort() } : null);
         });
@@ -50,19 +52,6 @@ const ROW: &str = r"
 
 async fn run(browser: &Client, script: &str, with: Vec<Value>) -> Value {
     browser.execute(script, with).await.unwrap()
-}
-
-/// Looks again and again until it is so; what was seen then.
-async fn until(what: &str, look: impl AsyncFn() -> Value, fine: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let seen = look().await;
-        if fine(&seen) {
-            return seen;
-        }
-        assert!(begun.elapsed() < SOON, "not {what}: {seen}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// Waits until the first upload is in that state; what its row says then, and the messages.
@@ -97,55 +86,73 @@ async fn reload(browser: &Client, held: u32) {
     run(browser, LINE, vec![json!(held)]).await;
 }
 
-/// The parts of what this guest hands in, as the browser remembers it.
-const GUESTS_PARTS: &str = r"
-    const done = arguments[0];
-    const key = Object.keys(localStorage).find(one => one.startsWith('atoll-guest-'));
-    if (!key) done(null);
-    else {
-        const [uploads, name] = JSON.parse(key.slice('atoll-guest-'.length));
-        fetch(`${uploads}/${JSON.parse(localStorage[key]).upload}?name=${encodeURIComponent(name)}`)
-            .then(answer => answer.json())
-            .then(told => done(told.parts?.map(one => one.number).sort() ?? null));
-    }";
-
-/// What a guest hands in goes on, too, when the same file is chosen again.
+/// A guest who knows the password has what everybody has: several files at once, folders, a pause, and a page that was left.
 #[test]
-fn what_a_guest_hands_in_goes_on_after_a_reload() {
-    let demo = Demo::start(1);
+fn what_a_guest_hands_in_goes_on_after_a_pause_and_a_reload() {
+    let demo = Demo::small();
     let base = demo.folder.parent().unwrap().to_path_buf();
     let bytes: Vec<u8> = (0..BYTES).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     let (file, back) = (base.join("film.bin"), base.join("back.bin"));
     std::fs::write(&file, &bytes).unwrap();
     demo.ok(&["mkdir", "/box"]);
-    let link = demo.run(&["share", "/box", "--drop-box", "--json"]);
+    let mut share = demo.command(&["share", "/box", "--drop-box", "--password", "--json"]);
+    let link = share.env("ATOLL_NEW_PASSWORD", "swordfish").output().unwrap();
     let link: Value = serde_json::from_slice(&link.stdout).unwrap();
     let address = link["address"].as_str().unwrap().to_string();
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let (_driver, browser) = browser(&base.join("profile"), &[]).await;
-        for (held, there) in [(2, json!([1, 2])), (9, Value::Null)] {
-            browser.goto(&address).await.unwrap();
-            run(&browser, LINE, vec![json!(held)]).await;
-            choose(&browser, "guest-files", &file).await;
-            press(&browser, "guest-send").await;
-            let look = async || {
-                let parts = browser.execute_async(GUESTS_PARTS, vec![]).await.unwrap();
-                json!([parts, run(&browser, "return document.querySelector('li.done') !== null;", vec![]).await])
-            };
-            until("as it should be", look, |seen| *seen == json!([there, held == 9])).await;
-        }
-        assert_eq!(run(&browser, "return window.sent;", vec![]).await, json!([3, 4]), "no part is sent twice");
+        browser.goto(&address).await.unwrap();
+        // Once for the page and what its scripts ask.
+        let password = Locator::Css("[data-testid=guest-password]");
+        browser.find(password).await.unwrap().send_keys("swordfish").await.unwrap();
+        press(&browser, "guest-password-submit").await;
+        browser.wait().at_most(SOON).for_element(Locator::Css("#hand-in")).await.unwrap();
+        reload(&browser, 2).await;
+        choose(&browser, "guest-files", &file).await;
+        press(&browser, "guest-send").await;
+        let upload = parts(&browser, &[1, 2]).await;
+        // Others do not wait for it.
+        drop_folder(&browser, &[]).await;
+        dropped(&browser, &["deep.txt: saved", "film.bin: sending", "high.txt: saved", "low.txt: saved"]).await;
+        press(&browser, "tray-pause").await;
+        assert_eq!(state(&browser, "paused").await.0, "Paused · 53 %");
+        run(&browser, "window.held = 3;", vec![]).await;
+        press(&browser, "tray-pause").await;
+        assert_eq!(parts(&browser, &[1, 2, 3]).await, upload, "it is the same upload");
+        assert_eq!(run(&browser, "return window.sent;", vec![]).await, json!([1, 2, 3]), "no part is sent twice");
+
+        reload(&browser, 9).await;
+        assert_eq!(state(&browser, "interrupted").await.0, "Interrupted at 80 %. Choose the file again to go on.");
+        choose(&browser, "upload-chosen", &file).await;
+        assert_eq!(state(&browser, "saved").await.0, "Saved");
+        assert_eq!(run(&browser, "return window.sent;", vec![]).await, json!([4]), "no part is sent twice");
+        assert_eq!(browser.execute_async(PARTS, vec![]).await.unwrap(), Value::Null, "it is still remembered");
+
+        // What was sent from here is sent again only if that is wanted.
+        drop_folder(&browser, &[]).await;
+        dropped(&browser, &["deep.txt: exists", "film.bin: saved", "high.txt: exists", "low.txt: exists"]).await;
+        press(&browser, "apply-to-all").await;
+        press(&browser, "upload-skip").await;
+        dropped(&browser, &["deep.txt: skipped", "film.bin: saved", "high.txt: skipped", "low.txt: skipped"]).await;
         browser.close().await.unwrap();
     });
     demo.ok(&["download", "/box/film.bin", back.to_str().unwrap()]);
     assert!(std::fs::read(&back).unwrap() == bytes, "other bytes came back");
+    let names = |folder: &str| -> Vec<String> {
+        let listed: Vec<Value> = serde_json::from_str(&demo.ok(&["ls", "--json", folder])).unwrap();
+        let mut names: Vec<String> = listed.iter().map(|it| it["name"].as_str().unwrap().to_string()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("/box"), ["film.bin", "tides"]);
+    assert_eq!(names("/box/tides"), ["deep", "high.txt", "low.txt"]);
 }
 
 #[test]
 fn an_upload_goes_on_after_a_reload_and_after_a_pause_with_the_parts_that_are_missing() {
-    let demo = Demo::start(1);
+    let demo = Demo::small();
     let base = demo.folder.parent().unwrap().to_path_buf();
     let (web, (name, password)) = (demo.web(), demo.user());
     let bytes: Vec<u8> = (0..BYTES).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();

@@ -61,8 +61,12 @@ impl Frame<'_> {
 pub(crate) fn link(chain: u64, payload: &[u8]) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&chain.to_le_bytes()).update(payload);
+    first(hasher.finalize())
+}
+
+fn first(hash: blake3::Hash) -> u64 {
     let mut first = [0; 8];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    first.copy_from_slice(&hash.as_bytes()[..8]);
     u64::from_le_bytes(first)
 }
 
@@ -84,8 +88,10 @@ pub(crate) fn encode(record: Option<&Record>, place: Place, out: &mut Vec<u8>) -
     if length > PAYLOAD_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("a record of {length} bytes is too large")));
     }
-    let chain = link(place.chain, &out[start + HEADER..]);
     let frame = &mut out[start..];
+    // What [`link`] hashes, in one piece.
+    frame[HEADER - 8..HEADER].copy_from_slice(&place.chain.to_le_bytes());
+    let chain = first(blake3::hash(&frame[HEADER - 8..]));
     frame[..4].copy_from_slice(&MAGIC);
     frame[4..8].copy_from_slice(&(length as u32).to_le_bytes());
     frame[12..20].copy_from_slice(&chain.to_le_bytes());

@@ -37,6 +37,8 @@ pub(crate) struct Log {
     poison: Arc<Poison>,
     writer: Mutex<Writer>,
     index: RwLock<Index>,
+    /// One at a time: the kernel tells of a failed write once, and only one of two syncs would hear of it.
+    syncing: Mutex<()>,
     /// Everything before this position is durable.
     synced: AtomicU64,
 }
@@ -105,6 +107,7 @@ impl Log {
             poison,
             writer: Mutex::new(Writer { segment, end: found.end, reach, chain: found.chain, buffer: Vec::new() }),
             index: RwLock::new(Index { segments: found.segments, histories: found.histories }),
+            syncing: Mutex::new(()),
             synced: AtomicU64::new(found.end),
         };
         Ok(Opened { log, marks: found.marks, cut: found.cut })
@@ -204,8 +207,7 @@ impl Log {
 
     fn roll(&self, writer: &mut Writer) -> Result<(), StorageError> {
         self.trim(writer);
-        self.poison.watch("syncing the log", writer.segment.file.sync_data())?;
-        self.synced.fetch_max(writer.end, Ordering::AcqRel);
+        self.make_durable(&writer.segment, writer.end)?;
         let header = Header { number: writer.segment.header.number + 1, base: writer.end, chain: writer.chain };
         let segment = match Segment::create(&self.folder, header) {
             Err(error) if crate::space::exhausted(&error) && Segment::abandon(&self.folder, header).is_ok() => {
@@ -241,12 +243,19 @@ impl Log {
             self.poison.check()?;
             (writer.segment.clone(), writer.end)
         };
+        self.make_durable(&segment, end)
+    }
+
+    /// Syncs a segment that ends there, or ended when it was looked at.
+    fn make_durable(&self, segment: &Segment, end: u64) -> Result<(), StorageError> {
+        let _one = self.syncing.lock();
+        // Another thread's sync may have failed meanwhile, and taken our writes with it.
+        self.poison.check()?;
         if self.synced.load(Ordering::Acquire) < end {
             self.poison.watch("syncing the log", segment.file.sync_data())?;
             self.synced.fetch_max(end, Ordering::AcqRel);
         }
-        // Another thread's sync may have failed meanwhile, and taken our writes with it.
-        self.poison.check()
+        Ok(())
     }
 
     /// Makes the log durable up to and including an entry.
@@ -401,5 +410,26 @@ mod tests {
         let log = open(folder.path());
         assert_eq!(log.histories(|histories| histories[&PartitionId(1)].epoch), Epoch(1));
         log.append(&epoch(2)).unwrap();
+    }
+
+    /// The kernel tells of what it could not write once; whoever asks next would hear that all is well.
+    #[test]
+    fn whoever_syncs_beside_a_sync_that_fails_is_not_told_that_all_is_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        log.append(&epoch(1)).unwrap();
+        std::thread::scope(|scope| {
+            // Another one's sync is under way.
+            let other = log.syncing.lock();
+            let beside = scope.spawn(|| log.sync());
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < std::time::Duration::from_millis(200) && !beside.is_finished() {
+                std::thread::yield_now();
+            }
+            let failed = log.poison.watch("syncing the log", Err::<(), _>(std::io::Error::other("as if")));
+            assert!(matches!(failed, Err(StorageError::Io(_))));
+            drop(other);
+            assert!(matches!(beside.join().unwrap(), Err(StorageError::Poisoned(_))));
+        });
     }
 }

@@ -4,6 +4,7 @@
 use super::{LsmOptions, rows};
 use crate::StorageError;
 use bytes::Bytes;
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -68,8 +69,17 @@ impl Tables {
             .manual_journal_persist(true)
             .open()
             .map_err(failed)?;
-        let settings =
-            || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(options.memtable_bytes);
+        // Below the first level, filters and indexes come in pieces of some kilobytes. In one piece, which is how fjall
+        // has them down to the third, those of a file are two megabytes: a node that has more of them than its cache
+        // holds would read two megabytes for each row. A folder keeps what it was made with.
+        let pieces = || PartitioningPolicy::new([false, true]);
+        let settings = || {
+            KeyspaceCreateOptions::default()
+                .manual_journal_persist(true)
+                .max_memtable_size(options.memtable_bytes)
+                .filter_block_partitioning_policy(pieces())
+                .index_block_partitioning_policy(pieces())
+        };
         let keyspace = database.keyspace("tables", settings).map_err(failed)?;
         let latest = RwLock::new(database.snapshot());
         Ok(Tables { folder: folder.to_path_buf(), database, keyspace, latest })

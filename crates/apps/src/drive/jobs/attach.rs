@@ -63,7 +63,7 @@ impl Drives {
         change.require_steps(ancestors);
         let mut entry = match read.row.file.is_empty() {
             true => {
-                let kind = EntryKind::Folder(FolderInfo { id: made, implied: false });
+                let kind = EntryKind::Folder(FolderInfo { height: read.row.height, ..FolderInfo::new(made) });
                 let entry = Entry { name, created: now, modified: now, properties: false, kind };
                 self.with_properties_of(drive, &read.row, entry, &mut change).await?
             }
@@ -99,6 +99,12 @@ impl Drives {
                     row.kept = version.bytes();
                 }
             }
+        }
+        if entry.is_folder() {
+            // It was nowhere: whatever its place, it goes deeper.
+            let height = self.height_for(drive, &entry, 0, place).await?;
+            entry.know_height(height);
+            change.raise(ancestors, height)?;
         }
         change.put_entry(parent, &entry);
         row.folder = Bytes::copy_from_slice(&entry.id());

@@ -57,6 +57,8 @@ struct Step {
     elsewhere: Option<DriveId>,
     source: FolderId,
     target: FolderId,
+    /// Levels between the target and what the job makes.
+    level: u32,
     copied: Vec<Copied>,
     /// Where the next one of this folder begins.
     next: Option<String>,
@@ -152,7 +154,8 @@ impl Drives {
         entries.truncate(taken);
         let next = entries.last().filter(|_| more).map(|(.., last)| last.name.clone());
         let Some(copied) = self.copies(drive, rules, entries).await? else { return Ok(None) };
-        Ok(Some(Step { row: at.sort_key.clone(), elsewhere, source, target, copied, next, alone: false, rules }))
+        let (row, level) = (at.sort_key.clone(), row.level);
+        Ok(Some(Step { row, elsewhere, source, target, level, copied, next, alone: false, rules }))
     }
 
     /// The same, of one file.
@@ -175,7 +178,7 @@ impl Drives {
         }
         entry.must_be(job.only[..].try_into().ok(), &DrivePath::parse(from)?)?;
         let Some(copied) = self.copies(drive, rules, vec![(key, item.version, entry)]).await? else { return Ok(None) };
-        Ok(Some(Step { row, elsewhere: None, source, target, copied, next: None, alone: true, rules }))
+        Ok(Some(Step { row, elsewhere: None, source, target, level: 0, copied, next: None, alone: true, rules }))
     }
 
     /// The copies of these entries, under new ids. None: one has another content by now.
@@ -204,7 +207,9 @@ impl Drives {
                 (EntryKind::Folder(folder), count) => {
                     let count = count.map(|item| count_in(&item.value)).transpose()?.unwrap_or(0).max(0) as u64;
                     let id = FolderId::random();
-                    (EntryKind::Folder(FolderInfo { id, implied: false }), What::Folder { source: folder.id, count })
+                    // How high it is while others change it: whoever has to know sees for themselves.
+                    let made = FolderInfo { height: None, ..FolderInfo::new(id) };
+                    (EntryKind::Folder(made), What::Folder { source: folder.id, count })
                 }
                 (EntryKind::File(file), Some(item)) => {
                     let content = Stored::decode(&item.value)?.content;
@@ -299,7 +304,8 @@ impl Drives {
                     change.put(tables.contents, file.version.bytes(), stored.encode());
                 }
                 (EntryKind::Folder(folder), What::Folder { source, count }, _) => {
-                    let next = StepRow::new(*source, folder.id, String::new());
+                    let next = StepRow::new(*source, folder.id, String::new(), step.level + 1);
+                    row.height = row.height.map(|height| height.max(step.level + 1));
                     change.put(tables.steps, step_key(job, folder.id), next.encode_to_vec());
                     row.found += count;
                 }
@@ -316,7 +322,7 @@ impl Drives {
         change.count_entries(step.target, step.copied.len() as i64);
         match &step.next {
             Some(after) => {
-                let next = StepRow::new(step.source, step.target, after.clone());
+                let next = StepRow::new(step.source, step.target, after.clone(), step.level);
                 change.put(tables.steps, step.row.clone(), next.encode_to_vec());
             }
             None => change.delete(tables.steps, step.row.clone()),

@@ -5,6 +5,7 @@ use super::super::objects::Upload;
 use super::super::put::Put;
 use super::super::walk::Walk;
 use super::super::{DriveError, DrivePath, Drives, Entry, NewFile, OpenFile, Order, PutCondition, Usage};
+use super::folders::Within;
 use super::rows::LinkToken;
 use super::{Counter, LinkMode, Tries, counter_key, damaged, mode_of, received};
 use crate::drive::path::numbered;
@@ -17,7 +18,7 @@ use types::{Condition, Consistency, ItemKey, Refusal, Test, Transaction, Update,
 
 /// Names that are tried for what comes into a drop-box: so many in their order, then others.
 const PLAIN_NUMBERS: usize = 3;
-const NAMES_TRIED: usize = 12;
+pub(super) const NAMES_TRIED: usize = 12;
 /// How long a guest's download, once counted, can be resumed without being counted again.
 const RESUMED_WITHIN: Duration = Duration::from_secs(3600);
 
@@ -43,7 +44,7 @@ pub struct LinkFound {
     /// What only this link and its password give: for proofs that someone knew the password. A secret.
     pub key: [u8; 32],
     downloads_max: Option<u64>,
-    entry: [u8; 16],
+    pub(super) entry: [u8; 16],
     version: Version,
 }
 
@@ -52,6 +53,17 @@ impl LinkFound {
     pub fn bounds_downloads(&self) -> bool {
         self.downloads_max.is_some()
     }
+}
+
+/// What is to be downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A file.
+    File,
+    /// A part of a file, or a look at it: within an hour of its being counted, the same guest has it once more.
+    Part,
+    /// A file or folder with all that is in it.
+    Archive,
 }
 
 /// A download that may begin.
@@ -175,24 +187,27 @@ impl Drives {
         }
     }
 
-    /// Begins a download, and counts it. What `guest` resumes within an hour of its being counted, is not counted again.
+    /// Begins a download, and counts it.
     pub async fn guest_download(
         &self,
         link: &LinkFound,
         path: &str,
         guest: Option<[u8; 16]>,
-        resumed: bool,
+        wanted: Wanted,
     ) -> Result<Started, DriveError> {
         link.must_be(LinkMode::View)?;
         let path = DrivePath::parse(path)?;
         let (mut tries, mut link) = (Tries::at(&path), link.clone());
         loop {
             let (started, walk) = self.guest_open(&link, &path).await?;
+            if wanted != Wanted::Archive && started.open.is_none() {
+                return Err(DriveError::IsAFolder { path: path.to_string() });
+            }
             let what = started.entry.file().map_or(started.entry.id(), |file| file.version.0);
             let mark = guest.map(|guest| Bytes::from([&link.id.0[..], &guest, &what].concat()));
             // Several parts may be asked for at once: one of them is counted.
             let mut as_read = None;
-            if let (true, Some(mark)) = (resumed, &mark) {
+            if let (Wanted::Part, Some(mark)) = (wanted, &mark) {
                 let key = ItemKey::new(self.inner.tables.link_guests, link.drive.bytes(), mark.clone());
                 let counted = self.inner.store.get(&key, Consistency::Strong).await?;
                 as_read = Some(counted.as_ref().map_or(Test::Absent, |item| Test::VersionIs(item.version)));
@@ -287,17 +302,17 @@ impl Drives {
     pub async fn guest_put(
         &self,
         link: &LinkFound,
-        name: &str,
+        (within, name): (&Within, &str),
         content: Content,
         new: NewFile,
     ) -> Result<Entry, DriveError> {
-        self.guest_put_what_came(link, name, Came::Whole(&content), new).await
+        self.guest_put_what_came(link, (within, name), Came::Whole(&content), new).await
     }
 
     pub(super) async fn guest_put_what_came(
         &self,
         link: &LinkFound,
-        name: &str,
+        (within, name): (&Within, &str),
         came: Came<'_>,
         new: NewFile,
     ) -> Result<Entry, DriveError> {
@@ -305,13 +320,11 @@ impl Drives {
         let mut tries = Tries::at(&DrivePath::root());
         let (mut tried, mut new, mut link) = (0, new, link.clone());
         loop {
-            let walk = self.guest_walk(&link, &DrivePath::root()).await?;
+            let walk = self.guest_folder(&link, within).await?;
             let folder = walk.folder().map_err(|error| as_guests_see(error, name))?;
             let counted = matches!(came, Came::InParts(..));
             let gate = Gate { folder, link: link.clone(), counted };
-            // Where many have that name no time is lost in counting, and nobody learns how many they are.
-            let number = if tried < PLAIN_NUMBERS { tried + 1 } else { rand::random_range(1_000..1_000_000_000) };
-            let path = walk.path().join(&numbered(name, number))?;
+            let path = walk.path().join(&numbered(name, number_of(tried)))?;
             let (Came::Whole(content) | Came::InParts(_, content)) = came;
             let mut put = Put::new(link.drive, path, content.clone(), new.clone(), PutCondition::CreateNew)?;
             put.gate = Some(gate);
@@ -336,7 +349,7 @@ impl Drives {
     }
 
     /// Walks from the drive's root through what the link leads to, in one snapshot.
-    async fn guest_walk(&self, link: &LinkFound, path: &DrivePath) -> Result<Walk, DriveError> {
+    pub(super) async fn guest_walk(&self, link: &LinkFound, path: &DrivePath) -> Result<Walk, DriveError> {
         self.walk_from(link, path).await.map_err(|error| as_guests_see(error, &path.to_string()))
     }
 
@@ -359,8 +372,14 @@ impl Drives {
     }
 }
 
+/// The number of the name that comes next. Where many have that name no time is lost in counting, and nobody learns how many
+/// they are.
+pub(super) fn number_of(tried: usize) -> usize {
+    if tried < PLAIN_NUMBERS { tried + 1 } else { rand::random_range(1_000..1_000_000_000) }
+}
+
 /// What is wrong with a place of the owner's, said of the place as the guest knows it.
-fn as_guests_see(error: DriveError, place: &str) -> DriveError {
+pub(super) fn as_guests_see(error: DriveError, place: &str) -> DriveError {
     let path = place.to_string();
     match error {
         DriveError::NotFound { .. } => DriveError::NotFound { path },
@@ -379,7 +398,7 @@ impl LinkFound {
     }
 
     /// It is as it was read.
-    fn condition(&self, drives: &Drives) -> Condition {
+    pub(super) fn condition(&self, drives: &Drives) -> Condition {
         let (table, test) = (drives.inner.tables.links, Test::VersionIs(self.version));
         Condition { table, sort_key: self.id.bytes(), test }
     }

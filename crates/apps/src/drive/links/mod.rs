@@ -8,12 +8,14 @@
 //!
 //! Its owner's side is here, what its guests can do in [`guest`].
 
+mod folders;
 mod guest;
 mod parts;
 mod rows;
 
+pub use folders::Within;
 pub(super) use guest::Gate;
-pub use guest::{LinkFound, Started};
+pub use guest::{LinkFound, Started, Wanted};
 
 use super::change::{Change, Commit};
 use super::rows::decode;
@@ -122,6 +124,8 @@ enum Counter {
     Bytes = b'b' as isize,
     /// Uploads in parts that have begun and not ended.
     Uploads = b'u' as isize,
+    /// Folders that came by it.
+    Folders = b'f' as isize,
 }
 
 fn counter_key(link: LinkId, counter: Counter) -> Bytes {
@@ -131,6 +135,11 @@ fn counter_key(link: LinkId, counter: Counter) -> Bytes {
 /// The counter of what guests are handing in by parts.
 pub(in crate::drive) fn uploads(link: LinkId) -> Bytes {
     counter_key(link, Counter::Uploads)
+}
+
+/// The counter of the folders that came by it.
+fn folders(link: LinkId) -> Bytes {
+    counter_key(link, Counter::Folders)
 }
 
 /// The counter of the bytes that came by it.
@@ -258,7 +267,7 @@ impl Drives {
         let mut change = Change::new(self, drive);
         change.require(tables.links, id.bytes(), Test::Present);
         change.delete(tables.links, id.bytes());
-        for counter in [Counter::Downloads, Counter::Bytes, Counter::Uploads] {
+        for counter in [Counter::Downloads, Counter::Bytes, Counter::Uploads, Counter::Folders] {
             change.delete(tables.link_counts, counter_key(id, counter));
         }
         match change.commit(self.store(), &id).await? {

@@ -2,7 +2,7 @@
 //! link takes; given up, it counts no more.
 
 use super::guest::Came;
-use super::{LinkFound, LinkMode, Tries};
+use super::{LinkFound, LinkMode, Tries, Within};
 use crate::drive::change::{Change, Commit};
 use crate::drive::objects::{NewUpload, ObjectKey, Part, Upload};
 use crate::drive::{DriveError, DrivePath, Drives, Entry, NewFile};
@@ -77,11 +77,11 @@ impl Drives {
         self.put_part(link.drive, (id, &key(link, name)?), number, content, Default::default()).await
     }
 
-    /// Puts the file that the parts make; beside what has its name. None: that was done before.
+    /// Puts the file that the parts make there; beside what has its name. None: that was done before.
     pub async fn guest_complete(
         &self,
         link: &LinkFound,
-        (id, name): (PartsId, &str),
+        (id, within, name): (PartsId, &Within, &str),
         new: NewFile,
     ) -> Result<Option<Entry>, DriveError> {
         let upload = self.guest_upload(link, id, name).await?;
@@ -89,7 +89,7 @@ impl Drives {
             return Ok(None);
         }
         let content = self.content_of_parts(link.drive, &upload).await?;
-        self.guest_put_what_came(link, name, Came::InParts(&upload, &content), new).await.map(Some)
+        self.guest_put_what_came(link, (within, name), Came::InParts(&upload, &content), new).await.map(Some)
     }
 
     /// Gives an upload up.

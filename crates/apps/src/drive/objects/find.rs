@@ -189,7 +189,7 @@ impl Drives {
     /// Is a folder an object by itself? One that is there for others only is not.
     pub(super) async fn is_key(&self, drive: DriveId, entry: &Entry) -> Result<bool, DriveError> {
         match entry.folder() {
-            Some(FolderInfo { id, implied: true }) => Ok(self.counter(drive, id.bytes()).await?.unwrap_or(0) == 0),
+            Some(FolderInfo { id, implied: true, .. }) => Ok(self.counter(drive, id.bytes()).await?.unwrap_or(0) == 0),
             _ => Ok(true),
         }
     }

@@ -271,9 +271,15 @@ impl Drives {
         if let Some(first) = names.get(walk.depth()) {
             change.require_nothing_at(entry_key(parent, first));
         }
-        for name in folders.iter().skip(walk.depth()) {
+        // A key of a folder makes one more, in the last of these.
+        let all = names.len() - usize::from(!key.is_folder());
+        if let Some(below) = all.checked_sub(walk.depth() + 1) {
+            change.raise(walk.steps(), Some(below as u32))?;
+        }
+        for (at, name) in folders.iter().enumerate().skip(walk.depth()) {
             let id = FolderId::random();
-            let kind = EntryKind::Folder(FolderInfo { id, implied: true });
+            let height = Some((all - at - 1) as u32);
+            let kind = EntryKind::Folder(FolderInfo { id, implied: true, height });
             let entry = Entry { name: name.clone(), created: now, modified: now, properties: false, kind };
             change.put_entry(parent, &entry);
             change.count_entries(parent, 1);
@@ -300,7 +306,7 @@ impl Drives {
             Spot::Tree(walk) => {
                 let (parent, name) = self.make_implied(&mut change, walk, put.key)?;
                 let now = self.now();
-                let kind = EntryKind::Folder(FolderInfo { id: FolderId::random(), implied: false });
+                let kind = EntryKind::Folder(FolderInfo::new(FolderId::random()));
                 let entry = Entry { name, created: now, modified: now, properties: false, kind };
                 change.put_entry(parent, &entry);
                 change.count_entries(parent, 1);

@@ -2,6 +2,7 @@
 //! keeps nobody else's from being found.
 
 use crate::drive::Drives;
+use crate::drive::tidy::DRIVES_AT_ONCE;
 use crate::{DriveId, FileId};
 use parking_lot::Mutex;
 use rand::Rng;
@@ -121,11 +122,15 @@ impl Drives {
     }
 
     async fn look_for_unread(&self, every: Duration) {
+        let mut from = None;
         loop {
             let factor = rand::rng().random_range(0.5..1.5);
             tokio::time::sleep(every.mul_f64(factor)).await;
-            match self.drives_in(self.inner.tables.unread).await {
-                Ok(drives) => self.inner.waiting.add_left(drives, every),
+            match self.drives_from(self.inner.tables.unread, from.clone(), DRIVES_AT_ONCE).await {
+                Ok((drives, next)) => {
+                    self.inner.waiting.add_left(drives, every);
+                    from = next;
+                }
                 Err(error) => tracing::warn!(%error, "it is not known what is unread"),
             }
         }

@@ -13,7 +13,22 @@ pub const D: DriveId = DriveId([1; 16]);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub fn settings() -> Settings {
-    Settings { grace: Duration::ZERO, ..Settings::default() }
+    Settings { grace: Duration::ZERO, documents: Some(reader()), ..Settings::default() }
+}
+
+/// This program, told to run [`reads_documents_as_a_child`] and nothing else.
+pub fn reader() -> extract::Program {
+    let arguments = ["--exact", "model::hand::reads_documents_as_a_child"].map(Into::into).to_vec();
+    let variables = vec![("ATOLL_TEST_READS".into(), "1".into())];
+    extract::Program { path: std::env::current_exe().unwrap(), arguments, variables }
+}
+
+/// No test by itself: see [`reader`].
+#[test]
+fn reads_documents_as_a_child() {
+    if std::env::var_os("ATOLL_TEST_READS").is_some() {
+        std::process::exit(extract::serve().into());
+    }
 }
 
 pub async fn on(model: &Arc<Model>) -> Drives {

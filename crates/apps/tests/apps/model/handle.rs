@@ -202,13 +202,10 @@ impl Store for Handle {
     }
 
     async fn scan(&self, table: TableId, cursor: Option<ScanCursor>, limit: u32) -> Result<ScanPage, ClientError> {
-        let bytes = |hex: &str| -> Vec<u8> {
-            (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
-        };
         let after = cursor.map(|cursor| {
-            let text = cursor.to_string();
-            let (partition_key, sort_key) = text.split_once('/').unwrap();
-            ItemKey::new(table, bytes(partition_key), bytes(sort_key))
+            let said = serde_json::to_value(cursor).unwrap();
+            assert_eq!(said["table"], serde_json::json!(table), "a cursor of another table");
+            serde_json::from_value(said["after"].clone()).unwrap()
         });
         self.call(false, || Ok(super::scan_page(self.model.scan(table, after, limit), limit))).await
     }

@@ -302,10 +302,10 @@ pub fn blocks_of(content: &Content) -> BTreeSet<BlockHash> {
 }
 
 fn scan_page(items: Vec<(ItemKey, Item)>, limit: u32) -> ScanPage {
-    let text = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let cursor = |after: &ItemKey| serde_json::json!({"table": after.table, "partition": 0, "after": after});
     let next = items
         .last()
         .filter(|_| items.len() == limit as usize)
-        .map(|(key, _)| format!("{}/{}", text(&key.partition_key), text(&key.sort_key)).parse().unwrap());
+        .map(|(key, _)| serde_json::from_value(cursor(key)).unwrap());
     (items, next)
 }

@@ -279,6 +279,14 @@ impl accounts_server::Accounts for Scripted {
         Err(not_offered())
     }
 
+    async fn get_recovery(&self, _: Request<v1::GetRecoveryRequest>) -> Result<Response<v1::Recovery>, Status> {
+        Err(not_offered())
+    }
+
+    async fn set_recovery(&self, _: Request<v1::SetRecoveryRequest>) -> Result<Response<v1::Recovery>, Status> {
+        Err(not_offered())
+    }
+
     async fn get_leaving(&self, _: Request<v1::GetLeavingRequest>) -> Result<Response<v1::Leaving>, Status> {
         Err(not_offered())
     }

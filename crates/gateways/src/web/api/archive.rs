@@ -5,6 +5,7 @@
 
 use super::description::FileBytes;
 use super::download::{SANDBOX, disposition, put};
+use crate::turns::Share;
 use crate::web::WebState;
 use crate::web::place::{InDrive, Viewer};
 use crate::web::problem::Problem;
@@ -19,8 +20,6 @@ use axum::extract::{Query, State};
 use axum::http::header::{self, HeaderMap};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
 use types::{Action, Classify};
 use utoipa::{IntoParams, ToSchema};
 
@@ -105,7 +104,7 @@ async fn answer(state: &WebState, at: &InDrive, pairs: Pairs, method: &Method) -
         }
         _ => whole.to_string(),
     };
-    send(state, &state.inner.archives, (drive, tops), still(state, at), &name, method).await
+    send(state, state.inner.archives.share(at.who()), (drive, tops), still(state, at), &name, method).await
 }
 
 /// The caller is signed in, and in the drive. Where that cannot be told just now, it is taken to be so.
@@ -123,10 +122,10 @@ fn still(state: &WebState, at: &InDrive) -> Still {
     })
 }
 
-/// The archive as an answer: how long it will be is not known. `archives`: how many there may be at a time.
+/// The archive as an answer: how long it will be is not known. `archives`: the share of those that there may be at a time.
 pub(in crate::web) async fn send(
     state: &WebState,
-    archives: &Arc<Semaphore>,
+    archives: Share<'_>,
     (drive, tops): (DriveId, Vec<Top>),
     still: Still,
     name: &str,
@@ -134,7 +133,7 @@ pub(in crate::web) async fn send(
 ) -> Result<Response, Problem> {
     let mut response = (StatusCode::OK, Body::empty()).into_response();
     if *method != Method::HEAD {
-        let room = crate::web::room_to_keep(archives).await?;
+        let room = archives.place().await?;
         *response.body_mut() = Body::from_stream(archive(state.inner.drives.clone(), drive, tops, still, room));
     }
     let headers: &mut HeaderMap = response.headers_mut();

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use serde_json::Value;
 use std::sync::LazyLock;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
@@ -33,7 +34,8 @@ pub(super) async fn openapi() -> impl IntoResponse {
     info(title = "Atoll", description = "JSON for scripts. Whoever changes something from a browser must come from \
         a page of this site; programs show `Authorization: Bearer TOKEN`, or the header `X-Atoll-Client`. Times are \
         milliseconds since the Unix epoch; paths begin with a slash. What is in a shared drive has the routes of one's own \
-        drive, under `/drives/{drive}` rather than `/drive`."),
+        drive, under `/drives/{drive}` rather than `/drive`. Whoever has a link, `/s/TOKEN`, needs no account: what can be done \
+        with it is under `/links/{token}`, `$LINK` in the examples being that token."),
     servers((url = "/api/v1")),
     components(schemas(ProblemJson, Id)),
     security(("cookie" = []), ("bearer" = [])),
@@ -51,6 +53,9 @@ impl utoipa::Modify for Credentials {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKey::Cookie(ApiKeyValue::new("atoll"));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+        let proof = "What opening a link gave, on a link's routes alone";
+        let guest = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(proof)).build();
+        components.add_security_scheme("guest", SecurityScheme::Http(guest));
     }
 }
 
@@ -58,13 +63,13 @@ impl utoipa::Modify for Credentials {
 #[derive(ToSchema)]
 #[schema(pattern = "^[0-9a-f]{32}$", example = "00112233445566778899aabbccddeeff")]
 #[allow(dead_code)]
-pub(super) struct Id(String);
+pub(in crate::web) struct Id(String);
 
 /// Bytes as they are.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[allow(dead_code)]
-pub(super) struct FileBytes(Vec<u8>);
+pub(in crate::web) struct FileBytes(Vec<u8>);
 
 /// Says of every route what holds for all.
 pub(super) fn complete(mut document: Document) -> Document {
@@ -80,6 +85,9 @@ pub(super) fn complete(mut document: Document) -> Document {
             }
             if path.contains("{drive}") {
                 operation.parameters.get_or_insert_default().insert(0, drive().into());
+            }
+            if path.starts_with("/links/{token}") {
+                operation.parameters.get_or_insert_default().insert(0, link().into());
             }
         }
     }
@@ -99,6 +107,17 @@ fn drive() -> Parameter {
         .required(Required::True)
         .description(Some("Id of the shared drive"))
         .schema(Some(Ref::from_schema_name("Id")))
+        .build()
+}
+
+fn link() -> Parameter {
+    ParameterBuilder::new()
+        .name("token")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("What the link's address ends with. A secret"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some("A".repeat(43).into()))
         .build()
 }
 

@@ -1,6 +1,7 @@
 //! `GET /api/v1/drive/file` and `…/view`: a file's bytes, all or one range, never as active content.
 
 use super::description::{FileBytes, Id};
+use crate::turns::Share;
 use crate::web::WebState;
 use crate::web::place::Viewer;
 use crate::web::problem::Problem;
@@ -18,9 +19,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use serde::Deserialize;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
 /// Of a file: it may do nothing, wherever it is opened.
@@ -75,7 +74,7 @@ pub(in crate::web) async fn download(
     if method == Method::GET && !headers.contains_key(header::RANGE) {
         state.inner.drives.note(at.caller.user.id, at.drive, &open.entry, RecentAct::Opened);
     }
-    send(&state.inner.drives, &state.inner.downloads, open, None, &method, &headers).await
+    send(&state.inner.drives, state.inner.downloads.share(at.who()), open, None, &method, &headers).await
 }
 
 /// The same for a page of ours: what its bytes say is an image, sound or a film comes as such, all else as an attachment.
@@ -93,7 +92,7 @@ pub(in crate::web) async fn view(
     let Query(asked) = query?;
     let open = open(&state, at.drive, &asked).await?;
     let shown = stage::media(&state, at.drive, &open).await?.inline();
-    send(&state.inner.drives, &state.inner.downloads, open, shown, &method, &headers).await
+    send(&state.inner.drives, state.inner.downloads.share(at.who()), open, shown, &method, &headers).await
 }
 
 async fn open(state: &WebState, drive: DriveId, asked: &At) -> Result<OpenFile, DriveError> {
@@ -103,11 +102,11 @@ async fn open(state: &WebState, drive: DriveId, asked: &At) -> Result<OpenFile, 
     }
 }
 
-/// The file, or the part of it that is asked for. `downloads`: how many there may be at a time; `shown`: as what a page
+/// The file, or the part of it that is asked for. `downloads`: the share of those that there may be at a time; `shown`: as what a page
 /// may show it, by its bytes.
 pub(in crate::web) async fn send(
     drives: &Drives,
-    downloads: &Arc<Semaphore>,
+    downloads: Share<'_>,
     open: OpenFile,
     shown: Option<&'static str>,
     method: &Method,
@@ -128,7 +127,7 @@ pub(in crate::web) async fn send(
         let length = range.end - range.start;
         let mut body = Body::empty();
         if *method == Method::GET && length > 0 {
-            let room = crate::web::room_to_keep(downloads).await?;
+            let room = downloads.place().await?;
             let mut bytes = drives.read(open.content, range.clone());
             // While nothing has been said, a failure can still be told as one.
             let first = bytes.next().await.transpose()?.unwrap_or_default();

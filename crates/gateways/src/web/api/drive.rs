@@ -239,8 +239,10 @@ pub(in crate::web) struct Listing {
 #[schema(as = Usage)]
 pub(in crate::web) struct UsageJson {
     bytes: u64,
-    /// None: no quota.
+    /// Bytes that may still come. None: no quota.
     room: Option<u64>,
+    /// Bytes that may be there. None: no quota.
+    quota: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -294,7 +296,7 @@ pub(in crate::web) struct TextPage {
 }
 
 /// A cursor as the apps take it.
-pub(super) fn cursor(given: Option<&str>) -> Result<Option<&str>, Problem> {
+pub(in crate::web) fn cursor(given: Option<&str>) -> Result<Option<&str>, Problem> {
     let cursor = given.filter(|cursor| !cursor.is_empty());
     if cursor.is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX) {
         return Err(DriveError::BadCursor.into());
@@ -345,8 +347,9 @@ pub(in crate::web) async fn usage(
     State(state): State<WebState>,
     Viewer(at): Viewer,
 ) -> Result<Json<UsageJson>, Problem> {
-    let usage = state.drives_in(&at).await?.usage(at.drive).await?;
-    Ok(Json(UsageJson { bytes: usage.bytes, room: usage.room }))
+    let quota = state.quota_in(&at).await?;
+    let usage = state.inner.drives.within(quota).usage(at.drive).await?;
+    Ok(Json(UsageJson { bytes: usage.bytes, room: usage.room, quota }))
 }
 
 /// Into the trash, or past it.

@@ -17,14 +17,14 @@ mod upload;
 
 pub(super) use acts::BATCH_BYTES_MAX;
 pub(super) use archive::send as send_archive;
-pub(super) use description::document;
+pub(super) use description::{FileBytes, Id, document};
 pub(super) use download::send as send_file;
-pub(super) use drive::{OrderJson, stars};
+pub(super) use drive::{OrderJson, cursor, stars};
 pub(super) use held::let_go_on;
 pub(crate) use links::address as link_address;
 pub(super) use links::{Change, Make, ModeJson, change_of, judged, make, take_back};
 pub(super) use thumbnail::answer as send_thumbnail;
-pub(super) use upload::{drain, media_type, whole};
+pub(super) use upload::media_type;
 
 use super::WebState;
 use super::problem::Problem;
@@ -52,7 +52,8 @@ pub(super) fn routes() -> (Router<WebState>, OpenApi) {
         .routes(routes!(drives::show, drives::change, drives::delete))
         .routes(routes!(drives::members))
         .routes(routes!(drives::put_member, drives::remove_member))
-        .nest("/drives/{drive}", drive_routes());
+        .nest("/drives/{drive}", drive_routes())
+        .merge(super::guests::described());
     let (router, document) = described.split_for_parts();
     (router.fallback(nothing).method_not_allowed_fallback(bad_method), description::complete(document))
 }

@@ -5,8 +5,9 @@
 //! is given up.
 
 use super::description::{FileBytes, Id};
-use super::upload::{Condition, StoredFile, media_type, whole};
+use super::upload::{Condition, StoredFile, media_type};
 use crate::web::WebState;
+use crate::web::intake::{drain, whole};
 use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
 use crate::web::store::{Source, Upload, still_allowed, uncertain};
@@ -163,11 +164,8 @@ pub(in crate::web) async fn begin(
     new.check()?;
     let condition = asked.condition.into();
     let upload = Upload { drive: at.drive, quota, path: asked.path, new, condition, again: false, locks: None };
-    upload.check(&state).await?;
+    upload.check(&state, Some(asked.size)).await?;
     let drives = state.inner.drives.within(quota);
-    if let Some(room) = drives.room(at.drive).await?.filter(|room| *room < asked.size) {
-        return Err(DriveError::Quota { needed: asked.size, room }.into());
-    }
     let (media_type, mtime, size) = (media_type.unwrap_or_default(), asked.mtime, asked.size);
     let new = NewUpload { media_type, mtime, size, ..NewUpload::default() };
     let named = named(asked.upload.as_deref())?;
@@ -216,7 +214,7 @@ pub(in crate::web) async fn put(
     match taken.await {
         Ok(part) => Json(part).into_response(),
         Err(problem) => {
-            super::upload::drain(&mut body).await;
+            drain(&mut body).await;
             problem.into_response()
         }
     }
@@ -245,8 +243,12 @@ async fn take(
     if let Some(room) = drives.room(at.drive).await?.filter(|room| *room < length) {
         return Err(DriveError::Quota { needed: length, room }.into());
     }
-    let _room = crate::web::room(&state.inner.uploads).await?;
-    let content = state.inner.client.write_blob_stream(UploadId::random(), whole(body, Some(length))).await?;
+    let _room = state.inner.uploads.share(at.who()).place().await?;
+    let content = state
+        .inner
+        .client
+        .write_blob_stream(UploadId::random(), whole(body, Some(length), state.inner.settings.bounds.silence))
+        .await?;
     still_allowed(state, at).await?;
     let part = drives.put_part(at.drive, (id, &key), number, content, Default::default()).await?;
     Ok(PartJson { number, size: part.size })

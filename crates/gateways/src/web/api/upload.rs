@@ -7,6 +7,7 @@
 use super::description::FileBytes;
 use super::drive::{EntryJson, entry};
 use crate::web::WebState;
+use crate::web::intake::{drain, whole};
 use crate::web::place::{Editor, InDrive};
 use crate::web::problem::Problem;
 use crate::web::store::{Stored, Upload};
@@ -19,21 +20,12 @@ use axum::extract::{Query, State};
 use axum::http::header::{self, HeaderMap};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use std::io;
-use std::time::Duration;
 use types::WallMillis;
 use utoipa::{IntoParams, ToSchema};
 
-/// Bytes of a refused upload that are read so that its sender hears the refusal.
-const DRAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
-const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// Characters in a media type.
 const MEDIA_TYPE_MAX: usize = 255;
-/// Between two pieces of an upload. A sender that is silent for longer has gone.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -76,6 +68,8 @@ pub(super) struct StoredFile {
 struct Saved {
     /// Machines that surely have it.
     copies: usize,
+    /// Machines that are to have it, in the end.
+    wanted: usize,
 }
 
 /// A media type as it may be kept, if it is one.
@@ -145,54 +139,21 @@ async fn take(
     let Editor(at) = at?;
     let Query(asked) = query?;
     let upload = parse(asked, &at, state.quota_in(&at).await?, headers)?;
-    upload.check(state).await?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let stored = upload.run(state, &at, whole(body, length)).await?;
+    let room = upload.check(state, length).await?;
+    let body = whole(body, length, state.inner.settings.bounds.silence);
+    let stored = upload.run(state, &at, room, body).await?;
     Ok(answer(&stored))
 }
 
 /// What is told of a file that is saved.
 pub(super) fn answer(stored: &Stored) -> Response {
     let status = if stored.entry.created == stored.entry.modified { StatusCode::CREATED } else { StatusCode::OK };
-    let answer = StoredFile { entry: entry(&stored.entry), saved: Saved { copies: stored.copies } };
+    let answer =
+        StoredFile { entry: entry(&stored.entry), saved: Saved { copies: stored.copies, wanted: stored.wanted } };
     let mut response = (status, Json(answer)).into_response();
     if let Some(etag) = stored.entry.file().and_then(|file| HeaderValue::from_str(&format!("\"{}\"", file.etag)).ok()) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
-}
-
-/// The body, which must be as long as was promised and not fall silent.
-pub(in crate::web) fn whole(
-    body: &mut BodyDataStream,
-    length: Option<u64>,
-) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + Unpin {
-    let body = body.map_err(io::Error::other);
-    Box::pin(futures::stream::try_unfold((body, 0u64), move |(mut body, seen)| async move {
-        let next = tokio::time::timeout(SILENCE_MAX, body.try_next()).await;
-        match next.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the sender fell silent"))?? {
-            Some(chunk) => {
-                let seen = seen + chunk.len() as u64;
-                Ok(Some((chunk, (body, seen))))
-            }
-            None if length.is_some_and(|length| length != seen) => {
-                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than promised"))
-            }
-            None => Ok(None),
-        }
-    }))
-}
-
-/// Whoever is still sending would otherwise see a broken connection and not the reason for a refusal.
-pub(in crate::web) async fn drain(body: &mut BodyDataStream) {
-    let all = async {
-        let mut seen = 0;
-        while let Some(Ok(chunk)) = body.next().await {
-            seen += chunk.len();
-            if seen > DRAIN_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN_WITHIN, all).await;
 }

@@ -3,6 +3,7 @@
 use super::answer::Refusal;
 use super::condition::{self, State};
 use super::place::{Place, Root};
+use crate::turns::Who;
 use crate::web::WebState;
 use crate::web::session::From as CameFrom;
 use apps::accounts::Protocol;
@@ -94,6 +95,11 @@ impl Ask {
             false => drive.id.to_string(),
         };
         Ok(all.iter().map(|drive| (Root::Shared(named(drive)), drive.clone())).collect())
+    }
+
+    /// Whose share of the gateway's places it has.
+    pub fn who(&self) -> Who {
+        Who::Person(self.user.id)
     }
 
     pub fn drives(&self) -> &Drives {

@@ -4,7 +4,8 @@ use super::answer::{Looks, Refusal};
 use super::ask::{Ask, Touched};
 use super::checksum::Checksum;
 use super::place::Place;
-use crate::web::api::{drain, media_type, send_file, whole};
+use crate::web::api::{media_type, send_file};
+use crate::web::intake::{drain, whole};
 use crate::web::store::{Source, Stored, Upload};
 use apps::VersionId;
 use apps::drive::{DrivePath, Entry, NewFile, PutCondition};
@@ -32,7 +33,7 @@ pub(super) async fn get(ask: &Ask, place: &Place, method: &Method) -> Result<Res
         return Ok(FOLDER.into_response());
     }
     let open = ask.drives().open(ask.drive, &path.to_string()).await?;
-    Ok(send_file(ask.drives(), &ask.state.inner.downloads, open, None, method, &ask.headers).await?)
+    Ok(send_file(ask.drives(), ask.state.inner.downloads.share(ask.who()), open, None, method, &ask.headers).await?)
 }
 
 /// Puts a file. What comes shorter than promised leaves nothing.
@@ -75,19 +76,20 @@ async fn take(ask: &Ask, path: &DrivePath, body: &mut axum::body::BodyDataStream
     // On which condition is known when the bytes have come.
     let (drive, path_said, condition) = (ask.drive, path.to_string(), PutCondition::Replace);
     let upload = Upload { drive, quota, path: path_said, new, condition, again: false, locks: None };
-    upload.check(&ask.state).await?;
-
-    let _room = crate::web::room(&ask.state.inner.uploads).await?;
     let length = ask.header(header::CONTENT_LENGTH)?.and_then(|text| text.parse().ok());
     // Finder sends what it does not know the length of yet in pieces, and says the length here.
     let said = ask.header("x-expected-entity-length")?.and_then(|text| text.parse().ok());
-    let body = whole(body, length.or(said));
+    let length = length.or(said);
+    let room = upload.check(&ask.state, length).await?;
+
+    let _place = ask.state.inner.uploads.share(ask.who()).place().await?;
+    let body = room.bound(whole(body, length, ask.state.inner.settings.bounds.silence));
     let (client, id) = (&ask.state.inner.client, UploadId::random());
     let content = match &checksum {
-        None => client.write_blob_stream(id, body).await?,
+        None => client.write_blob_stream(id, body).await.map_err(|error| room.told(error))?,
         Some(checksum) => {
             let content = client.write_blob_stream(id, checksum.over(body)).await;
-            content.map_err(|error| checksum.missed().unwrap_or_else(|| error.into()))?
+            content.map_err(|error| checksum.missed().unwrap_or_else(|| room.told(error).into()))?
         }
     };
     ask.still_welcome().await?;

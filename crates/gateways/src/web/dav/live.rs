@@ -252,10 +252,7 @@ mod tests {
             created: WallMillis(951_782_400_123),
             modified: WallMillis(951_782_400_123),
             properties: true,
-            kind: apps::drive::EntryKind::Folder(apps::drive::FolderInfo {
-                id: apps::FolderId([1; 16]),
-                implied: false,
-            }),
+            kind: apps::drive::EntryKind::Folder(apps::drive::FolderInfo::new(apps::FolderId([1; 16]))),
         };
         let dead = Property { namespace: "u".into(), name: "x".into(), xml: "<x xmlns=\"u\">v</x>".into() };
         let usage = Usage { bytes: 7, room: None };

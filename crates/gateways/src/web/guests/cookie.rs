@@ -1,8 +1,11 @@
-//! What a guest's browser shows again: which guest it is, and that they knew the link's password.
+//! What a guest shows again: which guest it is, and that they knew the link's password. Browsers by a cookie, programs as a bearer
+//! token.
 //!
-//! Nothing is stored: a cookie is sealed with a key that only the link and its password give, so it ends when either
-//! changes. It is for the link's own addresses.
+//! Nothing is stored: it is sealed with a key that only the link and its password give, so it ends when either changes. The
+//! cookie is for the link's own addresses.
 
+use super::api_address;
+use crate::web::api::link_address;
 use crate::web::session;
 use apps::drive::LinkFound;
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -28,7 +31,8 @@ fn seal(link: &LinkFound, guest: &[u8; 16], until: u64) -> blake3::Hash {
 impl Proof {
     /// The one that the request shows, if it is good.
     pub fn shown(headers: &HeaderMap, link: &LinkFound, now: WallMillis) -> Option<Proof> {
-        let text = session::cookie(headers, NAME)?;
+        // A proxy may ask for a name and password of its own, beside the cookie.
+        let text = session::bearer(headers).or_else(|| session::cookie(headers, NAME))?;
         let mut parts = text.splitn(3, '.');
         let (guest, until, sealed) = (parts.next()?, parts.next()?, parts.next()?);
         let guest = u128::from_str_radix(guest, 16).ok().filter(|_| guest.len() == 32)?.to_be_bytes();
@@ -43,20 +47,24 @@ impl Proof {
         Proof { guest: rand::random() }
     }
 
-    /// Sets it for the link's addresses.
-    pub fn give(&self, response: &mut Response, link: &LinkFound, token: &str, now: WallMillis, tls: bool) {
-        let guest = self.guest;
+    /// In words, and until when it is good.
+    pub fn text(&self, link: &LinkFound, now: WallMillis) -> (String, WallMillis) {
         let until = now.0 + LIFETIME.as_millis() as u64;
-        let sealed = seal(link, &guest, until);
-        let secure = if tls { "; Secure" } else { "" };
-        // Lax: who comes by the link in a message again need not type the password again.
-        let cookie = format!(
-            "{NAME}={:032x}.{until}.{sealed}; Path=/s/{token}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-            u128::from_be_bytes(guest),
-            LIFETIME.as_secs()
-        );
-        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+        let sealed = seal(link, &self.guest, until);
+        (format!("{:032x}.{until}.{sealed}", u128::from_be_bytes(self.guest)), WallMillis(until))
+    }
+
+    /// Lets a browser keep it for the link's addresses.
+    pub fn give(&self, response: &mut Response, link: &LinkFound, token: &str, now: WallMillis, tls: bool) {
+        let (text, _) = self.text(link, now);
+        let (seconds, secure) = (LIFETIME.as_secs(), if tls { "; Secure" } else { "" });
+        // Lax: who comes by the link in a message again need not type the password again. What scripts ask, pages of ours ask.
+        for (path, same_site) in [(link_address(token), "Lax"), (api_address(token), "Strict")] {
+            let cookie =
+                format!("{NAME}={text}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite={same_site}{secure}");
+            if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
         }
     }
 }

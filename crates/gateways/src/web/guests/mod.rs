@@ -1,4 +1,5 @@
-//! What whoever has a link sees: plain pages at `/s/TOKEN`, complete without scripts.
+//! What whoever has a link sees: plain pages at `/s/TOKEN`, complete without scripts, and the same as JSON at
+//! `/api/v1/links/TOKEN`.
 //!
 //! **Invariants.** (1) Nobody's session counts here, and nothing here gives one: whoever has the link is a guest.
 //! (2) What is wrong with a link is never told: one page says that it does not work. (3) Nothing names what lies beside or above
@@ -6,6 +7,7 @@
 
 mod cookie;
 mod files;
+mod look;
 mod pace;
 mod pages;
 mod parts;
@@ -14,8 +16,10 @@ mod upload;
 use super::problem::Problem;
 use super::session::From;
 use super::text::words;
-use super::{GUEST_ARCHIVES_MAX, GUEST_DOWNLOADS_MAX, GUEST_UPLOADS_MAX, WebState};
-use apps::drive::{Entry, LinkFound, Started};
+use super::{GUEST_ARCHIVES_MAX, GUEST_DOWNLOADS_MAX, GUEST_UPLOADS_MAX, ROOM_WITHIN, WebState};
+use crate::network::Network;
+use crate::turns::{Places, Who};
+use apps::drive::{Entry, LinkFound, Started, Wanted};
 use apps::{AccountError, Device, DriveError, DriveRole, Drives, SharedDrive, User, UserId};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,9 +31,9 @@ use cookie::Proof;
 use pace::Pace;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 /// How long who made a link counts as known.
 const MAKER_KNOWN_FOR: Duration = Duration::from_secs(5);
@@ -37,24 +41,24 @@ const MAKERS_MAX: usize = 10_000;
 
 /// What is kept for guests: how many do what at a time, and how fast.
 pub(super) struct Guests {
-    uploads: Arc<Semaphore>,
-    downloads: Arc<Semaphore>,
-    archives: Arc<Semaphore>,
+    uploads: Places,
+    downloads: Places,
+    archives: Places,
     pace: Pace,
     pictures: Pace,
-    parts: Pace,
+    sending: Pace,
     makers: Mutex<HashMap<UserId, (Instant, Option<User>)>>,
 }
 
 impl Default for Guests {
     fn default() -> Guests {
         Guests {
-            uploads: Arc::new(Semaphore::new(GUEST_UPLOADS_MAX)),
-            downloads: Arc::new(Semaphore::new(GUEST_DOWNLOADS_MAX)),
-            archives: Arc::new(Semaphore::new(GUEST_ARCHIVES_MAX)),
+            uploads: Places::of(GUEST_UPLOADS_MAX, ROOM_WITHIN),
+            downloads: Places::of(GUEST_DOWNLOADS_MAX, ROOM_WITHIN),
+            archives: Places::of(GUEST_ARCHIVES_MAX, ROOM_WITHIN),
             pace: Pace::of(pace::REQUESTS_MAX),
             pictures: Pace::of(pace::PICTURES_MAX),
-            parts: Pace::of(pace::PARTS_MAX),
+            sending: Pace::of(pace::SENDING_MAX),
             makers: Mutex::default(),
         }
     }
@@ -67,15 +71,33 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/s/{token}/show", get(files::show))
         .route("/s/{token}/thumbnail", get(files::thumbnail))
         .route("/s/{token}/archive", get(files::archive))
-        .route("/s/{token}/upload", post(upload::form).put(upload::put).layer(DefaultBodyLimit::disable()))
-        .route("/s/{token}/uploads", post(parts::begin))
-        .route("/s/{token}/uploads/{upload}", get(parts::show).delete(parts::abort))
-        .route(
-            "/s/{token}/uploads/{upload}/parts/{number}",
-            axum::routing::put(parts::put).layer(DefaultBodyLimit::disable()),
-        )
-        .route("/s/{token}/uploads/{upload}/complete", post(parts::complete))
+        .route("/s/{token}/upload", post(upload::form).layer(DefaultBodyLimit::disable()))
         .layer(axum::middleware::map_response(private))
+}
+
+/// The same for programs, and for the scripts of these pages: routes below `/api/v1`, with what they say of themselves.
+pub(super) fn described() -> OpenApiRouter<WebState> {
+    // As long as they are: the link and the disks bound them.
+    let file = routes!(files::download, upload::put).layer(DefaultBodyLimit::disable());
+    let part = routes!(parts::put).layer(DefaultBodyLimit::disable());
+    OpenApiRouter::new()
+        .routes(routes!(look::about))
+        .routes(routes!(look::open))
+        .routes(routes!(look::list))
+        .routes(routes!(look::stat))
+        .routes(file)
+        .routes(routes!(files::zip))
+        .routes(routes!(upload::folder))
+        .routes(routes!(parts::begin))
+        .routes(routes!(parts::show, parts::abort))
+        .routes(part)
+        .routes(routes!(parts::complete))
+        .layer(axum::middleware::map_response(private))
+}
+
+/// Where a link's JSON is.
+fn api_address(token: &str) -> String {
+    format!("/api/v1/links/{token}")
 }
 
 /// The address is a secret: no other site is told of it, and nobody lists it.
@@ -86,9 +108,14 @@ async fn private(mut response: Response) -> Response {
     response
 }
 
-/// Is it an address of these? No session counts there, so a request from anywhere does nothing that its sender could not do.
+/// Is it a page of these? No session counts there, so a request from anywhere does nothing that its sender could not do.
 pub(super) fn is_guests(uri: &Uri) -> bool {
     uri.path().starts_with("/s/")
+}
+
+/// Whose share of the places they have.
+fn who(device: &Device) -> Who {
+    Who::Guests(device.address.map(Network::of))
 }
 
 /// Someone who has a link that works.
@@ -150,6 +177,11 @@ impl Guest {
         Guest::come(state, token, headers, device).await?.unlocked()
     }
 
+    /// The same, of those who hand something in, which comes as fast as the line is.
+    async fn sends(state: &WebState, token: &str, headers: &HeaderMap, device: &Device) -> Result<Guest, Problem> {
+        Guest::within(&state.inner.guests.sending, state, token, headers, device).await?.unlocked()
+    }
+
     /// Once more for the same request, when its bytes have come: that counts no second time.
     async fn again(state: &WebState, token: &str, headers: &HeaderMap) -> Result<Guest, Problem> {
         Guest::found(state, token, headers).await?.unlocked()
@@ -157,7 +189,10 @@ impl Guest {
 
     fn unlocked(self) -> Result<Guest, Problem> {
         match self.locked() {
-            true => Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", words().guest_password_title, "")),
+            true => {
+                let (what, next) = (words().guest_password_title, words().guest_password_lead);
+                Err(Problem::new(StatusCode::FORBIDDEN, "password_needed", what, next))
+            }
             false => Ok(self),
         }
     }
@@ -168,7 +203,7 @@ impl Guest {
 
     /// A file, to be shown on a page. It has been seen then: that counts as a download, within an hour once.
     async fn look(&self, state: &WebState, path: &str) -> Result<Started, DriveError> {
-        state.inner.drives.guest_download(&self.link, path, self.proof.map(|proof| proof.guest), true).await
+        state.inner.drives.guest_download(&self.link, path, self.proof.map(|proof| proof.guest), Wanted::Part).await
     }
 
     /// May there be a small picture of it? Where downloads are counted there is none: it would show what it is.
@@ -183,6 +218,12 @@ impl Guest {
             Some(shared) => state.inner.quotas.of_drive(&state.inner.accounts, shared).await?,
         };
         Ok(state.inner.drives.within(quota))
+    }
+
+    /// Is it the password that the link asks for, if it does? Tries are counted.
+    async fn opened_by(&self, state: &WebState, password: &str, device: &Device) -> Result<bool, AccountError> {
+        let Some(hash) = &self.link.password else { return Ok(true) };
+        state.inner.accounts.check_link_password(self.link.id, password, hash, device).await
     }
 
     /// The link's page, at a path within it.

@@ -1,15 +1,16 @@
 //! How fast guests of one network may ask, on this gateway: many pages in a minute, and no flood.
 
+use crate::network::Network;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Requests of one network in a window; small pictures, of which a page shows hundreds; and parts of uploads, which come as fast
-/// as the line is.
+/// Requests of one network in a window; small pictures, of which a page shows hundreds; and what is handed in, many small files
+/// and parts of large ones.
 pub(super) const REQUESTS_MAX: u32 = 600;
 pub(super) const PICTURES_MAX: u32 = 6000;
-pub(super) const PARTS_MAX: u32 = 6000;
+pub(super) const SENDING_MAX: u32 = 6000;
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// Networks that are told apart in a window; the others share one count.
 const NETWORKS_MAX: usize = 50_000;
@@ -21,7 +22,7 @@ pub(super) struct Pace {
 
 struct Window {
     began: Instant,
-    counts: HashMap<Option<u128>, u32>,
+    counts: HashMap<Option<Network>, u32>,
 }
 
 impl Pace {
@@ -42,21 +43,13 @@ impl Pace {
         if now.saturating_duration_since(window.began) >= WINDOW {
             *window = fresh();
         }
-        let mut network = address.map(network);
+        let mut network = address.map(Network::of);
         if window.counts.len() >= NETWORKS_MAX && !window.counts.contains_key(&network) {
             network = None;
         }
         let count = window.counts.entry(network).or_default();
         *count = count.saturating_add(1);
         *count <= self.max
-    }
-}
-
-/// Who has one address of a /64 usually has all of them.
-fn network(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address) >> 64 | 1 << 100,
     }
 }
 

@@ -11,7 +11,6 @@ use crate::web::stage::Stage;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, api, format, url};
 use apps::DriveError;
-use apps::accounts::said_size;
 use apps::drive::path::shown;
 use apps::drive::{DrivePath, Entry, LinkMode};
 use askama::Template;
@@ -176,7 +175,7 @@ async fn page(state: &WebState, guest: &Guest, asked: &Asked) -> Result<Response
             title: fill(text.guest_drop_title, &[("name", &shown(&target.name))]),
             lead: fill(text.guest_drop_lead, &[("name", &guest.maker.display)]),
             until,
-            max: link.bytes_max.map_or(String::new(), |max| fill(text.guest_drop_max, &[("size", &said_size(max))])),
+            max: link.bytes_max.map_or(String::new(), |max| fill(text.guest_drop_max, &[("size", &format::size(max))])),
             done: match asked.received {
                 0 => String::new(),
                 1 => text.guest_drop_done_one.to_string(),
@@ -310,13 +309,7 @@ pub(in crate::web) async fn unlock(
     let done = async {
         let guest = Guest::come(&state, &token, &headers, &device).await?;
         let Form(typed) = typed.map_err(|error| Problem::bad_request(error.body_text()))?;
-        let right = match &guest.link.password {
-            Some(hash) => {
-                let accounts = &state.inner.accounts;
-                accounts.check_link_password(guest.link.id, &typed.password, hash, &device).await?
-            }
-            None => true,
-        };
+        let right = guest.opened_by(&state, &typed.password, &device).await?;
         Ok::<_, Problem>((guest, right))
     };
     match done.await {

@@ -1,29 +1,32 @@
 //! What guests hand in: the same bytes to blocks to one small write as everybody's, tried again by itself while a part of the
 //! cluster fails over.
 
-use super::{Guest, Place, refused};
+use super::{Guest, Place, refused, who};
+use crate::turns::Who;
 use crate::web::WebState;
-use crate::web::api::{drain, link_address, media_type, whole};
-use crate::web::problem::{Outcome, Problem};
+use crate::web::api::{FileBytes, Id, link_address, media_type};
+use crate::web::intake::{after, bounded, drain, is_too_long, whole};
+use crate::web::problem::Problem;
 use crate::web::session::From;
-use crate::web::text::{fill, words};
-use apps::drive::{Entry, NewFile};
-use apps::{DriveError, PartsId, VersionId};
+use crate::web::text::words;
+use apps::drive::{DrivePath, Entry, NewFile, Within};
+use apps::{BatchId, DriveError, PartsId, VersionId};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap};
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use client::{ClientError, Content, UploadId};
-use futures::{Stream, TryStreamExt};
+use futures::Stream;
 use multipart::{Multipart, boundary};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::Instant;
 use types::{Action, Classify, WallMillis};
+use utoipa::{IntoParams, ToSchema};
 
 /// Files in one form.
 const FILES_MAX: usize = 1000;
@@ -31,27 +34,63 @@ const FILES_MAX: usize = 1000;
 const COMMIT_WITHIN: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(500);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web) struct Put {
+    #[param(example = "notes.txt")]
     name: String,
-    /// 32 hexadecimal digits of the sender's choice, the same for each try of the same upload.
+    /// Below the link's folder: what is sent as a folder stays one. It comes with a batch.
+    #[serde(default)]
+    folder: String,
+    /// Of the sender's choice, the same for all that is sent together: who says another gets folders of their own.
+    #[param(value_type = Option<Id>)]
+    batch: Option<BatchId>,
+    /// Of the sender's choice, the same for each try of the same upload: then trying again is harmless.
+    #[param(value_type = Option<Id>)]
     version: Option<VersionId>,
+    /// In milliseconds since the Unix epoch.
     mtime: Option<u64>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Answer {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Received)]
+pub(in crate::web) struct Answer {
     pub entry: Received,
 }
 
+/// Where below the link's folder, in the sender's words. Of two senders who name no batch, one would come into the other's folders.
+pub(super) fn within(folder: &str, batch: Option<BatchId>) -> Result<Within, Problem> {
+    let folder = DrivePath::parse(folder)?;
+    match batch {
+        None if !folder.is_root() => Err(Problem::bad_request(
+            "a folder comes with a batch: 32 hexadecimal digits of your choice, the same for all that is sent together",
+        )),
+        batch => Ok(Within { folder, batch: batch.unwrap_or_default() }),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewGuestFolder)]
+pub(in crate::web) struct NewFolder {
+    #[schema(example = "/Trip")]
+    folder: String,
+    /// Of the sender's choice, the same for all that is sent together.
+    #[schema(value_type = Id)]
+    batch: Option<BatchId>,
+}
+
 /// All that a guest is told: not the name that it got, which tells what was there before.
-#[derive(Serialize)]
-pub(super) struct Received {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReceivedFile)]
+pub(in crate::web) struct Received {
     pub name: String,
     pub size: u64,
 }
 
-/// A file as the request's body, for scripts.
+/// Hands in a file, however long: the request's body. One of its name that is there already stays, beside it.
+#[utoipa::path(put, path = "/links/{token}/file", tag = "guests", security(("guest" = []), ()), params(Put),
+    request_body(content = FileBytes, content_type = "application/octet-stream"),
+    responses((status = 201, body = Answer)))]
 pub(in crate::web) async fn put(
     State(state): State<WebState>,
     Path(token): Path<String>,
@@ -64,14 +103,16 @@ pub(in crate::web) async fn put(
     let done = async {
         let Query(asked) = query?;
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let came = Came { state: &state, token: &token, headers: &headers };
-        let guest = Guest::let_in(&state, &token, &headers, &device).await?;
+        let came = Came { state: &state, token: &token, headers: &headers, who: who(&device) };
+        let guest = Guest::sends(&state, &token, &headers, &device).await?;
+        let within = within(&asked.folder, asked.batch)?;
         let most = guest.drives(&state).await?.guest_may_put(&guest.link, &asked.name, length).await?;
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let version = asked.version.unwrap_or_else(VersionId::random);
         let new =
             NewFile { mtime: asked.mtime.map(WallMillis), media_type: media_type(kind), etag: None, version, by: None };
-        let entry = came.take(most, &asked.name, new, whole(&mut body, length)).await?;
+        let source = whole(&mut body, length, state.inner.settings.bounds.silence);
+        let entry = came.take(most, (&within, &asked.name), new, source).await?;
         Ok::<_, Problem>(Received { name: asked.name, size: entry.size() })
     };
     match done.await {
@@ -83,6 +124,26 @@ pub(in crate::web) async fn put(
     }
 }
 
+/// Hands in a folder, with those above it: one that is empty comes by no file. Asking again is harmless.
+#[utoipa::path(post, path = "/links/{token}/folder", tag = "guests", security(("guest" = []), ()),
+    request_body = NewFolder, responses((status = 204, description = "It is there")))]
+pub(in crate::web) async fn folder(
+    State(state): State<WebState>,
+    Path(token): Path<String>,
+    From(device): Place,
+    headers: HeaderMap,
+    body: Result<Json<NewFolder>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let made = async {
+        let Json(asked) = body?;
+        let guest = Guest::sends(&state, &token, &headers, &device).await?;
+        let within = within(&asked.folder, asked.batch)?;
+        Ok::<_, Problem>(state.inner.drives.guest_make_folder(&guest.link, &within).await?)
+    };
+    made.await.map_err(told)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Files of a form, for browsers without scripts.
 pub(in crate::web) async fn form(
     State(state): State<WebState>,
@@ -92,15 +153,14 @@ pub(in crate::web) async fn form(
     body: Body,
 ) -> Response {
     let mut body = body.into_data_stream();
+    let mut received = 0;
     let done = async {
-        let came = Came { state: &state, token: &token, headers: &headers };
+        let came = Came { state: &state, token: &token, headers: &headers, who: who(&device) };
         let guest = Guest::let_in(&state, &token, &headers, &device).await?;
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = boundary(kind).ok_or_else(|| Problem::bad_request("this is no form with files"))?;
-        // Who falls silent holds up nobody.
-        let mut form = Multipart::new(whole(&mut body, None), boundary);
+        let mut form = Multipart::new(whole(&mut body, None, state.inner.settings.bounds.silence), boundary);
         let incomplete = |error: std::io::Error| Problem::from(ClientError::Source(error.to_string()));
-        let mut received = 0;
         while let Some(part) = form.next_part().await.map_err(incomplete)? {
             // Folders' names come along where a folder was chosen.
             let name = part.file_name.as_deref().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
@@ -108,21 +168,20 @@ pub(in crate::web) async fn form(
                 continue;
             }
             if received == FILES_MAX {
-                return Err(Problem::bad_request(words().guest_forms_max));
+                return Err(Problem::bad_request(words().forms_max));
             }
-            let most = guest.drives(&state).await?.guest_may_put(&guest.link, name, None).await.map_err(Problem::from);
-            let most = most.map_err(|problem| after(received, problem))?;
+            let most = guest.drives(&state).await?.guest_may_put(&guest.link, name, None).await?;
             let new = NewFile { media_type: media_type(part.media_type.as_deref()), ..NewFile::default() };
-            came.take(most, name, new, form.content()).await.map_err(|problem| after(received, problem))?;
+            came.take(most, (&Within::default(), name), new, form.content()).await?;
             received += 1;
         }
-        Ok(received)
+        Ok::<_, Problem>(())
     };
     match done.await {
-        Ok(received) => Redirect::to(&format!("{}?received={received}", link_address(&token))).into_response(),
+        Ok(()) => Redirect::to(&format!("{}?received={received}", link_address(&token))).into_response(),
         Err(problem) => {
             drain(&mut body).await;
-            refused(told(problem), None)
+            refused(after(received, told(problem)), None)
         }
     }
 }
@@ -138,27 +197,12 @@ pub(super) fn told(problem: Problem) -> Problem {
     }
 }
 
-/// What failed after so many files of the same form were taken.
-fn after(received: usize, mut problem: Problem) -> Problem {
-    if received == 0 {
-        return problem;
-    }
-    problem = told(problem);
-    let values = [("count", &*received.to_string()), ("problem", &*problem.message)];
-    problem.message = fill(words().guest_some_received, &values);
-    if problem.outcome != Outcome::Unknown {
-        problem.outcome = Outcome::Applied;
-    }
-    // Said already, and not to be said anew.
-    problem.kind = "some_received";
-    problem
-}
-
 /// Where a request came from, to be judged again when its bytes have come.
 pub(super) struct Came<'a> {
     pub state: &'a WebState,
     pub token: &'a str,
     pub headers: &'a HeaderMap,
+    pub who: Who,
 }
 
 /// What a guest has sent.
@@ -172,25 +216,30 @@ impl Came<'_> {
     async fn take(
         &self,
         most: Option<u64>,
-        name: &str,
+        (within, name): (&Within, &str),
         new: NewFile,
         source: impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     ) -> Result<Entry, Problem> {
         let state = self.state;
-        let room = crate::web::room(&state.inner.guests.uploads).await?;
+        let room = state.inner.guests.uploads.share(self.who).place().await?;
         let source = bounded(source, most.unwrap_or(u64::MAX));
         let content = state.inner.client.write_blob_stream(UploadId::random(), source).await;
         let content = content.map_err(|error| match error {
-            ClientError::Source(text) if text.contains(TOO_LONG) => Problem::from(DriveError::LinkFull),
+            error if is_too_long(&error) => Problem::from(DriveError::LinkFull),
             error => error.into(),
         })?;
         drop(room);
-        let entry = self.commit(name, new, Sent::Whole(content)).await?;
+        let entry = self.commit((within, name), new, Sent::Whole(content)).await?;
         entry.ok_or_else(|| DriveError::Conflict { path: name.into() }.into())
     }
 
     /// Puts the file of which all is there. None: an upload in parts that was completed before.
-    pub async fn commit(&self, name: &str, mut new: NewFile, sent: Sent) -> Result<Option<Entry>, Problem> {
+    pub async fn commit(
+        &self,
+        (within, name): (&Within, &str),
+        mut new: NewFile,
+        sent: Sent,
+    ) -> Result<Option<Entry>, Problem> {
         let state = self.state;
         let deadline = Instant::now() + COMMIT_WITHIN;
         // Of an earlier try, of which it is not known what came of it: what a later one is told says nothing of that.
@@ -202,12 +251,12 @@ impl Came<'_> {
                 let drives = guest.drives(state).await?;
                 let put = match &sent {
                     Sent::Whole(content) => {
-                        drives.guest_put(&guest.link, name, content.clone(), new.clone()).await.map(Some)
+                        drives.guest_put(&guest.link, (within, name), content.clone(), new.clone()).await.map(Some)
                     }
                     Sent::Parts(id) => {
                         // The upload itself makes that it is put once.
                         let new = NewFile { version: VersionId::random(), ..new.clone() };
-                        drives.guest_complete(&guest.link, (*id, name), new).await
+                        drives.guest_complete(&guest.link, (*id, within, name), new).await
                     }
                 };
                 if let Ok(Some(entry)) = &put {
@@ -237,18 +286,4 @@ impl Came<'_> {
             tokio::time::sleep(PAUSE).await;
         }
     }
-}
-
-const TOO_LONG: &str = "longer than this link takes";
-
-/// The bytes, as long as they are no more than the link takes in all.
-fn bounded<S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin>(
-    source: S,
-    max: u64,
-) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
-    let mut seen = 0u64;
-    source.and_then(move |chunk| {
-        seen = seen.saturating_add(chunk.len() as u64);
-        futures::future::ready(if seen > max { Err(std::io::Error::other(TOO_LONG)) } else { Ok(chunk) })
-    })
 }

@@ -1,6 +1,6 @@
 //! A file or folder by itself: what it is, and a file's versions. Also what the listing shows beside itself.
 
-use super::spot::Spot;
+use super::spot::{Spot, location};
 use super::{Frame, failed, render};
 use crate::copies;
 use crate::web::api::stars;
@@ -58,10 +58,10 @@ struct DetailsPage<'a> {
 }
 
 /// A time, for people, for programs, and for scripts.
-struct Moment {
-    at: u64,
-    date: String,
-    machine: String,
+pub(super) struct Moment {
+    pub at: u64,
+    pub date: String,
+    pub machine: String,
 }
 
 impl From<WallMillis> for Moment {
@@ -117,6 +117,8 @@ impl CopiesShown {
 struct VersionRow {
     id: String,
     url: String,
+    /// The page that shows it.
+    view: String,
     size: String,
     saved: Moment,
     /// Who put it, where several may.
@@ -217,6 +219,10 @@ fn details<'a>(at: &'a InDrive, found: Found, done: &'static str, error: String)
     let row = |it: &OldVersion| VersionRow {
         id: it.file.version.to_string(),
         url: format!("{}&version={}", url::file(&base, &path), it.file.version),
+        view: match it.current {
+            true => url::view(&base, &path),
+            false => format!("{}?version={}", url::view(&base, &path), it.file.version),
+        },
         size: format::size(it.file.size),
         saved: it.saved.into(),
         by: it.file.by.and_then(|by| names.get(&by).cloned()),
@@ -230,7 +236,7 @@ fn details<'a>(at: &'a InDrive, found: Found, done: &'static str, error: String)
         signed_in_as: fill(words().signed_in_as, &[("name", &user.display)]),
         name: if path.is_root() { spot.name.clone() } else { entry.name.clone() },
         path: path.to_string(),
-        parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
+        parent: location(&spot.name, &parent),
         parent_url: url::folder(&base, &parent),
         folder: entry.is_folder(),
         url: if entry.is_folder() { url::folder(&base, &path) } else { url::file(&base, &path) },

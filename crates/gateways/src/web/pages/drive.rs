@@ -2,6 +2,7 @@
 
 use super::look::Look;
 use super::spot::Spot;
+use super::storage::Storage;
 use super::trash::HeldRow;
 use super::{Frame, failed, render};
 use crate::web::api::{OrderJson, stars};
@@ -49,6 +50,8 @@ struct DrivePage<'a> {
     more: Option<String>,
     cursor: &'a str,
     count: String,
+    /// Where it cannot be read the folder is shown without.
+    storage: Option<Storage>,
     empty: &'static str,
 }
 
@@ -197,7 +200,8 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
     let (drives, order) = (&state.inner.drives, from.order.into());
     let place = path.to_string();
     let page = drives.list_by(at.drive, &place, order, from.reverse, after, ENTRIES_MAX);
-    let (page, stars, held) = tokio::join!(page, stars(state, at), super::trash::held(state, at));
+    let (page, stars, held, storage) =
+        tokio::join!(page, stars(state, at), super::trash::held(state, at), storage(state, at));
     let (mut page, held) = (page?, held?);
     // In the order of a long folder's pages nothing must move between them.
     if page.next.is_none() && after.is_none() && from.order == OrderJson::Name {
@@ -235,6 +239,7 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
         cursor: page.next.as_deref().unwrap_or_default(),
         here,
         count,
+        storage,
         empty: match (path.is_root(), spot.edits) {
             (_, false) => text.empty_to_look_at,
             (true, _) => text.empty_root,
@@ -243,6 +248,17 @@ async fn list(state: &WebState, at: &InDrive, path: &str, from: &From, look: Loo
         spot,
     };
     Ok(render(StatusCode::OK, &page))
+}
+
+async fn storage(state: &WebState, at: &InDrive) -> Option<Storage> {
+    let usage = state.inner.drives.usage(at.drive);
+    match tokio::join!(usage, state.quota_in(at)) {
+        (Ok(usage), Ok(quota)) => Some(Storage::of(usage.bytes, quota)),
+        (usage, quota) => {
+            tracing::debug!(?usage, ?quota, "a folder is shown without how full the drive is");
+            None
+        }
+    }
 }
 
 pub(super) fn crumbs<'a>(spot: &Spot, path: &'a DrivePath) -> Vec<Crumb<'a>> {

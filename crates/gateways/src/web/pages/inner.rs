@@ -1,6 +1,7 @@
 //! Pages beside the drive: one's settings, and people. Plain forms; each answers with its page again.
 
 use super::Frame;
+use super::settings::guides::Guide;
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use apps::User;
@@ -31,6 +32,7 @@ pub(super) enum Section {
     People,
     Invitations,
     Rules,
+    Mail,
     Log,
 }
 
@@ -42,8 +44,9 @@ pub(super) struct Line {
 }
 
 impl Section {
-    const OWN: [Section; 4] = [Section::Profile, Section::Security, Section::Devices, Section::Activity];
-    const ADMINISTRATORS: [Section; 4] = [Section::People, Section::Invitations, Section::Rules, Section::Log];
+    pub const OWN: [Section; 4] = [Section::Profile, Section::Security, Section::Devices, Section::Activity];
+    pub const ADMINISTRATORS: [Section; 5] =
+        [Section::People, Section::Invitations, Section::Rules, Section::Mail, Section::Log];
 
     pub fn url(self) -> &'static str {
         match self {
@@ -54,11 +57,12 @@ impl Section {
             Section::People => "/people",
             Section::Invitations => "/people/invitations",
             Section::Rules => "/people/rules",
+            Section::Mail => "/people/mail",
             Section::Log => "/people/log",
         }
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Section::Profile => words().settings_profile,
             Section::Security => words().settings_security,
@@ -67,6 +71,7 @@ impl Section {
             Section::People => words().people,
             Section::Invitations => words().invitations,
             Section::Rules => words().rules,
+            Section::Mail => words().mail,
             Section::Log => words().log,
         }
     }
@@ -90,6 +95,8 @@ impl Place {
             "factor-off" => words().done_factor_off,
             "signed-out" => words().done_signed_out,
             "removed" => words().done_removed,
+            "mailed" => words().recovery_asked,
+            "tested" => words().mail_test_done,
             _ => "",
         };
         Place { done: done.to_string(), ..self }
@@ -108,7 +115,8 @@ impl Place {
     pub fn sections(&self) -> Vec<Vec<Line>> {
         let groups = if self.user.is_administrator() { 2 } else { 1 };
         let line = |section: Section| Line { url: section.url(), name: section.name(), here: section == self.at };
-        [Section::OWN, Section::ADMINISTRATORS].into_iter().take(groups).map(|group| group.map(line).into()).collect()
+        let all = [&Section::OWN[..], &Section::ADMINISTRATORS];
+        all.into_iter().take(groups).map(|group| group.iter().copied().map(line).collect()).collect()
     }
 }
 
@@ -124,5 +132,7 @@ pub(super) struct ShownOnce<'a> {
     pub secrets: Vec<String>,
     /// What belongs to it: settings of a device, one a line.
     pub details: Vec<(&'static str, String)>,
+    /// How programs are told.
+    pub guides: Vec<Guide>,
     pub back: &'static str,
 }

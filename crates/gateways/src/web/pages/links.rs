@@ -45,12 +45,8 @@ fn joining(status: StatusCode, typed: Option<&Entered>, error: &str, invited: bo
 }
 
 /// The form behind an invitation.
-pub(in crate::web) async fn invited(
-    State(state): State<WebState>,
-    Path(secret): Path<String>,
-    From(device): From,
-) -> Response {
-    match state.inner.accounts.check_link(&secret, device.address).await {
+pub(in crate::web) async fn invited(State(state): State<WebState>, Path(secret): Path<String>) -> Response {
+    match state.inner.accounts.check_link(&secret).await {
         Ok(LinkPurpose::Invitation) => joining(StatusCode::OK, None, "", true),
         Ok(_) => wrong_link(),
         Err(error) => refused(error),
@@ -118,12 +114,8 @@ fn resetting(status: StatusCode, account: &str, error: &str) -> Response {
 }
 
 /// The form behind a link that sets a password anew.
-pub(in crate::web) async fn reset(
-    State(state): State<WebState>,
-    Path(secret): Path<String>,
-    From(device): From,
-) -> Response {
-    match state.inner.accounts.check_link(&secret, device.address).await {
+pub(in crate::web) async fn reset(State(state): State<WebState>, Path(secret): Path<String>) -> Response {
+    match state.inner.accounts.check_link(&secret).await {
         Ok(LinkPurpose::Reset { name }) => resetting(StatusCode::OK, &name, ""),
         Ok(_) => wrong_link(),
         Err(error) => refused(error),
@@ -142,7 +134,7 @@ pub(in crate::web) async fn set_password(
     };
     let accounts = &state.inner.accounts;
     // Whose it is, the link says; what the form says is for the browser.
-    let name = match accounts.check_link(&secret, device.address).await {
+    let name = match accounts.check_link(&secret).await {
         Ok(LinkPurpose::Reset { name }) => name,
         Ok(_) => return wrong_link(),
         Err(error) => return refused(error),

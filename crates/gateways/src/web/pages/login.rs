@@ -3,6 +3,7 @@
 use super::{Frame, failed, render};
 use crate::web::problem::Problem;
 use crate::web::session::{self, Caller, From};
+use crate::web::text::words;
 use crate::web::{WebState, url};
 use apps::AccountError;
 use apps::accounts::SignUp;
@@ -23,6 +24,10 @@ struct Login<'a> {
     next: &'a str,
     error: &'a str,
     setup_pending: bool,
+    /// What was done just before.
+    done: &'a str,
+    /// A link for a new password can be mailed.
+    forgot: bool,
     /// Anybody may make an account.
     sign_up: bool,
     /// The password was right; a code is asked for.
@@ -33,6 +38,9 @@ struct Login<'a> {
 pub(in crate::web) struct Next {
     #[serde(default)]
     next: String,
+    /// What was done just before: `left`.
+    #[serde(default)]
+    done: String,
 }
 
 #[derive(Deserialize)]
@@ -50,9 +58,12 @@ pub(in crate::web) struct SignIn {
     next: String,
 }
 
-fn page(status: StatusCode, name: &str, next: &str, error: &str, (setup_pending, sign_up): (bool, bool)) -> Response {
-    let next = url::safe_next(next);
-    render(status, &Login { frame: Frame::new(), name, next, error, setup_pending, sign_up, challenge: "" })
+impl Login<'_> {
+    fn new() -> Login<'static> {
+        let frame = Frame::new();
+        let (setup_pending, forgot, sign_up) = (false, false, false);
+        Login { frame, name: "", next: "/", error: "", setup_pending, done: "", forgot, sign_up, challenge: "" }
+    }
 }
 
 fn wait(mut response: Response, seconds: Option<u64>) -> Response {
@@ -67,15 +78,22 @@ pub(in crate::web) async fn show(
     caller: Result<Caller, Problem>,
     query: Result<Query<Next>, QueryRejection>,
 ) -> Response {
-    let next = query.map(|Query(query)| query.next).unwrap_or_default();
+    let (next, done) = query.map(|Query(query)| (query.next, query.done)).unwrap_or_default();
+    let next = url::safe_next(&next);
     if caller.is_ok() {
-        return Redirect::to(url::safe_next(&next)).into_response();
+        return Redirect::to(next).into_response();
     }
     // The page itself needs nothing of the cluster; the hints do.
     let accounts = &state.inner.accounts;
-    let (setup_pending, policy) = futures::join!(accounts.setup_pending(), accounts.policy());
+    let (setup_pending, policy, forgot) =
+        futures::join!(accounts.setup_pending(), accounts.policy(), accounts.sends_mail());
     let sign_up = policy.is_ok_and(|policy| policy.sign_up == SignUp::Open);
-    page(StatusCode::OK, "", &next, "", (setup_pending.unwrap_or(false), sign_up))
+    let setup_pending = setup_pending.unwrap_or(false);
+    let done = if done == "left" { words().leave_done } else { "" };
+    render(
+        StatusCode::OK,
+        &Login { next, setup_pending, done, forgot: forgot.unwrap_or(false), sign_up, ..Login::new() },
+    )
 }
 
 pub(in crate::web) async fn submit(
@@ -103,7 +121,7 @@ pub(in crate::web) async fn submit(
         let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
         let error = problem.as_ref().map_or("", |problem| problem.message.as_str());
         let next = url::safe_next(&form.next);
-        let page = Login { frame: Frame::new(), name, next, error, setup_pending: false, sign_up: false, challenge };
+        let page = Login { name, next, error, challenge, ..Login::new() };
         return wait(render(status, &page), problem.as_ref().and_then(|problem| problem.retry_after));
     }
     match session {
@@ -114,7 +132,11 @@ pub(in crate::web) async fn submit(
         }
         Err(error) => {
             let problem = Problem::from(error);
-            wait(page(problem.status, name, &form.next, &problem.message, (false, false)), problem.retry_after)
+            let next = url::safe_next(&form.next);
+            // It is then that people find that they have forgotten it.
+            let forgot = accounts.sends_mail().await.unwrap_or(false);
+            let page = Login { name, next, error: &problem.message, forgot, ..Login::new() };
+            wait(render(problem.status, &page), problem.retry_after)
         }
     }
 }

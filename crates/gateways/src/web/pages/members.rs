@@ -3,6 +3,7 @@
 use super::drives::role_words;
 use super::settings::form;
 use super::spot::Spot;
+use super::storage::Storage;
 use super::{Frame, failed, render};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
@@ -41,6 +42,7 @@ struct MembersPage<'a> {
     own: bool,
     administers: bool,
     quota: String,
+    storage: Storage,
     typed: String,
     error: String,
 }
@@ -105,7 +107,7 @@ async fn page(
     error: String,
 ) -> Response {
     let user = &caller.user;
-    let (shared, members) = match read(state, user, id).await {
+    let (shared, members, storage) = match read(state, user, id).await {
         Ok(read) => read,
         Err(problem) => return failed(problem),
     };
@@ -134,6 +136,7 @@ async fn page(
         own: shared.role.is_some(),
         administers,
         quota: shared.quota.map(typed_size).unwrap_or_default(),
+        storage,
         name: shared.name,
         typed,
         error,
@@ -141,9 +144,11 @@ async fn page(
     render(status, &page)
 }
 
-async fn read(state: &WebState, user: &User, id: &str) -> Result<(SharedDrive, Vec<Member>), Problem> {
+async fn read(state: &WebState, user: &User, id: &str) -> Result<(SharedDrive, Vec<Member>, Storage), Problem> {
     let (drive, accounts) = (drive(id)?, &state.inner.accounts);
-    Ok((accounts.shared_drive(user, drive).await?, accounts.members(user, drive).await?))
+    let (shared, members) = (accounts.shared_drive(user, drive).await?, accounts.members(user, drive).await?);
+    let quota = state.inner.quotas.of_drive(accounts, &shared).await?;
+    Ok((shared, members, Storage::of(state.inner.drives.usage(drive).await?.bytes, quota)))
 }
 
 /// Back to the page, or the page again with what was wrong.

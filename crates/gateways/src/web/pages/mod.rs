@@ -4,6 +4,7 @@ pub(super) mod details;
 pub(super) mod drive;
 pub(super) mod drives;
 mod enter;
+pub(super) mod forgot;
 mod inner;
 pub(super) mod links;
 pub(super) mod log;
@@ -18,8 +19,10 @@ pub(super) mod settings;
 pub(super) mod setup;
 pub(super) mod share;
 mod spot;
+mod storage;
 pub(super) mod trash;
 pub(super) mod view;
+mod ways;
 
 pub(super) use inner::is_inner;
 
@@ -35,7 +38,7 @@ use axum::routing::{get, post};
 
 /// Pages about accounts, and those of the drive beside its folders.
 pub(super) fn routes() -> Router<WebState> {
-    use people::{invitations, list, person, rules};
+    use people::{invitations, list, mail, person, rules};
     use settings::{devices, profile, security};
     Router::new()
         .merge(of_a_drive(""))
@@ -54,10 +57,14 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/join/{secret}", get(links::invited).post(links::join_invited))
         .route("/sign-up", get(links::sign_up).post(links::join_open))
         .route("/reset/{secret}", get(links::reset).post(links::set_password))
+        .route("/forgot", get(forgot::show).post(forgot::ask))
+        .route("/recovery/{secret}", get(forgot::recovery).post(forgot::confirm))
         .route("/settings", get(profile::show))
         .route("/settings/profile", post(profile::rename))
         .route("/settings/language", post(profile::language))
         .route("/settings/password", post(profile::change_password))
+        .route("/settings/recovery", post(profile::set_recovery))
+        .route("/settings/recovery/remove", post(profile::remove_recovery))
         .route("/settings/leave", get(profile::leaving).post(profile::leave))
         .route("/settings/security", get(security::show))
         .route("/settings/security/begin", post(security::begin))
@@ -77,6 +84,9 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/people/invitations", get(invitations::show).post(invitations::invite))
         .route("/people/invitations/take-back", post(invitations::take_back))
         .route("/people/rules", get(rules::show).post(rules::set))
+        .route("/people/mail", get(mail::show).post(mail::set))
+        .route("/people/mail/test", post(mail::test))
+        .route("/people/mail/off", post(mail::off))
         .route("/people/log", get(log::all))
 }
 

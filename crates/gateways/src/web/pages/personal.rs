@@ -1,6 +1,6 @@
 //! What somebody starred, and what they did last, in all of their drives.
 
-use super::spot::Spot;
+use super::spot::{Spot, location};
 use super::{Frame, failed, render};
 use crate::web::filters;
 use crate::web::place::ViewerOfPage;
@@ -65,7 +65,7 @@ fn row(reach: &Reach, it: &Placed, at: WallMillis, act: &'static str) -> Result<
         folder: entry.is_folder(),
         url: if entry.is_folder() { url::folder(base, &path) } else { url::view(base, &path) },
         thumbnail: entry.file().filter(|_| entry.may_have_thumbnail()).map(|file| url::thumbnail(base, file.version)),
-        parent: if parent.is_root() { drive.to_string() } else { format!("{drive}{parent}") },
+        parent: location(drive, &parent),
         parent_url: url::folder(base, &parent),
         base: base.to_string(),
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },

@@ -105,7 +105,19 @@ impl Reference {
             }
         }
         // The drive first, then who may use it, then what is about the API itself.
-        let order = ["files", "acts", "trash", "versions", "jobs", "links", "shared drives", "session", "me", "users"];
+        let order = [
+            "files",
+            "acts",
+            "trash",
+            "versions",
+            "jobs",
+            "links",
+            "guests",
+            "shared drives",
+            "session",
+            "me",
+            "users",
+        ];
         groups.sort_by_key(|group| order.iter().position(|name| *name == group.name).unwrap_or(order.len()));
         let schemas = document["components"]["schemas"].as_object().unwrap_or(&none);
         let types = schemas.iter().map(|(name, schema)| Type {
@@ -168,7 +180,8 @@ fn example(document: &Value, path: &str, method: &str, operation: &Value, open: 
         let value = value.as_array().and_then(|several| several.first()).cloned().unwrap_or(value);
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
         if parameter["in"] == "path" {
-            path = path.replace(&format!("{{{name}}}"), &crate::web::url::encode(&value));
+            let value = if name == "token" { "$LINK".to_string() } else { crate::web::url::encode(&value) };
+            path = path.replace(&format!("{{{name}}}"), &value);
         } else if parameter["required"] == true || name == "path" {
             query.push(format!("{name}={}", crate::web::url::encode(&value)));
         }
@@ -237,5 +250,9 @@ mod tests {
         let moved = route("postDriveMove");
         assert!(moved.contains(r#"--json '{"from":"/notes.txt","to":"/ideas/notes.txt"}'"#), "{moved}");
         assert!(route("putDriveFile").contains("-X PUT"), "{}", route("putDriveFile"));
+        assert_eq!(
+            route("putLinksTokenFile"),
+            "curl -X PUT -H 'X-Atoll-Client: curl' --data-binary @notes.txt \"$ATOLL/api/v1/links/$LINK/file?name=notes.txt\""
+        );
     }
 }

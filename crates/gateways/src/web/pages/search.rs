@@ -1,6 +1,6 @@
 //! Finding by name, and by words in files, in the whole drive.
 
-use super::spot::Spot;
+use super::spot::{Spot, location};
 use super::{Frame, failed, render};
 use crate::web::filters;
 use crate::web::place::{InDrive, ViewerOfPage};
@@ -75,7 +75,7 @@ fn row(spot: &Spot, found: &Found) -> Result<Row, DriveError> {
         folder: entry.is_folder(),
         url: if entry.is_folder() { url::folder(&spot.base, &path) } else { url::view(&spot.base, &path) },
         details: super::details::address(&spot.base, &path),
-        parent: if parent.is_root() { spot.name.clone() } else { parent.to_string() },
+        parent: location(&spot.name, &parent),
         parent_url: url::folder(&spot.base, &parent),
         size: if entry.is_folder() { String::new() } else { format::size(entry.size()) },
         modified: modified.0,

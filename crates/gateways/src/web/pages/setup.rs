@@ -19,12 +19,8 @@ fn page(status: StatusCode, name: &str, error: &str) -> Response {
 }
 
 /// The form, for who has the link; nobody else gets to see it.
-pub(in crate::web) async fn show(
-    State(state): State<WebState>,
-    Path(secret): Path<String>,
-    From(device): From,
-) -> Response {
-    match state.inner.accounts.check_setup_secret(&secret, device.address).await {
+pub(in crate::web) async fn show(State(state): State<WebState>, Path(secret): Path<String>) -> Response {
+    match state.inner.accounts.check_setup_secret(&secret).await {
         Ok(()) => page(StatusCode::OK, "", ""),
         Err(error) => refused(error),
     }
@@ -58,7 +54,7 @@ pub(in crate::web) async fn submit(
     let name = form.name.trim();
     if form.password != form.again {
         // Only who has the link gets as far as to be told.
-        if let Err(error) = state.inner.accounts.check_setup_secret(&secret, device.address).await {
+        if let Err(error) = state.inner.accounts.check_setup_secret(&secret).await {
             return refused(error);
         }
         return page(StatusCode::BAD_REQUEST, name, words().password_mismatch);
@@ -69,9 +65,7 @@ pub(in crate::web) async fn submit(
             session::set_cookie(&mut response, &session, state.tls);
             response
         }
-        Err(error @ (AccountError::SetupDone | AccountError::WrongSetupSecret | AccountError::TooManyTries { .. })) => {
-            refused(error)
-        }
+        Err(error @ (AccountError::SetupDone | AccountError::WrongSetupSecret)) => refused(error),
         Err(AccountError::DoneSignIn) => done_sign_in(),
         Err(error) => {
             let problem = Problem::from(error);

@@ -8,7 +8,7 @@ use crate::web::place::{EditorOfPage, InDrive};
 use crate::web::problem::Problem;
 use crate::web::text::{fill, words};
 use crate::web::{WebState, format, url};
-use apps::accounts::{said_size, typed_size};
+use apps::accounts::typed_size;
 use apps::drive::path::shown;
 use apps::drive::{DrivePath, Link, LinkMode};
 use apps::{DriveError, LinkId, User};
@@ -198,8 +198,8 @@ fn row(link: Link, site: &str, now: WallMillis) -> Row {
         }
         (LinkMode::DropBox, _, None) => fill(text.link_received, &[("size", &format::size(link.received))]),
         (LinkMode::DropBox, _, Some(max)) => {
-            // In the units that the bound was typed in.
-            fill(text.link_received_of, &[("size", &said_size(link.received)), ("max", &said_size(max))])
+            let (size, max) = (format::size(link.received), format::size(max));
+            fill(text.link_received_of, &[("size", &size), ("max", &max)])
         }
     });
     Row {

@@ -3,6 +3,12 @@
 use crate::web::place::InDrive;
 use crate::web::text::words;
 use apps::DriveRole;
+use apps::drive::DrivePath;
+
+/// Where something is, for people: in which drive, and where in it.
+pub(super) fn location(drive: &str, path: &DrivePath) -> String {
+    if path.is_root() { drive.to_string() } else { format!("{drive}{path}") }
+}
 
 /// In which drive a page is, and what may be done there.
 pub(super) struct Spot {

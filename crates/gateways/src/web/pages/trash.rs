@@ -1,6 +1,6 @@
 //! The trash: what was deleted, where it was, and the ways back and for good.
 
-use super::spot::Spot;
+use super::spot::{Spot, location};
 use super::{Frame, failed, render};
 use crate::web::api;
 use crate::web::filters;
@@ -76,7 +76,7 @@ impl Row {
         Row {
             id: it.id.to_string(),
             folder: it.entry.is_folder(),
-            was_in: if parent.is_empty() { drive.to_string() } else { parent.to_string() },
+            was_in: format!("{drive}{parent}"),
             size: if it.entry.is_folder() { String::new() } else { format::size(it.entry.size()) },
             by: it.by.and_then(|by| names.get(&by).cloned()),
             name: it.entry.name,
@@ -125,7 +125,7 @@ async fn told(state: &WebState, at: &InDrive, asked: &Asked) -> Result<Told, Dri
         ("restored", Some(id)) => {
             let found = state.inner.drives.locate(at.drive, id.0).await?;
             let Some(path) = found.filter(|path| !path.is_root()) else { return Ok(Told::default()) };
-            let words = fill(words().restored_to, &[("path", &path.to_string())]);
+            let words = fill(words().restored_to, &[("path", &location(&Spot::of(at).name, &path))]);
             return Ok((words, path.parent().map(|parent| url::folder(&at.base(), &parent))));
         }
         ("put-back", _) => words().held_put_back_done,

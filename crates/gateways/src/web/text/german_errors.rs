@@ -1,5 +1,6 @@
 //! What went wrong, in German. What programs alone can do wrong stays in English.
 
+use crate::web::format;
 use apps::{AccountError, DriveError, DriveRole};
 use client::ClientError;
 
@@ -34,7 +35,8 @@ pub fn drive(error: &DriveError) -> String {
         }
         DriveError::NoSuchJob => "diesen Auftrag gibt es nicht; abgeschlossene werden einen Tag lang aufbewahrt".into(),
         DriveError::Quota { needed, room } => {
-            format!("das Laufwerk ist voll: {needed} Bytes mehr werden gebraucht, {room} sind übrig")
+            let lacking = format::size(needed.saturating_sub(*room));
+            format!("das Laufwerk ist voll: {lacking} mehr müssten frei sein")
         }
         DriveError::FolderFull { path } => format!("der Ordner {path} enthält so viele Einträge, wie ein Ordner darf"),
         DriveError::Held { program } => format!(
@@ -114,6 +116,13 @@ pub fn account(error: &AccountError) -> String {
         AccountError::WrongAppPassword => {
             "der Name oder das Gerätepasswort ist falsch, oder es ist nicht hierfür".into()
         }
+        AccountError::NoRelay => {
+            "dieser Cluster verschickt keine Mail; die Verwaltung kann ein Relay dafür einrichten".into()
+        }
+        AccountError::MailFull => {
+            "zu viele Mails warten darauf, verschickt zu werden; versuchen Sie es in einigen Minuten wieder".into()
+        }
+        AccountError::MailNotSent { why } => format!("die Mail wurde nicht verschickt: {why}"),
         AccountError::WrongSetupSecret => {
             "dieser Einrichtungslink ist falsch, benutzt oder zu alt; `atoll up` gibt beim Start einen neuen aus".into()
         }
@@ -170,6 +179,9 @@ fn reason(why: &str) -> String {
         "it has a slash in it" => "er enthält einen Schrägstrich",
         "it has a NUL character in it" => "er enthält ein NUL-Zeichen",
         "it is more than 100 folders deep" => "er ist mehr als 100 Ordner tief",
+        "what is in the folder would be more than 100 folders deep" => {
+            "was in dem Ordner ist, läge mehr als 100 Ordner tief"
+        }
         "the drive itself cannot be moved or replaced" => {
             "das Laufwerk selbst kann nicht verschoben oder ersetzt werden"
         }
@@ -204,6 +216,26 @@ fn reason(why: &str) -> String {
         "it needs a letter or a digit" => "er braucht einen Buchstaben oder eine Ziffer",
         "only letters a to z, digits, dot, underscore and hyphen are allowed" => {
             "nur die Buchstaben a bis z, Ziffern, Punkt, Unter- und Bindestrich sind erlaubt"
+        }
+        "this is not an address of mail, such as ada@example.org" => {
+            "das ist keine Mailadresse wie ada@example.org"
+        }
+        "this is the address of five accounts already" => "das ist schon die Adresse von fünf Konten",
+        "type the name that you sign in with, or your address" => {
+            "geben Sie den Namen ein, mit dem Sie sich anmelden, oder Ihre Adresse"
+        }
+        "the relay's password is needed" => "das Passwort beim Relay wird gebraucht",
+        "a relay has a host, such as mail.example.org, and a port" => {
+            "ein Relay hat einen Host wie mail.example.org und einen Port"
+        }
+        "without TLS mail goes to a relay on this machine alone" => {
+            "ohne TLS geht Mail nur an ein Relay auf diesem Rechner"
+        }
+        "the name or the password at the relay is too long, or has characters that are not seen" => {
+            "der Name oder das Passwort beim Relay ist zu lang oder enthält Zeichen, die man nicht sieht"
+        }
+        "the web address is https://, a host, and a port perhaps" => {
+            "die Webadresse ist https://, ein Host und vielleicht ein Port"
         }
         "look after people" => "Personen verwalten",
         "see the settings" => "die Einstellungen sehen",

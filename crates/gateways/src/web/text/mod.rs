@@ -73,6 +73,11 @@ impl Language {
         Language::ALL.into_iter().find(|language| language.code() == code)
     }
 
+    /// The same, or English.
+    pub fn of_code_or_english(code: &str) -> Language {
+        Language::of_code(code).unwrap_or(Language::English)
+    }
+
     /// As was chosen in this browser, or else as it asks (RFC 9110, section 12.5.4: the greatest weight, the first of equals).
     pub fn asked(headers: &HeaderMap) -> Language {
         if let Some(chosen) = super::session::cookie(headers, COOKIE).and_then(Language::of_code) {

@@ -7,6 +7,7 @@
 mod format;
 mod names;
 
+use crate::turns::Place;
 use apps::drive::{Entry, FolderInfo, Inside};
 use apps::{DriveError, DriveId, Drives};
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use names::Names;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 /// Folders within each other: as many as a path has.
 const DEPTH_MAX: usize = apps::drive::path::DEPTH_MAX;
@@ -27,8 +28,6 @@ const DEPTH_MAX: usize = apps::drive::path::DEPTH_MAX;
 const LISTED_MAX: usize = 300_000;
 /// Pieces that wait for a slow receiver.
 const WAITING: usize = 2;
-/// A receiver that takes nothing for so long has gone.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// How often it is asked whether the archive may still be read: it may take hours.
 const STILL_EVERY: Duration = Duration::from_secs(5);
@@ -82,7 +81,7 @@ pub(super) fn archive(
     drive: DriveId,
     tops: Vec<Top>,
     still: Still,
-    room: OwnedSemaphorePermit,
+    room: Place,
 ) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
@@ -96,7 +95,7 @@ pub(super) fn archive(
             tracing::warn!(%drive, error = %broken, "an archive broke off");
         }
         // Who has gone needs to hear nothing.
-        let _ = writer.sender.send_timeout(last, SILENCE_MAX).await;
+        let _ = writer.sender.send(last).await;
     });
     futures::stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
@@ -216,6 +215,7 @@ impl Writer {
             }
             self.asked = Instant::now();
         }
-        self.sender.send_timeout(Piece::More(piece), SILENCE_MAX).await.map_err(|_| Broken::Unwanted)
+        // Of one that takes nothing for long, the connection ends, and with it the receiver.
+        self.sender.send(Piece::More(piece)).await.map_err(|_| Broken::Unwanted)
     }
 }

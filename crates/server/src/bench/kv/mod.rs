@@ -20,6 +20,7 @@ use rand::{Rng, RngCore};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use types::limits::{TRANSACTION_CHANGES_MAX, VALUE_BYTES_MAX};
 
 /// Requests under way while what is read is filled in, whatever the number of clients.
@@ -56,7 +57,7 @@ pub struct KvLoad {
     /// Items of a scan or transaction
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub items: u16,
-    /// Connections that they share [default: one for each 8 clients]
+    /// Connections that they share [default: one for each 8 clients, at most 256]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub connections: Option<u16>,
     /// Bytes of a value
@@ -71,6 +72,9 @@ pub struct KvLoad {
     /// Go past the gateways, by the protocol that nodes speak: with the certificate of a member's data folder on this machine
     #[arg(long, value_name = "DIR")]
     pub native: Option<PathBuf>,
+    /// With --native: how long a request that is told *busy* is tried again; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = crate::span::parse)]
+    pub patience: Duration,
     /// Drive an etcd at these addresses instead
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', conflicts_with = "native")]
     pub etcd: Vec<String>,
@@ -107,7 +111,7 @@ impl KvLoad {
     }
 
     fn connections(&self) -> usize {
-        usize::from(self.connections.unwrap_or(self.pace.clients.div_ceil(8)).min(self.pace.clients))
+        usize::from(self.connections.unwrap_or(self.pace.clients.div_ceil(8).min(256)).min(self.pace.clients))
     }
 
     /// Its settings, for programs.
@@ -136,7 +140,7 @@ impl KvLoad {
             // Its WAIT holds a connection back until the replicas have answered.
             redis::connect(address, self.pace.clients.into(), self.redis_replicas).await?
         } else if let Some(folder) = &self.native {
-            native::connect(folder, &self.table, connections).await?
+            native::connect(folder, &self.table, connections, self.patience).await?
         } else {
             atoll::connect(server, &self.table, connections).await?
         };

@@ -5,9 +5,10 @@ use super::store::{Key, Store, group_name};
 use crate::failure::Outcome;
 use crate::folder::Folder;
 use bytes::Bytes;
-use client::{Client, ClientError};
+use client::{Client, ClientError, Timeouts};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use types::{Action, Classify, Condition, Consistency, ItemKey, Query, Refusal, TableId, Test, Transaction, Update};
 
 /// Whose tables people make by hand.
@@ -19,11 +20,18 @@ struct Native {
 }
 
 /// Clients with connections of their own.
-pub async fn connect(folder: &Path, table: &str, connections: usize) -> Outcome<Vec<Arc<dyn Store>>> {
+pub async fn connect(
+    folder: &Path,
+    table: &str,
+    connections: usize,
+    patience: Duration,
+) -> Outcome<Vec<Arc<dyn Store>>> {
     let folder = Folder::open(folder)?;
+    // An attempt may take as long as ever: what is let in is done.
+    let timeouts = Timeouts { busy: patience, ..Timeouts::default() };
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for _ in 0..connections {
-        let client = folder.connect().await?;
+        let client = folder.connect_with(timeouts).await?;
         let table = client.ensure_table(NAMESPACE, table).await.map_err(|error| folder.explain(error))?;
         stores.push(Arc::new(Native { client, table }));
     }

@@ -1,14 +1,15 @@
 //! One's own account.
 
 use super::types::{
-    self, AppPassword, AppPasswords, Body, ChangeMe, ChangePassword, Code, Ended, Leaving, MadeAppPassword, Me,
-    NewAppPassword, NewFactor, Proof, RecoveryCodes, Sessions, SignedIn,
+    self, AppPassword, AppPasswords, Body, ChangeMe, ChangePassword, ChangeRecovery, Code, Ended, Leaving,
+    MadeAppPassword, Me, NewAppPassword, NewFactor, Proof, Recovery, RecoveryCodes, Sessions, SignedIn,
 };
 use super::user_types::{Audit, Paging};
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session;
 use crate::web::session::Caller;
+use crate::web::text::Language;
 use apps::accounts::{AppScope, Protocol};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -22,7 +23,23 @@ pub(super) async fn show(State(state): State<WebState>, caller: Caller) -> Resul
     let accounts = &state.inner.accounts;
     let second_factor = accounts.second_factor(caller.user.id).await?.into();
     let quota = accounts.quota_of(&caller.user).await?;
-    Ok(Json(Me { user: (&caller.user).into(), second_factor, quota }))
+    let recovery = accounts.recovery(caller.user.id).await?.into();
+    Ok(Json(Me { user: (&caller.user).into(), second_factor, recovery, quota }))
+}
+
+/// Changes the address that a link for a new password goes to: a link that confirms it is mailed to the new one.
+#[utoipa::path(put, path = "/me/recovery", tag = "me", request_body = ChangeRecovery, responses((status = 200, body = Recovery)))]
+pub(super) async fn change_recovery(
+    State(state): State<WebState>,
+    caller: Caller,
+    Body(asked): Body<ChangeRecovery>,
+) -> Result<Json<Recovery>, Problem> {
+    let (accounts, language) = (&state.inner.accounts, Language::now().code());
+    match &asked.address {
+        Some(address) => accounts.set_recovery(caller.by(), &asked.password, address, language).await?,
+        None => accounts.remove_recovery(caller.by(), &asked.password, language).await?,
+    }
+    Ok(Json(accounts.recovery(caller.user.id).await?.into()))
 }
 
 /// What others see of one.

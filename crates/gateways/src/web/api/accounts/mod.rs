@@ -1,5 +1,6 @@
 //! Accounts, as JSON. What is said of a route here is its entry in `/api/v1/openapi.json`.
 
+mod mail;
 mod me;
 mod sign_in;
 mod types;
@@ -19,7 +20,10 @@ pub(super) fn routes() -> OpenApiRouter<WebState> {
         .routes(routes!(sign_in::sign_up))
         .routes(routes!(sign_in::check_link))
         .routes(routes!(sign_in::reset_password))
+        .routes(routes!(sign_in::forgotten))
+        .routes(routes!(sign_in::confirm_address))
         .routes(routes!(me::show, me::change))
+        .routes(routes!(me::change_recovery))
         .routes(routes!(me::leaving))
         .routes(routes!(me::delete))
         .routes(routes!(me::change_password))
@@ -41,5 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<WebState> {
         .routes(routes!(users::invitations, users::invite))
         .routes(routes!(users::uninvite))
         .routes(routes!(users::policy, users::set_policy))
+        .routes(routes!(mail::show, mail::set, mail::off))
+        .routes(routes!(mail::test))
         .routes(routes!(users::audit))
 }

@@ -1,12 +1,13 @@
 //! Coming in: signing in, up and out, and links.
 
 use super::types::{
-    Body, CodeNeeded, LinkFound, LinkSecret, Person, PublicPolicy, ResetPassword, SignIn, SignInWithCode, SignUp,
-    SignedIn, Whoami,
+    Body, CodeNeeded, Forgotten, LinkFound, LinkSecret, Person, PublicPolicy, ResetPassword, SignIn, SignInWithCode,
+    SignUp, SignedIn, Whoami,
 };
 use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, Caller, From};
+use crate::web::text::Language;
 use apps::{AccountError, NewUser, Role, Session};
 use axum::Json;
 use axum::extract::State;
@@ -96,10 +97,9 @@ pub(super) async fn sign_up(
     responses((status = 200, body = LinkFound)))]
 pub(super) async fn check_link(
     State(state): State<WebState>,
-    From(device): From,
     Body(asked): Body<LinkSecret>,
 ) -> Result<Json<LinkFound>, Problem> {
-    Ok(Json(state.inner.accounts.check_link(&asked.secret, device.address).await?.into()))
+    Ok(Json(state.inner.accounts.check_link(&asked.secret).await?.into()))
 }
 
 /// Sets a password by a link. One signs in with it then.
@@ -111,5 +111,30 @@ pub(super) async fn reset_password(
     Body(asked): Body<ResetPassword>,
 ) -> Result<Json<Person>, Problem> {
     let user = state.inner.accounts.reset_password(&asked.secret, &asked.password, device).await?;
+    Ok(Json((&user).into()))
+}
+
+/// Has a link for a new password mailed to somebody, if there is such an account and its address is confirmed. Whether one is
+/// mailed is not told.
+#[utoipa::path(post, path = "/links/forgotten", tag = "session", request_body = Forgotten, security(()),
+    responses((status = 202)))]
+pub(super) async fn forgotten(
+    State(state): State<WebState>,
+    From(device): From,
+    Body(asked): Body<Forgotten>,
+) -> Result<StatusCode, Problem> {
+    state.inner.accounts.forgot_password(&asked.who, &device, Language::now().code()).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Confirms an address by the link that was mailed to it.
+#[utoipa::path(post, path = "/links/confirm", tag = "session", request_body = LinkSecret, security(()),
+    responses((status = 200, body = Person)))]
+pub(super) async fn confirm_address(
+    State(state): State<WebState>,
+    From(device): From,
+    Body(asked): Body<LinkSecret>,
+) -> Result<Json<Person>, Problem> {
+    let user = state.inner.accounts.confirm_recovery(&asked.secret, device, Language::now().code()).await?;
     Ok(Json((&user).into()))
 }

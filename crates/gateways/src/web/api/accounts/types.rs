@@ -37,6 +37,16 @@ pub(super) struct Person {
     pub created: u64,
     /// Bytes; null: as for everybody.
     pub quota: Option<u64>,
+    /// Bytes that they keep: where an administrator looks at people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+}
+
+impl Person {
+    /// With the bytes that they keep.
+    pub fn with_used(user: &User, used: u64) -> Person {
+        Person { used: Some(used), ..user.into() }
+    }
 }
 
 impl From<&User> for Person {
@@ -49,6 +59,7 @@ impl From<&User> for Person {
             disabled: user.disabled,
             created: user.created.0,
             quota: user.quota,
+            used: None,
         }
     }
 }
@@ -127,17 +138,23 @@ pub(super) struct LinkSecret {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct LinkFound {
-    /// `invitation` or `reset`.
+    /// `invitation`, `reset` or `address`.
     purpose: &'static str,
-    /// Whose password it sets.
+    /// Whose password it sets, or address it confirms.
     name: Option<String>,
+    /// That address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
 }
 
 impl From<LinkPurpose> for LinkFound {
     fn from(purpose: LinkPurpose) -> LinkFound {
         match purpose {
-            LinkPurpose::Invitation => LinkFound { purpose: "invitation", name: None },
-            LinkPurpose::Reset { name } => LinkFound { purpose: "reset", name: Some(name) },
+            LinkPurpose::Invitation => LinkFound { purpose: "invitation", name: None, address: None },
+            LinkPurpose::Reset { name } => LinkFound { purpose: "reset", name: Some(name), address: None },
+            LinkPurpose::Address { name, address } => {
+                LinkFound { purpose: "address", name: Some(name), address: Some(address) }
+            }
         }
     }
 }
@@ -149,10 +166,42 @@ pub(super) struct ResetPassword {
     pub password: String,
 }
 
+/// Who forgot a password: a name to sign in with, or a confirmed address.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Forgotten {
+    pub who: String,
+}
+
+/// The address that a link for a new password goes to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Recovery {
+    /// Null: there is none.
+    pub address: Option<String>,
+    /// Since when it is confirmed.
+    pub since: Option<u64>,
+    /// One that waits to be confirmed, by the link that is mailed to it.
+    pub pending: Option<String>,
+}
+
+impl From<accounts::RecoveryState> for Recovery {
+    fn from(state: accounts::RecoveryState) -> Recovery {
+        let (address, since) = state.address.map(|(address, since)| (address, since.0)).unzip();
+        Recovery { address, since, pending: state.pending }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(super) struct ChangeRecovery {
+    /// Null: none any more.
+    pub address: Option<String>,
+    pub password: String,
+}
+
 #[derive(Serialize, ToSchema)]
 pub(super) struct Me {
     pub user: Person,
     pub second_factor: SecondFactor,
+    pub recovery: Recovery,
     /// Bytes that one may keep, as it stands; null: no bound.
     pub quota: Option<u64>,
 }

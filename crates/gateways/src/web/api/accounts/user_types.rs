@@ -22,12 +22,16 @@ pub(super) struct Persons {
     pub users: Vec<Person>,
     /// Null at the end.
     pub next: Option<String>,
+    /// Bytes that each may keep who has no quota of their own; null: no bound.
+    pub usual_quota: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct PersonDetails {
     pub user: Person,
     pub second_factor: SecondFactor,
+    /// A link for a new password can be mailed to them: they have confirmed an address.
+    pub recovery: bool,
     /// What would go with the account.
     pub leaving: Leaving,
     /// Bytes that they may keep, as it stands; null: no bound.

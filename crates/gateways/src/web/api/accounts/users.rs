@@ -32,7 +32,9 @@ pub(super) async fn list(
 ) -> Result<Json<Persons>, Problem> {
     let Query(asked) = query?;
     let page = state.inner.accounts.list(&caller.user, asked.cursor.as_deref(), asked.limit).await?;
-    Ok(Json(Persons { users: page.items.iter().map(Person::from).collect(), next: page.next }))
+    let used = state.inner.drives.used(page.items.iter().map(|user| user.drive)).await?;
+    let users = page.items.iter().zip(used).map(|(user, used)| Person::with_used(user, used)).collect();
+    Ok(Json(Persons { users, next: page.next, usual_quota: state.inner.accounts.policy().await?.quota }))
 }
 
 /// Makes an account.
@@ -71,7 +73,9 @@ pub(super) async fn show(
     let second_factor = accounts.second_factor(user.id).await?.into();
     let leaving = accounts.leaving(&user).await?.into();
     let quota = accounts.quota_of(&user).await?;
-    Ok(Json(PersonDetails { user: (&user).into(), second_factor, leaving, quota }))
+    let used = state.inner.drives.usage(user.drive).await?.bytes;
+    let recovery = accounts.recovery(user.id).await?.address.is_some();
+    Ok(Json(PersonDetails { user: Person::with_used(&user, used), second_factor, recovery, leaving, quota }))
 }
 
 /// Changes role, quota and name to show; disables and enables.

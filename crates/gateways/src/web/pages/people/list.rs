@@ -2,13 +2,12 @@
 
 use super::super::inner::{Place, Section};
 use super::super::settings::form;
+use super::super::storage::Storage;
 use super::super::{Frame, failed, render};
 use super::{allowed, link, quota, role, role_name};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
-use crate::web::text::words;
 use crate::web::{WebState, format, url};
-use apps::accounts::said_size;
 use apps::{NewUser, User};
 use askama::Template;
 use axum::Form;
@@ -26,7 +25,7 @@ const PEOPLE: u32 = 200;
 struct List {
     frame: Frame,
     place: Place,
-    people: Vec<Person>,
+    people: Vec<(Person, Storage)>,
     more: Option<String>,
     /// A name that could not be taken.
     typed: String,
@@ -39,7 +38,6 @@ pub(super) struct Person {
     pub display: String,
     pub role: &'static str,
     pub administers: bool,
-    pub quota: String,
     pub since: String,
     pub disabled: bool,
 }
@@ -52,7 +50,6 @@ impl Person {
             display: user.display.clone(),
             role: role_name(user.role),
             administers: user.role == apps::Role::Administrator,
-            quota: user.quota.map_or(words().quota_default.to_string(), said_size),
             since: format::date(user.created),
             disabled: user.disabled,
         }
@@ -104,10 +101,19 @@ async fn page(
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
+    let kept = async {
+        let used = state.inner.drives.used(found.items.iter().map(|user| user.drive)).await.map_err(Problem::from)?;
+        Ok((used, state.inner.accounts.policy().await.map_err(Problem::from)?.quota))
+    };
+    let (used, usual) = match kept.await {
+        Ok(kept) => kept,
+        Err(problem) => return failed(problem),
+    };
+    let storage = |user: &User, used| Storage::of(used, user.quota.or(usual));
     let page = List {
         frame: Frame::new(),
         place: say(Place::at(&caller.user, Section::People)),
-        people: found.items.iter().map(Person::of).collect(),
+        people: found.items.iter().zip(used).map(|(user, used)| (Person::of(user), storage(user, used))).collect(),
         more: found.next.map(|next| format!("/people?cursor={}", url::encode(&next))),
         typed: typed.to_string(),
     };

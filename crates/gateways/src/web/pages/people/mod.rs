@@ -2,6 +2,7 @@
 
 pub(in crate::web) mod invitations;
 pub(in crate::web) mod list;
+pub(in crate::web) mod mail;
 pub(in crate::web) mod person;
 pub(in crate::web) mod rules;
 
@@ -65,6 +66,7 @@ fn link(
         lead: fill(lead, &[("name", name)]),
         secrets: vec![address],
         details: Vec::new(),
+        guides: Vec::new(),
         back: section.url(),
     };
     render(StatusCode::OK, &page)

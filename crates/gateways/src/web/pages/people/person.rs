@@ -30,6 +30,8 @@ struct Page {
     quota: String,
     factor: String,
     has_factor: bool,
+    /// Whether a link for a new password can be mailed, in words.
+    recovery: String,
     /// What would go with the account.
     keeps: Vec<String>,
 }
@@ -69,9 +71,10 @@ async fn page(
     let found = async {
         let user = accounts.find_for(&caller.user, name).await?;
         let (factor, leaving) = (accounts.second_factor(user.id).await?, accounts.leaving(&user).await?);
-        Ok::<_, AccountError>((user, factor, leaving))
+        let recovery = accounts.recovery(user.id).await?;
+        Ok::<_, AccountError>((user, factor, leaving, recovery))
     };
-    let (user, factor, leaving) = match found.await {
+    let (user, factor, leaving, recovery) = match found.await {
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
@@ -85,6 +88,10 @@ async fn page(
         quota: user.quota.map(typed_size).unwrap_or_default(),
         factor: factor_words,
         has_factor: factor.since.is_some(),
+        // That there is one; which is theirs to tell.
+        recovery: recovery.address.map_or(words().recovery_none.to_string(), |(_, since)| {
+            fill(words().recovery_confirmed, &[("date", &format::date(since))])
+        }),
         keeps: leaving.estates.iter().map(kept).collect(),
     };
     render(status, &page)

@@ -2,7 +2,7 @@
 
 use super::super::inner::{Place, Section, ShownOnce, Told};
 use super::super::{Frame, failed, render};
-use super::{done, form};
+use super::{done, form, guides};
 use crate::web::problem::Problem;
 use crate::web::session::{Caller, Visitor};
 use crate::web::text::{fill, words};
@@ -15,8 +15,14 @@ use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{HOST, HeaderMap};
+use axum::http::uri::Authority;
 use axum::response::Response;
 use serde::Deserialize;
+
+/// Where gRPC is, unless somebody said otherwise.
+const GRPC_PORT: u16 = 7070;
+/// Any will do for S3; this one is told.
+const S3_REGION: &str = "us-east-1";
 
 #[derive(Template)]
 #[template(path = "settings/devices.html")]
@@ -221,24 +227,29 @@ pub(in crate::web) async fn connect(
     let scope = AppScope { protocols: vec![protocol], write: !asked.write.is_empty() };
     match state.inner.accounts.create_app_password(caller.by(), asked.label.trim(), scope).await {
         Ok((made, secret)) => {
-            let text = words();
-            let mut details = vec![(text.connect_name, caller.user.name.clone())];
-            match (protocol, &state.inner.settings.grpc) {
-                (Protocol::Grpc, Some(grpc)) => details.insert(0, (text.connect_server, grpc.clone())),
-                (Protocol::Webdav, _) => {
-                    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-                    let scheme = if state.tls { "https" } else { "http" };
-                    details.insert(0, (text.connect_address, format!("{scheme}://{host}/dav/home/")));
+            let (text, name, secret) = (words(), &caller.user.name, secret.as_str());
+            let (place, guides) = match protocol {
+                Protocol::Webdav => {
+                    let address = format!("{}/dav/home/", origin(state.tls, &headers));
+                    let guides = guides::webdav(&address, name, secret);
+                    (Some((text.connect_address, address)), guides)
                 }
-                _ => {}
-            }
+                Protocol::Grpc => {
+                    let server = grpc_server(&state, &headers);
+                    let guides = guides::grpc(&server, state.tls, name, secret);
+                    (Some((text.connect_server, server)), guides)
+                }
+                _ => (None, Vec::new()),
+            };
+            let details = place.into_iter().chain([(text.connect_name, name.clone())]).collect();
             let page = ShownOnce {
                 frame: Frame::new(),
                 place: Place::at(&caller.user, Section::Devices),
                 title: text.connect_made,
                 lead: fill(text.connect_made_lead, &[("device", &made.label)]),
-                secrets: vec![secret.as_str().to_string()],
+                secrets: vec![secret.to_string()],
                 details,
+                guides,
                 back: Section::Devices.url(),
             };
             render(StatusCode::OK, &page)
@@ -254,13 +265,32 @@ async fn connect_s3(state: &WebState, caller: &Caller, headers: &HeaderMap, aske
         Ok(made) => made,
         Err(error) => return answer(state, caller, Err(error), "").await,
     };
-    let text = words();
-    let mut details = vec![(text.connect_access_key, made.id)];
+    let buckets = match state.inner.accounts.buckets_of(&caller.user).await {
+        Ok(buckets) => buckets,
+        // The key is made, and is shown: without their names rather than not at all.
+        Err(error) => {
+            tracing::debug!(%error, "a key is shown without its buckets");
+            Vec::new()
+        }
+    };
+    let (own, others): (Vec<_>, Vec<_>) = buckets.into_iter().partition(|it| it.drive == caller.user.drive);
+    let bucket = own.into_iter().next().map_or(caller.user.name.clone(), |own| own.name);
+    let others: Vec<String> = others.into_iter().map(|it| it.name).collect();
+    let (text, mut details, mut guides) = (words(), Vec::new(), Vec::new());
     if let Some(port) = state.inner.settings.s3_port {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let host = host.parse::<axum::http::uri::Authority>().map_or(String::new(), |it| it.host().to_string());
-        let scheme = if state.tls { "https" } else { "http" };
-        details.insert(0, (text.connect_endpoint, format!("{scheme}://{host}:{port}")));
+        let endpoint = format!("{}://{}:{port}", scheme(state.tls), host(headers));
+        let (region, key, secret) = (S3_REGION, &made.id, secret.as_str());
+        guides = guides::s3(&guides::S3 { endpoint: &endpoint, region, bucket: &bucket, key, secret });
+        details.push((text.connect_endpoint, endpoint));
+    }
+    details.extend([
+        (text.connect_access_key, made.id),
+        (text.connect_region, S3_REGION.to_string()),
+        (text.connect_bucket, bucket),
+        (text.connect_style, text.connect_style_path.to_string()),
+    ]);
+    if !others.is_empty() {
+        details.push((text.connect_buckets, others.join(", ")));
     }
     let page = ShownOnce {
         frame: Frame::new(),
@@ -269,7 +299,38 @@ async fn connect_s3(state: &WebState, caller: &Caller, headers: &HeaderMap, aske
         lead: fill(text.connect_secret_lead, &[("device", &made.label)]),
         secrets: vec![secret.as_str().to_string()],
         details,
+        guides,
         back: Section::Devices.url(),
     };
     render(StatusCode::OK, &page)
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
+/// Where the browser is: programs come there, too.
+fn origin(tls: bool, headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!("{}://{host}", scheme(tls))
+}
+
+/// The same without a port.
+fn host(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    host.parse::<Authority>().map_or(String::new(), |it| it.host().to_string())
+}
+
+/// What this node says of itself; an address that only it can reach is told by the host that the browser reached.
+fn grpc_server(state: &WebState, headers: &HeaderMap) -> String {
+    let said = state.inner.settings.grpc.as_deref().map(|it| it.split_once("://").map_or(it, |(_, it)| it));
+    let said = said.and_then(|it| it.parse::<Authority>().ok());
+    let here = |said: &Authority| {
+        let address = said.host().trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        said.host() == "localhost" || address.is_ok_and(|it| it.is_loopback() || it.is_unspecified())
+    };
+    match said {
+        Some(said) if !here(&said) => said.to_string(),
+        said => format!("{}:{}", host(headers), said.and_then(|it| it.port_u16()).unwrap_or(GRPC_PORT)),
+    }
 }

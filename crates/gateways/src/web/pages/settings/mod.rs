@@ -1,6 +1,7 @@
 //! One's own account, for its owner.
 
 pub(in crate::web) mod devices;
+pub(in crate::web::pages) mod guides;
 pub(in crate::web) mod profile;
 pub(in crate::web) mod security;
 

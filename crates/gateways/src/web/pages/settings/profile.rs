@@ -2,13 +2,14 @@
 
 use super::super::enter::done_sign_in;
 use super::super::inner::{Place, Section, Told};
+use super::super::storage::Storage;
 use super::super::{Frame, failed, render};
 use super::{done, form};
-use crate::web::WebState;
 use crate::web::problem::Problem;
 use crate::web::session::{self, Visitor};
 use crate::web::text::{self, Language, fill, kept, words};
-use apps::accounts::said_size;
+use crate::web::{WebState, format};
+use apps::accounts::RecoveryState;
 use apps::{AccountError, User};
 use askama::Template;
 use axum::Form;
@@ -23,12 +24,42 @@ use serde::Deserialize;
 struct Page {
     frame: Frame,
     place: Place,
-    storage: String,
-    /// Of a hundred, where there is a bound.
-    part: Option<u64>,
+    storage: Storage,
     languages: [Language; Language::ALL.len()],
     /// As it was chosen in this browser.
     chosen: Option<Language>,
+    recovery: Recovery,
+}
+
+/// The address that a link for a new password goes to.
+struct Recovery {
+    /// One can be given, or is there.
+    offered: bool,
+    /// The one that holds, in words.
+    now: String,
+    /// One that waits to be confirmed, in words.
+    pending: String,
+    /// There is one to be removed.
+    some: bool,
+}
+
+impl Recovery {
+    fn of(state: RecoveryState, mail: bool) -> Recovery {
+        let text = words();
+        let some = state.address.is_some() || state.pending.is_some();
+        let now = state.address.map_or(text.recovery_none.to_string(), |(address, since)| {
+            fill(text.recovery_now, &[("address", &address), ("date", &format::date(since))])
+        });
+        let pending = state.pending.map(|address| fill(text.recovery_pending, &[("address", &address)]));
+        Recovery { offered: mail || some, now, pending: pending.unwrap_or_default(), some }
+    }
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct NewAddress {
+    #[serde(default)]
+    address: String,
+    password: String,
 }
 
 /// Empty: as the browser asks.
@@ -68,21 +99,18 @@ async fn page(
 ) -> Response {
     let kept = async {
         let used = state.inner.drives.usage(user.drive).await.map_err(Problem::from)?.bytes;
-        Ok((used, state.inner.accounts.quota_of(user).await.map_err(Problem::from)?))
+        let accounts = &state.inner.accounts;
+        let (recovery, mail) = futures::try_join!(accounts.recovery(user.id), accounts.sends_mail())?;
+        Ok::<_, Problem>((used, accounts.quota_of(user).await?, Recovery::of(recovery, mail)))
     };
-    let (used, quota) = match kept.await {
+    let (used, quota, recovery) = match kept.await {
         Ok(kept) => kept,
         Err(problem) => return failed(problem),
     };
-    let (words, used_text) = (words(), said_size(used));
-    let storage = match quota {
-        Some(quota) => fill(words.storage_of, &[("used", &used_text), ("quota", &said_size(quota))]),
-        None => fill(words.storage_used, &[("used", &used_text)]),
-    };
-    let part = quota.map(|quota| if quota == 0 { 100 } else { (used as f64 / quota as f64 * 100.0).min(100.0) as u64 });
     let place = say(Place::at(user, Section::Profile));
     let chosen = session::cookie(headers, text::COOKIE).and_then(Language::of_code);
-    render(status, &Page { frame: Frame::new(), place, storage, part, languages: Language::ALL, chosen })
+    let (frame, storage) = (Frame::new(), Storage::of(used, quota));
+    render(status, &Page { frame, place, storage, languages: Language::ALL, chosen, recovery })
 }
 
 async fn refused(state: &WebState, user: &User, headers: &HeaderMap, problem: Problem) -> Response {
@@ -152,6 +180,41 @@ pub(in crate::web) async fn change_password(
     }
 }
 
+/// Has an address confirmed.
+pub(in crate::web) async fn set_recovery(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    headers: HeaderMap,
+    asked: Result<Form<NewAddress>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let language = Language::now().code();
+    match state.inner.accounts.set_recovery(caller.by(), &asked.password, &asked.address, language).await {
+        Ok(()) => done(Section::Profile, "mailed"),
+        Err(error) => refused(&state, &caller.user, &headers, error.into()).await,
+    }
+}
+
+/// Uses none any more.
+pub(in crate::web) async fn remove_recovery(
+    State(state): State<WebState>,
+    Visitor(caller): Visitor,
+    headers: HeaderMap,
+    asked: Result<Form<NewAddress>, FormRejection>,
+) -> Response {
+    let asked = match form(asked) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    match state.inner.accounts.remove_recovery(caller.by(), &asked.password, Language::now().code()).await {
+        Ok(()) => done(Section::Profile, "removed"),
+        Err(error) => refused(&state, &caller.user, &headers, error.into()).await,
+    }
+}
+
 #[derive(Template)]
 #[template(path = "settings/leave.html")]
 struct Leave {
@@ -204,7 +267,7 @@ pub(in crate::web) async fn leave(
     let code = Some(proof.code.trim()).filter(|code| !code.is_empty());
     match state.inner.accounts.delete_account(caller.by(), &proof.password, code).await {
         Ok(()) => {
-            let mut response = Redirect::to("/login").into_response();
+            let mut response = Redirect::to("/login?done=left").into_response();
             session::clear_cookie(&mut response, state.tls);
             response
         }

@@ -128,6 +128,7 @@ fn codes(user: &User, codes: Vec<String>) -> Response {
         lead: words().recovery_codes_lead.to_string(),
         secrets: codes,
         details: Vec::new(),
+        guides: Vec::new(),
         back: Section::Security.url(),
     };
     render(StatusCode::OK, &page)

@@ -3,7 +3,6 @@
 //! An image tells its size before any of it is unpacked; what would take more memory than [`MEMORY_MAX`] or has more
 //! pixels than [`PIXELS_MAX`], which bound the time too, is refused then. Of an animation the first picture is taken.
 
-use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -15,20 +14,30 @@ const SIDE: u32 = 320;
 const PIXELS_MAX: u64 = 64_000_000;
 /// Bytes that an image takes unpacked, and that its decoder may have beside.
 const MEMORY_MAX: u64 = 256 * 1024 * 1024;
-/// Bytes of a thumbnail that keeps its transparency; a larger one is put on white.
+/// Passes over an image, by pixels: a progressive JPEG comes in scans, some ten of them, and each goes over all of it however
+/// few bytes it has.
+const PASSES_MAX: u64 = 16 * PIXELS_MAX;
+/// Of 32 MiB half could be scans: these are more than any program makes.
+const SCANS_MAX: usize = 200;
+/// Bytes of a picture that keeps its transparency; a larger one is put on white.
 const PNG_BYTES_MAX: usize = 96 * 1024;
 /// Of 100.
 const QUALITY: u8 = 78;
 
-/// What a thumbnail is made of.
+/// What a picture is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// `image/jpeg`
     Jpeg,
+    /// `image/png`
     Png,
 }
 
+/// Bytes by which an image is known.
+pub(crate) const HEAD_BYTES: usize = 16;
+
 /// Is this the beginning of an image that one can be made of?
-pub(super) fn begins_image(head: &[u8]) -> bool {
+pub(crate) fn begins_image(head: &[u8]) -> bool {
     format(head).is_some()
 }
 
@@ -38,8 +47,8 @@ fn format(head: &[u8]) -> Option<ImageFormat> {
     known.contains(&format).then_some(format)
 }
 
-/// The thumbnail of an image; none where it is too large, damaged, or no image.
-pub(super) fn make(bytes: &[u8]) -> Option<(Kind, Bytes)> {
+/// The picture of an image; none where it is too large, damaged, or no image.
+pub(crate) fn make(bytes: &[u8]) -> Option<(Kind, Vec<u8>)> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format(bytes)?);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MEMORY_MAX);
@@ -50,6 +59,10 @@ pub(super) fn make(bytes: &[u8]) -> Option<(Kind, Bytes)> {
     if pixels == 0 || pixels > PIXELS_MAX || decoder.total_bytes() > MEMORY_MAX {
         return None;
     }
+    let scans = scans(bytes);
+    if scans > SCANS_MAX || pixels * scans as u64 > PASSES_MAX {
+        return None;
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).ok()?;
     let mut small = if width.max(height) > SIDE { image.thumbnail(SIDE, SIDE) } else { image };
@@ -57,14 +70,23 @@ pub(super) fn make(bytes: &[u8]) -> Option<(Kind, Bytes)> {
     encode(&small)
 }
 
-fn encode(small: &DynamicImage) -> Option<(Kind, Bytes)> {
+/// How often a JPEG's data begins anew (ITU-T T.81, B.2.3), counted no further than matters. Data itself never has this marker in it; a
+/// small picture within, or another image behind, counts along. Nothing else has scans.
+fn scans(bytes: &[u8]) -> usize {
+    if format(bytes) != Some(ImageFormat::Jpeg) {
+        return 0;
+    }
+    bytes.windows(2).filter(|pair| *pair == [0xff, 0xda]).take(SCANS_MAX + 1).count()
+}
+
+fn encode(small: &DynamicImage) -> Option<(Kind, Vec<u8>)> {
     let mut out = Vec::new();
     if small.color().has_alpha() {
         let mut clear = small.to_rgba8();
         if clear.pixels().any(|pixel| pixel.0[3] != u8::MAX) {
             clear.write_to(&mut Cursor::new(&mut out), ImageFormat::Png).ok()?;
             if out.len() <= PNG_BYTES_MAX {
-                return Some((Kind::Png, out.into()));
+                return Some((Kind::Png, out));
             }
             out.clear();
             for pixel in clear.pixels_mut() {
@@ -78,9 +100,9 @@ fn encode(small: &DynamicImage) -> Option<(Kind, Bytes)> {
     jpeg(small, out)
 }
 
-fn jpeg(small: &DynamicImage, mut out: Vec<u8>) -> Option<(Kind, Bytes)> {
+fn jpeg(small: &DynamicImage, mut out: Vec<u8>) -> Option<(Kind, Vec<u8>)> {
     JpegEncoder::new_with_quality(&mut out, QUALITY).encode_image(&small.to_rgb8()).ok()?;
-    Some((Kind::Jpeg, out.into()))
+    Some((Kind::Jpeg, out))
 }
 
 #[cfg(test)]
@@ -165,6 +187,57 @@ mod tests {
             assert_eq!(make(&bomb(side)), None, "{side}");
         }
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    }
+
+    /// A progressive image of one colour channel without anything in it: after the first scan each says in some
+    /// bytes that nothing changes, and the decoder goes over all blocks to see it.
+    fn in_scans(side: u16, scans: usize) -> Vec<u8> {
+        let segment =
+            |marker: u8, data: &[u8]| [&[0xff, marker][..], &(data.len() as u16 + 2).to_be_bytes(), data].concat();
+        let [high, low] = side.to_be_bytes();
+        let blocks = usize::from(side).div_ceil(8).pow(2);
+        // One code of one bit: nothing differs (DC); an end of 2^14 blocks and fourteen bits more (AC).
+        let table = |class: u8, symbol: u8| segment(0xc4, &[&[class, 1][..], &[0; 15], &[symbol]].concat());
+        let mut out = vec![0xff, 0xd8];
+        out.extend(segment(0xdb, &[&[0][..], &[1; 64]].concat()));
+        out.extend(segment(0xc2, &[8, high, low, high, low, 1, 1, 0x11, 0]));
+        out.extend(table(0, 0));
+        out.extend(table(0x10, 0xe0));
+        out.extend(segment(0xda, &[1, 1, 0, 0, 0, 0]));
+        out.extend(vec![0; blocks.div_ceil(8)]);
+        for _ in 1..scans {
+            out.extend(segment(0xda, &[1, 1, 0, 1, 63, 0]));
+            out.extend(vec![0; (blocks.div_ceil(1 << 14) * 15).div_ceil(8)]);
+        }
+        out.extend([0xff, 0xd9]);
+        out
+    }
+
+    #[test]
+    fn many_scans_cost_nothing() {
+        assert!(make(&in_scans(640, 10)).is_some(), "as cameras and editors make them");
+        let begun = Instant::now();
+        for (side, scans) in [(640, SCANS_MAX + 1), (64, 100_000), (8000, 17)] {
+            assert_eq!(make(&in_scans(side, scans)), None, "{scans} of {side}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn what_is_just_small_enough_takes_seconds() {
+        let side = 7_900;
+        for format in [ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP] {
+            let large = encoded(&halves(side, side), format);
+            let begun = Instant::now();
+            let made = make(&large);
+            let took = begun.elapsed();
+            println!("{format:?} of {side} by {side}: {took:?}, {}", made.is_some());
+            assert!(took < Duration::from_secs(60), "{format:?}: {took:?}");
+        }
+        let begun = Instant::now();
+        let made = make(&in_scans(side as u16, 16)).is_some();
+        println!("16 scans of {side} by {side}: {:?}, {made}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -2,17 +2,15 @@
 //!
 //! Each belongs to a content: its row has the key of the content's, is written only while that is there, and goes in the
 //! same transaction ([`Drives::sweep`]). So it goes along with whatever is renamed or moved, shows each version as it is, and
-//! outlives nothing. That no picture can be made is kept as well, so that nobody tries again.
-
-mod make;
+//! outlives nothing. That no picture can be made is kept as well, so that nobody tries again. They are made by child processes
+//! ([`extract`]), so that an image costs one of those at most.
 
 use super::change::{Change, Commit};
 use super::rows::decode;
 use super::{DriveError, Drives, Entry};
 use crate::{DriveId, VersionId};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use client::{ClientError, Content};
-use futures::StreamExt;
 use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +18,13 @@ use tokio::sync::Semaphore;
 use types::{Consistency, ItemKey, Test};
 
 /// Bytes of an image that a picture is made of.
-pub const IMAGE_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Pictures made at a time by this process: each takes up to half a gigabyte and a core.
+pub const IMAGE_BYTES_MAX: u64 = extract::DOCUMENT_BYTES_MAX;
+/// Pictures made at a time by this process's children: each takes up to three quarters of a gigabyte and a core.
 const MADE_AT_ONCE: usize = 2;
 /// Uploads whose pictures wait to be made. More wait until somebody looks.
 const WAITING_MAX: usize = 256;
 /// How long one who looks waits for those before.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// Reading an image of that size takes much less.
-const READ_WITHIN: Duration = Duration::from_secs(60);
 /// What images are called. Others get no picture, so that a listing asks for none in vain.
 const NAMES: [&str; 5] = ["jpg", "jpeg", "png", "gif", "webp"];
 
@@ -61,11 +57,11 @@ enum Made {
 }
 
 impl ThumbnailRow {
-    fn of(made: Option<(make::Kind, Bytes)>) -> ThumbnailRow {
+    fn of(made: Option<(extract::Kind, Bytes)>) -> ThumbnailRow {
         let (made, bytes) = match made {
             None => (Made::None, Bytes::new()),
-            Some((make::Kind::Jpeg, bytes)) => (Made::Jpeg, bytes),
-            Some((make::Kind::Png, bytes)) => (Made::Png, bytes),
+            Some((extract::Kind::Jpeg, bytes)) => (Made::Jpeg, bytes),
+            Some((extract::Kind::Png, bytes)) => (Made::Png, bytes),
         };
         ThumbnailRow { made: made as i32, bytes }
     }
@@ -153,21 +149,7 @@ impl Drives {
         let missing = || DriveError::NotFound { path: version.to_string() };
         let item = self.inner.store.get(&key, Consistency::Strong).await?.ok_or_else(missing)?;
         let content = Content::decode(&item.value)?;
-        let read = tokio::time::timeout(READ_WITHIN, self.read_image(content)).await;
-        let made = match read.map_err(|_| ClientError::Busy)?? {
-            None => None,
-            Some(image) => {
-                // Whoever waits may go; the work goes on, and takes its room along.
-                let made = tokio::task::spawn_blocking(move || {
-                    let _room = room;
-                    make::make(&image)
-                });
-                made.await.unwrap_or_else(|error| {
-                    tracing::warn!(%drive, %version, %error, "an image could not be read");
-                    None
-                })
-            }
-        };
+        let Some(made) = self.made_of(content, room).await? else { return Ok(None) };
         let row = ThumbnailRow::of(made);
         let mut change = Change::new(self, drive);
         change.require(tables.contents, version.bytes(), Test::Present);
@@ -181,21 +163,30 @@ impl Drives {
         Ok(row.picture())
     }
 
-    /// All bytes of an image; none if there are too many, or they begin as no image does.
-    async fn read_image(&self, content: Content) -> Result<Option<Bytes>, DriveError> {
+    /// What a child makes of an image; none where this process has no children, and others must do it.
+    async fn made_of(
+        &self,
+        content: Content,
+        room: tokio::sync::OwnedSemaphorePermit,
+    ) -> Result<Option<Option<(extract::Kind, Bytes)>>, DriveError> {
         let size = content.size;
         if size == 0 || size > IMAGE_BYTES_MAX {
-            return Ok(None);
+            return Ok(Some(None));
         }
-        let mut chunks = self.read(content, 0..size);
-        let mut image = BytesMut::new();
-        while let Some(chunk) = chunks.next().await.transpose()? {
-            let first = image.is_empty();
-            image.extend_from_slice(&chunk);
-            if first && !make::begins_image(&image) {
-                return Ok(None);
+        let Some(extractor) = self.inner.documents.clone() else { return Ok(None) };
+        let image = self.read(content, 0..size);
+        // Whoever waits may go; the work goes on, and takes its room along.
+        let making = tokio::spawn(async move {
+            let _room = room;
+            extractor.picture(image).await
+        });
+        match making.await.map_err(|_| ClientError::Busy)? {
+            Ok(made) => Ok(Some(made)),
+            Err(extract::ExtractError::Source(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "an image could not be read for now");
+                Err(ClientError::Busy.into())
             }
         }
-        Ok(Some(image.freeze()))
     }
 }

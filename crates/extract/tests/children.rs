@@ -13,6 +13,9 @@ use futures::{StreamExt, stream};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+/// One's children are nobody else's.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn text(extractor: &Extractor, document: &[u8]) -> Result<String, ExtractError<Infallible>> {
     let pieces: Vec<_> = document.chunks(64 * 1024).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     extractor.text(stream::iter(pieces)).await
@@ -20,6 +23,7 @@ async fn text(extractor: &Extractor, document: &[u8]) -> Result<String, ExtractE
 
 #[tokio::test]
 async fn documents_are_read() {
+    let _alone = ALONE.lock().await;
     let extractor = extractor();
     for (document, wanted) in [
         (word("The tide"), "The tide"),
@@ -38,6 +42,7 @@ async fn documents_are_read() {
 
 #[tokio::test]
 async fn a_bomb_costs_nothing_but_itself() {
+    let _alone = ALONE.lock().await;
     let bombs = bombs();
     let (extractor, memory) = (extractor(), memory_at_most());
     for (what, bomb) in bombs {
@@ -56,12 +61,14 @@ async fn a_bomb_costs_nothing_but_itself() {
 /// A parser that gives up by panicking tells as much of its document as one that crashes.
 #[tokio::test]
 async fn a_child_that_panics_dies_of_its_document() {
+    let _alone = ALONE.lock().await;
     let panicking = running("/bin/sh", &["-c", "cat > /dev/null; echo before >&0; exit 101"]);
     assert_eq!(text(&panicking, b"<p>a").await.unwrap(), "before\n");
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_not_read() {
+    let _alone = ALONE.lock().await;
     let extractor = extractor();
     let piece = Bytes::from(vec![b'a'; 1 << 20]);
     let endless = stream::repeat(Ok::<_, Infallible>(piece));
@@ -70,6 +77,7 @@ async fn what_is_too_large_is_not_read() {
 
 #[tokio::test]
 async fn what_is_not_of_the_document_is_an_error() {
+    let _alone = ALONE.lock().await;
     for (path, arguments) in
         [("/nowhere", &[][..]), ("/bin/sh", &["-c", "exit 2"]), ("/bin/sh", &["-c", "echo half >&0; kill -TERM $$"])]
     {
@@ -86,6 +94,7 @@ async fn what_is_not_of_the_document_is_an_error() {
 
 #[tokio::test]
 async fn a_child_has_nothing_and_ends_with_its_question() {
+    let _alone = ALONE.lock().await;
     let said = text(&running("/bin/sh", &["-c", "cat > /dev/null; env >&0; pwd >&0"]), b"a").await.unwrap();
     assert!(!said.contains("PATH=") && !said.contains("CARGO") && said.ends_with("/\n"), "{said}");
 

@@ -1,11 +1,10 @@
 // Copies of folders go on by themselves on the server: how far they are, and stopping them.
 import { call } from "./api.js";
 import { api, driveName, say } from "./format.js";
+import { progress } from "./progress.js";
 import { report } from "./report.js";
 import { complain } from "./toast.js";
 
-const list = document.getElementById("jobs");
-const template = document.getElementById("job");
 const LOOK_EVERY = 800;
 const shown = new Set();
 const pause = () => new Promise((done) => setTimeout(done, LOOK_EVERY));
@@ -15,21 +14,17 @@ const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 export async function follow(job, after, { api: within, name: drive } = { api, name: driveName }) {
   if (shown.has(job.id)) return;
   shown.add(job.id);
-  const row = template.content.cloneNode(true).firstElementChild;
-  const part = (name) => row.querySelector(`[data-part=${name}]`);
-  part("cancel").addEventListener("click", async () => {
-    part("cancel").disabled = true;
+  const row = progress(async () => {
     try {
       await call("POST", `${within}/job/cancel`, { body: { id: job.id } });
     } catch (problem) {
-      part("cancel").disabled = false;
+      row.again();
       complain(problem);
     }
   });
-  list.append(row);
   let now = job;
   while (now.state === "running") {
-    part("words").textContent = say("copying", { name: nameOf(now.from), done: now.done, found: now.found });
+    row.say(say("copying", { name: nameOf(now.from), done: now.done, found: now.found }));
     await pause();
     try {
       now = await call("GET", `${within}/job?id=${job.id}`);
@@ -37,10 +32,10 @@ export async function follow(job, after, { api: within, name: drive } = { api, n
       // Ended long ago, or not to be asked at this moment: it goes on without us.
       if (!problem.passes) {
         now = { ...now, state: "unknown" };
-      } else part("words").textContent = say("copying_unknown", { name: nameOf(now.from) });
+      } else row.say(say("copying_unknown", { name: nameOf(now.from) }));
     }
   }
-  row.remove();
+  row.gone();
   shown.delete(job.id);
   await after();
   const name = nameOf(now.from);

@@ -39,7 +39,7 @@ const file = (path, entry, at = base, drive = driveName) => {
   const folder = entry.kind === "folder";
   const where = parent(path);
   const url = folder ? folderUrl(path, at) : viewUrl(path, at);
-  return { url, icon: folder ? "#i-folder" : "#i-file", name: entry.name, within: where === "/" ? drive : where.slice(1) };
+  return { url, icon: folder ? "#i-folder" : "#i-file", name: entry.name, within: where === "/" ? drive : drive + where };
 };
 
 /** 0: it begins with what is typed, 1: a word of it does, 2: it has all of it somewhere, 3: it has not. */

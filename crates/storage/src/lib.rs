@@ -14,6 +14,7 @@ pub mod blocks;
 pub mod engine;
 mod files;
 mod history;
+mod journal;
 mod log;
 pub mod lsm;
 pub mod memory;
@@ -24,5 +25,6 @@ mod space;
 
 pub use blocks::BlockStore;
 pub use engine::{Export, Recovered, Snapshot, StorageEngine, StorageError};
+pub use journal::verify_journals;
 pub use lsm::{LsmEngine, LsmOptions, StorageStats};
 pub use memory::{Lost, MemoryEngine};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 /// For a page, far above what an idle machine takes, which is printed: others may use this one.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn fill(drives: &Drives, drive: DriveId, keys: impl Iterator<Item = String>) {
     let puts = futures::stream::iter(keys).map(|key| async move {

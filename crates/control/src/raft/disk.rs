@@ -20,6 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
+use storage::StorageError;
 use tokio::sync::oneshot;
 
 pub(super) const VOTE_KEY: &[u8] = b"m/vote";
@@ -137,6 +138,10 @@ impl Disk {
 }
 
 fn open_database(folder: &Path) -> Result<(Database, Keyspace), MetadataError> {
+    storage::verify_journals(&folder.join("log")).map_err(|error| match error {
+        StorageError::Io(error) => MetadataError::Stopped(format!("cannot open: {error}")),
+        other => MetadataError::Damaged(other.to_string()),
+    })?;
     let open = || {
         // Everything is read once, at opening: no cache worth the name is needed.
         let database = Database::builder(folder.join("log"))

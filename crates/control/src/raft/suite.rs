@@ -1,15 +1,17 @@
 //! openraft's own suite for storage, run against ours; and what it does not
 //! ask: restarts, damage, a disk that fails.
 
-use super::disk::Disk;
+use super::disk::{Disk, Task};
 use super::log::LogStore;
 use super::machine::Machine;
-use super::types::{StorageError, Types};
+use super::types::{Entry, LogId, StorageError, Types, Vote};
 use super::{RaftNode, RaftRpc, RaftTiming, RaftTransport, TransportError};
 use crate::store::{Batch, MetadataError, MetadataStore};
 use async_trait::async_trait;
 use bytes::Bytes;
+use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use openraft::testing::{StoreBuilder, Suite};
+use openraft::{CommittedLeaderId, EntryPayload};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -120,6 +122,68 @@ async fn a_disk_that_lost_its_end_is_refused() {
     copy(old.path(), &dir.path().join("control/log"));
     let refused = open(dir.path()).await.err().unwrap();
     assert!(matches!(refused, MetadataError::Damaged(_)), "{refused}");
+}
+
+/// The database's journal has no checksum over the order of its batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_bit_of_the_log_that_rots_is_found_or_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    two_leaders(dir.path()).await;
+    let kept = tempfile::tempdir().unwrap();
+    copy(dir.path(), kept.path());
+    let right = read(dir.path()).await.unwrap();
+    let journal = dir.path().join("control/log/0.jnl");
+    let bytes = std::fs::read(&journal).unwrap();
+    let written = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let bits: Vec<usize> = match std::env::var("ATOLL_TEST_LONG").is_ok() {
+        true => (0..written * 8).collect(),
+        false => (0..written).step_by(2).map(|byte| byte * 8 + byte * 5 % 8).collect(),
+    };
+    let (mut refused, mut unchanged) = (0, 0);
+    for bit in &bits {
+        std::fs::remove_dir_all(dir.path().join("control")).unwrap();
+        copy(kept.path(), dir.path());
+        let mut rotten = bytes.clone();
+        rotten[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&journal, rotten).unwrap();
+        match read(dir.path()).await {
+            Ok(found) if found == right => unchanged += 1,
+            Ok(found) => println!("bit {bit} of {written} bytes: {found:#?}, not {right:#?}"),
+            Err(MetadataError::Damaged(_)) => refused += 1,
+            Err(error) => panic!("bit {bit}: {error}"),
+        }
+    }
+    println!("of {} bits {refused} were refused, {unchanged} changed nothing", bits.len());
+    assert_eq!(refused + unchanged, bits.len());
+    assert!(refused > unchanged);
+}
+
+/// A log of which the second leader replaced what the first did not get through.
+async fn two_leaders(dir: &Path) {
+    let (disk, loaded) = Disk::open(dir).unwrap();
+    let mut log = LogStore::new(1, loaded, disk.clone());
+    let entries = |term: u64, indexes: std::ops::Range<u64>| -> Vec<Entry> {
+        let entry = |index| Entry {
+            log_id: LogId::new(CommittedLeaderId::new(term, term), index),
+            payload: EntryPayload::Normal(Batch::new().put(format!("key-{index}"), format!("of term {term}"))),
+        };
+        indexes.map(entry).collect()
+    };
+    log.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    log.blocking_append(entries(1, 0..2)).await.unwrap();
+    log.blocking_append(entries(1, 2..5)).await.unwrap();
+    log.save_vote(&Vote::new_committed(2, 2)).await.unwrap();
+    log.truncate(LogId::new(CommittedLeaderId::new(1, 1), 3)).await.unwrap();
+    log.blocking_append(entries(2, 3..4)).await.unwrap();
+    log.blocking_append(entries(2, 4..6)).await.unwrap();
+    disk.run(|reply| Task::Stop { reply }).await.unwrap();
+}
+
+/// Vote and entries, as they would be used.
+async fn read(dir: &Path) -> Result<(Option<Vote>, Vec<String>), MetadataError> {
+    let (disk, loaded) = Disk::open(dir)?;
+    disk.run(|reply| Task::Stop { reply }).await.unwrap();
+    Ok((loaded.vote, loaded.entries.values().map(|found| format!("{:?}", found.entry)).collect()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

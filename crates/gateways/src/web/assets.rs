@@ -49,6 +49,7 @@ const SCRIPTS: &[(&str, &str, &str)] = scripts![
     "members.js",
     "pages.js",
     "plain.js",
+    "progress.js",
     "queue.js",
     "report.js",
     "rows.js",

@@ -245,6 +245,7 @@ async fn the_form_for_the_code_stays_while_what_hinders_passes() {
     let ben = accounts.find("ben").await.unwrap();
     let new = accounts.begin_second_factor(&ben, PASSWORD).await.unwrap();
     accounts.confirm_second_factor(&ben, &code(&new.secret, 0)).await.unwrap();
+    world.gate.early_in_a_window();
     let page = world.stranger().form("/login", &format!("name=ben&password={}", PASSWORD.replace(' ', "+"))).await;
     let challenge =
         page.text().split("name=\"challenge\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();

@@ -1,5 +1,6 @@
 //! The store as the apps see it, with a gate at which one transaction can be held up: a race made certain.
 
+use apps::accounts::TRIES_WINDOW;
 use apps::store::{ByteSource, ByteStream, ScanPage, Store};
 use async_trait::async_trait;
 use client::{Client, ClientError, Content, ScanCursor, UploadId};
@@ -45,6 +46,15 @@ impl Gate {
     /// For accounts and drives it is so much later from now on.
     pub fn later(&self, by: Duration) {
         self.later.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// It is so early in a window of tries that those of a test all fall into it.
+    pub fn early_in_a_window(&self) {
+        let window = TRIES_WINDOW.as_millis() as u64;
+        let left = window - Store::now(self).0 % window;
+        if left < window / 10 {
+            self.later(Duration::from_millis(left));
+        }
     }
 
     /// While `act` is under way, `meanwhile` is done: just before the first transaction of the act that rests on a row of

@@ -130,6 +130,7 @@ async fn a_proof_opens_its_link_alone_as_long_as_the_password_holds() {
     let made = ada.json("POST", "/api/v1/drive/links", asked.clone()).await.json()["link"].clone();
     let other = make(&ada, asked).await;
     let mut program = Program::of(&world, made["address"].as_str().unwrap());
+    world.gate.early_in_a_window();
     for _ in 0..apps::accounts::TRIES_MAX {
         let wrong = program.open("wrong", "10.1.1.1").await;
         assert_eq!((wrong.status, &*wrong.kind()), (StatusCode::FORBIDDEN, "wrong_password"));

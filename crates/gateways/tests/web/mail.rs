@@ -291,7 +291,7 @@ async fn relays_that_behave_badly_are_told_of() {
         let message = tested.json()["error"]["message"].as_str().unwrap().to_string();
         assert_eq!((tested.status, tested.kind().as_str()), (StatusCode::BAD_GATEWAY, "mail_not_sent"), "{manner:?}");
         assert!(message.contains(told), "{manner:?}: {message}");
-        assert!(began.elapsed() < Duration::from_secs(28), "{manner:?}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{manner:?}");
         let state = ada.get("/api/v1/settings/mail").await.json();
         assert!(state["failure"].as_str().is_some_and(|failure| failure.contains(told)), "{state}");
         assert!(ada.get("/people/mail").await.text().contains(told), "{manner:?}");

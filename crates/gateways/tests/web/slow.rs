@@ -55,8 +55,13 @@ async fn connections_that_are_only_held_make_room() {
     let world = World::within(Bounds { connections: 8, ..Bounds::default() }).await;
     let ben = world.browser("ben").await;
     // What is under way stays.
-    let cookie = format!("cookie: {}\r\n", ben.cookie);
-    let mut upload = said(&world, &(head(&world, "PUT", "/api/v1/drive/file?path=/slow", &cookie) + "begun")).await;
+    let headers = format!("cookie: {}\r\nexpect: 100-continue\r\n", ben.cookie);
+    let mut upload = said(&world, &head(&world, "PUT", "/api/v1/drive/file?path=/slow", &headers)).await;
+    // Its body is asked for: it is known to be under way before the others come.
+    let mut go_on = [0; 25];
+    upload.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    upload.write_all(b"begun").await.unwrap();
     let mut held = Vec::new();
     for n in 0..30 {
         held.push(said(&world, if n % 2 == 0 { "" } else { "GET / HT" }).await);
@@ -106,9 +111,10 @@ async fn who_takes_nothing_has_gone() {
     let ben = world.browser("ben").await;
     let size = 24 << 20;
     assert_eq!(ben.put("/film", vec![7; size]).await.status, StatusCode::CREATED);
-    let ask =
-        format!("GET /api/v1/drive/file?path=/film HTTP/1.1\r\nhost: {}\r\ncookie: {}\r\n\r\n", world.host, ben.cookie);
-    let mut paused = said(&world, &ask).await;
+    let ask = |world: &World, cookie: &str| {
+        format!("GET /api/v1/drive/file?path=/film HTTP/1.1\r\nhost: {}\r\ncookie: {cookie}\r\n\r\n", world.host)
+    };
+    let mut paused = said(&world, &ask(&world, &ben.cookie)).await;
     let mut first = [0; 1000];
     paused.read_exact(&mut first).await.unwrap();
     // Only time tells who has fallen silent.
@@ -116,12 +122,17 @@ async fn who_takes_nothing_has_gone() {
     let mut rest = Vec::new();
     let _broken_off = tokio::time::timeout(SOON, paused.read_to_end(&mut rest)).await.expect("its end");
     assert!(rest.len() < size, "what was not taken was not waited for");
+    world.stop().await;
     // Who is slow, and takes some now and then, gets all.
-    let mut slow = said(&world, &ask).await;
+    let silence = Duration::from_secs(15);
+    let world = World::within(Bounds { silence, ..Bounds::default() }).await;
+    let ben = world.browser("ben").await;
+    assert_eq!(ben.put("/film", vec![7; size]).await.status, StatusCode::CREATED);
+    let mut slow = said(&world, &ask(&world, &ben.cookie)).await;
     let mut taken = 0;
     let mut piece = vec![0; size / 10];
     while taken < size {
-        tokio::time::sleep(silence / 8).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
         let most = piece.len().min(size - taken);
         slow.read_exact(&mut piece[..most]).await.unwrap();
         taken += most;

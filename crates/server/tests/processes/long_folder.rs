@@ -144,6 +144,27 @@ async fn keys(page: &Page, demo: &Demo) {
     press(page, &[], &Key::Escape.to_string()).await;
 }
 
+/// All of it to the trash, stopped on the way: what was done is told and taken back, the rest was left alone.
+async fn stopped(page: &Page, demo: &Demo) {
+    press(page, &[], &Key::Home.to_string()).await;
+    focused(page, &name(0)).await;
+    press(page, &[Key::Control], "a").await;
+    page.says("@selection-count", "3000 selected").await;
+    press(page, &[], &Key::Delete.to_string()).await;
+    page.says("@job", "of 3000 done").await;
+    page.picture("many under way").await;
+    page.press("@job-stop").await;
+    page.gone("@job").await;
+    let left = demo.ok(&["ls", "/many"]).lines().count();
+    assert!(left > 0 && left < FILES, "{left} are left");
+    page.says("#toasts", &format!("Deleted {} items", FILES - left)).await;
+    page.says("@count", &format!("{left} items")).await;
+    press(page, &[Key::Control], "z").await;
+    page.says("@count", "3000 items").await;
+    page.gone("@job").await;
+    assert_eq!(demo.ok(&["ls", "/many"]).lines().count(), FILES);
+}
+
 /// What others do is seen where one looks, and costs few questions; the focus stays.
 async fn refreshed(page: &Page, demo: &Demo, base: &Path) {
     press(page, &[], &Key::End.to_string()).await;
@@ -232,6 +253,7 @@ fn a_long_folder_is_drawn_where_one_looks_and_used_as_a_whole() {
         let by_name: Vec<String> = (0..FILES).map(name).collect();
         assert_eq!(all_by_scrolling(&page).await, by_name);
         keys(&page, &demo).await;
+        stopped(&page, &demo).await;
         refreshed(&page, &demo, &base).await;
 
         page.go("/drive/many").await;

@@ -8,6 +8,7 @@
 //! **Proved by** `tests/rot.rs`, which flips bits in all of its files.
 
 use crate::StorageError;
+use crate::journal::verify_journals;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,6 +32,7 @@ fn word(bytes: &[u8]) -> u128 {
 
 /// Checks the database in `folder`, if there is one.
 pub(super) fn verify(folder: &Path) -> Result<(), StorageError> {
+    verify_journals(folder)?;
     for keyspace in list(&folder.join("keyspaces"))? {
         let current = keyspace.join("current");
         // A keyspace that was being made has none; fjall removes it.

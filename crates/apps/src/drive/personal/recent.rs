@@ -213,11 +213,12 @@ impl Drives {
 
     /// What this person did last in drives that they may look into, the latest first. What is gone is left out.
     pub async fn recent(&self, user: UserId, within: &[DriveId]) -> Result<Vec<Recent>, DriveError> {
-        let (kept, _) = self.recent_row(user).await?;
+        // Before the row: what is written meanwhile is in both, and not in neither.
         let waiting = match self.inner.notebook.people.lock().get(&user) {
             Some(waiting) => [&waiting.writing[..], &waiting.next].concat(),
             None => Vec::new(),
         };
+        let (kept, _) = self.recent_row(user).await?;
         let notes = merged(&kept, &waiting);
         let things: Vec<Thing> = notes.iter().map(|note| note.thing).collect();
         let found = self.whereabouts(&things, within).await?;

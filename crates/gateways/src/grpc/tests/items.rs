@@ -130,7 +130,7 @@ async fn what_is_not_known_is_settled_by_verify() {
     let (world, ada) = world().await;
     // Each try is applied (once) and each answer lost.
     world.memory.lose_answers(usize::MAX);
-    let brief = Options { attempt: Duration::from_secs(2), total: Duration::from_millis(400), ..options() };
+    let brief = Options { attempt: Duration::from_secs(2), total: Duration::from_secs(3), ..options() };
     let ada = Remote::with_options(world.addresses(), ada.token(), brief).await.unwrap();
     let write = ada.transaction("p").put("t", "s", "v");
     let done = ada.transact(&write).await.unwrap();

@@ -350,6 +350,7 @@ texts! {
     moved_many: "Moved {count} items to “{folder}”",
     copied_to: "Copied to {path}",
     copied_many: "Copied {count} items to “{folder}”",
+    acts_done: "{done} of {count} done",
     copying: "Copying “{name}”: {done} of {found} found so far",
     copying_unknown: "Copying “{name}”: how far is not known at this moment",
     copy_cancelled: "Stopped copying “{name}”. Nothing of the copy is left.",

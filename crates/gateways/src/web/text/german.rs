@@ -337,6 +337,7 @@ pub static GERMAN: Text = Text {
     moved_many: "{count} Elemente nach „{folder}“ verschoben",
     copied_to: "Nach {path} kopiert",
     copied_many: "{count} Elemente nach „{folder}“ kopiert",
+    acts_done: "{done} von {count} erledigt",
     copying: "„{name}“ wird kopiert: {done} von bisher {found} gefundenen",
     copying_unknown: "„{name}“ wird kopiert: wie weit, ist im Augenblick nicht bekannt",
     copy_cancelled: "Kopieren von „{name}“ abgebrochen. Von der Kopie ist nichts übrig.",

@@ -98,7 +98,7 @@ async fn a_node_with_a_broken_part_is_cut_out_and_the_others_go_on() {
         put(&client, table, &format!("key {i}")).await;
     }
     let broken = nodes[2].identity().node;
-    let back = |chain: &Chain| chain.serving().any(|member| member.replica.node == broken);
+    let back = |chain: &Chain| chain.serving().any(|replica| replica.node == broken);
     assert!(!layout.borrow().chains.iter().any(back), "it does not come back by itself");
     for node in nodes {
         node.shutdown().await;

@@ -125,7 +125,14 @@ impl Ensemble {
     #[allow(dead_code)]
     pub fn leading_server(&self) -> usize {
         let leads = |server: &usize| self.mode(*server).is_some_and(|mode| mode != "follower");
-        self.ports.iter().enumerate().map(|(server, _)| server).find(leads).expect("a leading server")
+        let started = Instant::now();
+        loop {
+            if let Some(server) = (0..self.ports.len()).find(leads) {
+                return server;
+            }
+            assert!(started.elapsed() < PATIENCE, "no server leads");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits until every server that runs answers.

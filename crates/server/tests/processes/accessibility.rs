@@ -5,7 +5,6 @@ use crate::demo::Demo;
 use crate::page::json_of;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::key::Key;
-use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -131,9 +130,6 @@ fn nothing_on_any_page_keeps_anybody_out() {
         .enumerate()
         {
             let (_driver, client) = browser_as_wide(&base.join(format!("profile {n}")), &more, phone).await;
-            // On a busy machine, axe takes its time over long pages.
-            let patience = TimeoutConfiguration::new(Some(Duration::from_secs(180)), None, None);
-            client.update_timeouts(patience).await.unwrap();
             let mut look = Look { browser: client, axe: axe(), how, phone, found: Vec::new(), looked: 0 };
             let own = |paths: &[&str]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
             look.at(&web, &own(&["/login", "/reset/x", "/join/x", "/setup/x", "/sign-up", "/api/docs", "/s/x"])).await;

@@ -165,7 +165,7 @@ async fn share(page: &Page) -> [String; 3] {
     page.press("@pane-close").await;
 
     // By the page, a link lasts a day at least.
-    let soon = page.run("return Date.now() + 1500", vec![]).await;
+    let soon = page.run("return Date.now() + 8000", vec![]).await;
     let over = page.json("POST", "/drive/links", json!({"path": "/song.txt", "expires": soon})).await;
     [song, letters, over["link"]["address"].as_str().unwrap_or_else(|| panic!("{over}")).to_string()]
 }

@@ -6,10 +6,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const SHORT: [&str; 6] = ["--duration", "400ms", "--warm-up", "100ms", "--clients", "4"];
+const SECONDS: f64 = 1.0;
+const SHORT: [&str; 6] = ["--duration", "1s", "--warm-up", "200ms", "--clients", "4"];
+/// Some megabytes a time, on all nodes: a slow disk takes a while.
+const LONG: [&str; 6] = ["--duration", "4s", "--warm-up", "200ms", "--clients", "1"];
 
 fn measured(demo: &Demo, words: &[&str]) -> Value {
-    let output = demo.run(&[&["bench"], words, &SHORT, &["--json"]].concat());
+    measured_as(demo, words, SHORT)
+}
+
+fn measured_as(demo: &Demo, words: &[&str], how: [&str; 6]) -> Value {
+    let output = demo.run(&[&["bench"], words, &how, &["--json"]].concat());
     assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["errors"], &told["unknown"]), (&0.into(), &0.into()), "{words:?}: {told}");
@@ -34,7 +41,7 @@ fn every_load_is_carried_and_counted() {
             let others = told["kinds"].as_object().unwrap().iter().filter(|(name, _)| *name != kind);
             assert!(others.map(|(_, kind)| kind["done"].as_u64().unwrap()).all(|done| done == 0), "{told}");
             let rate = told["ops_per_second"].as_f64().unwrap();
-            assert!((rate * 0.4 - count as f64).abs() < 1.0, "{told}");
+            assert!((rate * SECONDS - count as f64).abs() < 1.0, "{told}");
         }
         let told = measured(&demo, &[&["kv", "mixed", "--keys", "200", "--reads", "50"], way].concat());
         assert!(done(&told, "put").abs_diff(done(&told, "get")) < done(&told, "put"), "{told}");
@@ -44,9 +51,9 @@ fn every_load_is_carried_and_counted() {
         done(&told, "swap, too late");
     }
 
-    // As many as are due, no more.
+    // As many as are due, no more; those of the warm-up may be late.
     let told = measured(&demo, &["kv", "put", "--rate", "50"]);
-    assert!((10..=21).contains(&done(&told, "put")), "{told}");
+    assert!((10..=65).contains(&done(&told, "put")), "{told}");
 
     // What the nodes used is theirs: they wrote each item three times at least.
     let processes: Vec<&str> = pids.iter().flat_map(|pid| ["--process", pid]).collect();
@@ -57,9 +64,9 @@ fn every_load_is_carried_and_counted() {
     assert!(written >= done(&told, "put") as f64 * 60_000.0, "{told}");
     assert!(used.iter().all(|one| one["cpu_seconds"].as_f64().unwrap() > 0.0), "{told}");
 
-    for size in ["4KiB", "3MiB"] {
-        done(&measured(&demo, &["blob", "put", "--size", size, "--names", "5"]), "put");
-        let told = measured(&demo, &["blob", "get", "--size", size, "--names", "5"]);
+    for (size, how) in [("4KiB", SHORT), ("3MiB", LONG)] {
+        done(&measured_as(&demo, &["blob", "put", "--size", size, "--names", "5"], how), "put");
+        let told = measured_as(&demo, &["blob", "get", "--size", size, "--names", "5"], how);
         assert!(told["kinds"]["get"]["bytes_per_second"].as_f64().unwrap() > 0.0, "{told}");
     }
     let key: Value = serde_json::from_str(&demo.ok(&["key", "create", "bench", "--json"])).unwrap();

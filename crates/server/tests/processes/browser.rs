@@ -1,6 +1,7 @@
 //! The page in a real browser, over the front that outlives any node.
 
 use crate::demo::{Demo, wait_for};
+use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
@@ -60,7 +61,12 @@ pub async fn browser_as_wide(profile: &std::path::Path, more: &[&str], phone: Op
     loop {
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         match builder.capabilities(capabilities.clone()).connect(&format!("http://127.0.0.1:{port}")).await {
-            Ok(client) => return (driver, client),
+            Ok(client) => {
+                // On a busy machine, a script that goes through all of a long page takes its time.
+                let patience = TimeoutConfiguration::new(Some(Duration::from_secs(180)), None, None);
+                client.update_timeouts(patience).await.unwrap();
+                return (driver, client);
+            }
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(40), "no browser: {error}"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -175,6 +175,18 @@ impl Demo {
         self.acted(&["start", &node.to_string()]);
     }
 
+    /// Starts a node that must not run, and waits until it has ended: at a slow start, whoever starts it does not wait. What was said.
+    pub fn refused(&self, node: u16) -> Option<String> {
+        let output = self.act(&["start", &node.to_string()]);
+        let begun = Instant::now();
+        while output.status.success() && self.nodes()[node as usize - 1]["pid"].is_number() {
+            if begun.elapsed() > Duration::from_secs(20) {
+                return None;
+            }
+        }
+        Some(text(&output.stderr))
+    }
+
     pub fn acted(&self, words: &[&str]) {
         let output = self.act(words);
         assert!(output.status.success(), "demo {words:?}: {}{}", text(&output.stdout), text(&output.stderr));

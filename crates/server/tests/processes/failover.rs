@@ -94,6 +94,10 @@ fn kill(pid: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
+fn freeze(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGSTOP).unwrap();
+}
+
 fn children(pid: i32) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let listed = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
@@ -164,6 +168,8 @@ fn kill_each_in_turn(on: On, lost: Lost) {
                 let known = demo.nodes()[node as usize - 1].clone();
                 let pid = known["pid"].as_i64().expect("it runs") as i32;
                 if lost == Lost::Machine {
+                    // Together: a node that is left for a moment would call another witness.
+                    freeze(pid);
                     kill(witness_of(pid));
                 }
                 kill(pid);

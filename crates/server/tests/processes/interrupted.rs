@@ -48,9 +48,18 @@ fn begin(demo: &Demo, words: &[&str]) -> Child {
     demo.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Ctrl-C, and what it said.
-fn interrupt(child: Child) -> (Option<i32>, String) {
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+/// Ctrl-C once more than three are there, and what it said. It stands still while they are counted.
+fn interrupt(child: Child, count: impl Fn() -> usize) -> (Option<i32>, String) {
+    let signal = |signal| kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+    wait_for("some files", Duration::from_secs(60), || {
+        signal(Signal::SIGSTOP);
+        let some = count() > 3;
+        if some {
+            signal(Signal::SIGINT);
+        }
+        signal(Signal::SIGCONT);
+        some.then_some(())
+    });
     let output = child.wait_with_output().unwrap();
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
@@ -72,8 +81,7 @@ fn a_folder_is_sent_and_fetched_in_several_goes_to_the_same_place() {
 
     let words = ["upload", from, "/2026", "-j", "2"];
     let upload = begin(&demo, &words);
-    wait_for("some files to be there", Duration::from_secs(60), || (there(&demo, "/2026").len() > 3).then_some(()));
-    let (code, said) = interrupt(upload);
+    let (code, said) = interrupt(upload, || there(&demo, "/2026").len());
     assert_eq!(code, Some(130), "{said}");
     let so_far = there(&demo, "/2026");
     assert!(so_far.len() < FILES, "it was over before it was interrupted");
@@ -99,8 +107,7 @@ fn a_folder_is_sent_and_fetched_in_several_goes_to_the_same_place() {
     let download = begin(&demo, &words);
     let here = back.join("pictures");
     let whole = |here: &Path| tree(here).keys().filter(|name| name.ends_with(".bin")).count();
-    wait_for("some files to be here", Duration::from_secs(60), || (whole(&here) > 3).then_some(()));
-    let (code, said) = interrupt(download);
+    let (code, said) = interrupt(download, || whole(&here));
     assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("are there whole; run the same command again"), "{said}");
     for (name, bytes) in tree(&here).iter().filter(|(name, _)| name.ends_with(".bin")) {

@@ -126,14 +126,14 @@ def retentions():
         Bucket=BUCKET, Delete={"Objects": [{"Key": "a", "VersionId": version}]}, BypassGovernanceRetention=True)
     assert answer["Deleted"][0]["VersionId"] == version
     # Of compliance nobody gets rid before its time, and it can be longer.
-    end = soon()
+    end = soon(15)
     version = put("b", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=end)
     at = {"Bucket": BUCKET, "Key": "b", "VersionId": version}
-    for other in ({"Mode": "GOVERNANCE", "RetainUntilDate": FAR}, {"Mode": "COMPLIANCE", "RetainUntilDate": soon(1)}):
+    for other in ({"Mode": "GOVERNANCE", "RetainUntilDate": FAR}, {"Mode": "COMPLIANCE", "RetainUntilDate": soon(8)}):
         words = {"Retention": other, "BypassGovernanceRetention": True}
         assert refused(A.put_object_retention, **at, **words) == ("AccessDenied", 403)
     assert refused(B.delete_object, **at, BypassGovernanceRetention=True) == ("AccessDenied", 403)
-    time.sleep(max(0, (end - datetime.datetime.now(UTC)).total_seconds()) + 0.2)
+    time.sleep(max(0, (end - datetime.datetime.now(UTC)).total_seconds()) + 1)
     B.delete_object(**at)
     assert refused(A.head_object, **at)[1] == 404
 

@@ -120,10 +120,10 @@ async fn what_nobody_can_tell_is_unknown_and_names_its_operation() {
 async fn what_a_gateway_answered_is_not_lost_to_a_last_attempt_that_is_cut_short() {
     let waiting = || {
         let problem = Problem::retry(kind::WAITING, "partition 7 waits for node 3");
-        Step::Late(Duration::from_millis(350), problem.to_status())
+        Step::Late(Duration::from_millis(1500), problem.to_status())
     };
     let slow = gateway(waiting, None).await;
-    let brief = Options { total: Duration::from_millis(600), ..options() };
+    let brief = Options { attempt: Duration::from_secs(4), total: Duration::from_millis(2500), ..options() };
     let remote = Remote::with_options(vec![slow.address.clone()], Some("a-token".into()), brief).await.unwrap();
     let outcome = remote.transact(&write(&remote)).await;
     assert!(matches!(&outcome, Err(RemoteError::Waiting(why)) if why.contains("node 3")), "{outcome:?}");

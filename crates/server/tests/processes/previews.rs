@@ -5,6 +5,7 @@ use crate::demo::Demo;
 use fantoccini::key::Key;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// One page with a word on it (ISO 32000-1, 7.5).
 fn pdf() -> String {

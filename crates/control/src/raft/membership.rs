@@ -63,7 +63,8 @@ impl RaftNode {
             Err(RaftError::APIError(other)) => return Err(MetadataError::Invalid(other.to_string())),
             Err(RaftError::Fatal(fatal)) => return Err(super::stopped(fatal)),
         }
-        let wait = self.raft.wait(Some(self.timing.patience()));
+        // One slow sync may take as long as a client waits: nobody is served by giving up sooner.
+        let wait = self.raft.wait(Some(Duration::from_secs(60)));
         let leading = wait.state(ServerState::Leader, "founded").await;
         leading.map(|_| ()).map_err(|error| MetadataError::Unavailable(error.to_string()))
     }

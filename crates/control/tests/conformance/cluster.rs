@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use atoll_control::{
-    Leadership, MetadataStore, RAFT_BODY_BYTES_MAX, RaftNode, RaftRpc, RaftTiming, RaftTransport, TransportError,
+    Batch, Leadership, MetadataError, MetadataStore, Pair, RAFT_BODY_BYTES_MAX, RaftNode, RaftRpc, RaftTiming,
+    RaftTransport, TransportError,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -168,6 +169,27 @@ impl Cluster {
         .await
     }
 
+    /// Commits it through whoever leads, and says who did, and at which revision. Only for what may be done twice:
+    /// a slow disk costs leaders their office, and then an outcome is unknown.
+    pub async fn commit(&self, batch: Batch) -> (Arc<RaftNode>, u64) {
+        eventually("it is committed", || async {
+            let leader = self.leader().await;
+            let committed = passing(leader.commit(batch.clone()).await)?;
+            Some((leader, committed.revision))
+        })
+        .await
+    }
+
+    /// [`Self::commit`] of a key.
+    pub async fn put(&self, key: &str) -> (Arc<RaftNode>, u64) {
+        self.commit(Batch::new().put(key, "v")).await
+    }
+
+    /// The pairs under a prefix, as whoever leads knows them.
+    pub async fn range(&self, prefix: &str) -> Vec<Pair> {
+        eventually("it is read", || async { passing(self.leader().await.range(prefix).await) }).await.pairs
+    }
+
     pub async fn follower(&self) -> Arc<RaftNode> {
         let leader = self.leader().await.id();
         self.nodes().into_iter().find(|node| node.id() != leader).unwrap()
@@ -177,6 +199,20 @@ impl Cluster {
         for id in self.nodes().iter().map(|node| node.id()) {
             self.stop(id).await;
         }
+    }
+}
+
+/// Whether it is what one hears from a leader that has just lost its office: then the next one is asked.
+pub fn lost_office(error: &MetadataError) -> bool {
+    matches!(error, MetadataError::Unknown(_) | MetadataError::NotLeader { .. } | MetadataError::Unavailable(_))
+}
+
+/// What was answered; nothing where another leader is to be asked.
+fn passing<T>(answer: Result<T, MetadataError>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(error) if lost_office(&error) => None,
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -28,31 +28,30 @@ async fn reaches(node: &RaftNode, revision: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn goes_on_without_a_minority() {
     let cluster = Cluster::start(3).await;
-    put(&*cluster.leader().await, "before").await.unwrap();
+    cluster.put("before").await;
     for _ in 0..2 {
         let lost = cluster.leader().await;
         cluster.isolate(lost.id(), true);
         let started = Instant::now();
-        let leader = cluster.leader().await;
-        put(&leader, "during").await.unwrap();
+        let (leader, revision) = cluster.put("during").await;
         let gap = started.elapsed();
         println!("a new leader has committed after {gap:?}");
         assert!(gap < Duration::from_secs(30), "{gap:?}");
-        assert_eq!(leader.range("before").await.unwrap().pairs.len(), 1);
+        assert_ne!(leader.id(), lost.id());
+        assert_eq!(cluster.range("before").await.len(), 1);
         cluster.board.heal();
-        reaches(&lost, *leader.watch().borrow()).await;
+        reaches(&lost, revision).await;
     }
     let gone = cluster.follower().await.id();
     cluster.stop(gone).await;
-    put(&*cluster.leader().await, "after").await.unwrap();
+    cluster.put("after").await;
     cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_majority_nothing_is_claimed() {
     let cluster = Cluster::start(3).await;
-    let leader = cluster.leader().await;
-    put(&leader, "kept").await.unwrap();
+    let (leader, _) = cluster.put("kept").await;
     cluster.isolate(leader.id(), true);
     // At first it does not know: unknown. Then it does: refused without being tried.
     let mut outcomes = Vec::new();
@@ -66,8 +65,7 @@ async fn without_a_majority_nothing_is_claimed() {
     assert!(leader.get("kept").await.is_err(), "a cut-off leader must not answer strong reads");
     assert_eq!(leader.local_range("kept").pairs.len(), 1);
     cluster.board.heal();
-    let leader = cluster.leader().await;
-    assert_eq!(leader.range("kept").await.unwrap().pairs.len(), 1);
+    assert_eq!(cluster.range("kept").await.len(), 1);
     cluster.shutdown().await;
 }
 
@@ -99,21 +97,18 @@ async fn a_restart_of_everything_keeps_what_was_committed() {
     let cluster = Cluster::start(3).await;
     let mut acked = Vec::new();
     for round in 0..3 {
-        let leader = cluster.leader().await;
         for n in 0..300 {
             let key = format!("{round}/{n:03}");
-            put(&leader, &key).await.unwrap();
+            cluster.put(&key).await;
             acked.push(key);
         }
-        let last = leader.confirm_leadership().await.unwrap();
-        drop(leader);
+        let last = cluster.leader().await.confirm_leadership().await.unwrap();
         cluster.shutdown().await;
         for id in 1..=3 {
             cluster.open(id, &format!("host{id}")).await;
         }
-        let leader = cluster.leader().await;
-        assert!(leader.confirm_leadership().await.unwrap() > last);
-        let found: Vec<String> = leader.range("").await.unwrap().pairs.into_iter().map(|pair| pair.key).collect();
+        assert!(cluster.leader().await.confirm_leadership().await.unwrap() > last);
+        let found: Vec<String> = cluster.range("").await.into_iter().map(|pair| pair.key).collect();
         assert_eq!(found, acked);
     }
     cluster.shutdown().await;
@@ -124,21 +119,20 @@ async fn a_learner_far_behind_gets_a_snapshot() {
     let cluster = Cluster::start(3).await;
     let learner = cluster.join(4).await;
     cluster.isolate(NodeId(4), true);
-    let leader = cluster.leader().await;
     // More than a message holds, so that the snapshot comes in pieces; more entries than are kept.
     let large = vec![1u8; 200_000];
     for n in 0..20 {
-        leader.commit(Batch::new().put(format!("large{n:02}"), large.clone())).await.unwrap();
+        cluster.commit(Batch::new().put(format!("large{n:02}"), large.clone())).await;
     }
-    let mut last = 0;
+    let (mut leader, mut last) = cluster.put("k").await;
     for n in 0..1500 {
-        last = put(&leader, &format!("k{n:04}")).await.unwrap();
+        (leader, last) = cluster.put(&format!("k{n:04}")).await;
     }
     assert!(learner.local_range("k").pairs.is_empty());
     cluster.isolate(NodeId(4), false);
     reaches(&learner, last).await;
     assert_eq!(learner.local_range(""), leader.local_range(""));
-    let last = put(&leader, "afterwards").await.unwrap();
+    let (leader, last) = cluster.put("afterwards").await;
     reaches(&learner, last).await;
     drop(learner);
     // What it was given is durable.
@@ -195,7 +189,7 @@ async fn voters_grow_are_replaced_and_removed() {
     assert_eq!((voters(&leader).len(), leader.members().len()), (1, 3), "it hears on, and nobody waits for it");
     leader.remove(gone).await.unwrap();
     assert_eq!((voters(&cluster.leader().await.clone()).len(), cluster.leader().await.members().len()), (1, 2));
-    put(&*cluster.leader().await, "still").await.unwrap();
+    cluster.put("still").await;
     cluster.shutdown().await;
 }
 
@@ -205,11 +199,11 @@ async fn a_node_may_come_back_at_another_address() {
     let leader = cluster.leader().await;
     let moved = cluster.follower().await.id();
     cluster.stop(moved).await;
-    put(&leader, "meanwhile").await.unwrap();
+    cluster.put("meanwhile").await;
     let node = cluster.open(moved.0, "elsewhere").await;
     leader.update_address(moved, "elsewhere").await.unwrap();
     assert!(leader.update_address(NodeId(9), "elsewhere").await.is_err());
-    let last = put(&leader, "then").await.unwrap();
+    let (_, last) = cluster.put("then").await;
     reaches(&node, last).await;
     let known = node.members().into_iter().find(|member| member.id == moved).unwrap();
     assert_eq!(known.address, "elsewhere");

@@ -1,7 +1,7 @@
 //! Nodes that keep their metadata in a real ZooKeeper, each behind a relay that can be cut; and what only
 //! they can be asked: outcomes that nobody heard, sessions that expire, readers that come too late.
 
-use crate::cluster::{PATIENCE, eventually, leadership};
+use crate::cluster::{PATIENCE, eventually, leadership, lost_office};
 use crate::ensemble::Ensemble;
 use crate::every_backend::{self, Deployment};
 use async_trait::async_trait;
@@ -120,6 +120,18 @@ impl ZooKeeperCluster {
                 }
             }
             None
+        })
+        .await
+    }
+
+    /// Commits it through whoever leads, and says at which revision; only for what may be done twice.
+    async fn commit(&self, batch: Batch) -> u64 {
+        eventually("it is committed", || async {
+            match self.nodes[self.leading().await].1.commit(batch.clone()).await {
+                Ok(committed) => Some(committed.revision),
+                Err(error) if lost_office(&error) => None,
+                Err(error) => panic!("{error}"),
+            }
         })
         .await
     }
@@ -277,16 +289,16 @@ async fn a_late_reader_begins_at_a_snapshot(ensemble: &Arc<Ensemble>) {
     let leading = cluster.leading().await;
     let behind = (leading + 1) % 3;
     cluster.nodes[behind].0.set(Relaying::Nothing);
-    let leader = cluster.nodes[leading].1.clone();
     // A state of several pieces, and more entries than are kept.
     let large = "x".repeat(200_000);
     for n in 0..6 {
-        leader.commit(put(&format!("large{n}"), &large)).await.unwrap();
+        cluster.commit(put(&format!("large{n}"), &large)).await;
     }
     let mut last = 0;
     for n in 0..700 {
-        last = leader.commit(put(&format!("k{:03}", n % 500), &n.to_string())).await.unwrap().revision;
+        last = cluster.commit(put(&format!("k{:03}", n % 500), &n.to_string())).await;
     }
+    let leader = cluster.nodes[cluster.leading().await].1.clone();
     cluster.nodes[behind].0.set(Relaying::Everything);
     let late = cluster.join(4).await;
     for node in [&cluster.nodes[behind].1, &late] {

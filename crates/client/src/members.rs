@@ -12,6 +12,8 @@ use types::{Action, Classify, NodeId};
 
 /// How long a node may take to say how it is.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(600);
+/// How long it may take where its silence decides something: a busy machine is not a lost one.
+const WORD_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Client {
     /// How the cluster and each of its nodes are, as far as those who answer know.
@@ -35,23 +37,25 @@ impl Client {
 
     /// How every node of the map says it is.
     pub async fn node_status(&self) -> Vec<(NodeId, Result<NodeStatus, ClientError>)> {
-        self.ask_every_node(method::STATUS, &()).await
+        self.ask_every_node(method::STATUS, &(), STATUS_TIMEOUT).await
     }
 
     /// How the verification of every node's blocks stands; with `start`, begins one.
     pub async fn scrub(&self, start: bool) -> Vec<(NodeId, Result<ScrubReport, ClientError>)> {
-        self.ask_every_node(method::SCRUB, &start).await
+        // One that does not hear of the beginning is not waited for.
+        self.ask_every_node(method::SCRUB, &start, if start { WORD_TIMEOUT } else { STATUS_TIMEOUT }).await
     }
 
     async fn ask_every_node<R: DeserializeOwned>(
         &self,
         number: u16,
         request: &impl Serialize,
+        timeout: Duration,
     ) -> Vec<(NodeId, Result<R, ClientError>)> {
         let layout = self.layout();
         let body = codec::encode(request);
         let asked = layout.nodes.values().map(|node| async {
-            let result = self.router.link.call::<R>(&node.address, number, body.clone(), STATUS_TIMEOUT);
+            let result = self.router.link.call::<R>(&node.address, number, body.clone(), timeout);
             let status = match result.await {
                 Ok((status, _)) => Ok(status),
                 Err(failure) => Err(failure.into_error(vec![node.address.clone()], &layout)),
@@ -89,7 +93,7 @@ impl Client {
         if !edits.iter().any(|edit| matches!(edit, Edit::GiveUp(_))) {
             return Ok(());
         }
-        let reports = self.node_status().await;
+        let reports = self.ask_every_node::<NodeStatus>(method::STATUS, &(), WORD_TIMEOUT).await;
         // At its address may be another by now.
         let answers = |node: &NodeId, report: &NodeStatus| given_up(node) && report.node == *node;
         match reports.iter().find(|(node, report)| report.as_ref().is_ok_and(|report| answers(node, report))) {

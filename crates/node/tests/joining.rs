@@ -101,7 +101,7 @@ async fn a_node_that_nobody_reaches_at_its_address_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn certificates_of_seconds_are_renewed_while_the_cluster_works() {
-    const LIFE: Duration = Duration::from_secs(9);
+    const LIFE: Duration = Duration::from_secs(15);
     let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
     let folders: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
     let (one, address) = start(folders[0].path(), None, LIFE).await.unwrap();

@@ -127,7 +127,7 @@ async fn a_joiner_is_held_short() {
 #[tokio::test]
 async fn a_joiner_asks_one_thing_at_a_time_few_things_and_soon() {
     let config = ServerConfig {
-        joiner_patience: Duration::from_millis(300),
+        joiner_patience: Duration::from_millis(1500),
         joiner_bytes_max: 1000,
         joiner_calls_max: 3,
         ..server_config()

@@ -117,10 +117,7 @@ fn a_damaged_block_is_repaired_from_another_replica() {
     demo.ok(&["upload", source.to_str().unwrap(), "/file.bin"]);
     // An upload waits for enough holders, and a moment for the rest; repair fills what is missing.
     let stored = || {
-        let files = walkdir::WalkDir::new(&demo.folder).into_iter().flatten();
-        let is_block = |path: &std::path::Path| path.components().any(|part| part.as_os_str() == "blocks");
-        let blocks: Vec<_> =
-            files.filter(|e| e.file_type().is_file() && is_block(e.path())).map(|e| e.into_path()).collect();
+        let blocks = crate::demo::blocks(&demo.folder);
         (blocks.len() == 9).then_some(blocks)
     };
     let blocks = crate::demo::wait_for("three blocks on three nodes", std::time::Duration::from_secs(30), stored);

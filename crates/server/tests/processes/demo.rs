@@ -291,6 +291,15 @@ impl Demo {
     }
 }
 
+/// The files of whole blocks beneath a folder, in order.
+pub fn blocks(folder: &Path) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten().filter(|entry| {
+        let is_block = entry.path().components().any(|part| part.as_os_str() == "blocks");
+        is_block && entry.file_type().is_file() && entry.path().extension().is_none_or(|is| is != "tmp")
+    });
+    files.map(|entry| entry.into_path()).collect()
+}
+
 /// Without the scheme.
 pub fn bare(address: &str) -> String {
     address.trim_start_matches("http://").trim_end_matches('/').to_string()

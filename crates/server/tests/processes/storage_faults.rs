@@ -1,10 +1,10 @@
 //! What becomes of a node whose files are damaged, or whose disk fails: it says so, takes no part, or mends itself
 //! from the others; nobody ever reads a wrong byte. The table is in `docs/testing.md`.
 
-use crate::demo::{Demo, text, wait_for};
+use crate::demo::{Demo, blocks, text, wait_for};
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,11 +54,6 @@ fn written(path: &Path) -> u64 {
 fn empty(folder: &Path) {
     fs::remove_dir_all(folder).unwrap();
     fs::create_dir(folder).unwrap();
-}
-
-fn blocks(folder: &Path) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(folder.join("blocks")).sort_by_file_name().into_iter().flatten();
-    files.filter(|entry| entry.file_type().is_file()).map(|entry| entry.into_path()).collect()
 }
 
 fn cells() -> Vec<Cell> {

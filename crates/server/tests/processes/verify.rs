@@ -1,15 +1,8 @@
 //! `atoll cluster verify`: finds what rotted or went missing, mends it, and fails when something is lost.
 
-use crate::demo::{Demo, text, wait_for};
+use crate::demo::{Demo, blocks, text, wait_for};
 use serde_json::Value;
-use std::path::PathBuf;
 use std::time::Duration;
-
-fn blocks(demo: &Demo) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(&demo.folder).into_iter().flatten();
-    let is_block = |path: &std::path::Path| path.components().any(|part| part.as_os_str() == "blocks");
-    files.filter(|entry| entry.file_type().is_file() && is_block(entry.path())).map(|entry| entry.into_path()).collect()
-}
 
 fn sum(report: &Value, field: &str) -> u64 {
     report["nodes"].as_array().unwrap().iter().map(|node| node[field].as_u64().unwrap()).sum()
@@ -24,7 +17,7 @@ fn verify_mends_what_rotted_and_says_what_is_lost() {
     std::fs::write(&source, &data).unwrap();
     demo.ok(&["upload", source.to_str().unwrap(), "/file.bin"]);
     let files = wait_for("two blocks on three nodes", Duration::from_secs(60), || {
-        let files = blocks(&demo);
+        let files = blocks(&demo.folder);
         (files.len() == 6).then_some(files)
     });
     let verified = |output: &std::process::Output| -> Value { serde_json::from_slice(&output.stdout).unwrap() };

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use types::NodeId;
 
 /// Nothing that a test waits for takes longer, unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` returns something.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {

@@ -22,7 +22,10 @@ async fn put(node: &RaftNode, key: &str) -> Result<u64, MetadataError> {
 
 async fn reaches(node: &RaftNode, revision: u64) {
     let mut watch = node.watch();
-    tokio::time::timeout(PATIENCE, watch.wait_for(|seen| *seen >= revision)).await.unwrap().unwrap();
+    if tokio::time::timeout(PATIENCE, watch.wait_for(|seen| *seen >= revision)).await.is_err() {
+        let (seen, leads, health) = (*node.watch().borrow(), leadership(node), node.health());
+        panic!("node {} saw {seen} of {revision}: {leads:?}, {health:?}, {:?}", node.id(), node.members());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The gate: installs what the tests need, then checks and tests everything.
-#   ./test.sh           sizes and counts that end within the hour on two cores
+#   ./test.sh           sizes and counts that take about an hour on two cores
 #   ./test.sh --long    the full sizes and durations
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,6 +1,6 @@
 //! Folders that are dropped onto the drive: what of them cannot be read, and what was deleted since.
 
-use crate::browser::{SOON, browser, sign_in};
+use crate::browser::{SOON, browser, sign_in, until};
 use crate::demo::Demo;
 use crate::page::tray;
 use fantoccini::{Client, Locator};
@@ -27,8 +27,10 @@ async fn drop_refused_folder(browser: &Client) {
 async fn tried_again(browser: &Client) {
     drop_refused_folder(browser).await;
     tray(browser, &["bay: failed"]).await;
-    let words = browser.find(Locator::Css("[data-part=state]")).await.unwrap();
-    assert!(words.text().await.unwrap().contains("Not now"));
+    // The tray may still be coming: what is not seen has no words.
+    let state = Locator::Css("[data-part=state]");
+    let look = async || json!(browser.find(state).await.unwrap().text().await.unwrap());
+    until("told why", look, |words| words.as_str().unwrap().contains("Not now")).await;
     browser.find(Locator::Css("[data-act=retry]")).await.unwrap().click().await.unwrap();
     tray(browser, &["bay: saved"]).await;
 }

@@ -172,7 +172,7 @@ async fn share(page: &Page) -> [String; 3] {
 
 /// The links as somebody uses them who has no account.
 async fn guest(page: &Page, [song, letters, over]: &[String; 3], letter: &Path) {
-    page.browser.delete_all_cookies().await.unwrap();
+    page.forget_me().await;
     let ask = async |password: &str| {
         page.fill("@guest-password", password).await;
         page.press("@guest-password-submit").await;
@@ -188,7 +188,7 @@ async fn guest(page: &Page, [song, letters, over]: &[String; 3], letter: &Path) 
     page.press("@guest-download").await;
     assert_eq!(page.downloaded("song.txt").await, b"la la la");
     // Somebody else comes too late.
-    page.browser.delete_all_cookies().await.unwrap();
+    page.forget_me().await;
     page.go(song).await;
     ask("six words are enough").await;
     page.there("@link-over").await;

@@ -172,7 +172,7 @@ fn who_forgot_the_password_comes_in_again_by_mail() {
         confirmed(&page, &relay, &site).await;
         forgotten(&page, &relay, &site).await;
 
-        page.browser.delete_all_cookies().await.unwrap();
+        page.forget_me().await;
         page.sign_in(&name, &password).await;
         page.go("/people/mail").await;
         page.press("@mail-off").await;

@@ -45,6 +45,13 @@ impl Page {
         self.there("html[data-ready]").await;
     }
 
+    /// As somebody whom the site does not know.
+    pub async fn forget_me(&self) {
+        // From a page without scripts: others find themselves signed out, and go to sign in while one goes elsewhere.
+        self.go("/health").await;
+        self.browser.delete_all_cookies().await.unwrap();
+    }
+
     /// To a path of the site, or an address.
     pub async fn go(&self, path: &str) {
         let url = if path.starts_with('/') { format!("{}{path}", self.web) } else { path.to_string() };

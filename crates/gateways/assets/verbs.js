@@ -14,6 +14,8 @@ import { busy } from "./uploads.js";
 const menu = document.getElementById("menu");
 /** Characters of an address that everything on the way lets through. */
 const ADDRESS_MAX = 6000;
+/** Requests under way together. */
+const STARS_AT_ONCE = 8;
 let menuFor = null;
 
 export function open(entry) {
@@ -199,8 +201,9 @@ export async function star(entries) {
   if (entries.length === 0) return;
   const folder = listing.path();
   const on = !entries.every((entry) => entry.starred);
+  const set = ({ name }) => call(on ? "PUT" : "DELETE", `${api}/star?path=${encodeURIComponent(join(folder, name))}`);
   try {
-    for (const { name } of entries) await call(on ? "PUT" : "DELETE", `${api}/star?path=${encodeURIComponent(join(folder, name))}`);
+    for (let at = 0; at < entries.length; at += STARS_AT_ONCE) await Promise.all(entries.slice(at, at + STARS_AT_ONCE).map(set));
     tell(entries.length === 1 ? say(on ? "starred_one" : "unstarred_one", { name: entries[0].name }) : say(on ? "starred_many" : "unstarred_many", { count: entries.length }));
   } catch (problem) {
     complain(problem, () => star(entries));

@@ -158,9 +158,16 @@ impl Page {
     /// The words in a file of one's own drive; nothing if there is none.
     pub async fn words_in(&self, path: &str) -> Option<String> {
         let script = "const [path, done] = arguments; fetch('/api/v1/drive/file?path=' + encodeURIComponent(path)) \
-                      .then(async answer => done(answer.ok ? await answer.text() : null))";
-        let words = self.browser.execute_async(script, vec![json!(path)]).await.unwrap();
-        words.as_str().map(ToString::to_string)
+                      .then(async answer => done(answer.ok ? await answer.text() : null)).catch(() => done(false))";
+        let mut told = Ok(Value::Bool(false));
+        // A page that is being left answers nothing: the next one is asked.
+        for _ in 0..3 {
+            told = self.browser.execute_async(script, vec![json!(path)]).await;
+            if matches!(&told, Ok(words) if !words.is_boolean()) {
+                return told.unwrap().as_str().map(ToString::to_string);
+            }
+        }
+        panic!("{path} cannot be read by the page: {told:?}");
     }
 
     /// What came down under that name.

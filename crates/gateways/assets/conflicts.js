@@ -4,7 +4,8 @@ const forAll = document.getElementById("apply-to-all");
 
 /** Items that wait for an answer. */
 const asked = new Map();
-let standing = null;
+/** What holds for all of them that were chosen together, by which that was. */
+const standing = new Map();
 
 function update() {
   box.hidden = asked.size < 2;
@@ -16,7 +17,7 @@ export const asking = () => asked.size > 0;
 
 /** The answer for this item: `both`, `replace` or `skip`. */
 export function decide(item) {
-  if (standing) return Promise.resolve(standing);
+  if (standing.has(item.batch)) return Promise.resolve(standing.get(item.batch));
   return new Promise((done) => {
     asked.set(item, done);
     update();
@@ -25,8 +26,10 @@ export function decide(item) {
 
 export function answer(item, choice) {
   if (forAll.checked) {
-    standing = choice;
-    for (const done of asked.values()) done(choice);
+    for (const [one, done] of asked) {
+      standing.set(one.batch, choice);
+      done(choice);
+    }
     asked.clear();
   } else {
     asked.get(item)?.(choice);
@@ -44,5 +47,5 @@ export function withdraw(item) {
 
 /** An answer for all holds as long as uploads go on. */
 export function settle() {
-  if (asked.size === 0) standing = null;
+  if (asked.size === 0) standing.clear();
 }

@@ -31,6 +31,8 @@ export function queue(place, view) {
 
   /** Each may name a folder within it. One without a file is the folder itself, or, with the name of what could not be read, that. */
   function add(into, found) {
+    // One answer may hold for all that were chosen together.
+    const batch = Symbol(into);
     for (const { file, folder, unreadable } of found) {
       const target = folder ? join(into, folder) : into;
       if (unreadable) {
@@ -43,7 +45,7 @@ export function queue(place, view) {
         continue;
       }
       if (left.goesOn(target, file)) continue;
-      const item = { ...blank(target, file.name), file, size: file.size, nested: folder !== "" };
+      const item = { ...blank(target, file.name), file, size: file.size, nested: folder !== "", batch };
       show(item);
       waiting.push(item);
     }

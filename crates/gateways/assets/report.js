@@ -26,7 +26,7 @@ function complainOf(all, retry) {
 }
 
 /** Tells it, with the way back if there is one: taken once, and gone with the next act. */
-function offer(words, back) {
+export function offer(words, back) {
   if (!back) {
     last = null;
     tell(words);

@@ -7,7 +7,7 @@ import { anyOpen, ask } from "./dialog.js";
 import { api, base, count, driveId, driveName, fileUrl, join, say } from "./format.js";
 import * as jobs from "./jobs.js";
 import * as listing from "./listing.js";
-import { report } from "./report.js";
+import { offer, report } from "./report.js";
 import { complain, tell } from "./toast.js";
 import { busy } from "./uploads.js";
 
@@ -71,7 +71,7 @@ export async function newFolder() {
     },
   });
   if (!name) return;
-  tell(say("folder_created", { name }));
+  offer(say("folder_created", { name }), () => trash(folder, [{ act: "trash", path: join(folder, name), recursive: true }]));
   await listing.refresh();
   if (folder === listing.path()) await listing.goTo(name);
 }
@@ -201,12 +201,19 @@ export async function star(entries) {
   if (entries.length === 0) return;
   const folder = listing.path();
   const on = !entries.every((entry) => entry.starred);
-  const set = ({ name }) => call(on ? "PUT" : "DELETE", `${api}/star?path=${encodeURIComponent(join(folder, name))}`);
+  const names = entries.filter((entry) => Boolean(entry.starred) !== on).map((entry) => entry.name);
+  const [one, many] = on ? ["starred_one", "starred_many"] : ["unstarred_one", "unstarred_many"];
+  const words = entries.length === 1 ? say(one, { name: names[0] }) : say(many, { count: entries.length });
+  await setStars(folder, names, on, () => offer(words, () => setStars(folder, names, !on, () => tell(say("undone")))));
+}
+
+async function setStars(folder, names, on, done) {
+  const set = (name) => call(on ? "PUT" : "DELETE", `${api}/star?path=${encodeURIComponent(join(folder, name))}`);
   try {
-    for (let at = 0; at < entries.length; at += STARS_AT_ONCE) await Promise.all(entries.slice(at, at + STARS_AT_ONCE).map(set));
-    tell(entries.length === 1 ? say(on ? "starred_one" : "unstarred_one", { name: entries[0].name }) : say(on ? "starred_many" : "unstarred_many", { count: entries.length }));
+    for (let at = 0; at < names.length; at += STARS_AT_ONCE) await Promise.all(names.slice(at, at + STARS_AT_ONCE).map(set));
+    done();
   } catch (problem) {
-    complain(problem, () => star(entries));
+    complain(problem, () => setStars(folder, names, on, done));
   }
   await listing.refresh();
 }

@@ -6,7 +6,7 @@ use super::rows::{PlaceRow, Work, WorkRow};
 use super::rules::{self, Known, Rules};
 use super::texts::Waiting;
 use super::walk::Step;
-use super::{DriveError, Drives, Entry, index, locks};
+use super::{DriveError, Drives, Entry, index, links, locks};
 use crate::store::Store;
 use crate::{DriveId, FileId, FolderId, VersionId};
 use bytes::Bytes;
@@ -176,8 +176,10 @@ enum Counted {
     /// The same, where one must be left.
     EntriesLeft,
     Bytes,
-    /// Bytes that came by a link.
+    /// What came by a link.
     ByLink,
+    /// Uploads that are under way by it.
+    UploadsByLink,
     /// Uploads in parts.
     Uploads,
 }
@@ -437,8 +439,9 @@ impl Change {
             counted.push((Counted::Uploads, delta));
         }
         for (sort_key, delta, max) in std::mem::take(&mut self.by_link) {
+            counted
+                .push((if links::counts_uploads(&sort_key) { Counted::UploadsByLink } else { Counted::ByLink }, delta));
             self.updates.push(Update::Add { table: self.tables.link_counts, sort_key, delta, min: 0, max });
-            counted.push((Counted::ByLink, delta));
         }
         counted
     }
@@ -486,6 +489,7 @@ impl Change {
                         DriveError::Quota { needed: *delta as u64, room: max.saturating_sub(used).max(0) as u64 }
                     }
                     Some((Counted::ByLink, _)) => DriveError::LinkFull,
+                    Some((Counted::UploadsByLink, delta)) if *delta > 0 => DriveError::LinkBusy { max },
                     Some((Counted::Uploads, delta)) if *delta > 0 => {
                         DriveError::Invalid(format!("{UPLOADS_MAX} uploads are under way here: end some of them first"))
                     }

@@ -66,6 +66,9 @@ pub enum DriveError {
     LinkOver,
     #[error("this is more than the link takes")]
     LinkFull,
+    /// Passes when one of them ends.
+    #[error("{max} files are on their way by this link: it takes the next when one of them has come")]
+    LinkBusy { max: i64 },
     #[error("a drive has at most {max} links; take some back first")]
     TooManyLinks { max: usize },
     #[error("one person has at most {max} stars; take some away first")]

@@ -211,7 +211,7 @@ async fn what_comes_in_parts_is_counted_once() {
     while let Ok(id) = begin(1).await {
         many.push(id);
     }
-    assert_eq!((many.len(), begin(1).await), (50, Err(DriveError::LinkFull)));
+    assert_eq!((many.len(), begin(1).await), (200, Err(DriveError::LinkBusy { max: 200 })));
     for id in many {
         drives.guest_abort_upload(&into, id, "film").await.unwrap();
     }

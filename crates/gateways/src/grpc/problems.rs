@@ -122,6 +122,7 @@ impl Explain for DriveError {
             DriveError::Changed { .. } => rejected(Code::FailedPrecondition, kind::CHANGED),
             DriveError::Quota { .. }
             | DriveError::LinkFull
+            | DriveError::LinkBusy { .. }
             | DriveError::TooManyLinks { .. }
             | DriveError::TooManyStars { .. } => rejected(Code::ResourceExhausted, kind::NO_ROOM),
             DriveError::Damaged(_) => rejected(Code::Internal, kind::INTERNAL),

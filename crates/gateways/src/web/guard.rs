@@ -54,6 +54,7 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
         _ => Some(Service::WebPages),
     };
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let looks = is_safe(request.method());
     let mut response = if uri_bytes > URI_BYTES_MAX {
         Problem::new(StatusCode::URI_TOO_LONG, "too_long", words().too_long, words().do_rejected).into_response()
     } else if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
@@ -70,7 +71,12 @@ async fn guarded(state: WebState, request: Request, next: Next) -> Response {
     if let Some(service) = service {
         state.inner.metrics.record(service, Ending::of_http(response.status().as_u16()), began.elapsed());
     }
+    let waits = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
+    // A page that was only looked at is looked at again by itself; a form is sent again by whoever filled it in.
+    if waits && looks && service == Some(Service::WebPages) {
+        headers.insert(header::REFRESH, HeaderValue::from_static("2"));
+    }
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }

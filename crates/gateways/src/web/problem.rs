@@ -198,6 +198,9 @@ impl From<DriveError> for Problem {
             DriveError::NoSuchLink => say(StatusCode::NOT_FOUND, "no_such_link", words().do_look_again),
             DriveError::LinkOver => say(StatusCode::GONE, "link_over", words().do_ask_sender),
             DriveError::LinkFull => say(StatusCode::INSUFFICIENT_STORAGE, "link_full", words().do_ask_sender),
+            DriveError::LinkBusy { .. } => {
+                Problem { retry_after: Some(5), ..Problem::busy("link_busy", drive_error(&error)) }
+            }
             DriveError::TooManyLinks { .. } | DriveError::TooManyStars { .. } => {
                 conflict("too_many_of_these", words().do_rejected)
             }

@@ -339,6 +339,13 @@ async fn owners_have_plain_pages() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert!(answer.text().contains("role=\"alert\""), "{bad}");
     }
+    // What was typed is there still, so that the next press makes no other link; of a password, that there was to be one.
+    let wanted = "mode=drop_box&password=short&expires=2099-12-31&bytes=5M";
+    let answer = ada.form("/share", &format!("path={path}&{wanted}")).await;
+    for there in [r#"value="drop_box" selected"#, r#"value="2099-12-31""#, r#"value="5M""#, r#"-hint" required"#] {
+        assert!(answer.text().contains(there), "{there}: {}", answer.text());
+    }
+    assert!(!answer.text().contains(r#"value="short""#) && !page.text().contains("required"), "{}", page.text());
     let revoked = ada.form("/share/revoke", &format!("path={path}&id={id}")).await;
     assert!(ada.get(revoked.header("location")).await.text().contains("taken back"));
     assert_eq!(ada.get("/api/v1/drive/links").await.json()["links"], json!([]));

@@ -91,6 +91,13 @@ async fn a_network_has_its_share_of_requests() {
         }
     };
     tokio::time::timeout(SOON, crowded).await.expect("they have come, and no more may");
+    // A page is looked at again by itself; a form that was filled in is not lost by that.
+    for (method, again) in [("GET", "2"), ("POST", "")] {
+        let headers = [("x-forwarded-for", "2001:db8::2"), ("sec-fetch-site", "same-origin")];
+        let answer = world.send(method, "/login", &headers, "").await;
+        assert_eq!((answer.status, answer.header("refresh")), (StatusCode::SERVICE_UNAVAILABLE, again), "{method}");
+        assert!(!answer.text().contains("http-equiv"), "{method}");
+    }
     assert_eq!(ask("2001:db8:0:1::1").await, StatusCode::OK);
     // Programs of this machine have no bound.
     assert_eq!(world.send("GET", "/login", &[], "").await.status, StatusCode::OK);

@@ -31,7 +31,7 @@ enum Lost {
 /// Hands the request to a node and its answer to the client.
 pub async fn forward(front: &Front, request: Request<Incoming>, peer: SocketAddr) -> Reply {
     let (mut parts, body) = request.into_parts();
-    let html = wants_html(&parts);
+    let (html, looks) = (wants_html(&parts), parts.method.is_safe());
     pass_headers(&mut parts.headers, peer);
     let repeatable = is_repeatable(&parts);
     let source = Source::new(body, repeatable);
@@ -40,7 +40,7 @@ pub async fn forward(front: &Front, request: Request<Incoming>, peer: SocketAddr
     loop {
         let Some(backend) = front.pick(&tried) else {
             if Instant::now() >= deadline {
-                return refusal::no_node(html);
+                return refusal::no_node(html, looks);
             }
             // All are down or were tried: begin again shortly.
             tried.clear();
@@ -54,7 +54,7 @@ pub async fn forward(front: &Front, request: Request<Incoming>, peer: SocketAddr
             Err(Lost::AfterSending) => return refusal::unknown(html),
         }
         if !source.is_whole() || Instant::now() >= deadline {
-            return refusal::interrupted(html, repeatable);
+            return refusal::interrupted(html, looks, repeatable);
         }
         tracing::debug!(backend = %backend.address, method = %parts.method, "front: trying another node");
         tried.push(backend.address);

@@ -94,6 +94,10 @@ async fn moving(page: &Page) {
         new_folder(page, name).await;
         page.row(name).await;
     }
+    new_folder(page, "Not this").await;
+    page.row("Not this").await;
+    page.press("@toast:last-child @toast-action").await;
+    page.gone("@entry[data-name='Not this']").await;
     new_folder(page, "Maps").await;
     page.says("@ask-error", "already").await;
     page.press("@ask-cancel").await;
@@ -177,6 +181,10 @@ async fn versions(page: &Page, bytes: &[u8]) {
 async fn finding(page: &Page) {
     page.of_menu("film.bin", "star").await;
     page.there("@entry[data-name='film.bin'] @star:not([hidden])").await;
+    page.press("@toast:last-child @toast-action").await;
+    page.there("@entry[data-name='film.bin'] @star[hidden]").await;
+    page.of_menu("film.bin", "star").await;
+    page.there("@entry[data-name='film.bin'] @star:not([hidden])").await;
     page.go("/starred").await;
     page.names("@starred-entry", &["film.bin"]).await;
     page.picture("starred").await;
@@ -216,7 +224,7 @@ async fn trash(page: &Page) {
     page.picture("for good").await;
     page.press("@trashed[data-name='one (2).txt'] @purge").await;
     page.says("@done", "Removed for good").await;
-    page.names("@trashed", &["Atlas"]).await;
+    page.names("@trashed", &["Atlas", "Not this"]).await;
     page.press("@empty-trash summary").await;
     page.press("@empty-trash-submit").await;
     page.says("@done", "The trash was emptied").await;
@@ -256,7 +264,7 @@ async fn brake(page: &Page, demo: &Demo, folder: &Path) {
     // For some seconds at a time.
     while count().await != json!(FILES) {
         page.press("@put-back").await;
-        page.says("@done", "it removed is back").await;
+        page.says("@done", "to the trash is back").await;
     }
     assert_eq!(count().await, json!(FILES));
     page.press("@let-go").await;

@@ -10,8 +10,8 @@ use crate::{DriveId, LinkId, PartsId};
 use client::Content;
 use types::Test;
 
-/// Uploads that may be under way by one link: whoever has it keeps nobody else from uploading.
-const UPLOADS_MAX: i64 = 50;
+/// Uploads that may be under way by one link: whoever has it keeps the drive's own people from none. Who comes later waits.
+pub(in crate::drive) const UPLOADS_MAX: i64 = 200;
 
 /// By which uploads of guests are kept: nobody comes to one by another link.
 fn key(link: &LinkFound, name: &str) -> Result<ObjectKey, DriveError> {

@@ -141,8 +141,8 @@ struct Message<'a> {
     link: &'a str,
     link_text: &'a str,
     id: &'a str,
-    /// Loads again by itself: the address, after some seconds.
-    refresh: Option<(u32, &'a str)>,
+    /// Goes there by itself.
+    refresh: Option<&'a str>,
 }
 
 pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
@@ -172,12 +172,12 @@ pub(super) fn problem(problem: &Problem) -> Response {
         frame: Frame::new(),
         title,
         lead: if not_found { text.not_found_lead } else { &problem.message },
-        action: if plain || waiting { "" } else { problem.action },
+        action: if plain { "" } else { problem.action },
         link: if problem.status == StatusCode::UNAUTHORIZED { "/login" } else { "/" },
         link_text: if problem.status == StatusCode::UNAUTHORIZED { text.sign_in } else { text.back_to_drive },
         id: if plain { "" } else { &problem.id },
-        // An empty address is the page's own.
-        refresh: waiting.then_some((2, "")),
+        // Whoever only looked looks again by itself: see `guard`.
+        refresh: None,
     };
     render(problem.status, &page)
 }
@@ -205,7 +205,7 @@ pub(super) fn once_more(uri: &str) -> Response {
         link: uri,
         link_text: text.open,
         id: "",
-        refresh: Some((0, uri)),
+        refresh: Some(uri),
     };
     render(StatusCode::OK, &page)
 }

@@ -37,6 +37,8 @@ struct SharePage<'a> {
     links: Vec<Row>,
     done: &'static str,
     error: String,
+    /// What was typed for a new link that was refused.
+    typed: Typed,
 }
 
 struct Row {
@@ -63,7 +65,7 @@ pub(in crate::web) struct Asked {
 }
 
 /// A form's fields: all text, empty where nothing is wanted.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Typed {
     /// Of a link that is changed or taken back.
@@ -78,6 +80,10 @@ pub(in crate::web) struct Typed {
 }
 
 impl Typed {
+    fn is_drop_box(&self) -> bool {
+        matches!(self.mode, ModeJson::DropBox)
+    }
+
     fn expires(&self) -> Result<Option<u64>, Problem> {
         match self.expires.trim() {
             "" => Ok(None),
@@ -121,7 +127,8 @@ pub(in crate::web) async fn show(
         "revoked" => words().link_revoked,
         _ => "",
     };
-    page(&state, &at, &headers, StatusCode::OK, &asked.path, done, String::new()).await
+    page(&state, &at, &headers, StatusCode::OK, Typed { path: asked.path, ..Typed::default() }, done, String::new())
+        .await
 }
 
 async fn page(
@@ -129,11 +136,11 @@ async fn page(
     at: &InDrive,
     headers: &HeaderMap,
     status: StatusCode,
-    path: &str,
+    typed: Typed,
     done: &'static str,
     error: String,
 ) -> Response {
-    match read(state, at, path).await {
+    match read(state, at, &typed.path).await {
         Ok((path, folder, links)) => {
             let text = words();
             // Where its owner sees this page, others will find it.
@@ -155,6 +162,7 @@ async fn page(
                 links: links.into_iter().map(|link| row(link, &site, now)).collect(),
                 done,
                 error,
+                typed,
             };
             render(status, &page)
         }
@@ -301,7 +309,9 @@ async fn act(
         }
         Err(problem) => {
             let words = format!("{} {}", problem.message, problem.action).trim().to_string();
-            page(state, at, headers, problem.status, &typed.path, "", words).await
+            // The form of a link that is there shows how that is.
+            let typed = if typed.id.is_none() { typed } else { Typed { path: typed.path, ..Typed::default() } };
+            page(state, at, headers, problem.status, typed, "", words).await
         }
     }
 }

@@ -128,6 +128,7 @@ async fn told(state: &WebState, at: &InDrive, asked: &Asked) -> Result<Told, Dri
             let words = fill(words().restored_to, &[("path", &location(&Spot::of(at).name, &path))]);
             return Ok((words, path.parent().map(|parent| url::folder(&at.base(), &parent))));
         }
+        ("put-back-none", _) => words().held_put_back_none,
         ("put-back", _) => words().held_put_back_done,
         ("put-back-partly", _) => words().held_put_back_partly,
         ("let-go", _) => words().held_let_go_done,
@@ -254,6 +255,7 @@ pub(in crate::web) async fn put_back(
         Err(error) => return failed(Problem::bad_request(error.body_text())),
     };
     let done = match state.inner.drives.put_back(at.drive, &id, Some(at.caller.user.id)).await {
+        Ok(PutBack { restored: 0, left: 0, more: false }) => "put-back-none",
         Ok(PutBack { left: 0, more: false, .. }) => "put-back",
         Ok(_) => "put-back-partly",
         Err(error) => return refused(&state, &at, error).await,

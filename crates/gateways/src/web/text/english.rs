@@ -533,7 +533,8 @@ texts! {
     held: "“{program}” removed more than usual within an hour ({since} UTC), so it may remove nothing more for now. Was it meant?",
     held_put_back: "Put everything back",
     held_let_go: "It was meant: let it go on",
-    held_put_back_done: "What it removed is back. It may still remove nothing: look after it, or take its password away, before you let it go on.",
+    held_put_back_none: "Nothing more of what it removed is in the trash. What was removed past the trash, or from it, is not brought back from here.",
+    held_put_back_done: "What it moved to the trash is back. It may still remove nothing: look after it, or take its password away, before you let it go on.",
     held_put_back_partly: "A part of what it removed is back; there is more. Put it back again to go on; what remains then is listed here.",
     held_let_go_done: "It may go on, for an hour unasked.",
 

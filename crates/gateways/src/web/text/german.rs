@@ -520,7 +520,8 @@ pub static GERMAN: Text = Text {
     held: "„{program}“ hat innerhalb einer Stunde ungewöhnlich viel entfernt ({since} UTC) und darf vorerst nichts mehr entfernen. War das gewollt?",
     held_put_back: "Alles zurückholen",
     held_let_go: "Es war gewollt: weitermachen lassen",
-    held_put_back_done: "Was es entfernt hat, ist zurück. Entfernen darf es noch nichts: Sehen Sie danach oder nehmen Sie ihm das Passwort, bevor Sie es weitermachen lassen.",
+    held_put_back_none: "Im Papierkorb ist nichts mehr von dem, was es entfernt hat. Was am Papierkorb vorbei oder aus ihm gelöscht wurde, lässt sich hier nicht zurückholen.",
+    held_put_back_done: "Was es in den Papierkorb gelegt hat, ist zurück. Entfernen darf es noch nichts: Sehen Sie danach oder nehmen Sie ihm das Passwort, bevor Sie es weitermachen lassen.",
     held_put_back_partly: "Ein Teil davon ist zurück; es ist noch mehr da. Holen Sie es noch einmal zurück, um fortzufahren; was dann übrig ist, steht hier.",
     held_let_go_done: "Es darf weitermachen, eine Stunde lang ungefragt.",
 

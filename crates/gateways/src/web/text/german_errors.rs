@@ -55,6 +55,9 @@ pub fn drive(error: &DriveError) -> String {
         DriveError::NoSuchLink => "diesen Link gibt es nicht".into(),
         DriveError::LinkOver => "dieser Link funktioniert nicht mehr".into(),
         DriveError::LinkFull => "das ist mehr, als der Link annimmt".into(),
+        DriveError::LinkBusy { max } => {
+            format!("{max} Dateien sind über diesen Link unterwegs: Er nimmt die nächste, wenn eine davon da ist")
+        }
         DriveError::TooManyLinks { max } => {
             format!("ein Laufwerk hat höchstens {max} Links; nehmen Sie erst welche zurück")
         }

@@ -8,7 +8,7 @@ use super::texts::Waiting;
 use super::walk::Step;
 use super::{DriveError, Drives, Entry, index, links, locks};
 use crate::store::Store;
-use crate::{DriveId, FileId, FolderId, VersionId};
+use crate::{DriveId, FileId, FolderId, LinkId, VersionId};
 use bytes::Bytes;
 use client::ClientError;
 use prost::Message;
@@ -197,7 +197,7 @@ pub(super) struct Change {
     bytes: i64,
     uploads: i64,
     /// Counters of a link, their changes and bounds.
-    by_link: Vec<(Bytes, i64, i64)>,
+    by_link: Vec<(Counted, Bytes, i64, i64)>,
     /// The condition that the drive's rules are as they were known, and where they are known.
     rules: Option<(usize, Arc<Known>)>,
     /// Who waits for something to read, and whether there is any.
@@ -414,7 +414,12 @@ impl Change {
 
     /// A counter of a link, which takes up to `max`.
     pub(super) fn count_by_link(&mut self, counter: Bytes, delta: i64, max: i64) {
-        self.by_link.push((counter, delta, max));
+        self.by_link.push((Counted::ByLink, counter, delta, max));
+    }
+
+    /// Uploads that begin by a link, or end, of which `max` may be under way.
+    pub(super) fn count_uploads_by_link(&mut self, link: LinkId, delta: i64, max: i64) {
+        self.by_link.push((Counted::UploadsByLink, links::uploads(link), delta, max));
     }
 
     /// What was counted becomes changes of counters.
@@ -438,9 +443,8 @@ impl Change {
             self.updates.push(Update::Add { table: self.tables.uploads, sort_key, delta, min: 0, max });
             counted.push((Counted::Uploads, delta));
         }
-        for (sort_key, delta, max) in std::mem::take(&mut self.by_link) {
-            counted
-                .push((if links::counts_uploads(&sort_key) { Counted::UploadsByLink } else { Counted::ByLink }, delta));
+        for (what, sort_key, delta, max) in std::mem::take(&mut self.by_link) {
+            counted.push((what, delta));
             self.updates.push(Update::Add { table: self.tables.link_counts, sort_key, delta, min: 0, max });
         }
         counted

@@ -137,11 +137,6 @@ pub(in crate::drive) fn uploads(link: LinkId) -> Bytes {
     counter_key(link, Counter::Uploads)
 }
 
-/// Is that the counter of what guests are handing in?
-pub(in crate::drive) fn counts_uploads(counter: &[u8]) -> bool {
-    counter.last() == Some(&(Counter::Uploads as u8))
-}
-
 /// The counter of the folders that came by it.
 fn folders(link: LinkId) -> Bytes {
     counter_key(link, Counter::Folders)

@@ -10,8 +10,8 @@ use crate::{DriveId, LinkId, PartsId};
 use client::Content;
 use types::Test;
 
-/// Uploads that may be under way by one link: whoever has it keeps the drive's own people from none. Who comes later waits.
-pub(in crate::drive) const UPLOADS_MAX: i64 = 200;
+/// Uploads that may be under way by one link, so that whoever has it does not take all that the drive may have. Who comes later waits.
+const UPLOADS_MAX: i64 = 200;
 
 /// By which uploads of guests are kept: nobody comes to one by another link.
 fn key(link: &LinkFound, name: &str) -> Result<ObjectKey, DriveError> {
@@ -34,7 +34,7 @@ impl Drives {
         loop {
             let mut change = Change::new(self, link.drive);
             let by_link = link.require(self, &mut change, size);
-            change.count_by_link(super::uploads(link.id), 1, UPLOADS_MAX);
+            change.count_uploads_by_link(link.id, 1, UPLOADS_MAX);
             self.add_upload(&mut change, id, &key, &row);
             match change.commit(self.store(), &name).await? {
                 Commit::Done(_) => return Ok(()),
@@ -110,7 +110,7 @@ impl Drives {
             Ok(_) => {
                 change.require(self.inner.tables.links, link.bytes(), Test::Present);
                 change.count_by_link(super::received(link), -i64::try_from(upload.size).unwrap_or(0), i64::MAX);
-                change.count_by_link(super::uploads(link), -1, i64::MAX);
+                change.count_uploads_by_link(link, -1, i64::MAX);
                 Ok(())
             }
             Err(DriveError::NoSuchLink) => Ok(()),

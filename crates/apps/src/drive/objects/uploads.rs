@@ -10,7 +10,6 @@ use super::put::{NewObject, ObjectCondition, Putting};
 use super::{Object, ObjectKey};
 use crate::drive::change::{Change, Commit};
 use crate::drive::intent::Coming;
-use crate::drive::links;
 use crate::drive::put::Put;
 use crate::drive::rows::{Work, decode};
 use crate::drive::tries::Tries;
@@ -504,7 +503,7 @@ impl Ending {
         change.count_bytes(-(self.bytes as i64));
         // Its put rests on the link's being there.
         if let Some(link) = LinkId::from_slice(&self.done.link) {
-            change.count_by_link(links::uploads(link), -1, i64::MAX);
+            change.count_uploads_by_link(link, -1, i64::MAX);
         }
     }
 }

@@ -65,7 +65,7 @@ pub(in crate::web) struct Asked {
 }
 
 /// A form's fields: all text, empty where nothing is wanted.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Typed {
     /// Of a link that is changed or taken back.
